@@ -1,0 +1,49 @@
+# Two commands do all the set-up: `make demo` (runtime only) and `make test` (everything).
+PYTHON ?= python3
+PIP_FLAGS := --disable-pip-version-check --quiet --constraint constraints.txt
+
+.PHONY: demo test test-slow check format benchmarks clean
+
+demo: .venv/installed
+	.venv/bin/python demo/make_clip.py demo/clip.mp4
+	.venv/bin/emoscope analyze demo/clip.mp4 -o demo/result --annotate
+	cp demo/result/report.html demo/report.html
+	@echo "Open demo/report.html in a browser."
+
+test: check
+	.venv-dev/bin/python -m pytest -n 2 -m "not slow"
+
+# Longer tests, a few minutes more.
+test-slow: .venv-dev/installed
+	.venv-dev/bin/python -m pytest -m slow
+
+check: .venv-dev/installed
+	.venv-dev/bin/ruff check .
+	.venv-dev/bin/ruff format --check .
+	.venv-dev/bin/mypy
+
+format: .venv-dev/installed
+	.venv-dev/bin/ruff check --fix .
+	.venv-dev/bin/ruff format .
+
+# Needs FER2013 (DATA) and a video (CLIP); each writes its file in results/.
+DATA ?= fer2013.npz
+CLIP ?= clip.mp4
+benchmarks: .venv-dev/installed
+	.venv-dev/bin/python benchmarks/accuracy.py --data $(DATA)
+	.venv-dev/bin/python benchmarks/analyze.py $(CLIP)
+	.venv-dev/bin/python benchmarks/startup.py
+	.venv-dev/bin/python benchmarks/training.py
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install $(PIP_FLAGS) --editable ".[demo]"
+	touch $@
+
+.venv-dev/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-dev
+	.venv-dev/bin/python -m pip install $(PIP_FLAGS) --editable ".[study,serve,demo,dev]"
+	touch $@
+
+clean:
+	rm -rf .venv .venv-dev demo/clip.mp4 demo/result demo/report.html

@@ -1,0 +1,50 @@
+"""What every benchmark shares: its arguments, and results written with command, machine, date and commit."""
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def describe_run() -> dict[str, Any]:
+    """Return command, date, commit and machine."""
+    commit = subprocess.run(
+        ["git", "-C", str(ROOT), "describe", "--always", "--dirty"], capture_output=True, text=True, check=False
+    )
+    cpuinfo = Path("/proc/cpuinfo")
+    names = [
+        line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")
+    ]
+    name = Path(sys.argv[0]).name
+    return {
+        "command": shlex.join(["python", f"benchmarks/{name}", *(_hide(a) for a in sys.argv[1:])]),
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "commit": commit.stdout.strip() or None,
+        "machine": f"{names[0] if names else platform.processor()}, {os.cpu_count()} cores",
+        "python": platform.python_version(),
+    }
+
+
+def _hide(argument: str) -> str:
+    # Results are for everyone: file names matter, the folders they lay in do not.
+    return Path(argument).name if "/" in argument else argument
+
+
+def write_result(name: str, values: dict[str, Any]) -> None:
+    """Print a result and write it to results/NAME.json."""
+    document = {**describe_run(), **values}
+    print(json.dumps(document, indent=2))
+    (ROOT / "results" / f"{name}.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+
+
+def create_parser(text: str | None) -> argparse.ArgumentParser:
+    """Return a parser with a benchmark's docstring as its help."""
+    return argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -1,0 +1,338 @@
+"""The command line: one function per verb; the only place that prints."""
+
+import json
+import logging
+import sys
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from emoscope.errors import EmoscopeError, MissingExtraError
+
+app = typer.Typer(
+    name="emoscope",
+    help="The emotions people's faces express, from pictures and video to a report.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+data_app = typer.Typer(help="Datasets: import them once, look at them.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+Data = Annotated[Path, typer.Option("--data", help="Dataset file of `emoscope data import`.")]
+
+
+class DetectorChoice(StrEnum):
+    """Values of --detector."""
+
+    auto = "auto"
+    yunet = "yunet"
+    haar = "haar"
+
+
+class ProtocolChoice(StrEnum):
+    """Values of --protocol."""
+
+    official = "official"
+    thesis = "thesis"
+
+
+class SplitChoice(StrEnum):
+    """Values of --split."""
+
+    validation = "validation"
+    test = "test"
+    public = "public"
+    private = "private"
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON document."""
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def require(*names: str) -> None:
+    """Check that optional packages are there.
+
+    Raises:
+        MissingExtraError: some are not.
+    """
+    from importlib.util import find_spec
+
+    if missing := [name for name in names if find_spec(name) is None]:
+        raise MissingExtraError(
+            f"this command needs {', '.join(missing)}; install the study's packages: pip install 'emoscope[study]'"
+        )
+
+
+@app.callback()
+def set_up(
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log every automatic choice.")] = False,
+) -> None:
+    """Set up logging; the command line alone does so."""
+    # Libraries' warnings are not the user's: only ours.
+    logging.basicConfig(level=logging.ERROR, stream=sys.stderr, format="%(message)s")
+    logging.getLogger("emoscope").setLevel(logging.INFO if verbose else logging.WARNING)
+
+
+@app.command()
+def analyze(
+    sources: Annotated[
+        list[str], typer.Argument(metavar="SOURCE...", help="Pictures, videos, folders.", show_default=False)
+    ],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="DIR", help="Folder for the results.")
+    ] = None,
+    every: Annotated[int, typer.Option(min=1, help="Analyse every n-th frame.")] = 1,
+    detector: Annotated[DetectorChoice, typer.Option(help="Face detector.")] = DetectorChoice.auto,
+    model: Annotated[str, typer.Option(help="Embedded network or ONNX file.")] = "default",
+    views: Annotated[int, typer.Option(help="Views averaged per face: 1, 2 or 10.")] = 1,
+    annotate: Annotated[bool, typer.Option("--annotate", help="Also write annotated.mp4 (or pictures).")] = False,
+    no_report: Annotated[bool, typer.Option("--no-report", help="Leave out report.html.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Read the emotions in pictures and videos; write tables, a summary and a report.
+
+    Results lie in DIR, or for several sources in a folder of DIR each; without -o in SOURCE-emoscope.
+    """
+    from emoscope.batch import analyze_sources
+
+    results = analyze_sources(
+        [Path(s) for s in sources],
+        output,
+        every=every,
+        with_annotation=annotate,
+        with_report=not no_report,
+        on_progress=print_progress,
+        detector=detector.value,
+        model=model,
+        n_views=views,
+    )
+    if as_json:
+        print_json({"sources": [r.to_dict() for r in results]})
+    for r in results:
+        if r.message:
+            typer.echo(f"{'error' if r.status == 'failed' else 'warning'}: {r.message}", err=True)
+        if r.status != "failed" and not as_json:
+            typer.echo(
+                f"{r.source}: {r.frames} frames, {r.people} {'person' if r.people == 1 else 'people'}, "
+                f"a face in {100 * r.coverage:.0f}% of the frames -> {r.output}"
+            )
+    if any(r.status == "failed" for r in results):
+        raise typer.Exit(2)
+
+
+def print_progress(text: str) -> None:
+    """Rewrite one line on stderr, in a terminal only."""
+    if sys.stderr.isatty():
+        typer.echo(f"\r\033[K{text}", err=True, nl=False)
+
+
+@data_app.command("import")
+def import_data(
+    source: Annotated[str, typer.Argument(help="CSV, folder, zip, or the word `synthetic`.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The dataset file (npz).")],
+    n: Annotated[int, typer.Option(min=7, help="How many synthetic faces.")] = 1400,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the synthetic faces.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Read a labelled set of faces in any public form and keep it as one checked file."""
+    from emoscope.study.describe import describe_dataset
+    from emoscope.study.importers import import_dataset
+    from emoscope.study.synthetic import create_synthetic
+
+    dataset = create_synthetic(n, seed) if source == "synthetic" else import_dataset(source)
+    path = dataset.save(output)
+    facts = {"output": str(path), **describe_dataset(dataset)}
+    if as_json:
+        print_json(facts)
+    else:
+        typer.echo(f"{facts['n']} images -> {path} (sha256 {dataset.sha256[:12]})")
+
+
+@data_app.command("show")
+def show_data(
+    file: Annotated[Path, typer.Argument(help="Dataset file of `emoscope data import`.")],
+    picture: Annotated[Path | None, typer.Option("-o", "--output", help="The picture; FILE.png by default.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Count classes, usages and duplicates; draw samples and the class distribution."""
+    require("matplotlib")
+    from emoscope.study.dataset import Dataset
+    from emoscope.study.describe import describe_dataset
+    from emoscope.study.figures import plot_dataset
+
+    dataset = Dataset.load(file)
+    facts = describe_dataset(dataset)
+    facts["picture"] = str(picture or file.with_suffix(".png"))
+    plot_dataset(dataset, Path(facts["picture"]))
+    if as_json:
+        print_json(facts)
+        return
+    usages = list(next(iter(facts["counts_by_usage"].values())))
+    typer.echo(f"{'':10}{'all':>8}" + "".join(f"{usage or 'unmarked':>13}" for usage in usages))
+    for name, count in facts["counts"].items():
+        row = facts["counts_by_usage"][name]
+        typer.echo(f"{name:10}{count:8}" + "".join(f"{row[usage]:13}" for usage in usages))
+    typer.echo("duplicates: " + ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in facts["duplicates"].items()))
+    typer.echo(f"picture: {facts['picture']}")
+
+
+@app.command()
+def train(
+    data: Data,
+    runs: Annotated[Path, typer.Option("-o", "--output", metavar="RUNS", help="Folder of all runs.")],
+    config: Annotated[Path | None, typer.Option(help="YAML with any of the settings; flags win over it.")] = None,
+    network: Annotated[str | None, typer.Option(help="Network by name.")] = None,
+    protocol: Annotated[ProtocolChoice | None, typer.Option(help="Which images train, validate, test.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the training set.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images per step.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="The highest that is reached.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of weights, order and augmentation.")] = None,
+    patience: Annotated[int | None, typer.Option(help="Early stopping after so many epochs; 0 for never.")] = None,
+    sizes_px: Annotated[str | None, typer.Option(help="Input sizes one after the other, e.g. 32,40,48.")] = None,
+    size_shares: Annotated[str | None, typer.Option(help="Share of the epochs at each, e.g. 0.3,0.3,0.4.")] = None,
+    compile: Annotated[bool | None, typer.Option(help="Compile the network; needs a C++ compiler.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train one network, or go on with the same training where it was cut off."""
+    require("torch", "timm", "lightning_fabric", "safetensors", "sklearn", "yaml")
+    from emoscope.study.config import TrainConfig
+    from emoscope.study.dataset import Dataset
+
+    flags: dict[str, Any] = {
+        "network": network,
+        "protocol": protocol.value if protocol else None,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "seed": seed,
+        "patience": patience,
+        "sizes_px": parse_numbers(sizes_px, int, "--sizes-px"),
+        "size_shares": parse_numbers(size_shares, float, "--size-shares"),
+        "compile": compile,
+    }
+    if flags["sizes_px"] and len(flags["sizes_px"]) == 1:
+        flags["size_shares"] = flags["size_shares"] or (1.0,)
+    base = TrainConfig.load(config).to_dict() if config else {}
+    settings = TrainConfig.from_dict({**base, **{k: v for k, v in flags.items() if v is not None}})
+    dataset = Dataset.load(data)
+    from emoscope.study.train import train as train_network
+
+    def print_epoch(row: dict[str, float]) -> None:
+        left_s = (settings.epochs - row["epoch"]) * (row["fit_s"] + row["validate_s"])
+        typer.echo(
+            f"epoch {row['epoch']}/{settings.epochs}  {row['size_px']} px  loss {row['train_loss']:.3f}  "
+            f"validation accuracy {row['validation_accuracy']:.4f}  macro F1 {row['validation_macro_f1']:.4f}  "
+            f"{row['fit_s']:.0f} s, about {left_s / 60:.0f} min left",
+            err=True,
+        )
+
+    run = train_network(dataset, settings, runs, print_epoch)
+    result = run.load_result()
+    if as_json:
+        print_json({"run": str(run.folder), **result})
+        return
+    figures = result["validation"]
+    typer.echo(
+        f"{run.folder}: best epoch {result['best_epoch']}, validation accuracy {figures['accuracy']:.4f}, "
+        f"macro F1 {figures['macro_f1']:.4f}"
+    )
+
+
+def parse_numbers(text: str | None, kind: Callable[[str], Any], name: str) -> tuple[Any, ...] | None:
+    """Return the numbers of a list such as `32,40,48`.
+
+    Raises:
+        BadParameter: it is no such list.
+    """
+    if text is None:
+        return None
+    try:
+        return tuple(kind(part) for part in text.split(","))
+    except ValueError as e:
+        raise typer.BadParameter(f"{text!r} is no list of numbers such as 32,40,48", param_hint=name) from e
+
+
+@app.command()
+def evaluate(
+    data: Data,
+    split: Annotated[SplitChoice, typer.Option(help="Which images: by the model's protocol or by usage.")],
+    model: Annotated[str, typer.Option(help="Embedded network or ONNX file.")] = "default",
+    views: Annotated[int, typer.Option(help="Views averaged per face: 1, 2 or 10.")] = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Measure a model on a part of a dataset."""
+    require("sklearn")
+    from emoscope.study.dataset import Dataset
+    from emoscope.study.evaluate import evaluate as measure
+
+    figures = measure(Dataset.load(data), split.value, model, views)
+    if as_json:
+        print_json(figures)
+        return
+    for key in ("model", "split", "views", "n", "accuracy", "macro_f1", "ece", "nll", "brier"):
+        value = figures[key]
+        typer.echo(f"{key:10}{value:.4f}" if isinstance(value, float) else f"{key:10}{value}")
+    for name, row in figures["per_class"].items():
+        typer.echo(
+            f"{name:10}precision {row['precision']:.3f}  recall {row['recall']:.3f}  f1 {row['f1']:.3f}  n {row['n']}"
+        )
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The ONNX file.")],
+    name: Annotated[str, typer.Option(help="Name of the model.")] = "",
+) -> None:
+    """Write a trained network as ONNX with everything the runtime must know about it."""
+    require("torch", "timm", "lightning_fabric", "safetensors", "sklearn", "onnx", "onnxscript")
+    from emoscope.study.export import export_run
+
+    spec = export_run(run, output, name)
+    typer.echo(
+        f"{spec.name} -> {output} ({output.stat().st_size / 1e6:.1f} MB, temperature {spec.temperature:.3f}, "
+        f"uncertain below {spec.uncertain_below:.3f})"
+    )
+
+
+@app.command()
+def models(as_json: AsJson = False) -> None:
+    """List what is embedded, fetched and cached."""
+    from emoscope.models.listing import list_models
+
+    entries = list_models()
+    if as_json:
+        print_json({"models": entries})
+        return
+    for entry in entries:
+        name, sha256 = entry["name"], entry["sha256"][:12]
+        typer.echo(f"{name:14}{entry['role']:10}{entry['status']:12}sha256 {sha256}  {entry['licence']}")
+        for part, figures in entry["figures"].items():
+            if isinstance(figures, dict) and "accuracy" in figures:
+                values = ", ".join(f"{key} {figures[key]:.4f}" for key in ("accuracy", "macro_f1", "ece"))
+                typer.echo(f"{'':14}{part}: {values}")
+
+
+def main() -> None:
+    """Run the command line; every error is one line on stderr, a traceback never the answer."""
+    try:
+        app()
+    except EmoscopeError as e:
+        typer.echo(f"error: {e}", err=True)
+        sys.exit(e.exit_code)
+    except KeyboardInterrupt:
+        typer.echo("interrupted; nothing half-written was left behind", err=True)
+        sys.exit(130)
+    # Not ours to mend here, but the user must learn whose fault it is; -v gives the traceback.
+    except Exception as e:
+        logging.getLogger("emoscope").info("traceback", exc_info=True)
+        what = " ".join(f"{type(e).__name__}: {e}".split())[:300]
+        typer.echo(f"error: emoscope failed ({what}); please report this", err=True)
+        sys.exit(1)

@@ -1,0 +1,30 @@
+"""What can go wrong, said in one line: what happened, what was expected, what to do.
+
+Every error that a user can cause or mend derives from EmoscopeError; anything else that
+escapes is a fault of ours.
+"""
+
+
+class EmoscopeError(Exception):
+    """An error with a one-line message for the user; the exit code is that of bad usage."""
+
+    exit_code = 2
+    http_status = 422
+
+
+class InputError(EmoscopeError):
+    """A file, folder, argument or array that cannot be used."""
+
+
+class OutputError(EmoscopeError):
+    """A place that cannot be written."""
+
+
+class ModelError(EmoscopeError):
+    """A model file that is missing, damaged, or not one of ours."""
+
+
+class MissingExtraError(EmoscopeError):
+    """A command that needs an optional set of packages."""
+
+    http_status = 501

@@ -1,0 +1,98 @@
+"""Files that appear whole or not at all: written under a temporary name, renamed when done."""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from emoscope.errors import OutputError
+
+
+def _explain(path: Path, error: OSError) -> OutputError:
+    return OutputError(f"cannot write {path} ({error.strerror or error}); choose a place that you may write to")
+
+
+@contextlib.contextmanager
+def open_atomic(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; rename it to `path` when the block ends well, remove it otherwise.
+
+    Raises:
+        OutputError: the folder cannot be written; choose another.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # The suffix is kept: numpy, cv2 and av choose the format by it.
+        handle, name = tempfile.mkstemp(prefix=".partial-", suffix=path.suffix, dir=path.parent)
+        os.close(handle)
+    except OSError as e:
+        raise _explain(path, e) from e
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o666 & ~_read_umask())
+        temporary.replace(path)
+    except OSError as e:
+        raise _explain(path, e) from e
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def open_atomic_folder(path: Path, marker: str) -> Iterator[Path]:
+    """Yield a temporary folder beside `path` that becomes `path` when the block ends well.
+
+    Where `path` exists, its files of the same names are replaced and others left alone; `marker` is taken away first
+    and put back last, so that a folder with it is always whole.
+
+    Raises:
+        OutputError: `path` is a file or cannot be written; choose another.
+    """
+    if path.exists() and not path.is_dir():
+        raise OutputError(f"cannot write {path} (a file of this name exists); choose a folder")
+    if path.is_dir() and not os.access(path, os.W_OK):
+        raise OutputError(f"cannot write into {path} (permission denied); choose a folder that you may write to")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=".partial-", dir=path.parent))
+    except OSError as e:
+        raise _explain(path, e) from e
+    try:
+        yield temporary
+        temporary.chmod(0o777 & ~_read_umask())
+        if not path.exists():
+            temporary.replace(path)
+            return
+        (path / marker).unlink(missing_ok=True)
+        for part in sorted(temporary.iterdir(), key=lambda p: p.name == marker):
+            target = path / part.name
+            if target.is_dir():
+                shutil.rmtree(target)
+            part.replace(target)
+    except OSError as e:
+        raise _explain(path, e) from e
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _read_umask() -> int:
+    # The system tells the umask only by setting it. Temporary files are private; results follow the user's umask.
+    umask = os.umask(0)
+    os.umask(umask)
+    return umask
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write indented JSON, whole or not at all."""
+    with open_atomic(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def compute_sha256(path: Path) -> str:
+    """Return a file's sha256 as hex digits."""
+    with path.open("rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()

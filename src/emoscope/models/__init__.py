@@ -1,0 +1,1 @@
+"""Models: the embedded networks and the registry of everything that is embedded or fetched."""

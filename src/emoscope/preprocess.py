@@ -1,0 +1,82 @@
+"""Crops in, the network's input batch out: the only code that does so, for runtime and study alike."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from emoscope.errors import InputError
+from emoscope.spec import ModelSpec
+
+VIEWS = (1, 2, 10)
+"""How many views of a face can be averaged: as it is; with its mirror image; five crops with theirs."""
+
+CROP_SHARE = 44 / 48
+"""Side of the ten-view crops as a share of the face crop's (ten-crop of Krizhevsky et al., 2012, scaled to 48 px)."""
+
+
+def to_grey(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return a grey (h, w) uint8 image from grey (h, w) or BGR (h, w, 3)."""
+    if image.ndim == 2:
+        return image
+    grey: NDArray[np.uint8] = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), np.uint8)
+    return grey
+
+
+def resize(image: NDArray[np.uint8], size_px: int) -> NDArray[np.uint8]:
+    """Resize a grey image to a square: area averaging when it shrinks, bilinear when it grows."""
+    h, w = image.shape[:2]
+    if (h, w) == (size_px, size_px):
+        return image
+    shrinks = h >= size_px and w >= size_px
+    out = cv2.resize(image, (size_px, size_px), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    return np.asarray(out, np.uint8)
+
+
+def create_views(crop: NDArray[np.uint8], n_views: int) -> list[NDArray[np.uint8]]:
+    """Return n_views pictures of one grey crop (h, w): the crop, its mirror image, or five crops of it with theirs.
+
+    Raises:
+        InputError: n_views is not 1, 2 or 10.
+    """
+    if n_views not in VIEWS:
+        raise InputError(f"{n_views} views were asked for, expected one of {VIEWS}; choose one of these")
+    if n_views == 1:
+        return [crop]
+    if n_views == 2:
+        return [crop, crop[:, ::-1]]
+    h, w = crop.shape
+    ch, cw = max(1, round(h * CROP_SHARE)), max(1, round(w * CROP_SHARE))
+    corners = [(0, 0), (0, w - cw), (h - ch, 0), (h - ch, w - cw), ((h - ch) // 2, (w - cw) // 2)]
+    five = [crop[y : y + ch, x : x + cw] for y, x in corners]
+    return five + [view[:, ::-1] for view in five]
+
+
+def preprocess(crops: list[NDArray[np.uint8]] | NDArray[np.uint8], spec: ModelSpec) -> NDArray[np.float32]:
+    """Turn face crops into an input batch.
+
+    Args:
+        crops: n images, each grey (h, w) or BGR (h, w, 3), uint8, of any size, the face filling the picture.
+        spec: says the network's input.
+
+    Returns:
+        (n, channels, size_px, size_px) float32, (pixel / 255 - mean) / std.
+
+    Raises:
+        InputError: a crop is not a uint8 picture; pass pixel values 0..255 of type uint8.
+    """
+    batch = np.empty((len(crops), spec.size_px, spec.size_px), np.uint8)
+    for i, crop in enumerate(crops):
+        picture = np.asarray(crop)
+        is_image = picture.ndim == 2 or (picture.ndim == 3 and picture.shape[2] == 3)
+        if picture.dtype != np.uint8 or not is_image or picture.size == 0:
+            raise InputError(
+                f"face {i} is {picture.dtype} of shape {picture.shape}, expected uint8 (h, w) or (h, w, 3) BGR; "
+                "pass pixel values 0..255"
+            )
+        batch[i] = resize(to_grey(picture), spec.size_px)
+    # 256 values only: a table is faster than arithmetic on every pixel, and exact in float32.
+    table = (
+        (np.arange(256, dtype=np.float32) / np.float32(255) - np.float32(spec.mean)) / np.float32(spec.std)
+    ).astype(np.float32)
+    values = table[batch][:, None]
+    return values if spec.channels == 1 else np.repeat(values, spec.channels, axis=1)

@@ -1,0 +1,245 @@
+"""Sources: a picture, a folder of pictures or a video file in, a generator of Frame out."""
+
+import itertools
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+
+from emoscope.errors import InputError
+from emoscope.types import Frame, Image
+
+log = logging.getLogger(__name__)
+
+PICTURE_SUFFIXES = frozenset(
+    [
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".png",
+        ".bmp",
+        ".dib",
+        ".tif",
+        ".tiff",
+        ".webp",
+        ".jp2",
+        ".pbm",
+        ".pgm",
+        ".ppm",
+        ".pnm",
+        ".avif",
+    ]
+)
+VIDEO_SUFFIXES = frozenset(
+    [
+        ".mp4",
+        ".m4v",
+        ".mov",
+        ".mkv",
+        ".webm",
+        ".avi",
+        ".mpg",
+        ".mpeg",
+        ".ts",
+        ".mts",
+        ".m2ts",
+        ".wmv",
+        ".flv",
+        ".3gp",
+        ".ogv",
+        ".gif",
+        ".y4m",
+    ]
+)
+MISSING_SHARE = 0.02
+"""A video that gives this much less than the frames its header announces counts as cut off; headers err by a few."""
+
+
+@dataclass
+class Source:
+    """One thing to analyse; iterate over it once to get its frames."""
+
+    path: Path
+    kind: Literal["video", "pictures"]
+    pictures: list[Path] = field(default_factory=list)
+    """The files, for kind `pictures`."""
+    every: int = 1
+    """Give only every n-th frame."""
+    frames_announced: int | None = None
+    """What a video's header says, if it says."""
+    frame_rate: float | None = None
+    """Mean frames per second of a video."""
+    frames_read: int = 0
+    """Frames decoded so far, given or not."""
+    duration_s: float = 0.0
+    """Presentation time of the last decoded frame."""
+    problems: list[str] = field(default_factory=list)
+    """What was damaged; the rest was read."""
+
+    def __iter__(self) -> Iterator[Frame]:
+        return self._read_video() if self.kind == "video" else self._read_pictures()
+
+    def _read_pictures(self) -> Iterator[Frame]:
+        for index, path in enumerate(self.pictures):
+            self.frames_read += 1
+            if index % self.every:
+                continue
+            try:
+                image = load_picture(path)
+            except InputError as e:
+                # One bad file among several must not lose the others.
+                if len(self.pictures) == 1:
+                    raise
+                self.problems.append(str(e))
+                continue
+            yield Frame(image, index, 0.0, str(path))
+
+    def _read_video(self) -> Iterator[Frame]:
+        import av
+        from av.video.reformatter import VideoReformatter
+
+        try:
+            # Playlists inside a file must not make the decoder open other files or addresses.
+            container = av.open(str(self.path), options={"protocol_whitelist": "file"})
+        except (OSError, ValueError) as e:
+            raise _explain_video(self.path, e) from e
+        with container:
+            stream = next((s for s in container.streams.video if s.codec_context is not None), None)
+            if stream is None:
+                raise InputError(f"{self.path} has no video in it; expected a video file or a picture")
+            stream.thread_type = "AUTO"
+            self.frames_announced = stream.frames or None
+            self.frame_rate = float(stream.average_rate) if stream.average_rate else None
+            # One shared reformatter: a new one per frame is eight times slower.
+            reformatter = VideoReformatter()
+            decoded = container.decode(stream)
+            for index in itertools.count():
+                try:
+                    picture = next(decoded)
+                    time_s = picture.time if picture.time is not None else index / (self.frame_rate or 25.0)
+                    self.frames_read, self.duration_s = index + 1, float(time_s)
+                    if index % self.every:
+                        continue
+                    image = np.asarray(reformatter.reformat(picture, format="bgr24").to_ndarray(), np.uint8)
+                except StopIteration:
+                    break
+                except (OSError, ValueError) as e:
+                    if index == 0:
+                        raise _explain_video(self.path, e) from e
+                    reason = getattr(e, "strerror", None) or e
+                    self.problems.append(
+                        f"{self.path} is damaged after {self.duration_s:.2f} s ({reason}); "
+                        "everything before was analysed"
+                    )
+                    return
+                yield Frame(_turn(image, picture.rotation), index, float(time_s), str(self.path))
+        self._check_end()
+
+    def _check_end(self) -> None:
+        if self.frames_read == 0:
+            raise InputError(f"{self.path} holds no frame that can be decoded; expected a playable video")
+        announced = self.frames_announced
+        if announced and self.frames_read < announced * (1 - MISSING_SHARE) - 1:
+            self.problems.append(
+                f"{self.path} ends after {self.frames_read} of {announced} frames (it is cut off); "
+                "everything before was analysed"
+            )
+
+
+def _turn(image: Image, rotation_deg: float) -> Image:
+    # The display matrix says by how much to turn counter-clockwise; phones write multiples of 90.
+    quarters = round(rotation_deg / 90) % 4
+    return np.ascontiguousarray(np.rot90(image, quarters)) if quarters else image
+
+
+def _explain_video(path: Path, error: Exception) -> InputError:
+    reason = getattr(error, "strerror", None) or error
+    return InputError(f"{path} cannot be decoded as video ({reason}); expected a complete video file, for example mp4")
+
+
+def load_picture(path: Path) -> Image:
+    """Read a picture of any depth and colour, upright as its EXIF orientation says.
+
+    Returns:
+        (h, w, 3) uint8, BGR.
+
+    Raises:
+        InputError: the file is missing, empty or no picture.
+    """
+    try:
+        # Not cv2.imread: it cannot open non-Latin paths on every system.
+        data = np.fromfile(path, np.uint8)
+    except OSError as e:
+        raise InputError(f"cannot read {path} ({e.strerror or e}); name an existing picture") from e
+    if data.size == 0:
+        raise InputError(f"{path} is empty; expected a picture")
+    try:
+        image = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    except cv2.error as e:
+        raise InputError(f"{path} cannot be decoded ({e.err}); expected a picture of at most 2^30 pixels") from e
+    if image is None:
+        raise InputError(f"{path} cannot be decoded as a picture; expected a complete jpg, png, tiff, webp or bmp file")
+    return np.asarray(image, np.uint8)
+
+
+def to_image(picture: object) -> Image:
+    """Return (h, w, 3) uint8 BGR from a caller's array: grey, BGR or BGRA, uint8 or uint16.
+
+    Raises:
+        InputError: it is none of these; convert it.
+    """
+    image = np.asarray(picture)
+    if image.dtype == np.uint16:
+        image = (image >> 8).astype(np.uint8)
+    if image.ndim == 3 and image.shape[2] == 1:
+        image = image[:, :, 0]
+    if (
+        image.dtype != np.uint8
+        or image.size == 0
+        or not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] in (3, 4)))
+    ):
+        raise InputError(
+            f"the image is {image.dtype} of shape {image.shape}, expected uint8 or uint16 of shape "
+            "(h, w), (h, w, 3) BGR or (h, w, 4) BGRA; convert it"
+        )
+    if image.ndim == 2:
+        return np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR), np.uint8)
+    return np.ascontiguousarray(image[:, :, :3])
+
+
+def find_sources(paths: list[Path], every: int = 1) -> list[Source]:
+    """Turn files and folders into sources: a folder gives its pictures as one source and each video as its own.
+
+    Raises:
+        InputError: a path does not exist, or a folder holds no picture or video.
+    """
+    return [source for path in paths for source in _find(path, every)]
+
+
+def _find(path: Path, every: int) -> Iterator[Source]:
+    if every < 1:
+        raise InputError(f"every is {every}, expected 1 or more; 1 analyses every frame")
+    if path.is_dir():
+        files = sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
+        pictures = [p for p in files if p.suffix.lower() in PICTURE_SUFFIXES]
+        videos = [p for p in files if p.suffix.lower() in VIDEO_SUFFIXES]
+        if not pictures and not videos:
+            raise InputError(
+                f"the folder {path} holds no picture or video; name a folder with jpg, png, mp4, ... files"
+            )
+        if pictures:
+            yield Source(path, "pictures", pictures, every)
+        yield from (Source(video, "video", [], every) for video in videos)
+        return
+    if not path.exists():
+        raise InputError(f"there is no file or folder {path}; check the name")
+    if path.stat().st_size == 0 and path.is_file():
+        raise InputError(f"{path} is empty; expected a picture or a video")
+    if path.suffix.lower() in PICTURE_SUFFIXES:
+        yield Source(path, "pictures", [path], every)
+    else:
+        yield Source(path, "video", [], every)
