@@ -1,0 +1,83 @@
+"""Evaluation: a dataset, a part of it and an exported model in, every number out; ONNX Runtime, no torch."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from emoscope.errors import InputError
+from emoscope.recognize import Recognizer
+from emoscope.study.dataset import Dataset
+from emoscope.study.metrics import compute_metrics
+from emoscope.study.splits import Rows, create_split
+
+USAGES = {"public": "PublicTest", "private": "PrivateTest"}
+SPLITS = ("validation", "test", *USAGES)
+
+
+def find_rows(dataset: Dataset, split: str, protocol: str, split_seed: int) -> Rows:
+    """Return the rows of a named part.
+
+    Args:
+        dataset: any dataset.
+        split: `public` and `private` by the publisher's usage; `validation` and `test` by the model's own protocol.
+        protocol: of the model.
+        split_seed: of the model.
+
+    Raises:
+        InputError: the dataset has no such part.
+    """
+    if split in USAGES:
+        rows = np.flatnonzero(dataset.usage == USAGES[split])
+        if len(rows) == 0:
+            raise InputError(
+                f"the dataset marks no {USAGES[split]} images; choose --split validation or test, or import FER2013 "
+                "in a form that tells them"
+            )
+        return rows
+    if split not in SPLITS:
+        raise InputError(f"there is no split {split!r}; choose one of {', '.join(SPLITS)}")
+    parts = create_split(dataset, protocol, split_seed)
+    return parts.validation if split == "validation" else parts.test
+
+
+def find_leaked(dataset: Dataset, rows: Rows) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Return for each row whether an identical image stands in Training."""
+    trained = dataset.group[dataset.usage == "Training"]
+    return np.isin(dataset.group[rows], trained)
+
+
+def evaluate(dataset: Dataset, split: str, model: str | Path = "default", n_views: int = 1) -> dict[str, Any]:
+    """Measure a model on a part of a dataset.
+
+    Args:
+        dataset: any dataset.
+        split: validation, test, public or private.
+        model: an embedded network's name or an ONNX file.
+        n_views: 1, 2 or 10 views averaged.
+
+    Returns:
+        compute_metrics() of all images, with split, views, model, protocol, data_sha256; for `public` and `private`
+        also without_leaked: accuracy, macro_f1 and n without the images that also stand in Training.
+
+    Raises:
+        InputError: no such part or model.
+        ModelError: a damaged model.
+    """
+    recognizer = Recognizer(model, n_views)
+    spec = recognizer.spec
+    rows = find_rows(dataset, split, spec.protocol or "official", spec.split_seed)
+    probabilities, labels = recognizer.predict(dataset.pixels[rows]), dataset.emotion[rows]
+    figures = compute_metrics(probabilities, labels)
+    figures |= {
+        "split": split,
+        "views": n_views,
+        "model": spec.name,
+        "protocol": spec.protocol,
+        "data_sha256": dataset.sha256,
+    }
+    if split in USAGES:
+        clean = ~find_leaked(dataset, rows)
+        without = compute_metrics(probabilities[clean], labels[clean])
+        figures["without_leaked"] = {key: without[key] for key in ("accuracy", "macro_f1", "n")}
+    return figures

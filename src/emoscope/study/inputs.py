@@ -1,0 +1,107 @@
+"""Training batches on the device: uint8 faces in, one batched affine warp and light changes, normalised float out."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
+
+from emoscope.spec import ModelSpec
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Strengths of the changes; each face draws its own (accuracy.md's recipe, all mild)."""
+
+    rotation_deg: float = 12.0
+    zoom: float = 0.15
+    shift: float = 4 / 48
+    """Largest shift as a share of the side."""
+    brightness: float = 0.2
+    contrast: float = 0.2
+    erase_probability: float = 0.5
+    erase_area: tuple[float, float] = (0.02, 0.2)
+    """Smallest and largest erased share of the picture (Zhong et al., Random erasing, 2020)."""
+
+
+def _uniform(n: int, low: float, high: float, like: Tensor, generator: torch.Generator) -> Tensor:
+    # Drawn on the CPU: the same numbers on every device.
+    return torch.empty(n).uniform_(low, high, generator=generator).to(like.device)
+
+
+def warp(faces: Tensor, size_px: int, how: Augmentation, generator: torch.Generator) -> Tensor:
+    """Mirror, rotate, zoom, shift and resize in a single resampling.
+
+    Args:
+        faces: (n, 1, h, w) float32.
+        size_px: side of the result.
+        how: strengths.
+        generator: a CPU generator, the only randomness.
+
+    Returns:
+        (n, 1, size_px, size_px) float32.
+    """
+    n = len(faces)
+    angle = _uniform(n, -math.radians(how.rotation_deg), math.radians(how.rotation_deg), faces, generator)
+    zoom = 1 / _uniform(n, 1 - how.zoom, 1 + how.zoom, faces, generator)
+    mirror = (_uniform(n, 0, 1, faces, generator) < 0.5).float() * 2 - 1
+    # Grid coordinates run from -1 to 1, so a share of the side is twice as long.
+    dx = _uniform(n, -2 * how.shift, 2 * how.shift, faces, generator)
+    dy = _uniform(n, -2 * how.shift, 2 * how.shift, faces, generator)
+    cos, sin = angle.cos() * zoom, angle.sin() * zoom
+    matrix = torch.stack([cos * mirror, -sin, dx, sin * mirror, cos, dy], dim=1).view(n, 2, 3)
+    grid = F.affine_grid(matrix, [n, 1, size_px, size_px], align_corners=False)
+    return F.grid_sample(faces, grid, mode="bilinear", padding_mode="border", align_corners=False)
+
+
+def erase(faces: Tensor, how: Augmentation, generator: torch.Generator) -> None:
+    """Fill one rectangle per chosen face with noise of standard deviation 1, in place; faces are normalised."""
+    n, _, h, w = faces.shape
+    area = _uniform(n, *how.erase_area, faces, generator) * h * w
+    ratio = _uniform(n, math.log(0.3), math.log(1 / 0.3), faces, generator).exp()
+    height = (area * ratio).sqrt().clamp(max=h)
+    width = (area / ratio).sqrt().clamp(max=w)
+    top = _uniform(n, 0, 1, faces, generator) * (h - height)
+    left = _uniform(n, 0, 1, faces, generator) * (w - width)
+    chosen = _uniform(n, 0, 1, faces, generator) < how.erase_probability
+    rows = torch.arange(h, device=faces.device)[None, :]
+    columns = torch.arange(w, device=faces.device)[None, :]
+    in_rows = (rows >= top[:, None]) & (rows < (top + height)[:, None]) & chosen[:, None]
+    in_columns = (columns >= left[:, None]) & (columns < (left + width)[:, None])
+    mask = (in_rows[:, :, None] & in_columns[:, None, :])[:, None]
+    noise = torch.randn(faces.shape, generator=generator).to(faces.device)
+    faces.copy_(torch.where(mask, noise, faces))
+
+
+def create_batch(
+    faces: Tensor, size_px: int, spec: ModelSpec, how: Augmentation | None, generator: torch.Generator
+) -> Tensor:
+    """Make one training batch.
+
+    Args:
+        faces: (n, h, w) uint8, resident on the device.
+        size_px: side of the batch's pictures.
+        spec: its mean, std and channels are those that preprocess() uses.
+        how: augmentation, or None for plain resizing.
+        generator: a CPU generator.
+
+    Returns:
+        (n, channels, size_px, size_px) float32, channels last in memory.
+    """
+    x = faces.unsqueeze(1).float().div_(255)
+    if how is not None:
+        x = warp(x, size_px, how, generator)
+        n = len(x)
+        contrast = _uniform(n, 1 - how.contrast, 1 + how.contrast, x, generator).view(n, 1, 1, 1)
+        shift = _uniform(n, -how.brightness, how.brightness, x, generator).view(n, 1, 1, 1)
+        mean = x.mean((1, 2, 3), keepdim=True)
+        x = (x * contrast + (mean * (1 - contrast) + shift)).clamp_(0, 1)
+    elif x.shape[-1] != size_px:
+        x = F.interpolate(x, size=(size_px, size_px), mode="bilinear", antialias=True, align_corners=False)
+    x = (x - spec.mean).div_(spec.std)
+    if how is not None:
+        erase(x, how, generator)
+    if spec.channels > 1:
+        x = x.expand(-1, spec.channels, -1, -1)
+    return x.contiguous(memory_format=torch.channels_last)

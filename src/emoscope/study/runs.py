@@ -1,0 +1,127 @@
+"""A run is one training: a folder named by the hash of its config, split and data.
+
+The folder holds `run.json` (config, split, data, environment), `split.npz`, `checkpoint.safetensors` (everything to
+go on from the last epoch), `best.safetensors` (the selected weights), `metrics.csv` (one row per epoch) and, once
+finished, `validation.npz` (logits) and `result.json`. Each file appears whole; `result.json` comes last.
+"""
+
+import csv
+import hashlib
+import json
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from emoscope.errors import InputError
+from emoscope.files import open_atomic, write_json
+from emoscope.study.config import TrainConfig
+from emoscope.study.dataset import Dataset
+from emoscope.study.splits import Split
+
+RECIPE_VERSION = 1
+"""Raised whenever the training code changes results, so that old runs are not taken for new ones."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """Paths and facts of one run's folder."""
+
+    folder: Path
+    config: TrainConfig
+    data_sha256: str
+
+    @property
+    def checkpoint_path(self) -> Path:
+        """State after the last whole epoch."""
+        return self.folder / "checkpoint.safetensors"
+
+    @property
+    def best_path(self) -> Path:
+        """Weights of the selected epoch."""
+        return self.folder / "best.safetensors"
+
+    @property
+    def validation_path(self) -> Path:
+        """Rows, labels and logits of the validation images."""
+        return self.folder / "validation.npz"
+
+    @property
+    def result_path(self) -> Path:
+        """Written last: a run that has it is finished."""
+        return self.folder / "result.json"
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the training ended."""
+        return self.result_path.is_file()
+
+    def load_result(self) -> dict[str, Any]:
+        """Read the figures of a finished run."""
+        result: dict[str, Any] = json.loads(self.result_path.read_text(encoding="utf-8"))
+        return result
+
+    def write_history(self, history: list[dict[str, float]]) -> None:
+        """Write metrics.csv, one row per epoch."""
+        with open_atomic(self.folder / "metrics.csv") as temporary, temporary.open("w", newline="") as f:
+            writer = csv.DictWriter(f, list(history[0]))
+            writer.writeheader()
+            writer.writerows(history)
+
+
+def open_run(runs: Path, config: TrainConfig, split: Split, dataset: Dataset) -> Run:
+    """Return the run of this config, split and data; make its folder if it is new.
+
+    Raises:
+        OutputError: the folder cannot be written; choose another.
+    """
+    identity = {
+        "recipe": RECIPE_VERSION,
+        "config": config.to_dict(),
+        "split": split.sha256,
+        "data": dataset.sha256,
+    }
+    name = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+    run = Run(runs / name, config, dataset.sha256)
+    if not (run.folder / "run.json").is_file():
+        split.save(run.folder / "split.npz")
+        write_json(run.folder / "run.json", {**identity, "environment": describe_environment()})
+    return run
+
+
+def load_run(folder: Path) -> Run:
+    """Open an existing run's folder.
+
+    Raises:
+        InputError: it is none; name a folder that `emoscope train` made.
+    """
+    try:
+        facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        return Run(folder, TrainConfig.from_dict(facts["config"]), facts["data"])
+    except (OSError, ValueError, KeyError, TypeError) as e:
+        raise InputError(f"{folder} is no run ({e}); name a folder that `emoscope train` made") from e
+
+
+def describe_environment() -> dict[str, Any]:
+    """Return what a figure depends on beside the config: versions and machine."""
+    from importlib.metadata import version
+
+    import torch
+
+    packages = ("emoscope", "torch", "timm", "lightning-fabric", "numpy", "scikit-learn", "opencv-python-headless")
+    return {
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "processor": describe_processor(),
+        "threads": torch.get_num_threads(),
+        "packages": {name: version(name) for name in packages},
+    }
+
+
+def describe_processor() -> str:
+    """Return the processor's name as the system gives it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "unknown")
