@@ -174,11 +174,11 @@ def show_data(
     if as_json:
         print_json(facts)
         return
-    usages = list(next(iter(facts["counts_by_usage"].values())))
-    typer.echo(f"{'':10}{'all':>8}" + "".join(f"{usage or 'unmarked':>13}" for usage in usages))
-    for name, count in facts["counts"].items():
-        row = facts["counts_by_usage"][name]
-        typer.echo(f"{name:10}{count:8}" + "".join(f"{row[usage]:13}" for usage in usages))
+    columns = {"all": facts["classes"], **facts["classes_by_usage"]}
+    typer.echo(f"{'':10}" + "".join(f"{name:>13}" for name in columns))
+    for emotion in facts["classes"]:
+        typer.echo(f"{emotion:10}" + "".join(f"{counts[emotion]:13}" for counts in columns.values()))
+    typer.echo(f"{'sum':10}" + "".join(f"{sum(counts.values()):13}" for counts in columns.values()))
     typer.echo("duplicates: " + ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in facts["duplicates"].items()))
     typer.echo(f"picture: {facts['picture']}")
 

@@ -1,0 +1,151 @@
+"""The report's drawings: numbers in, inline SVG out.
+
+Drawings stretch to the width of the page. What must not be stretched with it, text and
+hatching, is placed by percentages; only areas use a stretched coordinate system.
+"""
+
+import math
+from collections.abc import Sequence
+from html import escape
+
+import numpy as np
+
+from emoscope.emotions import COLOURS, EMOTIONS
+from emoscope.report.timeline import Bools, Floats, Timeline, find_segments
+from emoscope.report.wording import format_clock, format_percent
+
+WIDTH, HEIGHT = 2000, 200
+"""Units of the stretched coordinate system; whole numbers keep the paths short."""
+TICK_STEPS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200)
+MAX_TICKS = 6
+"""So many times of day fit beside each other on a telephone."""
+
+
+def draw_stack(values: Floats, timeline: Timeline, label: str) -> str:
+    """Draw seven probabilities over time as stacked areas, `angry` on top as in every legend.
+
+    Args:
+        values: Mean probabilities per bin, shape (n_bins, 7); NaN rows stay empty.
+        timeline: The bins.
+        label: Description for those who cannot see the drawing.
+    """
+    segments = find_segments(np.isfinite(values[:, 0]), timeline)
+    layers = []
+    for i, colour in enumerate(COLOURS):
+        # Every layer reaches down to the axis and is partly covered by the next:
+        # half the path, and no hairlines between neighbours.
+        heights = np.clip(values[:, i:].sum(axis=1), 0.0, 1.0)
+        path = "".join(_trace_steps(heights, timeline, segment) for segment in segments)
+        if path:
+            layers.append(f'<path fill="{colour}" d="{path}"/>')
+    return _stretch("".join(layers), label, "stack")
+
+
+def draw_face_counts(counts: Floats, timeline: Timeline, label: str) -> str:
+    """Draw how many faces were found over time; time without a face stays empty.
+
+    Args:
+        counts: Mean number of faces per frame and bin, shape (n_bins,).
+        timeline: The bins.
+        label: Description for those who cannot see the drawing.
+    """
+    heights = counts / max(find_top(counts), 1)
+    # A face in few of a bin's frames must still leave a mark.
+    heights = np.where(counts > 0, np.maximum(heights, 0.06), 0.0)
+    path = "".join(_trace_steps(heights, timeline, segment) for segment in find_segments(counts > 0, timeline))
+    return _stretch(f'<path class="ink" d="{path}"/>' if path else "", label, "counts")
+
+
+def find_top(counts: Floats) -> int:
+    """Return the upper end of the axis for numbers of faces."""
+    return max(1, math.ceil(float(counts.max()) - 1e-9)) if len(counts) else 1
+
+
+def draw_spans(wanted: Bools, timeline: Timeline, label: str, css_class: str) -> str:
+    """Draw the stretches of time for which something holds as bars in one row.
+
+    Args:
+        wanted: Whether it holds, shape (n_bins,).
+        timeline: The bins.
+        label: Description for those who cannot see the drawing.
+        css_class: How to draw it: `seen` or `uncertain`.
+    """
+    bars = []
+    for first, end in find_segments(wanted, timeline):
+        x = _x_percent(timeline.starts_s[first], timeline)
+        width = max(_x_percent(timeline.ends_s[end - 1], timeline) - x, 0.15)
+        bars.append(f'<rect x="{x:.2f}%" width="{width:.2f}%" height="100%"/>')
+    return f'<svg class="spans {css_class}" role="img" aria-label="{escape(label)}">{"".join(bars)}</svg>'
+
+
+def draw_axis(timeline: Timeline) -> str:
+    """Draw ticks and times; hidden from screen readers, whose charts name their times."""
+    step_s = next((s for s in TICK_STEPS_S if timeline.end_s / s < MAX_TICKS), TICK_STEPS_S[-1])
+    n_decimals = 1 if step_s < 1 else 0
+    parts = []
+    for i in range(int(timeline.end_s / step_s + 1e-6) + 1):
+        x = _x_percent(i * step_s, timeline)
+        anchor = "start" if i == 0 else "end" if x > 97 else "middle"
+        parts.append(f'<line x1="{x:.2f}%" x2="{x:.2f}%" y2="5"/>')
+        parts.append(f'<text x="{x:.2f}%" y="18" text-anchor="{anchor}">{format_clock(i * step_s, n_decimals)}</text>')
+    return f'<svg class="axis" aria-hidden="true">{"".join(parts)}</svg>'
+
+
+def draw_bar(fraction: float, colour: str) -> str:
+    """Draw one bar on a track that stands for 100 %; decorative, as the number is printed beside it."""
+    width = 100 * min(max(fraction, 0.0), 1.0)
+    return (
+        f'<svg class="bar" aria-hidden="true"><rect class="track" width="100%" height="100%"/>'
+        f'<rect width="{width:.2f}%" height="100%" fill="{colour}"/></svg>'
+    )
+
+
+def draw_split(fractions: Sequence[float], colours: Sequence[str], names: Sequence[str]) -> str:
+    """Draw parts of a whole side by side; `colours` are CSS colours."""
+    label = ", ".join(f"{name} {format_percent(f)}" for name, f in zip(names, fractions, strict=True))
+    x, parts = 0.0, []
+    for fraction, colour in zip(fractions, colours, strict=True):
+        width = 100 * max(fraction, 0.0)
+        if width >= 0.05:
+            parts.append(f'<rect x="{x:.1f}%" width="{width:.1f}%" height="100%" fill="{colour}"/>')
+        x += width
+    return f'<svg class="split" role="img" aria-label="{escape(label)}">{"".join(parts)}</svg>'
+
+
+def draw_emotion_split(probabilities: Sequence[float]) -> str:
+    """Draw the seven probabilities of one face side by side, in the order of every legend."""
+    return draw_split(probabilities, COLOURS, EMOTIONS)
+
+
+def _x_percent(time_s: float, timeline: Timeline) -> float:
+    """Return the place of a time on the axis, 0 to 100."""
+    return 100 * min(max(float(time_s) / timeline.end_s, 0.0), 1.0)
+
+
+def _trace_steps(heights: Floats, timeline: Timeline, segment: tuple[int, int]) -> str:
+    """Return the SVG path of one closed stepped area.
+
+    Steps, not slopes: a bin's mean holds for the whole bin, and a single bin still has a width.
+    """
+    first, end = segment
+    xs = [round(WIDTH * _x_percent(t, timeline) / 100) for t in timeline.starts_s[first:end]]
+    xs.append(max(round(WIDTH * _x_percent(timeline.ends_s[end - 1], timeline) / 100), xs[-1] + 1))
+    ys = [round(HEIGHT * (1 - float(h))) for h in heights[first:end]]
+    parts, x, y = [f"M{xs[0]} {HEIGHT}"], xs[0], HEIGHT
+    for next_x, next_y in zip(xs[1:], ys, strict=True):
+        if next_y != y:
+            if xs[0] != x:
+                parts.append(f"H{x}")
+            parts.append(f"V{next_y}")
+            y = next_y
+        x = next_x
+    parts.append(f"H{x}V{HEIGHT}Z")
+    return "".join(parts)
+
+
+def _stretch(content: str, label: str, css_class: str) -> str:
+    """Wrap drawn areas so that they fill whatever space the page gives them."""
+    return (
+        f'<svg class="{css_class}" role="img" aria-label="{escape(label)}" '
+        f'viewBox="0 0 {WIDTH} {HEIGHT}" preserveAspectRatio="none">{content}</svg>'
+    )

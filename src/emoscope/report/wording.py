@@ -1,0 +1,155 @@
+"""Words and numbers as the report prints them: summary values in, short strings out."""
+
+import datetime as dt
+import math
+from collections.abc import Mapping
+from typing import Any
+
+NBSP = "\u00a0"
+"""Keeps a number and its unit on one line."""
+
+SETTING_LABELS = {
+    "every": "Frames analysed",
+    "detector": "Face detector",
+    "detector_reason": "Why this detector",
+    "model": "Model",
+    "emoscope": "emoscope version",
+    "wall_s": "Time the analysis took",
+}
+MODEL_LABELS = {
+    "name": "Name",
+    "network": "Network",
+    "size_px": "Input size",
+    "temperature": "Temperature (calibration)",
+    "uncertain_below": "Uncertain below",
+    "protocol": "Training protocol",
+    "origin": "Origin",
+    "licence": "Licence",
+    "data_sha256": "Data fingerprint (SHA-256)",
+    "run": "Training run",
+}
+FIGURE_LABELS = {"accuracy": "accuracy", "macro_f1": "macro F1", "ece": "ECE", "n": "pictures"}
+
+
+def format_percent(fraction: float) -> str:
+    """Return a percentage without decimals, with one below 1 %.
+
+    Values that would round to a full 100 % without being it read `> 99 %`: full coverage must not be claimed falsely.
+    """
+    if not math.isfinite(fraction):
+        return "–"
+    if 0 < fraction < 0.0005:
+        return f"<{NBSP}0.1{NBSP}%"
+    if 0 < fraction < 0.0095:
+        return f"{100 * fraction:.1f}{NBSP}%"
+    if 0.995 <= fraction < 1 - 1e-9:
+        return f">{NBSP}99{NBSP}%"
+    return f"{100 * fraction:.0f}{NBSP}%"
+
+
+def format_count(n: int) -> str:
+    """Return a whole number with spaces between groups of three digits."""
+    return f"{n:,}".replace(",", NBSP)
+
+
+def format_clock(time_s: float, n_decimals: int = 0) -> str:
+    """Return m:ss, or h:mm:ss from one hour on; times are cut, not rounded, like a player's display."""
+    scale = 10**n_decimals
+    # The tiny addition keeps 0.3 s, stored as 0.29999, from showing as 0.2 s.
+    ticks = math.floor(max(time_s, 0.0) * scale + 1e-6)
+    whole, rest = divmod(ticks, scale)
+    minutes, seconds = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    text = f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
+    return f"{text}.{rest:0{n_decimals}d}" if n_decimals else text
+
+
+def format_duration(duration_s: float) -> str:
+    """Return a length in words that fit it: seconds with a decimal below one minute's tenth, else m:ss."""
+    return f"{duration_s:.1f}{NBSP}s" if duration_s < 10 else f"{format_clock(duration_s)}"
+
+
+def format_created(created: str) -> str:
+    """Return an ISO 8601 time as `23 November 2026, 23:00 UTC`; text that is no such time comes back unchanged."""
+    try:
+        moment = dt.datetime.fromisoformat(created)
+    except ValueError:
+        return created
+    months = (
+        "January February March April May June July August September October November December".split()  # noqa: SIM905
+    )
+    # Month names come from here, not from strftime, whose language depends on the computer.
+    text = f"{moment.day} {months[moment.month - 1]} {moment.year}, {moment:%H:%M}"
+    zone = moment.tzname()
+    return f"{text} {zone}" if zone else text
+
+
+def format_value(value: Any) -> str:
+    """Return any scalar of the settings or the model's specification for a table cell."""
+    if value is None or value == "":
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return format_count(value)
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return str(value)
+
+
+def as_sentence(message: str | None) -> str | None:
+    """Return a message that begins like a sentence and ends like one; None stays None."""
+    if not message:
+        return None
+    text = message[0].upper() + message[1:]
+    return text if text.endswith((".", "!", "?")) else text + "."
+
+
+def _describe_setting(key: str, value: Any) -> tuple[str, str]:
+    """Return label and value of one setting; a unit at the end of its name moves to the value."""
+    if key == "every" and isinstance(value, int):
+        return SETTING_LABELS[key], "every one" if value == 1 else f"one in {value}"
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    name, _, unit = key.rpartition("_")
+    if not (is_number and name and unit in ("s", "ms", "px")):
+        name, unit = key, ""
+    label = SETTING_LABELS.get(key) or name.replace("_", " ").strip().capitalize()
+    return label, f"{format_value(value)}{NBSP}{unit}" if unit else format_value(value)
+
+
+def describe_settings(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return label and value of every setting; the known ones first."""
+    keys = [k for k in SETTING_LABELS if k in settings] + [k for k in settings if k not in SETTING_LABELS]
+    return [_describe_setting(key, settings[key]) for key in keys]
+
+
+def describe_model(model: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return label and value of what a model card must tell, then one row per measured set."""
+    rows = []
+    for key, label in MODEL_LABELS.items():
+        if key not in model:
+            continue
+        value = model[key]
+        text = format_value(value)
+        if key == "size_px":
+            text = f"{value} × {value} pixels"
+        elif key == "uncertain_below":
+            text = f"largest probability below {format_percent(float(value))}"
+        rows.append((label, text))
+    figures = model.get("figures") or {}
+    for name, values in figures.items():
+        rows.append((f"Measured: {name}", _describe_figures(values)))
+    return rows
+
+
+def _describe_figures(values: Any) -> str:
+    """Return `accuracy 0.66 · macro F1 0.63`, leaving out whatever is no single number."""
+    if not isinstance(values, Mapping):
+        return format_value(values) if isinstance(values, int | float | str) else "–"
+    parts = []
+    for key, value in values.items():
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            continue
+        text = format_count(value) if isinstance(value, int) else f"{value:.3f}"
+        parts.append(f"{FIGURE_LABELS.get(key, key.replace('_', ' '))} {text}".replace(" ", NBSP))
+    return " · ".join(parts) or "–"
