@@ -75,9 +75,11 @@ def set_up(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log every automatic choice.")] = False,
 ) -> None:
     """Set up logging; the command line alone does so."""
-    # Libraries' warnings are not the user's: only ours.
-    logging.basicConfig(level=logging.ERROR, stream=sys.stderr, format="%(message)s")
-    logging.getLogger("emoscope").setLevel(logging.INFO if verbose else logging.WARNING)
+    # Our logger alone: libraries' warnings are not the user's.
+    logger = logging.getLogger("emoscope")
+    logger.handlers = [logging.StreamHandler(sys.stderr)]
+    logger.setLevel(logging.INFO if verbose else logging.WARNING)
+    logger.propagate = False
 
 
 @app.command()

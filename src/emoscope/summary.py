@@ -24,7 +24,7 @@ def compute_summary(observations: "pd.DataFrame", facts: dict[str, Any]) -> dict
     n_frames, n_with_face = len(frame_keys), len(faces[["source", "frame"]].drop_duplicates())
     people = [
         _summarise_person(int(track_id), group, n_frames)
-        for track_id, group in faces.groupby(faces["track_id"].astype("int64"), sort=True)
+        for track_id, group in faces.dropna(subset="track_id").groupby("track_id", sort=True)
     ]
     return {
         **facts,

@@ -1,0 +1,100 @@
+"""Draw a dataset: a Dataset in, one PNG with samples of every class and the class distribution out."""
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from numpy.typing import NDArray
+
+from emoscope.emotions import COLOURS, EMOTIONS
+from emoscope.files import open_atomic
+from emoscope.study.dataset import SIDE_PX, USAGES, Dataset
+
+N_SAMPLES = 10
+"""Pictures per class."""
+
+TINTS = {"Training": 0.0, "PublicTest": 0.4, "PrivateTest": 0.68, "Test": 0.55, "": 0.0}
+"""How far a class's colour is mixed with white, by usage."""
+
+GREY = "#555555"
+
+
+def plot_dataset(dataset: Dataset, path: Path) -> None:
+    """Write a PNG: one row per class with its name, samples, and a bar of its images by usage.
+
+    The samples are drawn by a fixed seed, never two of identical pixels.
+
+    Raises:
+        OutputError: the place cannot be written; choose another.
+    """
+    figure = Figure(figsize=(13, 6.4), dpi=120, facecolor="white")
+    FigureCanvasAgg(figure)
+    samples, bars = figure.subplots(1, 2, width_ratios=[N_SAMPLES, 5.2])
+    figure.subplots_adjust(left=0.075, right=0.985, top=0.91, bottom=0.03, wspace=0.04)
+    _plot_samples(samples, dataset)
+    _plot_distribution(bars, dataset)
+    with open_atomic(path) as temporary:
+        figure.savefig(temporary, format="png")
+
+
+def _choose_samples(dataset: Dataset, label: int) -> NDArray[np.int64]:
+    rows = np.flatnonzero(dataset.emotion == label)
+    rows = rows[np.unique(dataset.group[rows], return_index=True)[1]]
+    return np.sort(np.random.default_rng(label).permutation(rows)[:N_SAMPLES])
+
+
+def _plot_samples(axes: Axes, dataset: Dataset) -> None:
+    gap = 3
+    step = SIDE_PX + gap
+    sheet = np.full((len(EMOTIONS) * step - gap, N_SAMPLES * step - gap), 255, np.uint8)
+    for label in range(len(EMOTIONS)):
+        for column, row in enumerate(_choose_samples(dataset, label)):
+            y, x = label * step, column * step
+            sheet[y : y + SIDE_PX, x : x + SIDE_PX] = dataset.pixels[row]
+    axes.imshow(sheet, cmap="gray", vmin=0, vmax=255, aspect="auto", interpolation="nearest")
+    axes.set_yticks([label * step + SIDE_PX / 2 for label in range(len(EMOTIONS))], EMOTIONS)
+    axes.set_xticks([])
+    axes.tick_params(length=0, pad=8)
+    for text, colour in zip(axes.get_yticklabels(), COLOURS, strict=True):
+        text.set(color=colour, fontweight="bold", fontsize=11)
+    axes.set_frame_on(False)
+    axes.set_title(f"{len(dataset):,} images: samples and counts of each class", loc="left", fontweight="bold", pad=12)
+
+
+def _plot_distribution(axes: Axes, dataset: Dataset) -> None:
+    """Draw one stacked bar per class, in line with its samples."""
+    present = [usage for usage in USAGES if (dataset.usage == usage).any()]
+    left = np.zeros(len(EMOTIONS))
+    for usage in present:
+        counts = np.bincount(dataset.emotion[dataset.usage == usage], minlength=len(EMOTIONS))
+        colours = [_tint(colour, TINTS[usage]) for colour in COLOURS]
+        axes.barh(range(len(EMOTIONS)), counts, left=left, height=0.5, color=colours)
+        left += counts
+    for label, total in enumerate(left):
+        text = f" {total:,.0f}  ({total / len(dataset):.1%})"
+        axes.text(total, label, text, va="center", ha="left", fontsize=10)
+    # Room for the figures at the end of the longest bar.
+    axes.set_xlim(0, left.max() * 1.42)
+    # The gap between two rows of samples is 3 of 51 pixels; so the bars stand level with them.
+    edge = SIDE_PX / (SIDE_PX + 3) / 2
+    axes.set_ylim(len(EMOTIONS) - 1 + edge, -edge)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for side in ("top", "right", "bottom"):
+        axes.spines[side].set_visible(False)
+    axes.spines["left"].set_color("#bbbbbb")
+    if present != [""]:
+        patches = [Patch(color=_tint(GREY, TINTS[usage]), label=usage or "unmarked") for usage in present]
+        axes.legend(
+            handles=patches, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=len(present), frameon=False,
+            fontsize=9, handlelength=1, columnspacing=1.2, handletextpad=0.5, borderaxespad=0.7,
+        )  # fmt: skip
+
+
+def _tint(colour: str, share: float) -> tuple[float, float, float]:
+    r, g, b = (c + (1 - c) * share for c in to_rgb(colour))
+    return r, g, b

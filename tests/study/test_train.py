@@ -1,0 +1,281 @@
+"""The study's path: the real recipe, tiny, from cartoon faces to an exported and measured network."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from safetensors.numpy import load_file
+
+from conftest import Command
+from emoscope.errors import InputError
+from emoscope.recognize import Recognizer, compute_probabilities
+from emoscope.spec import ModelSpec
+from emoscope.study.calibrate import fit_temperature, fit_threshold
+from emoscope.study.config import TrainConfig
+from emoscope.study.dataset import Dataset
+from emoscope.study.export import compare_with_onnx
+from emoscope.study.inputs import Augmentation, create_batch
+from emoscope.study.metrics import compute_ece, compute_metrics
+from emoscope.study.networks import NETWORKS, create_network
+from emoscope.study.runs import load_run
+from emoscope.study.splits import create_split
+from emoscope.study.train import load_weights, predict_logits, train
+
+TINY = TrainConfig(network="compact-tiny", epochs=4, batch_size=32, learning_rate=0.05, precision="float32")
+
+
+@pytest.fixture(scope="module")
+def faces(faces_file: Path) -> Dataset:
+    return Dataset.load(faces_file)
+
+
+@pytest.fixture(scope="module")
+def finished(faces: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run's folder."""
+    return train(faces, TINY, tmp_path_factory.mktemp("runs")).folder
+
+
+def test_from_faces_to_figures(faces_file: Path, tmp_path: Path, emoscope: Command) -> None:
+    runs, model = tmp_path / "runs", tmp_path / "tiny.onnx"
+    options = ["--network", "compact-tiny", "--epochs", 12, "--batch-size", 32, "--learning-rate", 0.1]
+    options += ["--sizes-px", "32,48", "--size-shares", "0.5,0.5", "--protocol", "thesis", "--seed", 3]
+    code, stdout, stderr = emoscope("train", "--data", faces_file, "-o", runs, *options, "--json")
+    assert code == 0 and "epoch 12/12" in stderr and "min left" in stderr
+    result = json.loads(stdout)
+    assert emoscope("export", result["run"], "-o", model, "--name", "tiny")[0] == 0
+    code, stdout, _ = emoscope("evaluate", "--data", faces_file, "--split", "test", "--model", model, "--json")
+    figures = json.loads(stdout)
+    assert code == 0 and {"accuracy", "macro_f1", "ece", "n", "split", "views", "model"} <= set(figures)
+    assert figures["model"] == "tiny" and figures["n"] == 84 and figures["views"] == 1
+    # A quarter of the faces are happy: the network has learned something.
+    assert figures["accuracy"] > 0.4
+    code, stdout, _ = emoscope("evaluate", "--data", faces_file, "--split", "validation", "--model", model, "--json")
+    assert json.loads(stdout)["accuracy"] == pytest.approx(result["validation"]["accuracy"])
+    start = time.perf_counter()
+    assert emoscope("train", "--data", faces_file, "-o", runs, *options)[0] == 0
+    assert time.perf_counter() - start < 20 and len(list(runs.iterdir())) == 1, "a finished run is not trained again"
+
+
+def read_numbers(run: Path) -> tuple[bytes, list[dict[str, float]]]:
+    rows = (run / "metrics.csv").read_text().splitlines()
+    names = rows[0].split(",")
+    table = [dict(zip(names, map(float, row.split(",")), strict=True)) for row in rows[1:]]
+    return (run / "best.safetensors").read_bytes(), [
+        {k: v for k, v in row.items() if not k.endswith("_s")} for row in table
+    ]
+
+
+def test_killed_and_resumed_is_bit_identical(finished: Path, faces_file: Path, tmp_path: Path) -> None:
+    """Kill the process with SIGKILL whenever a new epoch stands in the checkpoint, start it again, compare."""
+    code = (
+        "import sys; from pathlib import Path; from emoscope.study.train import *\n"
+        f"config = TrainConfig.from_dict({TINY.to_dict()!r})\n"
+        f"dataset = Dataset.load(Path({str(faces_file)!r}))\n"
+        f"train(dataset, config, Path({str(tmp_path)!r}), lambda row: print(row['epoch'], flush=True))"
+    )
+    kills = 0
+    while not list(tmp_path.glob("*/result.json")):
+        with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            if kills < 2 and process.stdout.readline():
+                time.sleep(0.05 * kills)
+                os.kill(process.pid, signal.SIGKILL)
+                kills += 1
+        assert kills == 2 or process.returncode == -signal.SIGKILL
+    [run] = tmp_path.iterdir()
+    assert run.name == finished.name, "the same config, split and data give the same folder"
+    assert read_numbers(run) == read_numbers(finished)
+    assert (run / "validation.npz").read_bytes() == (finished / "validation.npz").read_bytes()
+
+
+def test_early_stopping_keeps_the_best_epoch(faces: Dataset, tmp_path: Path) -> None:
+    config = TrainConfig.from_dict(
+        {**TINY.to_dict(), "epochs": 30, "patience": 2, "min_delta": 0.5, "schedule": "constant", "optimizer": "adam"}
+    )
+    result = train(faces, config, tmp_path).load_result()
+    assert result["epochs"] == 3, "the first epoch sets the mark, two more do not pass it"
+    _, rows = read_numbers(next(tmp_path.iterdir()))
+    best = max(rows, key=lambda row: row["validation_macro_f1"])
+    assert result["best_epoch"] == best["epoch"]
+    assert result["validation"]["macro_f1"] == pytest.approx(best["validation_macro_f1"])
+
+
+def test_divergence_is_said(faces: Dataset, tmp_path: Path) -> None:
+    config = TrainConfig.from_dict({**TINY.to_dict(), "learning_rate": 100.0, "warmup": 0.0, "label_smoothing": 0.0})
+    object.__setattr__(config, "learning_rate", 1e30)
+    with pytest.raises(InputError, match="diverged"):
+        train(faces, config, tmp_path)
+
+
+@pytest.mark.parametrize("protocol", ["official", "thesis"])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_no_image_and_no_copy_stands_on_two_sides(faces: Dataset, protocol: str, seed: int) -> None:
+    split = create_split(faces, protocol, seed)
+    parts = [split.train, split.validation, split.test]
+    assert sorted(np.concatenate(parts).tolist()) == list(range(len(faces)))
+    if protocol == "thesis":
+        groups = [set(faces.group[part].tolist()) for part in parts]
+        assert not (groups[0] & groups[1] or groups[0] & groups[2] or groups[1] & groups[2])
+        assert [round(len(part) / len(faces), 1) for part in parts] == [0.7, 0.1, 0.2]
+        assert all(len(np.unique(faces.emotion[part])) == 7 for part in parts)
+    assert create_split(faces, protocol, seed).sha256 == split.sha256
+
+
+def test_real_splits(shared: Path, tmp_path: Path) -> None:
+    path = tmp_path / "raw.npz"
+    subprocess.run([sys.executable, str(shared / "tools" / "fer2013"), "npz", str(path)], check=True)
+    with np.load(path) as z:
+        dataset = Dataset.create(z["pixels"], z["emotion"], z["usage"])
+    assert [len(p) for p in vars(create_split(dataset, "official", 0)).values()] == [28_709, 3_589, 3_589]
+    split = create_split(dataset, "thesis", 0)
+    groups = [set(dataset.group[part].tolist()) for part in (split.train, split.validation, split.test)]
+    assert not (groups[0] & groups[1] or groups[0] & groups[2] or groups[1] & groups[2])
+    # The embedded network on a thousand test images: torch is out of the picture, figures must hold all the same.
+    rows = np.flatnonzero(dataset.usage == "PrivateTest")[:1000]
+    predictions = Recognizer().predict(dataset.pixels[rows]).argmax(axis=1)
+    assert (predictions == dataset.emotion[rows]).mean() > 0.62
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_network_keeps_the_contract(name: str, tmp_path: Path) -> None:
+    network = create_network(name, dropout=0.2, seed=1)
+    same = create_network(name, dropout=0.2, seed=1)
+    assert all(
+        torch.equal(a, b) for a, b in zip(network.state_dict().values(), same.state_dict().values(), strict=True)
+    )
+    for size_px in (16, 33, 48, 64):
+        logits = network(torch.zeros(2, 1, size_px, size_px))
+        assert logits.shape == (2, 7) and logits.isfinite().all()
+    logits.sum().backward()
+    assert all(p.grad is not None for p in network.parameters())
+
+
+def test_torch_and_onnx_agree(finished: Path, faces: Dataset, tmp_path: Path) -> None:
+    from emoscope.study.export import export_run
+
+    spec = export_run(finished, tmp_path / "m.onnx")
+    network = create_network(TINY.network)
+    load_weights(network, load_run(finished).best_path)
+    assert compare_with_onnx(network, tmp_path / "m.onnx", spec, faces.pixels) <= 1e-4
+    # The study's evaluation and the runtime give the same: one preprocess() for both.
+    ours = compute_probabilities(predict_logits(network, faces.pixels[:50], spec), spec.temperature)
+    np.testing.assert_allclose(Recognizer(tmp_path / "m.onnx").predict(faces.pixels[:50]), ours, atol=1e-4)
+
+
+def test_export_refuses_what_is_not_finished(finished: Path, tmp_path: Path, emoscope: Command) -> None:
+    shutil.copytree(finished, tmp_path / "run")
+    (tmp_path / "run" / "result.json").unlink()
+    for run, words in ((tmp_path / "run", "not finished"), (tmp_path, "is no run")):
+        code, _, stderr = emoscope("export", run, "-o", tmp_path / "m.onnx")
+        assert code == 2 and words in stderr and not (tmp_path / "m.onnx").exists()
+
+
+def test_a_batch_without_augmentation_is_what_preprocess_makes(faces: Dataset) -> None:
+    from emoscope.preprocess import preprocess
+
+    spec = ModelSpec("x")
+    batch = create_batch(torch.from_numpy(faces.pixels[:8]), 48, spec, None, torch.Generator())
+    np.testing.assert_allclose(batch.numpy(), preprocess(faces.pixels[:8], spec), atol=1e-6)
+
+
+def test_augmentation_is_seeded_mild_and_different_per_face(faces: Dataset) -> None:
+    same = torch.from_numpy(np.repeat(faces.pixels[:1], 64, axis=0))
+    spec, how = ModelSpec("x"), Augmentation(erase_probability=0)
+    first, again = (create_batch(same, 40, spec, how, torch.Generator().manual_seed(7)) for _ in range(2))
+    assert torch.equal(first, again) and first.shape == (64, 1, 40, 40)
+    assert len({face.numpy().tobytes() for face in first}) == 64
+    # On average the face stays where it was: its mean picture correlates with the face and its mirror image.
+    mean = first.mean(0)[0].flatten()
+    plain = create_batch(same[:1], 40, spec, None, torch.Generator())[0, 0]
+    assert torch.corrcoef(torch.stack([mean, (plain + plain.flip(1)).flatten()]))[0, 1] > 0.8
+
+
+def test_checkpoint_holds_the_state_after_the_last_epoch(finished: Path) -> None:
+    tensors = load_file(finished / "checkpoint.safetensors")
+    best = load_file(finished / "best.safetensors")
+    assert {k.split(".")[0] for k in tensors} == {"network", "ema", "optimizer"}
+    assert {f"ema.{k}" for k in best} <= set(tensors)
+    facts = json.loads((finished / "run.json").read_text())
+    assert facts["config"]["network"] == "compact-tiny" and facts["environment"]["packages"]["torch"]
+
+
+def test_config_reports_every_mistake_at_once(tmp_path: Path, faces_file: Path, emoscope: Command) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text("epochs: 0\nprotocol: mine\nlearning_rate: -1\nsizes_px: [48]\nsize_shares: [0.5]\ndropout: 2\n")
+    code, _, stderr = emoscope("train", "--data", faces_file, "-o", tmp_path / "r", "--config", path)
+    assert code == 2 and stderr.count("\n") == 1
+    for name in ("epochs", "protocol", "learning_rate", "size_shares", "dropout"):
+        assert name in stderr
+    for text, words in (
+        ("epoch: 3", "unknown keys epoch"),
+        ("[1", "is not YAML"),
+        ("3", "holds no keys"),
+        ("epochs: x", "wrong type"),
+    ):
+        path.write_text(text)
+        code, _, stderr = emoscope("train", "--data", faces_file, "-o", tmp_path / "r", "--config", path)
+        assert code == 2 and words in stderr and not (tmp_path / "r").exists()
+
+
+def test_other_bad_input(tmp_path: Path, faces_file: Path, emoscope: Command) -> None:
+    (tmp_path / "text.npz").write_text("no dataset")
+    for arguments, words in (
+        (["train", "--data", tmp_path / "no.npz", "-o", tmp_path / "r"], "there is no dataset"),
+        (["train", "--data", tmp_path / "text.npz", "-o", tmp_path / "r"], "is not a dataset"),
+        (["train", "--data", faces_file, "-o", tmp_path / "r", "--network", "vgg99"], "there is no network 'vgg99'"),
+        (["train", "--data", faces_file, "-o", tmp_path / "r", "--batch-size", 4000], "do not fill one batch"),
+        (["evaluate", "--data", faces_file, "--split", "test", "--views", 3], "3 views"),
+    ):
+        code, _, stderr = emoscope(*arguments)
+        assert code == 2 and words in stderr and stderr.count("\n") == 1, stderr
+
+
+probabilities = hnp.arrays(np.float64, st.tuples(st.integers(1, 40), st.just(7)), elements=st.floats(0.01, 1)).map(
+    lambda p: p / p.sum(axis=1, keepdims=True)
+)
+
+
+@given(p=probabilities, seed=st.integers(0, 99))
+def test_metrics_are_within_bounds_and_consistent(p: np.ndarray, seed: int) -> None:
+    labels = np.random.default_rng(seed).integers(0, 7, len(p))
+    figures = compute_metrics(p, labels)
+    confusion = np.array(figures["confusion"])
+    assert confusion.sum() == figures["n"] == len(p)
+    assert figures["accuracy"] == pytest.approx(np.trace(confusion) / len(p))
+    f1 = [2 * confusion[i, i] / max(1, confusion[i].sum() + confusion[:, i].sum()) for i in range(7)]
+    assert figures["macro_f1"] == pytest.approx(np.mean(f1))
+    assert 0 <= figures["ece"] <= 1 and 0 <= figures["brier"] <= 2 and figures["nll"] >= 0
+
+
+def test_ece_of_known_cases() -> None:
+    sure = np.eye(7)[np.zeros(10, int)]
+    assert compute_ece(sure, np.zeros(10, int)) == 0
+    assert compute_ece(sure, np.ones(10, int)) == 1
+    # Confidence 0.6 in every face, right in 6 of 10: calibrated; right in 2 of 10: off by 0.4.
+    p = np.full((10, 7), 0.4 / 6)
+    p[:, 0] = 0.6
+    assert compute_ece(p, np.array([0] * 6 + [1] * 4)) == pytest.approx(0)
+    assert compute_ece(p, np.array([0] * 2 + [1] * 8)) == pytest.approx(0.4)
+
+
+def test_temperature_and_threshold_undo_a_known_distortion() -> None:
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 2, (20_000, 7))
+    labels = np.array([rng.choice(7, p=p) for p in compute_probabilities(logits)])
+    assert fit_temperature(logits * 2.5, labels) == pytest.approx(2.5, rel=0.05)
+    p = compute_probabilities(logits)
+    threshold, coverage = fit_threshold(p, labels)
+    kept = p.max(axis=1) >= threshold
+    assert kept.mean() == pytest.approx(coverage)
+    assert (p.argmax(axis=1) == labels)[kept].mean() == pytest.approx(0.75, abs=0.01)
