@@ -1,6 +1,7 @@
 """Splits: which images train, validate and test; no image and no copy of one stands on two sides (thesis protocol)."""
 
 import hashlib
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,7 +64,7 @@ def create_thesis_split(dataset: Dataset, seed: int) -> Split:
         seed: of the draw.
 
     Raises:
-        InputError: a class has fewer than 8 different images; add images.
+        InputError: a class has fewer than 8 different images, or all have few more; add images.
     """
     for label in np.unique(dataset.emotion):
         if (n := len(np.unique(dataset.group[dataset.emotion == label]))) < 8:
@@ -76,7 +77,13 @@ def create_thesis_split(dataset: Dataset, seed: int) -> Split:
 
 def _hold_out(dataset: Dataset, rows: Rows, n_parts: int, seed: int) -> tuple[Rows, Rows]:
     folds = StratifiedGroupKFold(n_parts, shuffle=True, random_state=seed)
-    kept, held = next(folds.split(rows, dataset.emotion[rows], dataset.group[rows]))
+    with warnings.catch_warnings():
+        # A class with fewer images than parts is spread as far as it goes; create_thesis_split checked its size.
+        warnings.simplefilter("ignore", UserWarning)
+        try:
+            kept, held = next(folds.split(rows, dataset.emotion[rows], dataset.group[rows]))
+        except ValueError as e:
+            raise InputError(f"{len(rows)} images cannot be split into {n_parts} parts ({e}); add images") from e
     return rows[kept], rows[held]
 
 
