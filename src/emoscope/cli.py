@@ -199,6 +199,7 @@ def train(
     patience: Annotated[int | None, typer.Option(help="Early stopping after so many epochs; 0 for never.")] = None,
     sizes_px: Annotated[str | None, typer.Option(help="Input sizes one after the other, e.g. 32,40,48.")] = None,
     size_shares: Annotated[str | None, typer.Option(help="Share of the epochs at each, e.g. 0.3,0.3,0.4.")] = None,
+    augment: Annotated[bool | None, typer.Option("--augment/--no-augment", help="Change each face anew.")] = None,
     compile: Annotated[bool | None, typer.Option(help="Compile the network; needs a C++ compiler.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -217,6 +218,7 @@ def train(
         "patience": patience,
         "sizes_px": parse_numbers(sizes_px, int, "--sizes-px"),
         "size_shares": parse_numbers(size_shares, float, "--size-shares"),
+        "augment": augment,
         "compile": compile,
     }
     if flags["sizes_px"] and len(flags["sizes_px"]) == 1:

@@ -91,7 +91,7 @@ class CompactNet(nn.Module):
 
 NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "compact": partial(CompactNet, 32, (48, 96, 192), (2, 2, 2)),
-    "compact-tiny": partial(CompactNet, 8, (8, 16), (1, 1)),
+    "compact-tiny": partial(CompactNet, 16, (16, 32, 64), (1, 1, 1)),
 }
 """Name to constructor; each takes `dropout`. compact: 1.6 M parameters, 144 M multiply-adds at 48 px;
 compact-tiny: for tests and first tries, seconds per run."""
