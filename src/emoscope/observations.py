@@ -58,7 +58,8 @@ class ObservationsBuilder:
         """Return the table."""
         import pandas as pd
 
-        return pd.DataFrame({name: pd.array(self.columns[name], dtype=dtype) for name, dtype in DTYPES.items()})
+        # astype from objects: pandas' stubs know no dtype whose name is a variable.
+        return pd.DataFrame(self.columns, dtype=object).astype(DTYPES)
 
 
 def create_observations(results: Iterable[FrameResult]) -> "pd.DataFrame":

@@ -1,6 +1,6 @@
 """Summary: the observations table in, numbers per person and for the audience out; JSON-ready."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from emoscope.emotions import EMOTIONS, VALENCE
 
@@ -23,8 +23,8 @@ def compute_summary(observations: "pd.DataFrame", facts: dict[str, Any]) -> dict
     faces = observations[observations["emotion"].notna()]
     n_frames, n_with_face = len(frame_keys), len(faces[["source", "frame"]].drop_duplicates())
     people = [
-        _summarise_person(int(track_id), group, n_frames)
-        for track_id, group in faces.dropna(subset="track_id").groupby("track_id", sort=True)
+        _summarise_person(cast(int, track_id), group, n_frames)
+        for track_id, group in faces.groupby("track_id", sort=True)
     ]
     return {
         **facts,
@@ -40,7 +40,7 @@ def compute_summary(observations: "pd.DataFrame", facts: dict[str, Any]) -> dict
 def _summarise_person(track_id: int, rows: "pd.DataFrame", n_frames: int) -> dict[str, Any]:
     summary = _summarise_faces(rows)
     return {
-        "track_id": track_id,
+        "track_id": int(track_id),
         "first_s": float(rows["time_s"].min()),
         "last_s": float(rows["time_s"].max()),
         "frames": len(rows),

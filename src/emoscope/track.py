@@ -30,7 +30,7 @@ class Track:
     def predict(self, time_s: float) -> NDArray[np.float32]:
         """Return the box expected at a time: moved at constant velocity, its size kept."""
         step = self.velocity * np.float32(time_s - self.time_s)
-        return self.xyxy + np.concatenate([step, step])
+        return np.asarray(self.xyxy + np.concatenate([step, step]))
 
     def update(self, xyxy: NDArray[np.float32], time_s: float) -> None:
         """Take the box in which the person was seen."""

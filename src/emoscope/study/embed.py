@@ -1,6 +1,6 @@
 """Embed an exported network: put the file beside the registry and write its hash into embedded.json.
 
-usage: python -m emoscope.study.embed FILE.onnx   (for maintainers, in a checkout; the file's name in its spec is its name)
+usage: python -m emoscope.study.embed FILE.onnx   (for maintainers, in a checkout)
 """
 
 import json
