@@ -85,7 +85,7 @@ def set_up(
 @app.command()
 def analyze(
     sources: Annotated[
-        list[str], typer.Argument(metavar="SOURCE...", help="Pictures, videos, folders.", show_default=False)
+        list[str], typer.Argument(metavar="SOURCE", help="Pictures, videos, folders.", show_default=False)
     ],
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="DIR", help="Folder for the results.")
@@ -122,7 +122,8 @@ def analyze(
             typer.echo(f"{'error' if r.status == 'failed' else 'warning'}: {r.message}", err=True)
         if r.status != "failed" and not as_json:
             typer.echo(
-                f"{r.source}: {r.frames} frames, {r.people} {'person' if r.people == 1 else 'people'}, "
+                f"{r.source}: {r.frames} {'frame' if r.frames == 1 else 'frames'}, "
+                f"{r.people} {'person' if r.people == 1 else 'people'}, "
                 f"a face in {100 * r.coverage:.0f}% of the frames -> {r.output}"
             )
     if any(r.status == "failed" for r in results):

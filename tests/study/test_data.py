@@ -1,5 +1,6 @@
 """Import: every form of a dataset gives the same one, every fault is named."""
 
+import hashlib
 import subprocess
 import sys
 import zipfile
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from emoscope.emotions import EMOTIONS
 from emoscope.errors import EmoscopeError, InputError
 from emoscope.study.dataset import SIDE_PX, Dataset
+from emoscope.study.describe import describe_dataset
 from emoscope.study.importers import import_dataset
 from emoscope.study.synthetic import create_synthetic
 
@@ -261,3 +263,18 @@ def test_damaged_zip_raises_our_error_only(tmp_path: Path, damage: list[tuple[fl
         import_dataset(path)
     except EmoscopeError as e:
         assert "\n" not in str(e)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["csv", "icml", "folder"])
+def test_all_of_fer2013_is_the_same_in_every_form(form: str, shared: Path, tmp_path: Path) -> None:
+    source = tmp_path / ("faces" if form == "folder" else "faces.csv")
+    subprocess.run([sys.executable, str(shared / "tools" / "fer2013"), form, str(source)], check=True)
+    dataset = import_dataset(source)
+    # The publisher's pixels, then pixels, labels and usages together.
+    assert hashlib.sha256(dataset.pixels.tobytes()).hexdigest().startswith("a6a14cc065d21296871cdb0b91d9ff0f")
+    assert dataset.sha256 == "98528e0542824fb9e88772f14b5a0328cf4a76d9849639e3a03881d1df5f1e93"
+    facts = describe_dataset(dataset)
+    assert list(facts["classes"].values()) == [4953, 547, 5121, 8989, 6077, 4002, 6198]
+    duplicates = list(facts["duplicates"].values())
+    assert duplicates[:6] == [1516, 3369, 1853, 57, 557, 288]
