@@ -63,8 +63,9 @@ def test_earlier_results_are_replaced_and_other_files_kept(clip: Path, tmp_path:
     out = tmp_path / "out"
     out.mkdir()
     (out / "notes.txt").write_text("mine")
-    for every in (3, 6):
-        assert emoscope("analyze", clip, "-o", out, "--detector", "haar", "--every", every, "--no-report")[0] == 0
+    for options in (["--every", 3, "--annotate"], ["--every", 6, "--no-report"]):
+        assert emoscope("analyze", clip, "-o", out, "--detector", "haar", *options)[0] == 0
+    assert {p.name for p in out.iterdir()} == {"notes.txt", "observations.parquet", "observations.csv", "summary.json"}
     assert (out / "notes.txt").read_text() == "mine"
     assert len(pd.read_parquet(out / "observations.parquet")) == 5
 

@@ -23,6 +23,16 @@ if TYPE_CHECKING:
 SUMMARY_FILE = "summary.json"
 """Written last: a folder that has it is complete."""
 
+OUTPUT_NAMES = (
+    SUMMARY_FILE,
+    "observations.parquet",
+    "observations.csv",
+    "report.html",
+    "annotated.mp4",
+    "annotated",
+)
+"""Everything that an analysis may leave in its folder."""
+
 
 @dataclass(frozen=True)
 class Analysis:
@@ -53,7 +63,7 @@ class Analysis:
         Raises:
             OutputError: the place cannot be written.
         """
-        with open_atomic_folder(Path(folder), SUMMARY_FILE) as temporary:
+        with open_atomic_folder(Path(folder), OUTPUT_NAMES) as temporary:
             self.write_into(temporary, with_report)
         return Path(folder)
 

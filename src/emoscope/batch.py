@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from emoscope.analysis import SUMMARY_FILE, analyze_source
+from emoscope.analysis import OUTPUT_NAMES, analyze_source
 from emoscope.errors import EmoscopeError
 from emoscope.files import open_atomic_folder
 from emoscope.source import Source, find_sources
@@ -98,7 +98,7 @@ def _analyze(
             total = f" of {source.frames_announced}" if source.frames_announced else ""
             on_progress(f"{source.path}: frame {source.frames_read}{total}, {len(result.faces)} faces")
 
-    with open_atomic_folder(folder, SUMMARY_FILE) as temporary:
+    with open_atomic_folder(folder, OUTPUT_NAMES) as temporary:
         into = temporary if with_annotation else None
         analysis = analyze_source(source, annotate_into=into, on_frame=tell, **options)
         analysis.write_into(temporary, with_report)

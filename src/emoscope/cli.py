@@ -332,9 +332,6 @@ def main() -> None:
     except EmoscopeError as e:
         typer.echo(f"error: {e}", err=True)
         sys.exit(e.exit_code)
-    except KeyboardInterrupt:
-        typer.echo("interrupted; nothing half-written was left behind", err=True)
-        sys.exit(130)
     # Not ours to mend here, but the user must learn whose fault it is; -v gives the traceback.
     except Exception as e:
         logging.getLogger("emoscope").info("traceback", exc_info=True)

@@ -43,11 +43,15 @@ def open_atomic(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def open_atomic_folder(path: Path, marker: str) -> Iterator[Path]:
+def open_atomic_folder(path: Path, names: tuple[str, ...]) -> Iterator[Path]:
     """Yield a temporary folder beside `path` that becomes `path` when the block ends well.
 
-    Where `path` exists, its files of the same names are replaced and others left alone; `marker` is taken away first
-    and put back last, so that a folder with it is always whole.
+    Where `path` exists, everything in it that has one of `names` goes, whether the block made it anew or not; all else
+    is left alone. The first name is taken away first and put back last: a folder that has it is whole.
+
+    Args:
+        path: the folder.
+        names: all files and folders that the block may make.
 
     Raises:
         OutputError: `path` is a file or cannot be written; choose another.
@@ -67,12 +71,14 @@ def open_atomic_folder(path: Path, marker: str) -> Iterator[Path]:
         if not path.exists():
             temporary.replace(path)
             return
-        (path / marker).unlink(missing_ok=True)
-        for part in sorted(temporary.iterdir(), key=lambda p: p.name == marker):
-            target = path / part.name
-            if target.is_dir():
-                shutil.rmtree(target)
-            part.replace(target)
+        for old in (path / name for name in names):
+            if old.is_dir():
+                shutil.rmtree(old)
+            else:
+                old.unlink(missing_ok=True)
+        for name in reversed(names):
+            if (temporary / name).exists():
+                (temporary / name).replace(path / name)
     except OSError as e:
         raise _explain(path, e) from e
     finally:

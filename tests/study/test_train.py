@@ -46,8 +46,9 @@ def finished(faces: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return train(faces, TINY, tmp_path_factory.mktemp("runs")).folder
 
 
-def test_from_faces_to_figures(tmp_path: Path, emoscope: Command) -> None:
-    faces_file, runs, model = tmp_path / "faces.npz", tmp_path / "runs", tmp_path / "tiny.onnx"
+def test_from_faces_to_figures(faces_file: Path, tmp_path: Path, emoscope: Command) -> None:
+    other_file, faces_file = faces_file, tmp_path / "faces.npz"
+    runs, model = tmp_path / "runs", tmp_path / "tiny.onnx"
     assert emoscope("data", "import", "synthetic", "-o", faces_file, "--n", 1400, "--seed", 1)[0] == 0
     # Without augmentation a dozen epochs are enough to see that it learns.
     options = ["--network", "compact-tiny", "--epochs", 12, "--batch-size", 32, "--no-augment"]
@@ -64,6 +65,8 @@ def test_from_faces_to_figures(tmp_path: Path, emoscope: Command) -> None:
     assert figures["accuracy"] > 0.55
     code, stdout, _ = emoscope("evaluate", "--data", faces_file, "--split", "validation", "--model", model, "--json")
     assert json.loads(stdout)["accuracy"] == pytest.approx(result["validation"]["accuracy"])
+    _, _, stderr = emoscope("evaluate", "--data", other_file, "--split", "test", "--model", model)
+    assert "trained on another dataset" in stderr, "its own test part cannot be found in other data"
     start = time.perf_counter()
     assert emoscope("train", "--data", faces_file, "-o", runs, *options)[0] == 0
     assert time.perf_counter() - start < 20 and len(list(runs.iterdir())) == 1, "a finished run is not trained again"

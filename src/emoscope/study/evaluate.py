@@ -1,5 +1,6 @@
 """Evaluation: a dataset, a part of it and an exported model in, every number out; ONNX Runtime, no torch."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ from emoscope.recognize import Recognizer
 from emoscope.study.dataset import Dataset
 from emoscope.study.metrics import compute_metrics
 from emoscope.study.splits import Rows, create_split
+
+log = logging.getLogger(__name__)
 
 USAGES = {"public": "PublicTest", "private": "PrivateTest"}
 SPLITS = ("validation", "test", *USAGES)
@@ -66,6 +69,12 @@ def evaluate(dataset: Dataset, split: str, model: str | Path = "default", n_view
     """
     recognizer = Recognizer(model, n_views)
     spec = recognizer.spec
+    if split not in USAGES and spec.protocol == "thesis" and dataset.sha256 != spec.data_sha256:
+        log.warning(
+            "%s was trained on another dataset (%s...): which of these images it has seen cannot be told",
+            spec.name,
+            spec.data_sha256[:12],
+        )
     rows = find_rows(dataset, split, spec.protocol or "official", spec.split_seed)
     probabilities, labels = recognizer.predict(dataset.pixels[rows]), dataset.emotion[rows]
     figures = compute_metrics(probabilities, labels)
