@@ -1,6 +1,7 @@
 """What the report says: observations and summary in, the template's values out."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,7 +33,8 @@ def create_content(observations: "pd.DataFrame", summary: Mapping[str, Any]) -> 
     """Return everything that the template prints, formatted and drawn."""
     is_pictures = summary["kind"] == "pictures"
     content: dict[str, Any] = {
-        "source": summary["source"],
+        # The name alone: a report is passed on, the folders it came from are nobody's business.
+        "source": Path(summary["source"]).name,
         "is_pictures": is_pictures,
         "is_incomplete": summary["status"] != "complete",
         "message": wording.as_sentence(summary.get("message")),
@@ -257,7 +259,7 @@ def _describe_pictures(observations: "pd.DataFrame") -> dict[str, Any]:
         has_face = bool(np.isfinite(probabilities).all())
         rows.append(
             {
-                "source": row["source"],
+                "source": Path(row["source"]).name,
                 "face": number if has_face else None,
                 "emotion": row["emotion"] if isinstance(row["emotion"], str) else "–",
                 "probability": wording.format_percent(float(row["probability"])) if has_face else "",
