@@ -173,6 +173,10 @@ def test_torch_and_onnx_agree(finished: Path, faces: Dataset, tmp_path: Path) ->
     network = create_network(TINY.network)
     load_weights(network, load_run(finished).best_path)
     assert compare_with_onnx(network, tmp_path / "m.onnx", spec, faces.pixels) <= 1e-4
+    content = (tmp_path / "m.onnx").read_bytes()
+    assert b".py" not in content and b"site-packages" not in content, (
+        "no path of the machine that made it travels along"
+    )
     # The study's evaluation and the runtime give the same: one preprocess() for both.
     ours = compute_probabilities(predict_logits(network, faces.pixels[:50], spec), spec.temperature)
     np.testing.assert_allclose(Recognizer(tmp_path / "m.onnx").predict(faces.pixels[:50]), ours, atol=1e-4)

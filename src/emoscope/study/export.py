@@ -121,6 +121,10 @@ def write_onnx(network: torch.nn.Module, spec: ModelSpec, path: Path) -> None:
     if program is None:
         raise ModelError("torch gave no ONNX program; check the installed torch and onnxscript")
     model = program.model_proto
+    # The exporter notes the maker's stack traces at every node: paths of a machine that are nobody's business.
+    for part in (model.graph, *model.graph.node, *model.graph.value_info, *model.graph.initializer):
+        del part.metadata_props[:]
+        part.doc_string = ""
     onnx.helper.set_model_props(model, spec.to_metadata())
     onnx.checker.check_model(model)
     path.write_bytes(model.SerializeToString())
