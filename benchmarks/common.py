@@ -14,11 +14,18 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def run_git(*arguments: str) -> str:
+    """Return what a git command prints in this repository; nothing outside a checkout."""
+    done = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=False)
+    return done.stdout.strip()
+
+
 def describe_run() -> dict[str, Any]:
     """Return command, date, commit and machine."""
-    commit = subprocess.run(
-        ["git", "-C", str(ROOT), "describe", "--always", "--dirty"], capture_output=True, text=True, check=False
-    )
+    commit = run_git("describe", "--always")
+    # Results themselves change from one benchmark to the next; only other changes make a commit's figure doubtful.
+    if run_git("status", "--porcelain", "--", ".", ":!results"):
+        commit += "-dirty"
     cpuinfo = Path("/proc/cpuinfo")
     names = [
         line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")
@@ -27,7 +34,7 @@ def describe_run() -> dict[str, Any]:
     return {
         "command": shlex.join(["python", f"benchmarks/{name}", *(_hide(a) for a in sys.argv[1:])]),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "commit": commit.stdout.strip() or None,
+        "commit": commit,
         "machine": f"{names[0] if names else platform.processor()}, {os.cpu_count()} cores",
         "python": platform.python_version(),
     }
