@@ -146,8 +146,8 @@ def test_real_splits(shared: Path, tmp_path: Path) -> None:
     split = create_split(dataset, "thesis", 0)
     groups = [set(dataset.group[part].tolist()) for part in (split.train, split.validation, split.test)]
     assert not (groups[0] & groups[1] or groups[0] & groups[2] or groups[1] & groups[2])
-    # The embedded network on a thousand test images: torch is out of the picture, figures must hold all the same.
-    rows = np.flatnonzero(dataset.usage == "PrivateTest")[:1000]
+    # The embedded network on a thousand validation images (PrivateTest is not for tests that run every day).
+    rows = np.flatnonzero(dataset.usage == "PublicTest")[:1000]
     predictions = Recognizer().predict(dataset.pixels[rows]).argmax(axis=1)
     assert (predictions == dataset.emotion[rows]).mean() > 0.62
 
