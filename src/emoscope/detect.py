@@ -4,7 +4,7 @@ import logging
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -17,8 +17,6 @@ from emoscope.types import Faces, Image
 
 log = logging.getLogger(__name__)
 
-DetectorName = Literal["auto", "yunet", "haar"]
-
 STRIDES = (8, 16, 32)
 SCORE_THRESHOLD = 0.7
 """YuNet score from which a face counts; OpenCV Zoo's demo uses 0.6 to 0.9."""
@@ -28,10 +26,9 @@ HAAR_TO_YUNET = 1.06
 """A Haar box of a face is a little smaller than its YuNet box; this enlarges it so that one crop margin fits
 both. Measured by benchmarks/crop_margin.py, results/crop_margin.json."""
 
-
 HAAR_SCORE_THRESHOLD = 0.8
-"""Haar faces below this are mostly patterns on clothes and walls (seen on the demo clip and on skimage's astronaut:
-faces 0.88 and more, false ones 0.71 to 0.87)."""
+"""Haar faces below this were patterns on clothes and walls more often than faces on the demo clip and on skimage's
+astronaut; set by eye on these two, it trades missed faces for false people."""
 
 
 class Detector(Protocol):
