@@ -234,8 +234,8 @@ def test_damaged_spec() -> None:
         "[]",
         "{}",
         '{"version": 99}',
-        '{"version": 1, "name": "x", "labels": ["happy"]}',
-        '{"version": 1}',
+        '{"version": 2, "name": "x", "labels": ["happy"]}',
+        '{"version": 2}',
     ):
         with pytest.raises(ModelError):
             ModelSpec.from_metadata({"emoscope": text})

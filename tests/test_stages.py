@@ -19,7 +19,7 @@ from emoscope.emotions import COLOURS, EMOTIONS, VALENCE, find_emotion
 from emoscope.models.registry import YUNET, load_embedded
 from emoscope.observations import DTYPES, create_observations
 from emoscope.preprocess import create_views, preprocess
-from emoscope.recognize import Recognizer
+from emoscope.recognize import Recognizer, compute_probabilities
 from emoscope.source import find_sources
 from emoscope.spec import ModelSpec
 from emoscope.track import Tracker
@@ -69,9 +69,15 @@ def test_views(portrait: Image) -> None:
     grey = cv2.cvtColor(portrait, cv2.COLOR_BGR2GRAY)
     assert [len(create_views(grey, n)) for n in (1, 2, 10)] == [1, 2, 10]
     assert np.array_equal(create_views(grey, 2)[1], grey[:, ::-1])
-    two = Recognizer(n_views=2).predict([grey])
-    singles = Recognizer().predict([grey, np.ascontiguousarray(grey[:, ::-1])])
-    np.testing.assert_allclose(two[0], singles.mean(axis=0), atol=1e-6)
+    # The mean of uncalibrated probabilities, then one temperature.
+    recognizer = Recognizer(n_views=2)
+    logits = Recognizer().compute_logits([grey, np.ascontiguousarray(grey[:, ::-1])])[:, 0]
+    mean = compute_probabilities(logits).mean(axis=0, keepdims=True)
+    expected = compute_probabilities(np.log(mean), recognizer.calibration.temperature)
+    np.testing.assert_allclose(recognizer.predict([grey]), expected, atol=1e-6)
+    balanced = Recognizer(n_views=2, balanced=True).predict([grey])
+    expected = compute_probabilities(np.log(expected) + np.array(recognizer.calibration.bias))
+    np.testing.assert_allclose(balanced, expected, atol=1e-6)
 
 
 def test_the_embedded_network() -> None:
@@ -80,7 +86,7 @@ def test_the_embedded_network() -> None:
     recognizer = Recognizer()
     spec = recognizer.spec
     assert spec.name == default and spec.protocol == "official" and len(spec.data_sha256) == 64 and spec.run
-    assert 0 < spec.uncertain_below < 1 and spec.figures["validation"]["accuracy"] > 0.6
+    assert 0 < recognizer.calibration.uncertain_below < 1 and spec.figures["validation"]["accuracy"] > 0.6
     faces = np.random.default_rng(0).integers(0, 256, (37, 48, 48), np.uint8)
     one_by_one = np.concatenate([recognizer.predict(faces[i : i + 1]) for i in range(37)])
     np.testing.assert_allclose(recognizer.predict(faces), one_by_one, atol=1e-5)

@@ -3,7 +3,7 @@
 import datetime
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,7 +84,7 @@ def analyze_image(picture: "str | Path | Any", **options: Any) -> FrameResult:
 
     Args:
         picture: a file, or an array: grey (h, w), BGR (h, w, 3) or BGRA (h, w, 4), uint8 or uint16.
-        options: those of Analyzer: detector, model, n_views, max_side_px.
+        options: those of Analyzer: detector, model, n_views, balanced, max_side_px.
 
     Raises:
         InputError: no such file, or no picture.
@@ -102,7 +102,7 @@ def analyze_video(path: str | Path, every: int = 1, **options: Any) -> Analysis:
     Args:
         path: the file or folder; a folder must not hold both pictures and videos, or several videos.
         every: read only every n-th frame.
-        options: those of Analyzer: detector, model, n_views, max_side_px.
+        options: those of Analyzer: detector, model, n_views, balanced, max_side_px.
 
     Raises:
         InputError: no such file, or nothing in it that can be decoded.
@@ -169,10 +169,11 @@ def analyze_source(
             "max_side_px": analyzer.max_side_px,
             "model": analyzer.recognizer.spec.name,
             "views": analyzer.recognizer.n_views,
+            "balanced": analyzer.recognizer.balanced,
             "emoscope": emoscope.__version__,
             "wall_s": round(time.perf_counter() - start, 3),
         },
-        "model": asdict(analyzer.recognizer.spec),
+        "model": analyzer.recognizer.describe(),
     }
     return Analysis(observations, compute_summary(observations, facts))
 

@@ -51,6 +51,19 @@ def create_views(crop: NDArray[np.uint8], n_views: int) -> list[NDArray[np.uint8
     return five + [view[:, ::-1] for view in five]
 
 
+def check_crops(crops: list[NDArray[np.uint8]] | NDArray[np.uint8]) -> None:
+    """Check that every crop is a grey or BGR picture of pixel values 0..255.
+
+    Raises:
+        InputError: one is not; pass arrays of type uint8.
+    """
+    for i, crop in enumerate(crops):
+        is_image = isinstance(crop, np.ndarray) and (crop.ndim == 2 or (crop.ndim == 3 and crop.shape[2] == 3))
+        if not is_image or crop.dtype != np.uint8 or crop.size == 0:
+            what = f"{crop.dtype} of shape {crop.shape}" if isinstance(crop, np.ndarray) else type(crop).__name__
+            raise InputError(f"face {i} is {what}, expected uint8 (h, w) or (h, w, 3) BGR; pass pixel values 0..255")
+
+
 def preprocess(crops: list[NDArray[np.uint8]] | NDArray[np.uint8], spec: ModelSpec) -> NDArray[np.float32]:
     """Turn face crops into an input batch.
 
@@ -64,16 +77,10 @@ def preprocess(crops: list[NDArray[np.uint8]] | NDArray[np.uint8], spec: ModelSp
     Raises:
         InputError: a crop is not a uint8 picture; pass pixel values 0..255 of type uint8.
     """
+    check_crops(crops)
     batch = np.empty((len(crops), spec.size_px, spec.size_px), np.uint8)
     for i, crop in enumerate(crops):
-        picture = np.asarray(crop)
-        is_image = picture.ndim == 2 or (picture.ndim == 3 and picture.shape[2] == 3)
-        if picture.dtype != np.uint8 or not is_image or picture.size == 0:
-            raise InputError(
-                f"face {i} is {picture.dtype} of shape {picture.shape}, expected uint8 (h, w) or (h, w, 3) BGR; "
-                "pass pixel values 0..255"
-            )
-        batch[i] = resize(to_grey(picture), spec.size_px)
+        batch[i] = resize(to_grey(crop), spec.size_px)
     # 256 values only: a table is faster than arithmetic on every pixel, and exact in float32.
     table = (
         (np.arange(256, dtype=np.float32) / np.float32(255) - np.float32(spec.mean)) / np.float32(spec.std)

@@ -13,6 +13,8 @@ SETTING_LABELS = {
     "detector": "Face detector",
     "detector_reason": "Why this detector",
     "model": "Model",
+    "views": "Views averaged per face",
+    "balanced": "Balanced operating point",
     "emoscope": "emoscope version",
     "wall_s": "Time the analysis took",
 }
@@ -138,7 +140,7 @@ def describe_model(model: Mapping[str, Any]) -> list[tuple[str, str]]:
         rows.append((label, text))
     figures = model.get("figures") or {}
     for name, values in figures.items():
-        rows.append((f"Measured: {name}", _describe_figures(values)))
+        rows.append((f"Measured: {name.replace('_', ' ')}", _describe_figures(values)))
     return rows
 
 

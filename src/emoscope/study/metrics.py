@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+from scipy.stats import binomtest
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support, roc_auc_score
 
 from emoscope.emotions import EMOTIONS
 
@@ -30,6 +31,50 @@ def compute_ece(probabilities: NDArray[np.floating], labels: NDArray[np.integer]
     return sum(gaps) / len(labels)
 
 
+def compute_f1(predictions: NDArray[np.integer], labels: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Compute the F1 of each class; 0 for one that is neither there nor predicted.
+
+    The same as scikit-learn's, a hundred times faster: searches call it thousands of times.
+    """
+    n = len(EMOTIONS)
+    confusion = np.bincount(labels.astype(np.int64) * n + predictions, minlength=n * n).reshape(n, n)
+    return _compute_f1_of(confusion)
+
+
+def _compute_f1_of(confusion: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Compute F1 (..., 7) of confusion counts (..., 7, 7)."""
+    right = np.diagonal(confusion, axis1=-2, axis2=-1)
+    both = confusion.sum(-1) + confusion.sum(-2)
+    return np.asarray(2 * right / np.maximum(both, 1))
+
+
+def compute_intervals(confusion: NDArray[np.integer], n_draws: int = 10_000) -> dict[str, list[float]]:
+    """Compute 95 % intervals: Wilson for accuracy, percentile bootstrap over images for macro F1.
+
+    Both figures depend on the counts of (label, prediction) alone, so drawing images with replacement is one
+    multinomial draw of the counts.
+
+    Args:
+        confusion: (7, 7) counts, rows are labels.
+        n_draws: of the bootstrap; its seed is fixed.
+    """
+    n = int(confusion.sum())
+    wilson = binomtest(int(np.trace(confusion)), n).proportion_ci(0.95, method="wilson")
+    draws = np.random.default_rng(0).multinomial(n, confusion.reshape(-1) / n, n_draws)
+    scores = _compute_f1_of(draws.reshape(n_draws, *confusion.shape)).mean(-1)
+    low, high = np.percentile(scores, [2.5, 97.5])
+    return {"accuracy": [float(wilson.low), float(wilson.high)], "macro_f1": [float(low), float(high)]}
+
+
+def compute_auc(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> list[float | None]:
+    """Compute each class's one-vs-rest area under the ROC curve; None where a class is all or nothing."""
+    is_class = labels[:, None] == np.arange(len(EMOTIONS))
+    return [
+        float(roc_auc_score(is_class[:, i], probabilities[:, i])) if 0 < is_class[:, i].sum() < len(labels) else None
+        for i in range(len(EMOTIONS))
+    ]
+
+
 def compute_metrics(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> dict[str, Any]:
     """Compute every number of an evaluation.
 
@@ -39,13 +84,17 @@ def compute_metrics(probabilities: NDArray[np.floating], labels: NDArray[np.inte
 
     Returns:
         JSON-ready: accuracy, macro_precision, macro_recall, macro_f1 (unweighted means over the classes; a class
-        never predicted counts 0), ece, nll, brier, n, per_class (by name), confusion (rows are labels, counts).
+        never predicted counts 0), mean_auc, ece, nll, brier, n, interval_95 (of accuracy and macro_f1), per_class (by
+        name), confusion (rows are labels, counts).
     """
     classes = np.arange(len(EMOTIONS))
     predictions = probabilities.argmax(axis=1)
     precision, recall, f1, support = precision_recall_fscore_support(
         labels, predictions, labels=classes, zero_division=0
     )
+    confusion = confusion_matrix(labels, predictions, labels=classes)
+    auc = compute_auc(probabilities, labels)
+    known = [value for value in auc if value is not None]
     chosen = np.clip(probabilities[np.arange(len(labels)), labels], 1e-12, 1)
     one_hot = np.eye(len(EMOTIONS))[labels]
     return {
@@ -53,13 +102,15 @@ def compute_metrics(probabilities: NDArray[np.floating], labels: NDArray[np.inte
         "macro_precision": float(np.mean(precision)),
         "macro_recall": float(np.mean(recall)),
         "macro_f1": float(np.mean(f1)),
+        "mean_auc": float(np.mean(known)) if known else None,
         "ece": compute_ece(probabilities, labels),
         "nll": float(-np.log(chosen).mean()),
         "brier": float(((probabilities - one_hot) ** 2).sum(axis=1).mean()),
         "n": len(labels),
         "per_class": {
-            name: {"precision": float(p), "recall": float(r), "f1": float(f), "n": int(s)}
-            for name, p, r, f, s in zip(EMOTIONS, precision, recall, f1, support, strict=True)
+            name: {"precision": float(p), "recall": float(r), "f1": float(f), "auc": a, "n": int(s)}
+            for name, p, r, f, a, s in zip(EMOTIONS, precision, recall, f1, auc, support, strict=True)
         },
-        "confusion": confusion_matrix(labels, predictions, labels=classes).tolist(),
+        "interval_95": compute_intervals(confusion),
+        "confusion": confusion.tolist(),
     }
