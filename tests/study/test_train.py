@@ -19,7 +19,7 @@ from safetensors.numpy import load_file
 
 from conftest import Command
 from emoscope.errors import InputError
-from emoscope.recognize import Recognizer, compute_probabilities
+from emoscope.recognize import Recognizer, calibrate, compute_probabilities
 from emoscope.spec import ModelSpec
 from emoscope.study.calibrate import fit_temperature, fit_threshold
 from emoscope.study.config import TrainConfig
@@ -178,8 +178,10 @@ def test_torch_and_onnx_agree(finished: Path, faces: Dataset, tmp_path: Path) ->
         "no path of the machine that made it travels along"
     )
     # The study's evaluation and the runtime give the same: one preprocess() for both.
-    ours = compute_probabilities(predict_logits(network, faces.pixels[:50], spec), spec.temperature)
-    np.testing.assert_allclose(Recognizer(tmp_path / "m.onnx").predict(faces.pixels[:50]), ours, atol=1e-4)
+    for n_views in (1, 2, 10):
+        ours = calibrate(predict_logits(network, faces.pixels[:50], spec, n_views), spec.find_calibration(n_views))
+        theirs = Recognizer(tmp_path / "m.onnx", n_views).predict(faces.pixels[:50])
+        np.testing.assert_allclose(theirs, ours, atol=1e-4)
 
 
 def test_export_refuses_what_is_not_finished(finished: Path, tmp_path: Path, emoscope: Command) -> None:
@@ -227,10 +229,11 @@ def test_config_reports_every_mistake_at_once(tmp_path: Path, faces_file: Path, 
     for name in ("epochs", "protocol", "learning_rate", "size_shares", "dropout"):
         assert name in stderr
     for text, words in (
-        ("epoch: 3", "unknown keys epoch"),
+        ("epoch: 3", "unknown key epoch"),
         ("[1", "is not YAML"),
         ("3", "holds no keys"),
-        ("epochs: x", "wrong type"),
+        ("epochs: x", "epochs is 'x', expected a whole number"),
+        ("compile: 1", "compile is 1, expected true or false"),
     ):
         path.write_text(text)
         code, _, stderr = emoscope("train", "--data", faces_file, "-o", tmp_path / "r", "--config", path)

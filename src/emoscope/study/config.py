@@ -1,14 +1,41 @@
 """What a training run is: a frozen config, from the command line or YAML in, JSON beside every artefact out."""
 
 import dataclasses
+import math
 import typing
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Final, Literal, Self
 
 from emoscope.errors import InputError
 
 Protocol = Literal["official", "thesis"]
+
+RANGES: Final[Mapping[str, tuple[float, float]]] = {
+    "epochs": (1, 100_000),
+    "batch_size": (2, 65_536),
+    "patience": (0, 100_000),
+    "seed": (0, 2**31),
+    "split_seed": (0, 2**31),
+    "learning_rate": (1e-9, 100),
+    "sam_rho": (0, 10),
+    "weight_decay": (0, 1),
+    "warmup": (0, 0.9),
+    "label_smoothing": (0, 0.9),
+    "class_weight_power": (0, 1),
+    "dropout": (0, 0.95),
+    "ema_decay": (0, 0.99999),
+    "repeats": (1, 1024),
+    "mixup_alpha": (0, 10),
+    "mixup_off": (0, 1),
+    "distil_weight": (0, 1),
+    "distil_temperature": (0.1, 100),
+    "sizes_px": (16, 512),
+    "size_shares": (0, 1),
+    "min_delta": (0, 1),
+}
+"""Smallest and largest value of each number."""
 
 
 @dataclass(frozen=True)
@@ -29,12 +56,15 @@ class TrainConfig:
     """Images per step; a last incomplete batch is left out, another one every epoch."""
     optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
     """SGD is Nesterov's, momentum 0.9."""
+    sam_rho: float = 0.0
+    """Sharpness-aware minimisation around the optimiser, with this radius; 0 switches it off. Doubles the cost of a
+    step (Foret et al., 2021)."""
     learning_rate: float = 0.1
     """The highest that is reached."""
     weight_decay: float = 5e-4
     """Not applied to norms and biases."""
-    schedule: Literal["cosine", "constant"] = "cosine"
-    """How the learning rate falls after the warm-up."""
+    schedule: Literal["cosine", "one-cycle", "constant"] = "cosine"
+    """How the learning rate falls after the warm-up; `one-cycle` lets the momentum run against it (Smith, 2018)."""
     warmup: float = 0.2
     """Share of all steps in which the learning rate rises linearly."""
     label_smoothing: float = 0.1
@@ -47,6 +77,17 @@ class TrainConfig:
     """Moving average of the weights per step; 0 switches it off."""
     augment: bool = True
     """One affine warp, brightness, contrast, erasing; see inputs.py."""
+    repeats: int = 1
+    """How often each image stands in its batch, augmented anew each time (Hoffer et al., Augment your batch, 2020);
+    `batch_size` counts images with their repeats."""
+    mixup_alpha: float = 0.0
+    """Two images blended by a share drawn from Beta(alpha, alpha) (Zhang et al., 2018); 0 switches it off."""
+    mixup_off: float = 0.15
+    """Share of the epochs, the last ones, without mixup."""
+    distil_weight: float = 0.0
+    """Share of the loss that teaches the teacher's probabilities instead of the labels (Hinton et al., 2015)."""
+    distil_temperature: float = 2.0
+    """Softens teacher and student alike."""
     sizes_px: tuple[int, ...] = (32, 40, 48)
     """Input sizes one after the other; the last is the network's input."""
     size_shares: tuple[float, ...] = (0.3, 0.3, 0.4)
@@ -66,40 +107,39 @@ class TrainConfig:
         Raises:
             InputError: names each value that is wrong and what was expected.
         """
-        problems = []
-        for field in dataclasses.fields(self):
-            choices = typing.get_args(field.type)
-            if typing.get_origin(field.type) is Literal and getattr(self, field.name) not in choices:
-                problems.append(f"{field.name} is {getattr(self, field.name)!r}, expected one of {', '.join(choices)}")
-        for name, low, high in (
-            ("epochs", 1, 100_000),
-            ("batch_size", 2, 65_536),
-            ("patience", 0, 100_000),
-            ("seed", 0, 2**31),
-            ("split_seed", 0, 2**31),
-            ("learning_rate", 1e-9, 100.0),
-            ("weight_decay", 0.0, 1.0),
-            ("warmup", 0.0, 0.9),
-            ("label_smoothing", 0.0, 0.9),
-            ("class_weight_power", 0.0, 1.0),
-            ("dropout", 0.0, 0.95),
-            ("ema_decay", 0.0, 0.99999),
-            ("min_delta", 0.0, 1.0),
-        ):
-            value = getattr(self, name)
-            if not low <= value <= high:
-                problems.append(f"{name} is {value}, expected {low} to {high}")
-        if not self.sizes_px or any(not 16 <= s <= 512 for s in self.sizes_px):
-            problems.append(f"sizes_px is {self.sizes_px}, expected sizes of 16 to 512")
-        if len(self.size_shares) != len(self.sizes_px) or abs(sum(self.size_shares) - 1) > 1e-6:
-            problems.append(f"size_shares is {self.size_shares}, expected one per size with sum 1")
-        if problems:
+        if problems := self.find_problems({f.name: getattr(self, f.name) for f in dataclasses.fields(self)}):
             raise InputError(f"the training config is wrong: {'; '.join(problems)}; mend these values")
+
+    @classmethod
+    def find_problems(cls, values: Mapping[str, Any]) -> list[str]:
+        """Return everything that is wrong with a config's values, as a user would write them; the rest is default."""
+        fields = {f.name: f for f in dataclasses.fields(cls)}
+        problems = [
+            f"unknown key {name}, expected some of {', '.join(fields)}" for name in sorted(set(values) - set(fields))
+        ]
+        right: dict[str, Any] = {}
+        for name, field in fields.items():
+            value = values.get(name, field.default)
+            if problem := _check(value, field.type, RANGES.get(name)):
+                problems.append(f"{name} is {value!r}, expected {problem}")
+            else:
+                right[name] = value
+        if {"sizes_px", "size_shares"} <= set(right) and (
+            len(right["size_shares"]) != len(right["sizes_px"]) or abs(sum(right["size_shares"]) - 1) > 1e-6
+        ):
+            problems.append(f"size_shares is {right['size_shares']}, expected one per size with sum 1")
+        if {"batch_size", "repeats"} <= set(right) and right["batch_size"] % right["repeats"]:
+            problems.append(f"batch_size is {right['batch_size']}, expected a multiple of repeats ({right['repeats']})")
+        return problems
 
     @property
     def size_px(self) -> int:
         """Side of the network's final input."""
         return self.sizes_px[-1]
+
+    def estimate_left_s(self, epoch: int, size_px: int, seconds: float) -> float:
+        """Estimate how long the epochs from `epoch` on take, if one at size_px takes so many seconds."""
+        return seconds * sum(self.find_size_px(e) ** 2 for e in range(epoch, self.epochs)) / size_px**2
 
     def find_size_px(self, epoch: int) -> int:
         """Return the input size of an epoch, counted from 0."""
@@ -114,6 +154,13 @@ class TrainConfig:
         """Return JSON-ready values."""
         return dataclasses.asdict(self)
 
+    def describe_changes(self) -> dict[str, Any]:
+        """Return the values that differ from the defaults: what a run is named by.
+
+        A setting that is added later with a default that changes nothing leaves the names of earlier runs as they are.
+        """
+        return {f.name: value for f in dataclasses.fields(self) if (value := getattr(self, f.name)) != f.default}
+
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
         """Make a config from JSON or YAML values.
@@ -121,17 +168,10 @@ class TrainConfig:
         Raises:
             InputError: an unknown key or a wrong value.
         """
-        known = {f.name for f in dataclasses.fields(cls)}
-        if unknown := sorted(set(values) - known):
-            raise InputError(
-                f"the training config has unknown keys {', '.join(unknown)}; "
-                f"expected some of {', '.join(sorted(known))}"
-            )
-        try:
-            arguments: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-            return cls(**arguments)
-        except TypeError as e:
-            raise InputError(f"the training config has a value of the wrong type ({e}); mend it") from e
+        if problems := cls.find_problems(values):
+            raise InputError(f"the training config is wrong: {'; '.join(problems)}; mend these values")
+        arguments: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        return cls(**arguments)
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -140,14 +180,45 @@ class TrainConfig:
         Raises:
             InputError: no such file, not YAML, or a wrong value.
         """
-        import yaml
+        return cls.from_dict(load_yaml(path))
 
-        try:
-            values = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except OSError as e:
-            raise InputError(f"cannot read the config {path} ({e.strerror}); name an existing YAML file") from e
-        except (yaml.YAMLError, UnicodeDecodeError) as e:
-            raise InputError(f"{path} is not YAML ({' '.join(str(e).split())}); mend it") from e
-        if not isinstance(values, dict):
-            raise InputError(f"{path} holds no keys and values; write lines such as `epochs: 40`")
-        return cls.from_dict(values)
+
+def load_yaml(path: Path) -> dict[str, Any]:
+    """Read keys and values from a YAML file.
+
+    Raises:
+        InputError: no such file, not YAML, or no keys and values.
+    """
+    import yaml
+
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as e:
+        raise InputError(f"cannot read the config {path} ({e.strerror}); name an existing YAML file") from e
+    except (yaml.YAMLError, UnicodeDecodeError) as e:
+        raise InputError(f"{path} is not YAML ({' '.join(str(e).split())}); mend it") from e
+    if not isinstance(values, dict):
+        raise InputError(f"{path} holds no keys and values; write lines such as `epochs: 40`")
+    return {str(key): value for key, value in values.items()}
+
+
+def _check(value: Any, kind: Any, limits: tuple[float, float] | None) -> str:
+    """Return what a value should have been, empty if it is right."""
+    low, high = limits or (-math.inf, math.inf)
+    if typing.get_origin(kind) is Literal:
+        choices = typing.get_args(kind)
+        return "" if value in choices else f"one of {', '.join(choices)}"
+    if typing.get_origin(kind) is tuple:
+        kind = typing.get_args(kind)[0]
+        is_right = (
+            isinstance(value, list | tuple) and len(value) > 0 and not any(_check(v, kind, limits) for v in value)
+        )
+        return "" if is_right else f"a list of {_check(None, kind, limits)}"
+    if kind is bool:
+        return "" if isinstance(value, bool) else "true or false"
+    if kind is str:
+        return "" if isinstance(value, str) else "text"
+    # A bool is an int in Python, not for a user.
+    is_number = isinstance(value, int if kind is int else int | float) and not isinstance(value, bool)
+    what = "whole number" if kind is int else "number"
+    return "" if is_number and low <= value <= high else f"a {what} of {low:g} to {high:g}"

@@ -25,9 +25,8 @@ class Augmentation:
     """Smallest and largest erased share of the picture (Zhong et al., Random erasing, 2020)."""
 
 
-def _uniform(n: int, low: float, high: float, like: Tensor, generator: torch.Generator) -> Tensor:
-    # Drawn on the CPU: the same numbers on every device.
-    return torch.empty(n).uniform_(low, high, generator=generator).to(like.device)
+def _uniform(n: int, low: float, high: float, generator: torch.Generator) -> Tensor:
+    return torch.empty(n, device=generator.device).uniform_(low, high, generator=generator)
 
 
 def warp(faces: Tensor, size_px: int, how: Augmentation, generator: torch.Generator) -> Tensor:
@@ -37,18 +36,18 @@ def warp(faces: Tensor, size_px: int, how: Augmentation, generator: torch.Genera
         faces: (n, 1, h, w) float32.
         size_px: side of the result.
         how: strengths.
-        generator: a CPU generator, the only randomness.
+        generator: the only randomness; on the device of the faces.
 
     Returns:
         (n, 1, size_px, size_px) float32.
     """
     n = len(faces)
-    angle = _uniform(n, -math.radians(how.rotation_deg), math.radians(how.rotation_deg), faces, generator)
-    zoom = 1 / _uniform(n, 1 - how.zoom, 1 + how.zoom, faces, generator)
-    mirror = (_uniform(n, 0, 1, faces, generator) < 0.5).float() * 2 - 1
+    angle = _uniform(n, -math.radians(how.rotation_deg), math.radians(how.rotation_deg), generator)
+    zoom = 1 / _uniform(n, 1 - how.zoom, 1 + how.zoom, generator)
+    mirror = (_uniform(n, 0, 1, generator) < 0.5).float() * 2 - 1
     # Grid coordinates run from -1 to 1, so a share of the side is twice as long.
-    dx = _uniform(n, -2 * how.shift, 2 * how.shift, faces, generator)
-    dy = _uniform(n, -2 * how.shift, 2 * how.shift, faces, generator)
+    dx = _uniform(n, -2 * how.shift, 2 * how.shift, generator)
+    dy = _uniform(n, -2 * how.shift, 2 * how.shift, generator)
     cos, sin = angle.cos() * zoom, angle.sin() * zoom
     matrix = torch.stack([cos * mirror, -sin, dx, sin * mirror, cos, dy], dim=1).view(n, 2, 3)
     grid = F.affine_grid(matrix, [n, 1, size_px, size_px], align_corners=False)
@@ -58,19 +57,19 @@ def warp(faces: Tensor, size_px: int, how: Augmentation, generator: torch.Genera
 def erase(faces: Tensor, how: Augmentation, generator: torch.Generator) -> None:
     """Fill one rectangle per chosen face with noise of standard deviation 1, in place; faces are normalised."""
     n, _, h, w = faces.shape
-    area = _uniform(n, *how.erase_area, faces, generator) * h * w
-    ratio = _uniform(n, math.log(0.3), math.log(1 / 0.3), faces, generator).exp()
+    area = _uniform(n, *how.erase_area, generator) * h * w
+    ratio = _uniform(n, math.log(0.3), math.log(1 / 0.3), generator).exp()
     height = (area * ratio).sqrt().clamp(max=h)
     width = (area / ratio).sqrt().clamp(max=w)
-    top = _uniform(n, 0, 1, faces, generator) * (h - height)
-    left = _uniform(n, 0, 1, faces, generator) * (w - width)
-    chosen = _uniform(n, 0, 1, faces, generator) < how.erase_probability
+    top = _uniform(n, 0, 1, generator) * (h - height)
+    left = _uniform(n, 0, 1, generator) * (w - width)
+    chosen = _uniform(n, 0, 1, generator) < how.erase_probability
     rows = torch.arange(h, device=faces.device)[None, :]
     columns = torch.arange(w, device=faces.device)[None, :]
     in_rows = (rows >= top[:, None]) & (rows < (top + height)[:, None]) & chosen[:, None]
     in_columns = (columns >= left[:, None]) & (columns < (left + width)[:, None])
     mask = (in_rows[:, :, None] & in_columns[:, None, :])[:, None]
-    noise = torch.randn(faces.shape, generator=generator).to(faces.device)
+    noise = torch.randn(faces.shape, device=generator.device, generator=generator)
     faces.copy_(torch.where(mask, noise, faces))
 
 
@@ -84,7 +83,7 @@ def create_batch(
         size_px: side of the batch's pictures.
         spec: its mean, std and channels are those that preprocess() uses.
         how: augmentation, or None for plain resizing.
-        generator: a CPU generator.
+        generator: on the device of the faces.
 
     Returns:
         (n, channels, size_px, size_px) float32, channels last in memory.
@@ -93,8 +92,8 @@ def create_batch(
     if how is not None:
         x = warp(x, size_px, how, generator)
         n = len(x)
-        contrast = _uniform(n, 1 - how.contrast, 1 + how.contrast, x, generator).view(n, 1, 1, 1)
-        shift = _uniform(n, -how.brightness, how.brightness, x, generator).view(n, 1, 1, 1)
+        contrast = _uniform(n, 1 - how.contrast, 1 + how.contrast, generator).view(n, 1, 1, 1)
+        shift = _uniform(n, -how.brightness, how.brightness, generator).view(n, 1, 1, 1)
         mean = x.mean((1, 2, 3), keepdim=True)
         x = (x * contrast + (mean * (1 - contrast) + shift)).clamp_(0, 1)
     elif x.shape[-1] != size_px:

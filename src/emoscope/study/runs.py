@@ -19,8 +19,8 @@ from emoscope.study.config import TrainConfig
 from emoscope.study.dataset import Dataset
 from emoscope.study.splits import Split
 
-RECIPE_VERSION = 1
-"""Raised whenever the training code changes results, so that old runs are not taken for new ones."""
+RECIPE_VERSION = 2
+"""Raised whenever the training code or a default changes results, so that old runs are not taken for new ones."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,11 @@ class Run:
         result: dict[str, Any] = json.loads(self.result_path.read_text(encoding="utf-8"))
         return result
 
+    def load_history(self) -> list[dict[str, float]]:
+        """Read metrics.csv, one row per epoch."""
+        with (self.folder / "metrics.csv").open(newline="", encoding="utf-8") as f:
+            return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(f)]
+
     def write_history(self, history: list[dict[str, float]]) -> None:
         """Write metrics.csv, one row per epoch."""
         with open_atomic(self.folder / "metrics.csv") as temporary, temporary.open("w", newline="") as f:
@@ -69,23 +74,26 @@ class Run:
             writer.writerows(history)
 
 
-def open_run(runs: Path, config: TrainConfig, split: Split, dataset: Dataset) -> Run:
-    """Return the run of this config, split and data; make its folder if it is new.
+def open_run(runs: Path, config: TrainConfig, split: Split, dataset: Dataset, teacher_sha256: str = "") -> Run:
+    """Return the run of this config, split, data and teacher; make its folder if it is new.
 
     Raises:
         OutputError: the folder cannot be written; choose another.
     """
     identity = {
         "recipe": RECIPE_VERSION,
-        "config": config.to_dict(),
+        "config": config.describe_changes(),
         "split": split.sha256,
         "data": dataset.sha256,
     }
+    if teacher_sha256:
+        identity["teacher"] = teacher_sha256
     name = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
     run = Run(runs / name, config, dataset.sha256)
     if not (run.folder / "run.json").is_file():
         split.save(run.folder / "split.npz")
-        write_json(run.folder / "run.json", {**identity, "environment": describe_environment()})
+        facts = {**identity, "config": config.to_dict(), "environment": describe_environment()}
+        write_json(run.folder / "run.json", facts)
     return run
 
 
