@@ -10,8 +10,9 @@ demo: .venv/installed
 	cp demo/result/report.html demo/report.html
 	@echo "Open demo/report.html in a browser."
 
+# One thread per process: two processes with two threads each on two cores wait for each other most of the time.
 test: check
-	.venv-dev/bin/python -m pytest -n 2 -m "not slow"
+	OMP_NUM_THREADS=1 .venv-dev/bin/python -m pytest -n 2 -m "not slow"
 
 # Longer tests, a few minutes more.
 test-slow: .venv-dev/installed
@@ -26,11 +27,12 @@ format: .venv-dev/installed
 	.venv-dev/bin/ruff check --fix .
 	.venv-dev/bin/ruff format .
 
-# Needs FER2013 (DATA) and a video (CLIP); each writes its file in results/.
+# Needs FER2013 (DATA) and a video (CLIP); each writes its file in results/. benchmarks/accuracy.py collects a study's
+# figures and is called after `emoscope study run --final`.
 DATA ?= fer2013.npz
 CLIP ?= clip.mp4
 benchmarks: .venv-dev/installed
-	.venv-dev/bin/python benchmarks/accuracy.py --data $(DATA)
+	.venv-dev/bin/python benchmarks/recognition.py --data $(DATA)
 	.venv-dev/bin/python benchmarks/analyze.py $(CLIP)
 	.venv-dev/bin/python benchmarks/startup.py
 	.venv-dev/bin/python benchmarks/training.py

@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+import tempfile
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from emoscope.errors import EmoscopeError, MissingExtraError
+from emoscope.errors import EmoscopeError, InputError, MissingExtraError
 
 app = typer.Typer(
     name="emoscope",
@@ -22,8 +23,11 @@ app = typer.Typer(
 )
 data_app = typer.Typer(help="Datasets: import them once, look at them.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
+study_app = typer.Typer(help="Studies: whole recipes from a file, and the model card.", no_args_is_help=True)
+app.add_typer(study_app, name="study")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+Balanced = Annotated[bool, typer.Option("--balanced", help="Name rare emotions more often: higher macro F1.")]
 Data = Annotated[Path, typer.Option("--data", help="Dataset file of `emoscope data import`.")]
 
 
@@ -42,6 +46,14 @@ class ProtocolChoice(StrEnum):
     thesis = "thesis"
 
 
+class PrecisionChoice(StrEnum):
+    """Values of --precision."""
+
+    float32 = "float32"
+    float16 = "float16"
+    int8 = "int8"
+
+
 class SplitChoice(StrEnum):
     """Values of --split."""
 
@@ -49,6 +61,9 @@ class SplitChoice(StrEnum):
     test = "test"
     public = "public"
     private = "private"
+
+
+STUDY_PACKAGES = ("torch", "timm", "lightning_fabric", "safetensors", "sklearn", "onnx", "onnxscript", "yaml")
 
 
 def print_json(value: Any) -> None:
@@ -94,6 +109,7 @@ def analyze(
     detector: Annotated[DetectorChoice, typer.Option(help="Face detector.")] = DetectorChoice.auto,
     model: Annotated[str, typer.Option(help="Embedded network or ONNX file.")] = "default",
     views: Annotated[int, typer.Option(help="Views averaged per face: 1, 2 or 10.")] = 1,
+    balanced: Balanced = False,
     annotate: Annotated[bool, typer.Option("--annotate", help="Also write annotated.mp4 (or pictures).")] = False,
     no_report: Annotated[bool, typer.Option("--no-report", help="Leave out report.html.")] = False,
     as_json: AsJson = False,
@@ -114,6 +130,7 @@ def analyze(
         detector=detector.value,
         model=model,
         n_views=views,
+        balanced=balanced,
     )
     if as_json:
         print_json({"sources": [r.to_dict() for r in results]})
@@ -205,7 +222,7 @@ def train(
     as_json: AsJson = False,
 ) -> None:
     """Train one network, or go on with the same training where it was cut off."""
-    require("torch", "timm", "lightning_fabric", "safetensors", "sklearn", "yaml")
+    require(*STUDY_PACKAGES)
     from emoscope.study.config import TrainConfig
     from emoscope.study.dataset import Dataset
 
@@ -230,11 +247,12 @@ def train(
     from emoscope.study.train import train as train_network
 
     def print_epoch(row: dict[str, float]) -> None:
-        left_s = (settings.epochs - row["epoch"]) * (row["fit_s"] + row["validate_s"])
+        seconds = row["fit_s"] + row["validate_s"]
+        left_s = settings.estimate_left_s(int(row["epoch"]), int(row["size_px"]), seconds)
         typer.echo(
             f"epoch {row['epoch']}/{settings.epochs}  {row['size_px']} px  loss {row['train_loss']:.3f}  "
             f"validation accuracy {row['validation_accuracy']:.4f}  macro F1 {row['validation_macro_f1']:.4f}  "
-            f"{row['fit_s']:.0f} s, about {left_s / 60:.0f} min left",
+            f"{seconds:.0f} s, about {left_s / 60:.0f} min left",
             err=True,
         )
 
@@ -270,6 +288,7 @@ def evaluate(
     split: Annotated[SplitChoice, typer.Option(help="Which images: by the model's protocol or by usage.")],
     model: Annotated[str, typer.Option(help="Embedded network or ONNX file.")] = "default",
     views: Annotated[int, typer.Option(help="Views averaged per face: 1, 2 or 10.")] = 1,
+    balanced: Balanced = False,
     as_json: AsJson = False,
 ) -> None:
     """Measure a model on a part of a dataset."""
@@ -277,7 +296,7 @@ def evaluate(
     from emoscope.study.dataset import Dataset
     from emoscope.study.evaluate import evaluate as measure
 
-    figures = measure(Dataset.load(data), split.value, model, views)
+    figures = measure(Dataset.load(data), split.value, model, views, balanced)
     if as_json:
         print_json(figures)
         return
@@ -290,20 +309,84 @@ def evaluate(
         )
 
 
+@study_app.command("run")
+def run_study(
+    file: Annotated[Path, typer.Argument(help="The study, a YAML file such as studies/compact-cpu.yaml.")],
+    data: Data,
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder of the study.")],
+    runs: Annotated[
+        Path | None,
+        typer.Option(metavar="RUNS", help="Folder of the trainings; studies can share it."),
+    ] = None,
+    final: Annotated[bool, typer.Option("--final", help="Also measure on test images, the last thing to do.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train everything a study file asks for, or go on where it was cut off; end with figures on validation."""
+    require(*STUDY_PACKAGES)
+    from emoscope.study.dataset import Dataset
+    from emoscope.study.studyfile import StudyConfig
+
+    config = StudyConfig.load(file)
+    dataset = Dataset.load(data)
+    from emoscope.study.study import run_study as run
+
+    result = run(dataset, config, output, runs, final, lambda line: typer.echo(line, err=True))
+    if as_json:
+        print_json(result)
+        return
+    for part, figures in result["validation"].items():
+        print_figures(part, figures)
+    if result["final"]:
+        for views, figures in (result["final"].get("mean") or result["final"]["views"]).items():
+            print_figures(f"test, {views} views", figures)
+    if result["model"]:
+        typer.echo(f"{config.name} -> {result['model']}")
+
+
+def print_figures(part: str, figures: dict[str, Any]) -> None:
+    """Print one line of figures."""
+    values = "  ".join(f"{key} {figures[key]:.4f}" for key in ("accuracy", "macro_f1", "ece") if key in figures)
+    typer.echo(f"{part.replace('_', ' '):34}{values}")
+
+
+@study_app.command("card")
+def write_study_card(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a study that `run --final` measured.")],
+    data: Data,
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The card, a Markdown file.")],
+) -> None:
+    """Write the model card of a study's network, its figures beside it in a folder of the same name."""
+    require(*STUDY_PACKAGES, "matplotlib")
+    from emoscope.study.card import write_card
+    from emoscope.study.dataset import Dataset
+
+    typer.echo(f"card -> {write_card(folder, Dataset.load(data), output)}")
+
+
 @app.command()
 def export(
     run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The ONNX file.")],
     name: Annotated[str, typer.Option(help="Name of the model.")] = "",
+    precision: Annotated[PrecisionChoice, typer.Option(help="What the weights are kept in.")] = PrecisionChoice.float32,
+    data: Annotated[Path | None, typer.Option(help="The run's dataset, needed for float16 and int8.")] = None,
 ) -> None:
     """Write a trained network as ONNX with everything the runtime must know about it."""
-    require("torch", "timm", "lightning_fabric", "safetensors", "sklearn", "onnx", "onnxscript")
-    from emoscope.study.export import export_run
+    require(*STUDY_PACKAGES)
+    from emoscope.study.dataset import Dataset
+    from emoscope.study.export import export_run, export_variant
 
-    spec = export_run(run, output, name)
+    if precision is PrecisionChoice.float32:
+        spec = export_run(run, output, name)
+    else:
+        if data is None:
+            raise InputError(f"{precision.value} weights are calibrated with images; name the dataset with --data")
+        with tempfile.TemporaryDirectory() as folder:
+            export_run(run, Path(folder) / "float32.onnx", name)
+            spec = export_variant(Path(folder) / "float32.onnx", output, precision.value, Dataset.load(data))
     typer.echo(
-        f"{spec.name} -> {output} ({output.stat().st_size / 1e6:.1f} MB, temperature {spec.temperature:.3f}, "
-        f"uncertain below {spec.uncertain_below:.3f})"
+        f"{spec.name} -> {output} ({output.stat().st_size / 1e6:.1f} MB, temperature "
+        f"{spec.find_calibration(1).temperature:.3f}, uncertain below {spec.find_calibration(1).uncertain_below:.3f})"
     )
 
 

@@ -12,6 +12,7 @@ from emoscope.errors import EmoscopeError, ModelError
 from emoscope.files import compute_sha256, write_json
 from emoscope.models.registry import MODELS_DIR
 from emoscope.recognize import Recognizer
+from emoscope.study.measure import find_ledger
 
 MAX_BYTES = 8_000_000
 
@@ -28,6 +29,8 @@ def embed(path: Path) -> None:
     target = MODELS_DIR / f"{spec.name}.onnx"
     if path.resolve() != target.resolve():
         shutil.copyfile(path, target)
+        if find_ledger(path).is_file():
+            shutil.copyfile(find_ledger(path), find_ledger(target))
     listing = MODELS_DIR / "embedded.json"
     models = json.loads(listing.read_text(encoding="utf-8"))["models"] if listing.exists() else {}
     models[spec.name] = {"file": target.name, "sha256": compute_sha256(target), "licence": spec.licence}

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 
 from emoscope.errors import InputError
+from emoscope.models.registry import find_network
 from emoscope.recognize import Recognizer
 from emoscope.study.dataset import Dataset
+from emoscope.study.measure import find_leaked, record_measurement
 from emoscope.study.metrics import compute_metrics
 from emoscope.study.splits import Rows, create_split
 
@@ -44,30 +46,28 @@ def find_rows(dataset: Dataset, split: str, protocol: str, split_seed: int) -> R
     return parts.validation if split == "validation" else parts.test
 
 
-def find_leaked(dataset: Dataset, rows: Rows) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Return for each row whether an identical image stands in Training."""
-    trained = dataset.group[dataset.usage == "Training"]
-    return np.isin(dataset.group[rows], trained)
-
-
-def evaluate(dataset: Dataset, split: str, model: str | Path = "default", n_views: int = 1) -> dict[str, Any]:
-    """Measure a model on a part of a dataset.
+def evaluate(
+    dataset: Dataset, split: str, model: str | Path = "default", n_views: int = 1, balanced: bool = False
+) -> dict[str, Any]:
+    """Measure a model on a part of a dataset; on test images this is counted beside the model.
 
     Args:
         dataset: any dataset.
         split: validation, test, public or private.
         model: an embedded network's name or an ONNX file.
         n_views: 1, 2 or 10 views averaged.
+        balanced: use the operating point with the higher macro F1.
 
     Returns:
-        compute_metrics() of all images, with split, views, model, protocol, data_sha256; for `public` and `private`
-        also without_leaked: accuracy, macro_f1 and n without the images that also stand in Training.
+        compute_metrics() of all images, with split, views, balanced, model, protocol, data_sha256; for `public` and
+        `private` also without_leaked: accuracy, macro_f1 and n without the images that also stand in Training; for
+        test images times_measured, this time included.
 
     Raises:
         InputError: no such part or model.
         ModelError: a damaged model.
     """
-    recognizer = Recognizer(model, n_views)
+    recognizer = Recognizer(model, n_views, balanced)
     spec = recognizer.spec
     if split not in USAGES and spec.protocol == "thesis" and dataset.sha256 != spec.data_sha256:
         log.warning(
@@ -81,6 +81,7 @@ def evaluate(dataset: Dataset, split: str, model: str | Path = "default", n_view
     figures |= {
         "split": split,
         "views": n_views,
+        "balanced": balanced,
         "model": spec.name,
         "protocol": spec.protocol,
         "data_sha256": dataset.sha256,
@@ -89,4 +90,7 @@ def evaluate(dataset: Dataset, split: str, model: str | Path = "default", n_view
         clean = ~find_leaked(dataset, rows)
         without = compute_metrics(probabilities[clean], labels[clean])
         figures["without_leaked"] = {key: without[key] for key in ("accuracy", "macro_f1", "n")}
+    if split in ("private", "test"):
+        part = "PrivateTest" if split == "private" else "test"
+        figures["times_measured"] = record_measurement(find_network(model), part, [n_views], dataset.sha256)
     return figures

@@ -1,26 +1,33 @@
-"""Export: a finished run in, an ONNX file with its ModelSpec out; parity with torch is checked."""
+"""Export: finished runs in, ONNX files with their ModelSpec out; parity with torch is checked."""
 
 import contextlib
+import dataclasses
 import logging
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from emoscope.errors import InputError, ModelError
 from emoscope.files import open_atomic
-from emoscope.preprocess import preprocess
-from emoscope.recognize import compute_probabilities, create_session
-from emoscope.spec import ModelSpec
-from emoscope.study.calibrate import fit_temperature, fit_threshold
+from emoscope.preprocess import VIEWS, preprocess
+from emoscope.recognize import Recognizer, calibrate, compute_probabilities, create_session
+from emoscope.spec import Calibration, ModelSpec
+from emoscope.study.calibrate import fit_calibrations
+from emoscope.study.dataset import Dataset
 from emoscope.study.metrics import compute_metrics
 from emoscope.study.networks import create_network
+from emoscope.study.quantize import N_CALIBRATION, write_float16, write_int8
 from emoscope.study.runs import Run, load_run
-from emoscope.study.train import load_weights
+from emoscope.study.splits import create_split
+from emoscope.study.train import load_weights, predict_logits
 
 log = logging.getLogger(__name__)
 
@@ -35,35 +42,99 @@ LICENCE = (
 )
 
 
-def create_spec(run: Run, name: str) -> ModelSpec:
-    """Fit temperature and threshold on the run's validation logits and put the spec together."""
-    with np.load(run.validation_path, allow_pickle=False) as z:
-        logits, labels = z["logits"], z["labels"]
-    temperature = fit_temperature(logits, labels)
-    probabilities = compute_probabilities(logits, temperature)
-    threshold, coverage = fit_threshold(probabilities, labels)
-    keys = ("accuracy", "macro_f1", "ece", "nll", "brier", "n")
+@dataclass(frozen=True)
+class Calibrated:
+    """What validation images say of a network."""
+
+    calibrations: dict[int, Calibration]
+    """By number of views."""
+    figures: dict[str, Any]
+    """By part: views, uncalibrated, balanced."""
+
+
+def describe_validation(logits: Mapping[int, NDArray[np.floating]], labels: NDArray[np.integer]) -> Calibrated:
+    """Fit the calibrations of a network and measure it, both on validation images.
+
+    Args:
+        logits: (n, views, 7) by number of views.
+        labels: (n,), class index.
+    """
+    calibrations = fit_calibrations(logits, labels)
+    figures: dict[str, Any] = {}
+    for n_views, values in logits.items():
+        part, calibration = ModelSpec.name_figures(n_views), calibrations[n_views]
+        probabilities = calibrate(values, calibration)
+        certain = float((probabilities.max(axis=1) >= calibration.uncertain_below).mean())
+        figures[part] = {**_select(probabilities, labels), "certain_share": certain}
+        figures[f"{part}_uncalibrated"] = _select(calibrate(values, Calibration()), labels)
+        balanced = calibrate(values, calibration, balanced=True)
+        figures[ModelSpec.name_figures(n_views, balanced=True)] = _select(balanced, labels)
+    return Calibrated(calibrations, figures)
+
+
+def _select(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> dict[str, Any]:
     figures = compute_metrics(probabilities, labels)
-    uncalibrated = compute_metrics(compute_probabilities(logits), labels)
+    return {key: figures[key] for key in ("accuracy", "macro_f1", "ece", "nll", "brier", "n")}
+
+
+def create_spec(runs: Sequence[Run], calibrated: Calibrated, name: str) -> ModelSpec:
+    """Put the spec of a run's network, or of an ensemble of several, together.
+
+    Raises:
+        InputError: the runs differ in input size, data, protocol or split; only like goes with like.
+    """
+    first = runs[0]
+    for run in runs[1:]:
+        for what, ours, theirs in (
+            ("input size", run.config.size_px, first.config.size_px),
+            ("data", run.data_sha256, first.data_sha256),
+            ("protocol", run.config.protocol, first.config.protocol),
+            ("split_seed", run.config.split_seed, first.config.split_seed),
+        ):
+            if ours != theirs:
+                raise InputError(
+                    f"the members {first.folder.name} and {run.folder.name} differ in their {what} ({theirs} and "
+                    f"{ours}); an ensemble's members share it"
+                )
     return ModelSpec(
         name=name,
-        size_px=run.config.size_px,
+        size_px=first.config.size_px,
         crop_margin=CROP_MARGIN,
-        temperature=temperature,
-        uncertain_below=threshold,
-        network=run.config.network,
-        protocol=run.config.protocol,
-        split_seed=run.config.split_seed,
-        data_sha256=run.data_sha256,
-        run=run.folder.name,
-        origin="trained from scratch by `emoscope train`, no other data and no pretrained weights",
+        calibrations=calibrated.calibrations,
+        network=" + ".join(run.config.network for run in runs),
+        protocol=first.config.protocol,
+        split_seed=first.config.split_seed,
+        data_sha256=first.data_sha256,
+        run=" + ".join(run.folder.name for run in runs),
+        origin="trained from scratch by `emoscope`, no other data and no pretrained weights",
         licence=LICENCE,
-        figures={
-            "validation": {key: figures[key] for key in keys},
-            "validation_uncalibrated": {key: uncalibrated[key] for key in ("ece", "nll", "brier")},
-            "certain_share": coverage,
-        },
+        figures=calibrated.figures,
     )
+
+
+def load_network(run: Run) -> nn.Module:
+    """Return a finished run's network with the selected weights.
+
+    Raises:
+        InputError: the run is not finished.
+    """
+    if not run.is_finished:
+        raise InputError(f"the run {run.folder} is not finished; go on with the same command that began it")
+    network = create_network(run.config.network)
+    load_weights(network, run.best_path)
+    return network.eval()
+
+
+class Ensemble(nn.Module):
+    """Several networks as one: its logits are the logarithms of their mean probabilities."""
+
+    def __init__(self, members: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return logits (n, 7)."""
+        return torch.stack([member(x).softmax(1) for member in self.members]).mean(0).clamp_min(1e-12).log()
 
 
 def export_run(folder: Path, path: Path, name: str = "") -> ModelSpec:
@@ -83,11 +154,45 @@ def export_run(folder: Path, path: Path, name: str = "") -> ModelSpec:
         OutputError: the place cannot be written.
     """
     run = load_run(folder)
-    if not run.is_finished:
-        raise InputError(f"the run {folder} is not finished; go on with `emoscope train` and the same options")
-    spec = create_spec(run, name or f"{run.config.network}-{run.folder.name[:6]}")
-    network = create_network(run.config.network)
-    load_weights(network, run.best_path)
+    network = load_network(run)
+    with np.load(run.validation_path, allow_pickle=False) as z:
+        calibrated = describe_validation({v: z[f"logits_{v}"] for v in VIEWS}, z["labels"])
+    spec = create_spec([run], calibrated, name or f"{run.config.network}-{run.folder.name[:6]}")
+    write_checked(network, spec, path)
+    return spec
+
+
+def export_ensemble(folders: Sequence[Path], dataset: Dataset, path: Path, name: str) -> ModelSpec:
+    """Write several finished runs as one ONNX file that averages their probabilities.
+
+    Args:
+        folders: the members' runs, of one input size, dataset and split.
+        dataset: the one they were trained on, for the calibration of the whole.
+        path: the ONNX file.
+        name: of the model.
+
+    Raises:
+        InputError: a run is not finished, or they do not fit together.
+        ModelError: torch and ONNX Runtime disagree; nothing is written.
+        OutputError: the place cannot be written.
+    """
+    runs = [load_run(folder) for folder in folders]
+    network = Ensemble([load_network(run) for run in runs]).eval()
+    plain = create_spec(runs, Calibrated({}, {}), name)
+    rows = create_split(dataset, plain.protocol, plain.split_seed).validation
+    logits = {n_views: predict_logits(network, dataset.pixels[rows], plain, n_views) for n_views in VIEWS}
+    spec = create_spec(runs, describe_validation(logits, dataset.emotion[rows]), name)
+    write_checked(network, spec, path)
+    return spec
+
+
+def write_checked(network: nn.Module, spec: ModelSpec, path: Path) -> None:
+    """Write a network as ONNX once both agree on drawn faces.
+
+    Raises:
+        ModelError: torch and ONNX Runtime disagree; nothing is written.
+        OutputError: the place cannot be written.
+    """
     with open_atomic(path) as temporary:
         write_onnx(network, spec, temporary)
         difference = compare_with_onnx(network, temporary, spec, _draw_pictures())
@@ -97,10 +202,49 @@ def export_run(folder: Path, path: Path, name: str = "") -> ModelSpec:
                 f"{MAX_DIFFERENCE:.0e}; report this with the run's folder"
             )
     log.info("largest difference of probabilities between torch and ONNX Runtime: %.1e", difference)
+
+
+def export_variant(source: Path, path: Path, precision: str, dataset: Dataset) -> ModelSpec:
+    """Write an exported network with smaller weights, calibrated and measured anew.
+
+    Args:
+        source: a float32 ONNX file that export_run() or export_ensemble() made.
+        path: the ONNX file.
+        precision: `float16` or `int8`.
+        dataset: the one it was trained on: training images set the ranges of int8, validation images the calibration.
+
+    Raises:
+        InputError: an unknown precision, other data, or a file that is a variant already.
+        OutputError: the place cannot be written.
+    """
+    spec = Recognizer(source).spec
+    if spec.precision != "float32" or precision not in ("float16", "int8"):
+        raise InputError(
+            f"cannot make {precision} weights of {spec.precision} ones; choose float16 or int8 and a float32 network"
+        )
+    if spec.data_sha256 != dataset.sha256:
+        raise InputError(f"{spec.name} was trained on other data ({spec.data_sha256[:12]}...); name that dataset")
+    split = create_split(dataset, spec.protocol, spec.split_seed)
+    spec = dataclasses.replace(spec, name=f"{spec.name}-{precision}", precision=precision)
+
+    def write(target: Path, with_spec: ModelSpec) -> None:
+        if precision == "float16":
+            write_float16(source, target, with_spec)
+        else:
+            chosen = np.random.default_rng(0).permutation(split.train)[:N_CALIBRATION]
+            write_int8(source, target, with_spec, dataset.pixels[chosen])
+
+    with open_atomic(path) as temporary:
+        write(temporary, spec)
+        faces, labels = dataset.pixels[split.validation], dataset.emotion[split.validation]
+        logits = {n_views: Recognizer(temporary, n_views).compute_logits(faces) for n_views in VIEWS}
+        calibrated = describe_validation(logits, labels)
+        spec = dataclasses.replace(spec, calibrations=calibrated.calibrations, figures=calibrated.figures)
+        write(temporary, spec)
     return spec
 
 
-def write_onnx(network: torch.nn.Module, spec: ModelSpec, path: Path) -> None:
+def write_onnx(network: nn.Module, spec: ModelSpec, path: Path) -> None:
     """Write a network with its spec; the batch size stays free."""
     import onnx
 
@@ -138,15 +282,14 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def compare_with_onnx(network: torch.nn.Module, path: Path, spec: ModelSpec, pictures: NDArray[np.uint8]) -> float:
+def compare_with_onnx(network: nn.Module, path: Path, spec: ModelSpec, pictures: NDArray[np.uint8]) -> float:
     """Return the largest difference of probabilities between torch and ONNX Runtime over pictures (n, h, w)."""
     batch = preprocess(pictures, spec)
     network.eval()
     with torch.inference_mode():
         ours = network(torch.from_numpy(batch)).numpy()
     theirs = create_session(path).run(["logits"], {"input": batch})[0]
-    gap = compute_probabilities(ours, spec.temperature) - compute_probabilities(theirs, spec.temperature)
-    return float(np.abs(gap).max())
+    return float(np.abs(compute_probabilities(ours) - compute_probabilities(theirs)).max())
 
 
 def _draw_pictures() -> NDArray[np.uint8]:

@@ -1,5 +1,8 @@
-"""Draw a dataset: a Dataset in, one PNG with samples of every class and the class distribution out."""
+"""Drawings of numbers, each one PNG: a dataset; a network's confusion, ROC, calibration, learning curves, failures."""
 
+import contextlib
+import itertools
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +12,13 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
+from sklearn.metrics import roc_curve
 
 from emoscope.emotions import COLOURS, EMOTIONS
 from emoscope.files import open_atomic
+from emoscope.study.calibrate import compute_coverage
 from emoscope.study.dataset import SIDE_PX, USAGES, Dataset
+from emoscope.study.metrics import N_BINS, compute_auc
 
 N_SAMPLES = 10
 """Pictures per class."""
@@ -98,3 +104,109 @@ def _plot_distribution(axes: Axes, dataset: Dataset) -> None:
 def _tint(colour: str, share: float) -> tuple[float, float, float]:
     r, g, b = (c + (1 - c) * share for c in to_rgb(colour))
     return r, g, b
+
+
+@contextlib.contextmanager
+def open_figure(path: Path, size: tuple[float, float]) -> Iterator[Axes]:
+    """Yield the axes of one plain drawing; write it as PNG when the block ends."""
+    figure = Figure(figsize=size, dpi=110, facecolor="white", layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    yield axes
+    with open_atomic(path) as temporary:
+        figure.savefig(temporary, format="png")
+
+
+def plot_confusion(confusion: NDArray[np.integer], path: Path) -> None:
+    """Draw row-normalised confusion counts (7, 7) as a heat map: each row shows what became of one label's images."""
+    shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    with open_figure(path, (6.4, 5.4)) as axes:
+        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        axes.set_xticks(range(len(EMOTIONS)), EMOTIONS, rotation=30, ha="right")
+        axes.set_yticks(range(len(EMOTIONS)), EMOTIONS)
+        axes.set(xlabel="prediction", ylabel="label")
+        for (row, column), share in np.ndenumerate(shares):
+            colour = "white" if share > 0.55 else "black"
+            axes.text(column, row, f"{100 * share:.0f}", ha="center", va="center", color=colour, fontsize=10)
+        axes.set_title("Of each label's images, % read as ...", loc="left", fontsize=11)
+
+
+def plot_roc(probabilities: NDArray[np.floating], labels: NDArray[np.integer], path: Path) -> None:
+    """Draw each class's one-vs-rest ROC curve, from probabilities (n, 7)."""
+    with open_figure(path, (6.0, 5.4)) as axes:
+        axes.plot([0, 1], [0, 1], color="#bbbbbb", linewidth=1, linestyle="--")
+        for label, auc in enumerate(compute_auc(probabilities, labels)):
+            if auc is not None:
+                false, true, _ = roc_curve(labels == label, probabilities[:, label])
+                axes.plot(false, true, color=COLOURS[label], label=f"{EMOTIONS[label]}, AUC {auc:.3f}")
+        axes.set(xlabel="false positive rate", ylabel="true positive rate", xlim=(0, 1), ylim=(0, 1.01))
+        axes.legend(loc="lower right", frameon=False)
+
+
+def plot_reliability(curves: Sequence[tuple[str, NDArray[np.floating], NDArray[np.integer]]], path: Path) -> None:
+    """Draw how often predictions of each confidence are right.
+
+    Args:
+        curves: name, probabilities (n, 7) and labels (n,) of each.
+        path: the PNG.
+    """
+    with open_figure(path, (6.0, 5.4)) as axes:
+        axes.plot([0, 1], [0, 1], color="#bbbbbb", linewidth=1, linestyle="--", label="perfectly calibrated")
+        for (name, probabilities, labels), marker in zip(curves, "osD^v", strict=False):
+            confidence = probabilities.max(axis=1)
+            is_right = probabilities.argmax(axis=1) == labels
+            bins = np.clip((confidence * N_BINS).astype(int), 0, N_BINS - 1)
+            # A handful of images say nothing about a bin.
+            used = [b for b in range(N_BINS) if (bins == b).sum() >= 20]
+            x = [confidence[bins == b].mean() for b in used]
+            axes.plot(x, [is_right[bins == b].mean() for b in used], marker=marker, markersize=4, label=name)
+        axes.set(xlabel="largest probability", ylabel="share that is right", xlim=(0, 1), ylim=(0, 1.01))
+        axes.legend(loc="upper left", frameon=False)
+
+
+def plot_coverage(
+    probabilities: NDArray[np.floating], labels: NDArray[np.integer], uncertain_below: float, path: Path
+) -> None:
+    """Draw accuracy against the share of faces that are kept, the least certain left out first."""
+    coverage, accuracy, threshold = compute_coverage(probabilities, labels)
+    with open_figure(path, (6.0, 4.4)) as axes:
+        axes.plot(coverage[50:], accuracy[50:], color="#3573b9")
+        kept = int((threshold >= uncertain_below).sum()) - 1
+        if kept >= 0:
+            axes.plot(coverage[kept], accuracy[kept], "o", color="#c8413b")
+            text = f"not uncertain: {coverage[kept]:.0%} of the faces,\n{accuracy[kept]:.1%} of them right"
+            place = (coverage[kept], accuracy[kept])
+            axes.annotate(text, place, xytext=(-12, 14), textcoords="offset points")
+        axes.set(xlabel="share of faces kept, most certain first", ylabel="accuracy", xlim=(0, 1.02))
+
+
+def plot_history(history: Sequence[dict[str, float]], path: Path) -> None:
+    """Draw loss, validation accuracy and macro F1 per epoch."""
+    epochs = [row["epoch"] for row in history]
+    with open_figure(path, (7.0, 4.2)) as axes:
+        axes.plot(epochs, [row["validation_accuracy"] for row in history], color="#3573b9", label="validation accuracy")
+        axes.plot(epochs, [row["validation_macro_f1"] for row in history], color="#c8413b", label="validation macro F1")
+        axes.set(xlabel="epoch", ylabel="accuracy, macro F1", ylim=(0, 1))
+        losses = axes.twinx()
+        losses.plot(epochs, [row["train_loss"] for row in history], color=GREY, linestyle=":", label="training loss")
+        losses.set(ylabel="training loss")
+        for before, row in itertools.pairwise(history):
+            if row["size_px"] != before["size_px"]:
+                axes.axvline(row["epoch"] - 0.5, color="#dddddd", zorder=0)
+                axes.text(row["epoch"], 0.02, f"{row['size_px']:.0f} px", color=GREY, fontsize=9)
+        lines = [*axes.get_lines()[:2], *losses.get_lines()]
+        axes.legend(lines, [str(line.get_label()) for line in lines], loc="center right", frameon=False)
+
+
+def plot_faces(faces: NDArray[np.uint8], titles: Sequence[str], path: Path, columns: int = 7) -> None:
+    """Draw faces (n, h, w) in rows, a title above each."""
+    rows = -(-len(faces) // columns)
+    figure = Figure(figsize=(1.5 * columns, 1.9 * rows), dpi=110, facecolor="white", layout="constrained")
+    FigureCanvasAgg(figure)
+    for i, (face, title) in enumerate(zip(faces, titles, strict=True)):
+        axes = figure.add_subplot(rows, columns, i + 1)
+        axes.imshow(face, cmap="gray", vmin=0, vmax=255)
+        axes.set_title(title, fontsize=9)
+        axes.set_axis_off()
+    with open_atomic(path) as temporary:
+        figure.savefig(temporary, format="png")

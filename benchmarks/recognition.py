@@ -1,0 +1,74 @@
+"""Measure a network in float32, float16 and int8: accuracy on validation images, size, and time per face on one core.
+
+Bars for the embedded network: 8 MB and 2 ms per face in batches of 8. Times are medians of interleaved rounds, network
+and preprocessing together, of crops of 112 x 112 pixels in colour as video has them.
+"""
+
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from common import create_parser, write_result
+from emoscope.models.registry import find_network
+from emoscope.recognize import Recognizer
+from emoscope.study.dataset import Dataset
+from emoscope.study.export import export_variant
+from emoscope.study.metrics import compute_metrics
+from emoscope.study.splits import create_split
+
+ROUNDS = 40
+
+
+def main() -> None:
+    parser = create_parser(__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--model", default="default", help="embedded network or ONNX file, float32")
+    arguments = parser.parse_args()
+    dataset = Dataset.load(arguments.data)
+    source = find_network(arguments.model)
+    spec = Recognizer(source).spec
+    validation = create_split(dataset, spec.protocol, spec.split_seed).validation
+    with tempfile.TemporaryDirectory() as folder:
+        files = {"float32": source}
+        for precision in ("float16", "int8"):
+            files[precision] = Path(folder) / f"{precision}.onnx"
+            export_variant(source, files[precision], precision, dataset)
+        recognizers = {precision: Recognizer(file) for precision, file in files.items()}
+        times = measure_times(recognizers)
+        variants: dict[str, Any] = {}
+        plain = recognizers["float32"].predict(dataset.pixels[validation])
+        for precision, recognizer in recognizers.items():
+            probabilities = recognizer.predict(dataset.pixels[validation])
+            figures = compute_metrics(probabilities, dataset.emotion[validation])
+            variants[precision] = {
+                "bytes": files[precision].stat().st_size,
+                **times[precision],
+                **{key: figures[key] for key in ("accuracy", "macro_f1", "ece")},
+                "same_emotion_as_float32": float((probabilities.argmax(1) == plain.argmax(1)).mean()),
+            }
+    embedded = variants["float32"]
+    bars = {"file <= 8 MB": embedded["bytes"] <= 8e6, "2 ms per face": embedded["ms_per_face_batch_8"] <= 2}
+    write_result("recognition", {"model": spec.name, "bars": bars, "variants": variants})
+
+
+def measure_times(recognizers: dict[str, Recognizer]) -> dict[str, dict[str, float]]:
+    """Return median milliseconds per face, alone and in batches of 8, the networks taking turns."""
+    crops = np.random.default_rng(0).integers(0, 256, (8, 112, 112, 3), np.uint8)
+    times: dict[str, dict[str, list[float]]] = {name: {"1": [], "8": []} for name in recognizers}
+    for _ in range(ROUNDS):
+        for name, recognizer in recognizers.items():
+            for n in (1, 8):
+                start = time.perf_counter()
+                recognizer.predict(crops[:n])
+                times[name][str(n)].append(1000 * (time.perf_counter() - start) / n)
+    return {
+        name: {f"ms_per_face_batch_{n}": round(float(np.median(values)), 3) for n, values in entry.items()}
+        for name, entry in times.items()
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,187 @@
+"""The model card: a measured study's folder in, a Markdown page with its drawings out."""
+
+import dataclasses
+import json
+import logging
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+
+import emoscope
+from emoscope.emotions import EMOTIONS
+from emoscope.errors import InputError
+from emoscope.files import compute_sha256, open_atomic
+from emoscope.recognize import Recognizer, calibrate
+from emoscope.spec import Calibration
+from emoscope.study.config import TrainConfig
+from emoscope.study.dataset import Dataset
+from emoscope.study.figures import (
+    plot_confusion,
+    plot_coverage,
+    plot_faces,
+    plot_history,
+    plot_reliability,
+    plot_roc,
+)
+from emoscope.study.measure import load_ledger
+from emoscope.study.robustness import measure_robustness
+from emoscope.study.runs import Run, load_run
+from emoscope.study.splits import create_split
+from emoscope.study.synthetic import create_synthetic
+
+log = logging.getLogger(__name__)
+
+N_FAILURES = 14
+TEMPLATE = "card.md.jinja"
+
+
+def write_card(folder: Path, dataset: Dataset, path: Path) -> Path:
+    """Write the card of a study's network.
+
+    Test images are not measured again: their figures come from the folder. Robustness is measured on validation
+    images.
+
+    Args:
+        folder: of a study that was run with `--final`.
+        dataset: the one it was trained on.
+        path: the Markdown file; drawings go into a folder of its name without suffix, beside it.
+
+    Returns:
+        `path`.
+
+    Raises:
+        InputError: the folder holds no measured network, or the dataset is another one.
+        OutputError: the place cannot be written.
+    """
+    study, final = _load(folder, "study.json"), _load(folder, "final.json")
+    if "sha256" not in final:
+        raise InputError(f"{folder} holds repeats and no network; a card describes one network")
+    if study["data_sha256"] != dataset.sha256:
+        raise InputError(f"{folder} was made with other data ({study['data_sha256'][:12]}...); name that dataset")
+    model = folder / f"{study['name']}.onnx"
+    if compute_sha256(model) != final["sha256"]:
+        raise InputError(f"{model} is not the network that was measured; run `emoscope study run --final` again")
+    recognizer = Recognizer(model)
+    runs = [load_run(folder / study["runs"] / name) for name in recognizer.spec.run.split(" + ")]
+    drawings = path.with_suffix("")
+    with np.load(folder / "final.npz", allow_pickle=False) as z:
+        test = {key: z[key] for key in z.files}
+    with tempfile.TemporaryDirectory() as temporary:
+        _draw(Path(temporary), recognizer, runs, test, final["part"])
+        split = create_split(dataset, recognizer.spec.protocol, recognizer.spec.split_seed)
+        robustness = measure_robustness(recognizer, dataset.pixels[split.validation], dataset.emotion[split.validation])
+        environment = jinja2.Environment(
+            loader=jinja2.PackageLoader("emoscope.study", "."), undefined=jinja2.StrictUndefined,
+            trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
+        )  # fmt: skip
+        text = environment.get_template(TEMPLATE).render(
+            spec=recognizer.spec,
+            calibration=recognizer.calibration,
+            study=study,
+            final=final,
+            ledger=load_ledger(model),
+            runs=[_describe_run(run) for run in runs],
+            n_parameters=_count_parameters(model),
+            n_bytes=model.stat().st_size,
+            counts={part: len(getattr(split, part)) for part in ("train", "validation", "test")},
+            robustness=robustness,
+            confusions=_find_confusions(np.array(final["views"]["1"]["confusion"])),
+            drawings=drawings.name,
+            emotions=EMOTIONS,
+            version=emoscope.__version__,
+        )
+        drawings.mkdir(parents=True, exist_ok=True)
+        for drawing in sorted(Path(temporary).iterdir()):
+            shutil.copyfile(drawing, drawings / drawing.name)
+        with open_atomic(path) as partial:
+            partial.write_text(text, encoding="utf-8")
+    return path
+
+
+def _load(folder: Path, name: str) -> dict[str, Any]:
+    try:
+        values: dict[str, Any] = json.loads((folder / name).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as e:
+        raise InputError(
+            f"{folder} holds no {name}; name the folder of a study that `emoscope study run --final` finished"
+        ) from e
+    return values
+
+
+def _describe_run(run: Run) -> dict[str, Any]:
+    facts = json.loads((run.folder / "run.json").read_text(encoding="utf-8"))
+    defaults = TrainConfig()
+    settings = [
+        (f.name, getattr(run.config, f.name), getattr(run.config, f.name) != getattr(defaults, f.name))
+        for f in dataclasses.fields(run.config)
+    ]
+    result = run.load_result()
+    return {
+        "name": run.folder.name,
+        "settings": settings,
+        "environment": facts["environment"],
+        "minutes": result["train_s"] / 60,
+        **{key: result[key] for key in ("epochs", "best_epoch", "precision")},
+        "seed": run.config.seed,
+        "network": run.config.network,
+    }
+
+
+def _count_parameters(model: Path) -> int:
+    import onnx
+
+    graph = onnx.load(model).graph
+    return sum(int(np.prod(tensor.dims)) for tensor in graph.initializer if len(tensor.dims) > 0)
+
+
+def _find_confusions(confusion: np.ndarray[Any, np.dtype[np.int64]]) -> list[tuple[str, str, float]]:
+    """Return the five commonest mistakes: label, prediction, share of the label's images."""
+    shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    np.fill_diagonal(shares, 0)
+    order = np.argsort(-shares, axis=None)[:5]
+    return [(EMOTIONS[i // 7], EMOTIONS[i % 7], float(shares.flat[i])) for i in order]
+
+
+def _draw(folder: Path, recognizer: Recognizer, runs: list[Run], test: dict[str, Any], part: str) -> None:
+    """Write every drawing; those of figures by one view, as `emoscope analyze` reads faces unless told otherwise."""
+    labels, calibration = test["labels"], recognizer.calibration
+    probabilities = calibrate(test["logits_1"], calibration)
+    confusion = np.zeros((len(EMOTIONS), len(EMOTIONS)), np.int64)
+    np.add.at(confusion, (labels, probabilities.argmax(axis=1)), 1)
+    plot_confusion(confusion, folder / "confusion.png")
+    plot_roc(probabilities, labels, folder / "roc.png")
+    before = calibrate(test["logits_1"], Calibration())
+    ten = calibrate(test["logits_10"], recognizer.spec.find_calibration(10))
+    plot_reliability(
+        [
+            (f"{part}, as trained", before, labels),
+            (f"{part}, calibrated on validation", probabilities, labels),
+            (f"{part}, ten views, calibrated", ten, labels),
+        ],
+        folder / "reliability.png",
+    )
+    plot_coverage(probabilities, labels, calibration.uncertain_below, folder / "coverage.png")
+    for i, run in enumerate(runs):
+        name = "history.png" if len(runs) == 1 else f"history-{i + 1}.png"
+        plot_history(run.load_history(), folder / name)
+    _draw_failures(folder / "failures.png", recognizer)
+
+
+def _draw_failures(path: Path, recognizer: Recognizer) -> None:
+    """Draw cartoon faces that are read wrongly with the greatest certainty: what the network does far from its data."""
+    cartoons = create_synthetic(1400, seed=0)
+    probabilities = recognizer.predict(cartoons.pixels)
+    predictions = probabilities.argmax(axis=1)
+    wrong = np.flatnonzero(predictions != cartoons.emotion)
+    worst = wrong[np.argsort(-probabilities.max(axis=1)[wrong])]
+    # Two of each label show more than fourteen of the worst one.
+    chosen = [row for label in range(len(EMOTIONS)) for row in worst[cartoons.emotion[worst] == label][:2]][:N_FAILURES]
+    titles = [
+        f"{EMOTIONS[cartoons.emotion[row]]}, read as\n{EMOTIONS[predictions[row]]} ({probabilities[row].max():.0%})"
+        for row in chosen
+    ]
+    plot_faces(cartoons.pixels[chosen], titles, path)

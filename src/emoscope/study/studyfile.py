@@ -1,0 +1,106 @@
+"""A study: a YAML file in, the list of trainings that belong together out."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from emoscope.errors import InputError
+from emoscope.study.config import TrainConfig, load_yaml
+
+KEYS = ("name", "settings", "members", "student", "repeats")
+
+
+@dataclass(frozen=True)
+class StudyConfig:
+    """What `emoscope study run` does.
+
+    One member is a network; several are an ensemble; a student learns from the members' averaged probabilities;
+    repeats train and test one member on several random splits and make no network.
+    """
+
+    name: str
+    """Of the study and the network that it makes."""
+    members: tuple[TrainConfig, ...]
+    """Trained one after the other."""
+    student: TrainConfig | None = None
+    """Trained last, by the members."""
+    repeats: int = 0
+    """How many random splits of the thesis protocol, with split_seed and seed counted from the member's."""
+
+    @property
+    def trainings(self) -> list[TrainConfig]:
+        """All trainings in their order."""
+        if self.repeats:
+            member = self.members[0].to_dict()
+            return [
+                TrainConfig.from_dict({**member, "split_seed": member["split_seed"] + i, "seed": member["seed"] + i})
+                for i in range(self.repeats)
+            ]
+        return [*self.members, *([self.student] if self.student else [])]
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Make a study from YAML values.
+
+        Raises:
+            InputError: lists everything that is wrong.
+        """
+        problems = [f"unknown key {key}, expected some of {', '.join(KEYS)}" for key in sorted(set(values) - set(KEYS))]
+        name = values.get("name")
+        if not isinstance(name, str) or not name or not all(c.isalnum() or c in "-_." for c in name):
+            problems.append(f"name is {name!r}, expected letters, digits, '-', '_' and '.'")
+        repeats = values.get("repeats", 0)
+        if not isinstance(repeats, int) or isinstance(repeats, bool) or not 0 <= repeats <= 1000:
+            problems.append(f"repeats is {repeats!r}, expected a whole number of 0 to 1000")
+        settings = _read_mapping(values, "settings", problems)
+        members = values.get("members") or [{}]
+        if not isinstance(members, list) or not all(isinstance(m, dict) for m in members):
+            problems.append("members is no list of keys and values, expected lines such as `- {seed: 1}`")
+            members = []
+        parts = {f"member {i + 1}": {**settings, **m} for i, m in enumerate(members)}
+        if values.get("student") is not None:
+            parts["student"] = {**settings, **_read_mapping(values, "student", problems)}
+        # The same mistake in shared settings is one mistake.
+        shared = TrainConfig.find_problems(settings)
+        problems += [f"settings: {problem}" for problem in shared]
+        for part, merged in parts.items():
+            problems += [f"{part}: {problem}" for problem in TrainConfig.find_problems(merged) if problem not in shared]
+            if part != "student" and merged.get("distil_weight"):
+                problems.append(f"{part}: distil_weight belongs to the student")
+        if "student" in parts and not parts["student"].get("distil_weight"):
+            problems.append("student: distil_weight is missing, expected a share such as 0.7")
+        if repeats and (len(members) != 1 or "student" in parts):
+            problems.append("repeats go with one member and no student")
+        if repeats and parts["member 1"].get("protocol") != "thesis":
+            problems.append("repeats need `protocol: thesis`, which draws its splits")
+        if problems:
+            raise InputError(f"the study is wrong: {'; '.join(problems)}; mend these values")
+        configs = {part: TrainConfig.from_dict(merged) for part, merged in parts.items()}
+        student = configs.pop("student", None)
+        return cls(str(name), tuple(configs.values()), student, repeats)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read a study from a YAML file.
+
+        Raises:
+            InputError: no such file, not YAML, or wrong values.
+        """
+        return cls.from_dict(load_yaml(path))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON-ready values, every setting of every training."""
+        return {
+            "name": self.name,
+            "members": [m.to_dict() for m in self.members],
+            "student": self.student.to_dict() if self.student else None,
+            "repeats": self.repeats,
+        }
+
+
+def _read_mapping(values: dict[str, Any], key: str, problems: list[str]) -> dict[str, Any]:
+    found = values.get(key) or {}
+    if isinstance(found, dict):
+        return found
+    problems.append(f"{key} is {found!r}, expected keys and values")
+    return {}

@@ -1,0 +1,312 @@
+"""Studies from a file: every shipped one tiny, what they make, and what is measured of it."""
+
+import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import f1_score
+
+from conftest import Command
+from emoscope.errors import InputError
+from emoscope.recognize import Recognizer, calibrate, compute_probabilities
+from emoscope.spec import Calibration, ModelSpec
+from emoscope.study.calibrate import fit_bias, fit_calibrations
+from emoscope.study.config import TrainConfig
+from emoscope.study.dataset import Dataset
+from emoscope.study.export import Ensemble, export_variant
+from emoscope.study.measure import load_ledger
+from emoscope.study.metrics import compute_ece, compute_f1, compute_intervals
+from emoscope.study.networks import create_network
+from emoscope.study.optimize import Loss, climb, create_optimizer, create_schedule, mix
+from emoscope.study.robustness import CHANGES, measure_robustness
+from emoscope.study.study import run_study
+from emoscope.study.studyfile import StudyConfig
+
+STUDIES = sorted((Path(__file__).parents[2] / "studies").glob("*.yaml"))
+
+
+@pytest.fixture(scope="module")
+def faces(faces_file: Path) -> Dataset:
+    return Dataset.load(faces_file)
+
+
+def shrink(config: TrainConfig) -> dict[str, object]:
+    """The same recipe, seconds long."""
+    repeats = min(config.repeats, 2)
+    return {
+        **config.to_dict(),
+        **{"network": "compact-tiny", "epochs": 1, "batch_size": 32, "repeats": repeats, "compile": False},
+        **{"sizes_px": (24,), "size_shares": (1.0,), "precision": "float32"},
+    }
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+def test_every_shipped_study_runs(path: Path, faces: Dataset, tmp_path: Path) -> None:
+    config = StudyConfig.load(path)
+    values = {"name": config.name, "members": [shrink(member) for member in config.members], "repeats": config.repeats}
+    if config.student:
+        values["student"] = shrink(config.student)
+    config = StudyConfig.from_dict(values)
+    lines: list[str] = []
+    result = run_study(faces, config, tmp_path, final=bool(config.student or config.repeats), tell=lines.append)
+    assert len(list((tmp_path / "runs").iterdir())) == len(config.trainings)
+    assert sum("min left" in line for line in lines) == len(config.trainings)
+    if config.repeats:
+        assert result["model"] is None and result["final"]["n"] == config.repeats
+        return
+    spec = Recognizer(tmp_path / f"{config.name}.onnx").spec
+    assert spec.name == config.name and spec.figures == result["validation"] and set(spec.calibrations) == {1, 2, 10}
+    stamps = {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*") if file.suffix in (".onnx", ".safetensors")}
+    again = run_study(faces, config, tmp_path, final=bool(config.student))
+    assert again == result, "a second call gives the same"
+    assert stamps == {file: file.stat().st_mtime_ns for file in stamps}, "and trains and exports nothing"
+
+
+TINY = """
+name: {name}
+settings: {{network: compact-tiny, epochs: 2, batch_size: 32, sizes_px: [24], size_shares: [1.0], precision: float32}}
+members: [{{seed: 0, repeats: 2, mixup_alpha: 0.3}}, {{seed: 1, learning_rate: 0.05}}]
+"""
+
+
+@pytest.fixture(scope="module")
+def study(faces: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished and measured study of two members."""
+    import yaml
+
+    folder = tmp_path_factory.mktemp("study")
+    run_study(faces, StudyConfig.from_dict(yaml.safe_load(TINY.format(name="pair"))), folder, final=True)
+    return folder
+
+
+def test_a_killed_study_ends_with_the_same_figures(study: Path, faces_file: Path, tmp_path: Path) -> None:
+    """Kill the command with SIGKILL after an epoch of either member, start it again, compare."""
+    config = tmp_path / "pair.yaml"
+    config.write_text(TINY.format(name="pair"))
+    command = [sys.executable, "-m", "emoscope", "study", "run", str(config), "--data", str(faces_file)]
+    command += ["-o", str(tmp_path / "out")]
+    for words in ("[1/2]", "[2/2]"):
+        with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
+            assert process.stderr is not None
+            while f"{words} compact-tiny" not in (line := process.stderr.readline()) or "epoch 1/2" not in line:
+                assert process.poll() is None, "it must be killed before it ends"
+            process.send_signal(signal.SIGKILL)
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "epoch 1/2" not in done.stderr and "[2/2] compact-tiny, seed 1: epoch 2/2" in done.stderr
+    ours, theirs = (json.loads((folder / "validation.json").read_text()) for folder in (tmp_path / "out", study))
+    assert {**ours, "sha256": ""} == {**theirs, "sha256": ""}
+
+
+def test_an_ensemble_averages_its_members_probabilities(study: Path, faces: Dataset) -> None:
+    networks = [create_network("compact-tiny", seed=i).eval() for i in range(2)]
+    x = torch.randn(5, 1, 24, 24)
+    with torch.inference_mode():
+        mean = torch.stack([network(x).softmax(1) for network in networks]).mean(0)
+        torch.testing.assert_close(Ensemble(networks)(x).softmax(1), mean)
+    assert len(Recognizer(study / "pair.onnx").spec.run.split(" + ")) == 2
+
+
+def test_test_images_are_measured_once(study: Path, faces_file: Path, tmp_path: Path, emoscope: Command) -> None:
+    folder = shutil.copytree(study, tmp_path / "study")
+    config = folder / "pair.yaml"
+    config.write_text(TINY.format(name="pair"))
+    before = (folder / "final.json").read_bytes()
+    code, stdout, _ = emoscope("study", "run", config, "--data", faces_file, "-o", folder, "--final")
+    assert code == 0 and "test, 10 views" in stdout and "validation balanced" in stdout
+    assert (folder / "final.json").read_bytes() == before and len(load_ledger(folder / "pair.onnx")) == 1
+    final = json.loads(before)
+    assert final["times_measured"] == 1 and final["part"] == "PrivateTest"
+    options = ["--data", faces_file, "--split", "private", "--model", folder / "pair.onnx", "--views", 2, "--json"]
+    figures = json.loads(emoscope("evaluate", *options)[1])
+    assert figures["times_measured"] == 2 == len(load_ledger(folder / "pair.onnx"))
+    assert figures["macro_f1"] == pytest.approx(final["views"]["2"]["macro_f1"], abs=1e-9)
+    balanced = json.loads(emoscope("evaluate", *options, "--balanced")[1])
+    assert balanced["accuracy"] == pytest.approx(final["views"]["2"]["balanced"]["accuracy"], abs=1e-9)
+    figures = json.loads(emoscope("evaluate", *options[:2], "--split", "public", *options[4:])[1])
+    assert "times_measured" not in figures and len(load_ledger(folder / "pair.onnx")) == 3
+
+
+def test_the_card_tells_everything(study: Path, faces_file: Path, tmp_path: Path, emoscope: Command) -> None:
+    path = tmp_path / "docs" / "card.md"
+    code, _, stderr = emoscope("study", "card", study, "--data", faces_file, "-o", path)
+    assert code == 0, stderr
+    text = path.read_text()
+    final = json.loads((study / "final.json").read_text())
+    for figure in (final["views"][v][key] for v in ("1", "2", "10") for key in ("accuracy", "macro_f1")):
+        assert f"{100 * figure:.2f} %" in text
+    assert "1 time**" in text and final["sha256"] in text and "16 px wide" in text and "Licence" in text
+    drawings = re.findall(r"!\[.*?\]\((.*?)\)", text)
+    assert {Path(d).name for d in drawings} >= {"confusion.png", "roc.png", "reliability.png", "coverage.png"}
+    for drawing in drawings:
+        picture = cv2.imread(str(path.parent / drawing))
+        assert picture is not None and picture.std() > 5
+    for folder, words in ((tmp_path, "holds no study.json"), (study, "was made with other data")):
+        other = tmp_path / "other.npz"
+        emoscope("data", "import", "synthetic", "-o", other, "--n", 70)
+        code, _, stderr = emoscope("study", "card", folder, "--data", other, "-o", tmp_path / "c.md")
+        assert code == 2 and words in stderr and stderr.count("\n") == 1
+
+
+def test_small_weights_read_nearly_the_same(study: Path, faces: Dataset, tmp_path: Path) -> None:
+    source = study / "pair.onnx"
+    plain = Recognizer(source).predict(faces.pixels)
+    for precision, tolerance in (("float16", 0.01), ("int8", 0.15)):
+        path = tmp_path / f"{precision}.onnx"
+        spec = export_variant(source, path, precision, faces)
+        assert spec.precision == precision and path.stat().st_size < 0.7 * source.stat().st_size
+        assert Recognizer(path).spec == spec and Recognizer(path).spec.figures["validation"]["n"] > 0
+        assert np.abs(Recognizer(path).predict(faces.pixels) - plain).mean() < tolerance
+        with pytest.raises(InputError, match="float32 network"):
+            export_variant(path, tmp_path / "x.onnx", "int8", faces)
+
+
+def test_small_weights_need_the_data(study: Path, faces_file: Path, tmp_path: Path, emoscope: Command) -> None:
+    run = next((study / "runs").iterdir())
+    code, _, stderr = emoscope("export", run, "-o", tmp_path / "m.onnx", "--precision", "int8")
+    assert code == 2 and "--data" in stderr
+    code, stdout, _ = emoscope("export", run, "-o", tmp_path / "m.onnx", "--precision", "int8", "--data", faces_file)
+    assert code == 0 and "-int8 ->" in stdout
+
+
+def test_a_study_reports_every_mistake_at_once(tmp_path: Path, faces_file: Path, emoscope: Command) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text(
+        "name: a/b\nrepeat: 3\nsettings: {epoch: 2, dropout: 7}\nmembers: [{seed: -1}, {network: 5}]\n"
+        "student: {patience: x}\n"
+    )
+    code, _, stderr = emoscope("study", "run", path, "--data", faces_file, "-o", tmp_path / "out")
+    assert code == 2 and stderr.count("\n") == 1 and not (tmp_path / "out").exists()
+    for words in (
+        "name is 'a/b'", "unknown key repeat", "settings: unknown key epoch", "settings: dropout is 7",
+        "member 1: seed is -1", "member 2: network is 5", "student: patience is 'x'", "distil_weight is missing",
+    ):  # fmt: skip
+        assert stderr.count(words) == 1, words
+    for text, words in (
+        ("name: x\nrepeats: 2\n", "protocol: thesis"),
+        ("name: x\nmembers: [{distil_weight: 0.5}]\n", "belongs to the student"),
+        ("name: x\nmembers: 3\n", "members is no list"),
+        ("name: x\nsettings: {batch_size: 30, repeats: 4}\n", "multiple of repeats"),
+    ):
+        path.write_text(text)
+        code, _, stderr = emoscope("study", "run", path, "--data", faces_file, "-o", tmp_path / "out")
+        assert code == 2 and words in stderr and stderr.count("\n") == 1, stderr
+
+
+def test_a_study_folder_belongs_to_its_data(study: Path, tmp_path: Path, emoscope: Command) -> None:
+    config, other = tmp_path / "s.yaml", tmp_path / "other.npz"
+    config.write_text(TINY.format(name="pair"))
+    emoscope("data", "import", "synthetic", "-o", other, "--n", 350)
+    code, _, stderr = emoscope("study", "run", config, "--data", other, "-o", study)
+    assert code == 2 and "was begun with other data" in stderr
+
+
+def test_one_cycle_and_cosine_rise_and_fall() -> None:
+    network = create_network("compact-tiny")
+    for schedule, optimizer in (("one-cycle", "sgd"), ("one-cycle", "adamw"), ("cosine", "sgd")):
+        config = TrainConfig(schedule=schedule, optimizer=optimizer, learning_rate=0.1, warmup=0.25)  # type: ignore[arg-type]
+        groups = create_optimizer(network, config)
+        rule = create_schedule(groups, config, 100)
+        rates, momenta = [], []
+        for step in range(100):
+            rule.step_update(step)
+            group = groups.param_groups[0]
+            rates.append(group["lr"])
+            momenta.append(group["betas"][0] if "betas" in group else group["momentum"])
+        assert 20 <= int(np.argmax(rates)) <= 30 and max(rates) == pytest.approx(0.1, rel=0.02)
+        assert rates[0] < 0.02 and rates[-1] < 0.005
+        if schedule == "one-cycle":
+            assert abs(int(np.argmin(momenta)) - int(np.argmax(rates))) <= 1 and max(momenta) == pytest.approx(0.95)
+
+
+def test_a_climb_goes_rho_uphill_and_comes_back() -> None:
+    network = create_network("compact-tiny", seed=0)
+    x, labels = torch.randn(16, 1, 24, 24), torch.arange(16) % 7
+    network.eval()
+    before = {k: v.clone() for k, v in network.state_dict().items()}
+    loss = torch.nn.functional.cross_entropy(network(x), labels)
+    loss.backward()
+    with climb(network, 0.05), torch.no_grad():
+        moved = sum(((p - before[k]) ** 2).sum() for k, p in network.named_parameters()) ** 0.5
+        assert float(moved) == pytest.approx(0.05, rel=1e-3)
+        assert torch.nn.functional.cross_entropy(network(x), labels) > loss
+    assert all(torch.equal(v, before[k]) for k, v in network.state_dict().items())
+
+
+def test_mixup_blends_pictures_and_targets_alike() -> None:
+    x = torch.eye(8).view(8, 1, 8, 1)
+    targets = torch.eye(8)
+    for seed in range(5):
+        mixed, [soft] = mix(x, [targets], 0.5, torch.Generator().manual_seed(seed))
+        torch.testing.assert_close(mixed.view(8, 8), soft)
+        torch.testing.assert_close(soft.sum(1), torch.ones(8))
+    assert len({float(mix(x, [targets], 0.5, torch.Generator().manual_seed(s))[1][0][0, 0]) for s in range(5)}) > 1
+
+
+def test_a_student_loses_least_where_it_agrees_with_its_teacher() -> None:
+    loss = Loss(TrainConfig(distil_weight=0.999, label_smoothing=0.0), torch.ones(7))
+    teacher = torch.tensor([[0.5, 0.3, 0.1, 0.04, 0.03, 0.02, 0.01]])
+    logits = torch.zeros(1, 7, requires_grad=True)
+    optimizer = torch.optim.Adam([logits], 0.05)
+    for _ in range(400):
+        optimizer.zero_grad()
+        loss(logits, torch.tensor([0]), teacher).backward()
+        optimizer.step()
+    torch.testing.assert_close(logits.softmax(1), teacher, atol=0.02, rtol=0)
+
+
+def test_each_number_of_views_is_calibrated() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.normal(0, 2, (6000, 7)) + np.array([0, -2, 0, 1, 0, 0, 0])
+    labels = np.array([rng.choice(7, p=p) for p in compute_probabilities(truth)])
+    logits = {n: 2.5 * (truth[:, None] + rng.normal(0, 0.3, (6000, n, 7))) for n in (1, 2)}
+    calibrations = fit_calibrations(logits, labels)
+    for n, values in logits.items():
+        before = compute_ece(calibrate(values, Calibration()), labels)
+        after = compute_ece(calibrate(values, calibrations[n]), labels)
+        assert after < 0.03 < before
+        plain, balanced = (calibrate(values, calibrations[n], b).argmax(1) for b in (False, True))
+        assert compute_f1(balanced, labels).mean() >= compute_f1(plain, labels).mean()
+    assert calibrations[1].temperature == pytest.approx(2.5, rel=0.15)
+    assert fit_bias(truth, truth.argmax(axis=1)) == (0,) * 7, "nothing to gain, nothing changed"
+    spec = ModelSpec("x", calibrations=calibrations)
+    assert ModelSpec.from_metadata(spec.to_metadata()) == spec
+
+
+@given(st.integers(0, 10_000), st.integers(1, 60))
+def test_f1_is_scikit_learns(seed: int, n: int) -> None:
+    predictions, labels = np.random.default_rng(seed).integers(0, 7, (2, n))
+    expected = f1_score(labels, predictions, labels=range(7), average=None, zero_division=0)
+    np.testing.assert_allclose(compute_f1(predictions, labels), expected)
+
+
+def test_intervals_hold_the_figure_and_narrow_with_more_images() -> None:
+    confusion = np.full((7, 7), 5) + 50 * np.eye(7, dtype=int)
+    few, many = compute_intervals(confusion), compute_intervals(100 * confusion)
+    for key in ("accuracy", "macro_f1"):
+        assert few[key][0] < 55 / 85 < few[key][1]
+        assert few[key][1] - few[key][0] == pytest.approx(10 * (many[key][1] - many[key][0]), rel=0.1)
+    # Wilson's textbook case: 45 of 50.
+    case = np.zeros((7, 7), int)
+    case[0, 0], case[0, 1] = 45, 5
+    assert compute_intervals(case)["accuracy"] == pytest.approx([0.786, 0.957], abs=1e-3)
+
+
+def test_every_change_is_seen_and_keeps_the_form(faces: Dataset) -> None:
+    pictures = faces.pixels[:40]
+    for name, change in CHANGES.items():
+        changed = change(pictures)
+        assert changed.shape == pictures.shape and changed.dtype == np.uint8
+        assert np.array_equal(changed, pictures) == (name == "as they are")
+    rows = measure_robustness(Recognizer(), pictures, faces.emotion[:40])
+    assert [row["change"] for row in rows] == list(CHANGES)
+    assert all(0 <= row[key] <= 1 for row in rows for key in ("accuracy", "macro_f1", "uncertain"))
