@@ -18,9 +18,9 @@ from common import create_parser, write_result
 from emoscope.recognize import Recognizer, compute_probabilities
 from emoscope.study.dataset import Dataset
 from emoscope.study.export import Ensemble, load_network
+from emoscope.study.predict import predict_logits
 from emoscope.study.runs import load_run
 from emoscope.study.splits import create_split
-from emoscope.study.train import predict_logits
 
 BARS = {
     "compact-2": {"accuracy": 0.71, "macro_f1": 0.69},
@@ -76,7 +76,7 @@ def check_model(model: Path, runs: list[Path], data: Path) -> dict[str, Any]:
     seconds = time.perf_counter() - start
     recognizer, dataset = Recognizer(model), Dataset.load(data)
     spec = recognizer.spec
-    faces = dataset.pixels[create_split(dataset, spec.protocol, spec.split_seed).validation[:1000]]
+    faces = dataset.pixels[create_split(dataset, spec).validation[:1000]]
     singles = np.concatenate([recognizer.predict(face[None]) for face in faces[:200]])
     networks = [load_network(load_run(run)) for run in runs]
     network = networks[0] if len(networks) == 1 else Ensemble(networks).eval()

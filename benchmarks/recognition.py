@@ -30,7 +30,7 @@ def main() -> None:
     dataset = Dataset.load(arguments.data)
     source = find_network(arguments.model)
     spec = Recognizer(source).spec
-    validation = create_split(dataset, spec.protocol, spec.split_seed).validation
+    validation = create_split(dataset, spec).validation
     with tempfile.TemporaryDirectory() as folder:
         files = {"float32": source}
         for precision in ("float16", "int8"):

@@ -1,6 +1,5 @@
 """The command line: one function per verb; the only place that prints."""
 
-import json
 import logging
 import sys
 import tempfile
@@ -11,7 +10,9 @@ from typing import Annotated, Any
 
 import typer
 
-from emoscope.errors import EmoscopeError, InputError, MissingExtraError
+from emoscope.cli_common import STUDY_PACKAGES, AsJson, Data, print_json, require
+from emoscope.cli_study import study_app
+from emoscope.errors import EmoscopeError, InputError
 
 app = typer.Typer(
     name="emoscope",
@@ -23,12 +24,9 @@ app = typer.Typer(
 )
 data_app = typer.Typer(help="Datasets: import them once, look at them.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
-study_app = typer.Typer(help="Studies: whole recipes from a file, and the model card.", no_args_is_help=True)
 app.add_typer(study_app, name="study")
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 Balanced = Annotated[bool, typer.Option("--balanced", help="Name rare emotions more often: higher macro F1.")]
-Data = Annotated[Path, typer.Option("--data", help="Dataset file of `emoscope data import`.")]
 
 
 class DetectorChoice(StrEnum):
@@ -44,6 +42,7 @@ class ProtocolChoice(StrEnum):
 
     official = "official"
     thesis = "thesis"
+    naive = "naive"
 
 
 class PrecisionChoice(StrEnum):
@@ -61,28 +60,6 @@ class SplitChoice(StrEnum):
     test = "test"
     public = "public"
     private = "private"
-
-
-STUDY_PACKAGES = ("torch", "timm", "lightning_fabric", "safetensors", "sklearn", "onnx", "onnxscript", "yaml")
-
-
-def print_json(value: Any) -> None:
-    """Print one JSON document."""
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
-
-
-def require(*names: str) -> None:
-    """Check that optional packages are there.
-
-    Raises:
-        MissingExtraError: some are not.
-    """
-    from importlib.util import find_spec
-
-    if missing := [name for name in names if find_spec(name) is None]:
-        raise MissingExtraError(
-            f"this command needs {', '.join(missing)}; install the study's packages: pip install 'emoscope[study]'"
-        )
 
 
 @app.callback()
@@ -307,60 +284,6 @@ def evaluate(
         typer.echo(
             f"{name:10}precision {row['precision']:.3f}  recall {row['recall']:.3f}  f1 {row['f1']:.3f}  n {row['n']}"
         )
-
-
-@study_app.command("run")
-def run_study(
-    file: Annotated[Path, typer.Argument(help="The study, a YAML file such as studies/compact-cpu.yaml.")],
-    data: Data,
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder of the study.")],
-    runs: Annotated[
-        Path | None,
-        typer.Option(metavar="RUNS", help="Folder of the trainings; studies can share it."),
-    ] = None,
-    final: Annotated[bool, typer.Option("--final", help="Also measure on test images, the last thing to do.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Train everything a study file asks for, or go on where it was cut off; end with figures on validation."""
-    require(*STUDY_PACKAGES)
-    from emoscope.study.dataset import Dataset
-    from emoscope.study.studyfile import StudyConfig
-
-    config = StudyConfig.load(file)
-    dataset = Dataset.load(data)
-    from emoscope.study.study import run_study as run
-
-    result = run(dataset, config, output, runs, final, lambda line: typer.echo(line, err=True))
-    if as_json:
-        print_json(result)
-        return
-    for part, figures in result["validation"].items():
-        print_figures(part, figures)
-    if result["final"]:
-        for views, figures in (result["final"].get("mean") or result["final"]["views"]).items():
-            print_figures(f"test, {views} views", figures)
-    if result["model"]:
-        typer.echo(f"{config.name} -> {result['model']}")
-
-
-def print_figures(part: str, figures: dict[str, Any]) -> None:
-    """Print one line of figures."""
-    values = "  ".join(f"{key} {figures[key]:.4f}" for key in ("accuracy", "macro_f1", "ece") if key in figures)
-    typer.echo(f"{part.replace('_', ' '):34}{values}")
-
-
-@study_app.command("card")
-def write_study_card(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a study that `run --final` measured.")],
-    data: Data,
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The card, a Markdown file.")],
-) -> None:
-    """Write the model card of a study's network, its figures beside it in a folder of the same name."""
-    require(*STUDY_PACKAGES, "matplotlib")
-    from emoscope.study.card import write_card
-    from emoscope.study.dataset import Dataset
-
-    typer.echo(f"card -> {write_card(folder, Dataset.load(data), output)}")
 
 
 @app.command()

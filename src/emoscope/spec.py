@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from emoscope.emotions import EMOTIONS
 from emoscope.errors import ModelError
+from emoscope.resample import KERNELS
 
 METADATA_KEY = "emoscope"
 SPEC_VERSION = 2
@@ -39,6 +40,8 @@ class ModelSpec:
     """Side of the square input."""
     channels: int = 1
     """1 for grey, 3 for grey repeated three times."""
+    kernel: str = "auto"
+    """How crops are resized: one of resample.KERNELS, or `auto`, OpenCV's area averaging or bilinear resize."""
     mean: float = 0.5
     """Subtracted from pixel values in 0..1."""
     std: float = 0.25
@@ -54,9 +57,15 @@ class ModelSpec:
     network: str = ""
     """Name of the architecture in the study."""
     protocol: str = ""
-    """`official` or `thesis`."""
+    """`official`, `thesis` or `naive`; with the next four it names the split, see the study's TrainConfig."""
     split_seed: int = 0
-    """Seed of the thesis protocol's split."""
+    """Seed of the thesis protocol's test part."""
+    fold: int = 0
+    """The fold that validated."""
+    n_folds: int = 8
+    """Of how many."""
+    fold_seed: int = -1
+    """Seed of the folds; -1: split_seed."""
     data_sha256: str = ""
     """Fingerprint of the dataset that the network was trained on."""
     run: str = ""
@@ -81,6 +90,8 @@ class ModelSpec:
             problems.append(f"channels is {self.channels}, expected 1 or 3")
         if not 8 <= self.size_px <= 1024:
             problems.append(f"size_px is {self.size_px}, expected 8 to 1024")
+        if self.kernel not in ("auto", *KERNELS):
+            problems.append(f"kernel is {self.kernel!r}, expected auto, {', '.join(KERNELS)}")
         if not self.std > 0 or not all(c.temperature > 0 for c in self.calibrations.values()):
             problems.append("std and temperatures must be positive")
         if any(len(c.bias) not in (0, len(EMOTIONS)) for c in self.calibrations.values()):

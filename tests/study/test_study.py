@@ -21,7 +21,7 @@ from emoscope.errors import InputError
 from emoscope.recognize import Recognizer, calibrate, compute_probabilities
 from emoscope.spec import Calibration, ModelSpec
 from emoscope.study.calibrate import fit_bias, fit_calibrations
-from emoscope.study.config import TrainConfig
+from emoscope.study.config import TrainConfig, load_yaml
 from emoscope.study.dataset import Dataset
 from emoscope.study.export import Ensemble, export_variant
 from emoscope.study.measure import load_ledger
@@ -32,7 +32,8 @@ from emoscope.study.robustness import CHANGES, measure_robustness
 from emoscope.study.study import run_study
 from emoscope.study.studyfile import StudyConfig
 
-STUDIES = sorted((Path(__file__).parents[2] / "studies").glob("*.yaml"))
+FILES = sorted((Path(__file__).parents[2] / "studies").glob("*.yaml"))
+STUDIES = [path for path in FILES if "families" not in load_yaml(path)]
 
 
 @pytest.fixture(scope="module")

@@ -30,7 +30,8 @@ from emoscope.study.metrics import compute_ece, compute_metrics
 from emoscope.study.networks import NETWORKS, create_network
 from emoscope.study.runs import load_run
 from emoscope.study.splits import create_split
-from emoscope.study.train import load_weights, predict_logits, train
+from emoscope.study.predict import load_weights, predict_logits
+from emoscope.study.train import train
 
 TINY = TrainConfig(network="compact-tiny", epochs=4, batch_size=32, learning_rate=0.05, precision="float32")
 
@@ -126,7 +127,7 @@ def test_divergence_is_said(faces: Dataset, tmp_path: Path) -> None:
 @pytest.mark.parametrize("protocol", ["official", "thesis"])
 @pytest.mark.parametrize("seed", [0, 1])
 def test_no_image_and_no_copy_stands_on_two_sides(faces: Dataset, protocol: str, seed: int) -> None:
-    split = create_split(faces, protocol, seed)
+    split = create_split(faces, TrainConfig(protocol=protocol, split_seed=seed))
     parts = [split.train, split.validation, split.test]
     assert sorted(np.concatenate(parts).tolist()) == list(range(len(faces)))
     if protocol == "thesis":
@@ -134,7 +135,7 @@ def test_no_image_and_no_copy_stands_on_two_sides(faces: Dataset, protocol: str,
         assert not (groups[0] & groups[1] or groups[0] & groups[2] or groups[1] & groups[2])
         assert [round(len(part) / len(faces), 1) for part in parts] == [0.7, 0.1, 0.2]
         assert all(len(np.unique(faces.emotion[part])) == 7 for part in parts)
-    assert create_split(faces, protocol, seed).sha256 == split.sha256
+    assert create_split(faces, TrainConfig(protocol=protocol, split_seed=seed)).sha256 == split.sha256
 
 
 def test_real_splits(shared: Path, tmp_path: Path) -> None:
@@ -142,8 +143,8 @@ def test_real_splits(shared: Path, tmp_path: Path) -> None:
     subprocess.run([sys.executable, str(shared / "tools" / "fer2013"), "npz", str(path)], check=True)
     with np.load(path) as z:
         dataset = Dataset.create(z["pixels"], z["emotion"], z["usage"])
-    assert [len(p) for p in vars(create_split(dataset, "official", 0)).values()] == [28_709, 3_589, 3_589]
-    split = create_split(dataset, "thesis", 0)
+    assert [len(p) for p in vars(create_split(dataset, TrainConfig())).values()] == [28_709, 3_589, 3_589]
+    split = create_split(dataset, TrainConfig(protocol="thesis"))
     groups = [set(dataset.group[part].tolist()) for part in (split.train, split.validation, split.test)]
     assert not (groups[0] & groups[1] or groups[0] & groups[2] or groups[1] & groups[2])
     # The embedded network on a thousand validation images (PrivateTest is not for tests that run every day).

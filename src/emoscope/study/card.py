@@ -72,7 +72,7 @@ def write_card(folder: Path, dataset: Dataset, path: Path) -> Path:
         test = {key: z[key] for key in z.files}
     with tempfile.TemporaryDirectory() as temporary:
         _draw(Path(temporary), recognizer, runs, test, final["part"])
-        split = create_split(dataset, recognizer.spec.protocol, recognizer.spec.split_seed)
+        split = create_split(dataset, recognizer.spec)
         robustness = measure_robustness(recognizer, dataset.pixels[split.validation], dataset.emotion[split.validation])
         environment = jinja2.Environment(
             loader=jinja2.PackageLoader("emoscope.study", "."), undefined=jinja2.StrictUndefined,

@@ -10,9 +10,19 @@ from typing import Any, Final, Literal, Self
 
 from emoscope.errors import InputError
 
-Protocol = Literal["official", "thesis"]
+Protocol = Literal["official", "thesis", "naive"]
+Kernel = Literal["auto", "nearest", "bilinear", "bicubic", "area", "lanczos3", "lanczos5", "gaussian", "mitchell"]
 
 RANGES: Final[Mapping[str, tuple[float, float]]] = {
+    "branches": (0, 3),
+    "branch_filters": (1, 4096),
+    "branch_layers": (1, 8),
+    "branch_width": (1, 16_384),
+    "head_layers": (0, 8),
+    "head_width": (1, 16_384),
+    "fold": (0, 1000),
+    "n_folds": (2, 1000),
+    "fold_seed": (-1, 2**31),
     "epochs": (1, 100_000),
     "batch_size": (2, 65_536),
     "patience": (0, 100_000),
@@ -37,17 +47,47 @@ RANGES: Final[Mapping[str, tuple[float, float]]] = {
 }
 """Smallest and largest value of each number."""
 
+SWITCHES: Final[Mapping[str, tuple[str, ...]]] = {
+    "branches": ("branch_filters", "branch_layers", "branch_width"),
+    "head_layers": ("head_width",),
+    "mixup_alpha": ("mixup_off",),
+    "distil_weight": ("distil_temperature",),
+    "patience": ("min_delta",),
+}
+"""Settings that have no effect where the first is 0."""
+
 
 @dataclass(frozen=True)
 class TrainConfig:
     """One training: everything that decides its result, beside the data."""
 
     network: str = "compact"
-    """A name that networks.NETWORKS knows."""
+    """A name that networks.NETWORKS knows, or `timm:NAME`."""
+    pretrained: bool = False
+    """Begin with ImageNet weights; the classifier is new."""
+    branches: int = 0
+    """VGG only: how many blocks before the last feed the head directly, counted from the last backwards."""
+    branch_filters: int = 128
+    """1 x 1 filters of a branch."""
+    branch_layers: int = 1
+    """Dense layers of a branch."""
+    branch_width: int = 512
+    """Width of a branch's dense layers."""
+    head_layers: int = 0
+    """VGG only: dense layers before the outputs."""
+    head_width: int = 2048
+    """Width of the head's dense layers."""
     protocol: Protocol = "official"
-    """`official`: the publisher's split; `thesis`: 20 % test, 70/10 hold-out, duplicates on one side."""
+    """`official`: the publisher's split; `thesis`: 20 % test, 70/10 hold-out, duplicates on one side; `naive`: the
+    same with duplicates wherever they fall, to show what that is worth."""
     split_seed: int = 0
-    """Seed of the thesis protocol's split."""
+    """Seed of the thesis protocol's test part."""
+    fold: int = 0
+    """Which fold of the 80 % validates; all others train."""
+    n_folds: int = 8
+    """Into how many folds the 80 % are drawn; 8 make 70 % / 10 % of the total."""
+    fold_seed: int = -1
+    """Seed of the folds; -1: split_seed. Another one redraws train and validation part, the test part stays."""
     seed: int = 0
     """Seed of weights, order and augmentation; every epoch draws from its own stream."""
     epochs: int = 40
@@ -92,6 +132,9 @@ class TrainConfig:
     """Input sizes one after the other; the last is the network's input."""
     size_shares: tuple[float, ...] = (0.3, 0.3, 0.4)
     """Share of the epochs at each size."""
+    kernel: Kernel = "auto"
+    """How pictures are resampled to the input's size, see resample.py; `auto` augments and resizes in one bilinear
+    step."""
     patience: int = 0
     """Stop when validation macro F1 has not risen by min_delta for so many epochs; 0 never stops early."""
     min_delta: float = 0.001
@@ -130,12 +173,26 @@ class TrainConfig:
             problems.append(f"size_shares is {right['size_shares']}, expected one per size with sum 1")
         if {"batch_size", "repeats"} <= set(right) and right["batch_size"] % right["repeats"]:
             problems.append(f"batch_size is {right['batch_size']}, expected a multiple of repeats ({right['repeats']})")
+        if {"fold", "n_folds"} <= set(right) and right["fold"] >= right["n_folds"]:
+            problems.append(f"fold is {right['fold']}, expected less than n_folds ({right['n_folds']})")
+        if right.get("protocol") == "official" and (right.get("fold", 0) > 0 or right.get("fold_seed", -1) >= 0):
+            problems.append("fold and fold_seed go with `protocol: thesis`; the official split has no folds")
         return problems
 
     @property
     def size_px(self) -> int:
         """Side of the network's final input."""
         return self.sizes_px[-1]
+
+    def drop_idle(self) -> Self:
+        """Return the same training with settings that have no effect at their defaults.
+
+        A search's conditional parameters: a branch's width says nothing where there is no branch, and two such
+        configs are one.
+        """
+        idle = {name for switch, names in SWITCHES.items() if not getattr(self, switch) for name in names}
+        defaults = {f.name: f.default for f in dataclasses.fields(self) if f.name in idle}
+        return dataclasses.replace(self, **defaults)
 
     def estimate_left_s(self, epoch: int, size_px: int, seconds: float) -> float:
         """Estimate how long the epochs from `epoch` on take, if one at size_px takes so many seconds."""

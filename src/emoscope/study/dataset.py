@@ -68,6 +68,21 @@ class Dataset:
             digest.update(np.ascontiguousarray(part).tobytes())
         return digest.hexdigest()
 
+    def sample(self, n: int, seed: int) -> "Dataset":
+        """Return a small dataset: about n different images, as many of each class as there are.
+
+        Raises:
+            InputError: n is less than eight of each class.
+        """
+        per_class = n // len(EMOTIONS)
+        if per_class < 8:
+            raise InputError(f"{n} images were asked for, expected at least {8 * len(EMOTIONS)}; ask for more")
+        rng = np.random.default_rng(seed)
+        first = np.unique(self.group, return_index=True)[1]
+        classes = [first[self.emotion[first] == label] for label in range(len(EMOTIONS))]
+        rows = np.sort(np.concatenate([rng.permutation(part)[:per_class] for part in classes]))
+        return Dataset.create(self.pixels[rows], self.emotion[rows], self.usage[rows])
+
     @classmethod
     def create(cls, pixels: NDArray[np.uint8], emotion: NDArray[np.uint8], usage: NDArray[np.str_]) -> "Dataset":
         """Make a dataset and find its groups of identical images."""

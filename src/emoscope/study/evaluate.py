@@ -9,6 +9,7 @@ import numpy as np
 from emoscope.errors import InputError
 from emoscope.models.registry import find_network
 from emoscope.recognize import Recognizer
+from emoscope.spec import ModelSpec
 from emoscope.study.dataset import Dataset
 from emoscope.study.measure import find_leaked, record_measurement
 from emoscope.study.metrics import compute_metrics
@@ -20,14 +21,13 @@ USAGES = {"public": "PublicTest", "private": "PrivateTest"}
 SPLITS = ("validation", "test", *USAGES)
 
 
-def find_rows(dataset: Dataset, split: str, protocol: str, split_seed: int) -> Rows:
+def find_rows(dataset: Dataset, split: str, spec: ModelSpec) -> Rows:
     """Return the rows of a named part.
 
     Args:
         dataset: any dataset.
         split: `public` and `private` by the publisher's usage; `validation` and `test` by the model's own protocol.
-        protocol: of the model.
-        split_seed: of the model.
+        spec: of the model.
 
     Raises:
         InputError: the dataset has no such part.
@@ -42,7 +42,7 @@ def find_rows(dataset: Dataset, split: str, protocol: str, split_seed: int) -> R
         return rows
     if split not in SPLITS:
         raise InputError(f"there is no split {split!r}; choose one of {', '.join(SPLITS)}")
-    parts = create_split(dataset, protocol, split_seed)
+    parts = create_split(dataset, spec)
     return parts.validation if split == "validation" else parts.test
 
 
@@ -69,13 +69,13 @@ def evaluate(
     """
     recognizer = Recognizer(model, n_views, balanced)
     spec = recognizer.spec
-    if split not in USAGES and spec.protocol == "thesis" and dataset.sha256 != spec.data_sha256:
+    if split not in USAGES and spec.protocol not in ("", "official") and dataset.sha256 != spec.data_sha256:
         log.warning(
             "%s was trained on another dataset (%s...): which of these images it has seen cannot be told",
             spec.name,
             spec.data_sha256[:12],
         )
-    rows = find_rows(dataset, split, spec.protocol or "official", spec.split_seed)
+    rows = find_rows(dataset, split, spec)
     probabilities, labels = recognizer.predict(dataset.pixels[rows]), dataset.emotion[rows]
     figures = compute_metrics(probabilities, labels)
     figures |= {
@@ -87,7 +87,7 @@ def evaluate(
         "data_sha256": dataset.sha256,
     }
     if split in USAGES:
-        clean = ~find_leaked(dataset, rows)
+        clean = ~find_leaked(dataset, rows, np.flatnonzero(dataset.usage == "Training"))
         without = compute_metrics(probabilities[clean], labels[clean])
         figures["without_leaked"] = {key: without[key] for key in ("accuracy", "macro_f1", "n")}
     if split in ("private", "test"):

@@ -23,13 +23,17 @@ from emoscope.spec import Calibration, ModelSpec
 from emoscope.study.calibrate import fit_calibrations
 from emoscope.study.dataset import Dataset
 from emoscope.study.metrics import compute_metrics
-from emoscope.study.networks import create_network
+from emoscope.study.predict import load_weights, predict_logits
 from emoscope.study.quantize import N_CALIBRATION, write_float16, write_int8
 from emoscope.study.runs import Run, load_run
+from emoscope.study.setup import build_network, describe_input, describe_weights
 from emoscope.study.splits import create_split
-from emoscope.study.train import load_weights, predict_logits
 
 log = logging.getLogger(__name__)
+
+SPLIT_KEYS = ("protocol", "split_seed", "fold", "n_folds", "fold_seed")
+SHARED_KEYS = ("size_px", "mean", "std", "kernel", "data_sha256", *SPLIT_KEYS)
+"""What the members of an ensemble have in common."""
 
 CROP_MARGIN = -0.03
 """What the crop adds around a YuNet box so that a face fills the picture as FER2013's faces do. Measured by
@@ -83,33 +87,34 @@ def create_spec(runs: Sequence[Run], calibrated: Calibrated, name: str) -> Model
     Raises:
         InputError: the runs differ in input size, data, protocol or split; only like goes with like.
     """
-    first = runs[0]
-    for run in runs[1:]:
-        for what, ours, theirs in (
-            ("input size", run.config.size_px, first.config.size_px),
-            ("data", run.data_sha256, first.data_sha256),
-            ("protocol", run.config.protocol, first.config.protocol),
-            ("split_seed", run.config.split_seed, first.config.split_seed),
-        ):
+    specs = [_describe_run(run) for run in runs]
+    first = specs[0]
+    for run, spec in zip(runs[1:], specs[1:], strict=True):
+        for key in SHARED_KEYS:
+            ours, theirs = getattr(spec, key), getattr(first, key)
             if ours != theirs:
                 raise InputError(
-                    f"the members {first.folder.name} and {run.folder.name} differ in their {what} ({theirs} and "
+                    f"the members {runs[0].folder.name} and {run.folder.name} differ in their {key} ({theirs} and "
                     f"{ours}); an ensemble's members share it"
                 )
-    return ModelSpec(
+    weights = [describe_weights(run.config) for run in runs]
+    return dataclasses.replace(
+        first,
         name=name,
-        size_px=first.config.size_px,
         crop_margin=CROP_MARGIN,
         calibrations=calibrated.calibrations,
         network=" + ".join(run.config.network for run in runs),
-        protocol=first.config.protocol,
-        split_seed=first.config.split_seed,
-        data_sha256=first.data_sha256,
         run=" + ".join(run.folder.name for run in runs),
-        origin="trained from scratch by `emoscope`, no other data and no pretrained weights",
-        licence=LICENCE,
+        origin="; ".join(dict.fromkeys(origin for origin, _ in weights)),
+        licence="; ".join(dict.fromkeys([LICENCE, *(f"ImageNet weights: {text}" for _, text in weights if text)])),
         figures=calibrated.figures,
     )
+
+
+def _describe_run(run: Run) -> ModelSpec:
+    """Return a spec of a run's input, data and split."""
+    split = {key: getattr(run.config, key) for key in SPLIT_KEYS}
+    return dataclasses.replace(describe_input(run.config), data_sha256=run.data_sha256, **split)
 
 
 def load_network(run: Run) -> nn.Module:
@@ -120,7 +125,7 @@ def load_network(run: Run) -> nn.Module:
     """
     if not run.is_finished:
         raise InputError(f"the run {run.folder} is not finished; go on with the same command that began it")
-    network = create_network(run.config.network)
+    network = build_network(run.config, is_new=False)
     load_weights(network, run.best_path)
     return network.eval()
 
@@ -179,7 +184,7 @@ def export_ensemble(folders: Sequence[Path], dataset: Dataset, path: Path, name:
     runs = [load_run(folder) for folder in folders]
     network = Ensemble([load_network(run) for run in runs]).eval()
     plain = create_spec(runs, Calibrated({}, {}), name)
-    rows = create_split(dataset, plain.protocol, plain.split_seed).validation
+    rows = create_split(dataset, plain).validation
     logits = {n_views: predict_logits(network, dataset.pixels[rows], plain, n_views) for n_views in VIEWS}
     spec = create_spec(runs, describe_validation(logits, dataset.emotion[rows]), name)
     write_checked(network, spec, path)
@@ -224,7 +229,7 @@ def export_variant(source: Path, path: Path, precision: str, dataset: Dataset) -
         )
     if spec.data_sha256 != dataset.sha256:
         raise InputError(f"{spec.name} was trained on other data ({spec.data_sha256[:12]}...); name that dataset")
-    split = create_split(dataset, spec.protocol, spec.split_seed)
+    split = create_split(dataset, spec)
     spec = dataclasses.replace(spec, name=f"{spec.name}-{precision}", precision=precision)
 
     def write(target: Path, with_spec: ModelSpec) -> None:

@@ -2,11 +2,13 @@
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
+from emoscope.resample import compute_weights
 from emoscope.spec import ModelSpec
 
 
@@ -73,6 +75,31 @@ def erase(faces: Tensor, how: Augmentation, generator: torch.Generator) -> None:
     faces.copy_(torch.where(mask, noise, faces))
 
 
+@lru_cache(maxsize=64)
+def _load_weights(kernel: str, n_in: int, n_out: int, device: torch.device) -> Tensor:
+    """Return compute_weights() on the device, copied there once."""
+    return torch.tensor(compute_weights(kernel, n_in, n_out), device=device)
+
+
+def resample(faces: Tensor, size_px: int, kernel: str) -> Tensor:
+    """Resample on the device with the weights that the runtime uses; as there, what has the size stays as it is.
+
+    Args:
+        faces: (n, 1, h, w) float32 in 0..1.
+        size_px: side of the result.
+        kernel: one of emoscope.resample.KERNELS.
+
+    Returns:
+        (n, 1, size_px, size_px) float32 in 0..1, overshoot clipped.
+    """
+    h, w = faces.shape[-2:]
+    if (h, w) == (size_px, size_px):
+        return faces
+    rows = _load_weights(kernel, h, size_px, faces.device)
+    columns = _load_weights(kernel, w, size_px, faces.device)
+    return (rows @ (faces @ columns.T)).clamp_(0, 1)
+
+
 def create_batch(
     faces: Tensor, size_px: int, spec: ModelSpec, how: Augmentation | None, generator: torch.Generator
 ) -> Tensor:
@@ -81,7 +108,8 @@ def create_batch(
     Args:
         faces: (n, h, w) uint8, resident on the device.
         size_px: side of the batch's pictures.
-        spec: its mean, std and channels are those that preprocess() uses.
+        spec: its mean, std, channels and kernel are those that preprocess() uses. With a kernel other than `auto`
+            augmentation happens at the faces' own size, before resampling: a kernel is compared as recognition uses it.
         how: augmentation, or None for plain resizing.
         generator: on the device of the faces.
 
@@ -89,15 +117,18 @@ def create_batch(
         (n, channels, size_px, size_px) float32, channels last in memory.
     """
     x = faces.unsqueeze(1).float().div_(255)
+    is_auto = spec.kernel == "auto"
     if how is not None:
-        x = warp(x, size_px, how, generator)
+        x = warp(x, size_px if is_auto else max(x.shape[-2:]), how, generator)
         n = len(x)
         contrast = _uniform(n, 1 - how.contrast, 1 + how.contrast, generator).view(n, 1, 1, 1)
         shift = _uniform(n, -how.brightness, how.brightness, generator).view(n, 1, 1, 1)
         mean = x.mean((1, 2, 3), keepdim=True)
         x = (x * contrast + (mean * (1 - contrast) + shift)).clamp_(0, 1)
-    elif x.shape[-1] != size_px:
+    elif is_auto and x.shape[-1] != size_px:
         x = F.interpolate(x, size=(size_px, size_px), mode="bilinear", antialias=True, align_corners=False)
+    if not is_auto:
+        x = resample(x, size_px, spec.kernel)
     x = (x - spec.mean).div_(spec.std)
     if how is not None:
         erase(x, how, generator)

@@ -49,10 +49,9 @@ def record_measurement(model: Path, part: str, views: list[int], data_sha256: st
     return len(entries)
 
 
-def find_leaked(dataset: Dataset, rows: Rows) -> NDArray[np.bool_]:
-    """Return for each row whether an identical image stands in Training."""
-    trained = dataset.group[dataset.usage == "Training"]
-    return np.isin(dataset.group[rows], trained)
+def find_leaked(dataset: Dataset, rows: Rows, train: Rows) -> NDArray[np.bool_]:
+    """Return for each row whether an identical image stands among the training images."""
+    return np.isin(dataset.group[rows], dataset.group[train])
 
 
 def describe_test(spec: ModelSpec, dataset: Dataset, rows: Rows, logits: dict[int, NDArray[Any]]) -> dict[str, Any]:
@@ -65,10 +64,13 @@ def describe_test(spec: ModelSpec, dataset: Dataset, rows: Rows, logits: dict[in
         logits: (n, views, 7) by number of views.
 
     Returns:
-        By number of views: compute_metrics(), with balanced (the second operating point), uncalibrated, and under the
-        official protocol without_leaked.
+        By number of views: compute_metrics(), with balanced (the second operating point), uncalibrated, and unless
+        the protocol keeps copies on one side without_leaked.
     """
     labels = dataset.emotion[rows]
+    clean = None
+    if spec.protocol != "thesis":
+        clean = ~find_leaked(dataset, rows, create_split(dataset, spec).train)
     figures: dict[str, Any] = {}
     for n_views, values in logits.items():
         calibration = spec.find_calibration(n_views)
@@ -77,8 +79,7 @@ def describe_test(spec: ModelSpec, dataset: Dataset, rows: Rows, logits: dict[in
         entry["balanced"] = compute_metrics(calibrate(values, calibration, balanced=True), labels)
         plain = compute_metrics(calibrate(values, type(calibration)()), labels)
         entry["uncalibrated"] = {key: plain[key] for key in ("ece", "nll", "brier")}
-        if spec.protocol == "official":
-            clean = ~find_leaked(dataset, rows)
+        if clean is not None:
             entry["without_leaked"] = compute_metrics(probabilities[clean], labels[clean])
         figures[str(n_views)] = entry
     return figures
@@ -105,7 +106,7 @@ def measure_finally(model: str | Path, dataset: Dataset, folder: Path) -> dict[s
             return known
     recognizers = {n_views: Recognizer(path, n_views) for n_views in VIEWS}
     spec = recognizers[1].spec
-    rows = create_split(dataset, spec.protocol, spec.split_seed).test
+    rows = create_split(dataset, spec).test
     logits = {n_views: r.compute_logits(dataset.pixels[rows]) for n_views, r in recognizers.items()}
     part = "PrivateTest" if spec.protocol == "official" else "test"
     times = record_measurement(path, part, list(VIEWS), dataset.sha256)

@@ -38,10 +38,10 @@ def compute_f1(predictions: NDArray[np.integer], labels: NDArray[np.integer]) ->
     """
     n = len(EMOTIONS)
     confusion = np.bincount(labels.astype(np.int64) * n + predictions, minlength=n * n).reshape(n, n)
-    return _compute_f1_of(confusion)
+    return compute_f1_of(confusion)
 
 
-def _compute_f1_of(confusion: NDArray[np.integer]) -> NDArray[np.float64]:
+def compute_f1_of(confusion: NDArray[np.integer]) -> NDArray[np.float64]:
     """Compute F1 (..., 7) of confusion counts (..., 7, 7)."""
     right = np.diagonal(confusion, axis1=-2, axis2=-1)
     both = confusion.sum(-1) + confusion.sum(-2)
@@ -61,7 +61,7 @@ def compute_intervals(confusion: NDArray[np.integer], n_draws: int = 10_000) -> 
     n = int(confusion.sum())
     wilson = binomtest(int(np.trace(confusion)), n).proportion_ci(0.95, method="wilson")
     draws = np.random.default_rng(0).multinomial(n, confusion.reshape(-1) / n, n_draws)
-    scores = _compute_f1_of(draws.reshape(n_draws, *confusion.shape)).mean(-1)
+    scores = compute_f1_of(draws.reshape(n_draws, *confusion.shape)).mean(-1)
     low, high = np.percentile(scores, [2.5, 97.5])
     return {"accuracy": [float(wilson.low), float(wilson.high)], "macro_f1": [float(low), float(high)]}
 
@@ -75,6 +75,40 @@ def compute_auc(probabilities: NDArray[np.floating], labels: NDArray[np.integer]
     ]
 
 
+def compute_auc_hard(confusion: NDArray[np.integer]) -> list[float | None]:
+    """Compute each class's one-vs-rest AUC of the hard predictions, as the 2022 reference study did.
+
+    Its ROC curve has one point between the corners, so its area is the mean of recall and specificity: it measures one
+    operating point and lies below the AUC of good probabilities. For comparison with that study only.
+
+    Args:
+        confusion: (7, 7) counts, rows are labels.
+
+    Returns:
+        Seven values; None where a class is all or nothing.
+    """
+    right, of_class, predicted, n = np.diag(confusion), confusion.sum(1), confusion.sum(0), confusion.sum()
+    rest = n - of_class
+    return [
+        float(1 + r / c - (p - r) / o) / 2 if c > 0 and o > 0 else None
+        for r, c, p, o in zip(right, of_class, predicted, rest, strict=True)
+    ]
+
+
+def describe_auc(value: float) -> str:
+    """Say how well an AUC discriminates (Hosmer and Lemeshow, Applied logistic regression, 2000, section 5.2.4)."""
+    for limit, word in ((0.7, "poor"), (0.8, "acceptable"), (0.9, "excellent")):
+        if value < limit:
+            return word if value > 0.5 else "none"
+    return "outstanding"
+
+
+def _mean_known(values: list[float | None]) -> float | None:
+    """Return the mean of the values that are defined."""
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
+
+
 def compute_metrics(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> dict[str, Any]:
     """Compute every number of an evaluation.
 
@@ -84,8 +118,8 @@ def compute_metrics(probabilities: NDArray[np.floating], labels: NDArray[np.inte
 
     Returns:
         JSON-ready: accuracy, macro_precision, macro_recall, macro_f1 (unweighted means over the classes; a class
-        never predicted counts 0), mean_auc, ece, nll, brier, n, interval_95 (of accuracy and macro_f1), per_class (by
-        name), confusion (rows are labels, counts).
+        never predicted counts 0), mean_auc, mean_auc_hard (see compute_auc_hard), ece, nll, brier, n, interval_95 (of
+        accuracy and macro_f1), per_class (by name), confusion (rows are labels, counts).
     """
     classes = np.arange(len(EMOTIONS))
     predictions = probabilities.argmax(axis=1)
@@ -94,7 +128,7 @@ def compute_metrics(probabilities: NDArray[np.floating], labels: NDArray[np.inte
     )
     confusion = confusion_matrix(labels, predictions, labels=classes)
     auc = compute_auc(probabilities, labels)
-    known = [value for value in auc if value is not None]
+    auc_hard = compute_auc_hard(confusion)
     chosen = np.clip(probabilities[np.arange(len(labels)), labels], 1e-12, 1)
     one_hot = np.eye(len(EMOTIONS))[labels]
     return {
@@ -102,14 +136,15 @@ def compute_metrics(probabilities: NDArray[np.floating], labels: NDArray[np.inte
         "macro_precision": float(np.mean(precision)),
         "macro_recall": float(np.mean(recall)),
         "macro_f1": float(np.mean(f1)),
-        "mean_auc": float(np.mean(known)) if known else None,
+        "mean_auc": _mean_known(auc),
+        "mean_auc_hard": _mean_known(auc_hard),
         "ece": compute_ece(probabilities, labels),
         "nll": float(-np.log(chosen).mean()),
         "brier": float(((probabilities - one_hot) ** 2).sum(axis=1).mean()),
         "n": len(labels),
         "per_class": {
-            name: {"precision": float(p), "recall": float(r), "f1": float(f), "auc": a, "n": int(s)}
-            for name, p, r, f, a, s in zip(EMOTIONS, precision, recall, f1, auc, support, strict=True)
+            name: {"precision": float(p), "recall": float(r), "f1": float(f), "auc": a, "auc_hard": h, "n": int(s)}
+            for name, p, r, f, a, h, s in zip(EMOTIONS, precision, recall, f1, auc, auc_hard, support, strict=True)
         },
         "interval_95": compute_intervals(confusion),
         "confusion": confusion.tolist(),

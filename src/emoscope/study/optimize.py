@@ -15,7 +15,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from emoscope.emotions import EMOTIONS
 from emoscope.study.config import TrainConfig
-from emoscope.study.networks import create_network
+from emoscope.study.setup import build_network, describe_input
 
 
 class Schedule(Protocol):
@@ -163,8 +163,9 @@ def choose_precision(config: TrainConfig, device: torch.device) -> tuple[str, st
     """
     if config.precision != "auto":
         return config.precision, "as configured"
-    network = create_network(config.network).to(device).to(memory_format=torch.channels_last)
-    x = torch.randn(config.batch_size, 1, config.size_px, config.size_px, device=device)
+    network = build_network(config, is_new=False).to(device).to(memory_format=torch.channels_last)
+    size_px = describe_input(config).size_px
+    x = torch.randn(config.batch_size, 1, size_px, size_px, device=device)
     x = x.contiguous(memory_format=torch.channels_last)
     seconds = {}
     for name in PRECISIONS:

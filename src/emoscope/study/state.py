@@ -6,11 +6,25 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from emoscope.errors import OutputError
 from emoscope.files import open_atomic
+
+
+def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    """Write a safetensors file, whole or not at all.
+
+    Raises:
+        OutputError: it cannot be written, for example because the disk is full; make room, and run the command again.
+    """
+    with open_atomic(path) as temporary:
+        try:
+            save_file({k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}, temporary, metadata)
+        except SafetensorError as e:
+            raise OutputError(f"cannot write {path} ({e}); make room or choose another place, and run it again") from e
 
 
 @dataclass
@@ -43,10 +57,7 @@ class State:
         tensors |= {f"ema.{k}": v for k, v in self.ema.state_dict().items()}
         for i, values in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{i}.{k}": v for k, v in values.items() if isinstance(v, Tensor)}
-        tensors = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
-        scalars = json.dumps({name: getattr(self, name) for name in self.SCALARS})
-        with open_atomic(path) as temporary:
-            save_file(tensors, temporary, metadata={"state": scalars})
+        save_tensors(path, tensors, {"state": json.dumps({name: getattr(self, name) for name in self.SCALARS})})
 
     def load(self, path: Path) -> None:
         """Take everything over from a file that save() wrote."""

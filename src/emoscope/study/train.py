@@ -1,9 +1,10 @@
 """One training: dataset and config in, a finished run folder out; resumes after any interruption."""
 
+import contextlib
 import hashlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,23 +12,21 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 from numpy.typing import NDArray
-from safetensors import safe_open
-from safetensors.torch import save_file
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
+from torch.utils.tensorboard import SummaryWriter
 
 from emoscope.emotions import EMOTIONS
 from emoscope.errors import InputError
 from emoscope.files import open_atomic, write_json
-from emoscope.preprocess import VIEWS, create_views, preprocess
+from emoscope.preprocess import VIEWS
 from emoscope.recognize import calibrate
-from emoscope.spec import Calibration, ModelSpec
+from emoscope.spec import Calibration
 from emoscope.study.config import TrainConfig
 from emoscope.study.dataset import Dataset
 from emoscope.study.inputs import Augmentation, create_batch
-from emoscope.study.metrics import compute_metrics
-from emoscope.study.networks import create_network
+from emoscope.study.metrics import compute_f1_of, compute_metrics
 from emoscope.study.optimize import (
     PRECISIONS,
     Loss,
@@ -38,31 +37,16 @@ from emoscope.study.optimize import (
     create_schedule,
     mix,
 )
+from emoscope.study.predict import load_weights, predict_logits
 from emoscope.study.runs import Run, open_run
+from emoscope.study.setup import build_network, describe_input, find_size_px
 from emoscope.study.splits import Split, create_split
-from emoscope.study.state import State, read_precision
+from emoscope.study.state import State, read_precision, save_tensors
 
 log = logging.getLogger(__name__)
 
-EVALUATION_BATCH = 512
-
-
-def predict_logits(
-    network: nn.Module, pixels: NDArray[np.uint8], spec: ModelSpec, n_views: int = 1
-) -> NDArray[np.float32]:
-    """Return logits (n, views, 7) of faces (n, h, w) in evaluation mode, inputs made by the runtime's preprocess()."""
-    device = next(network.parameters()).device
-    was_training = network.training
-    network.eval()
-    out = []
-    with torch.inference_mode():
-        for i in range(0, len(pixels), EVALUATION_BATCH // n_views):
-            views = [v for face in pixels[i : i + EVALUATION_BATCH // n_views] for v in create_views(face, n_views)]
-            x = torch.from_numpy(preprocess(views, spec))
-            x = x.to(device).contiguous(memory_format=torch.channels_last)
-            out.append(network(x).float().cpu().numpy())
-    network.train(was_training)
-    return np.concatenate(out).reshape(len(pixels), n_views, len(EMOTIONS))
+class DivergedError(InputError):
+    """A training whose loss is no number any more; another learning rate may do."""
 
 
 def compute_seed(seed: int, epoch: int) -> int:
@@ -74,10 +58,16 @@ class Trainer:
     """The parts of one training, set up once."""
 
     def __init__(
-        self, dataset: Dataset, split: Split, config: TrainConfig, run: Run, teacher: NDArray[np.float32] | None
+        self,
+        dataset: Dataset,
+        split: Split,
+        config: TrainConfig,
+        run: Run,
+        teacher: NDArray[np.float32] | None = None,
+        n_parts: int = 1,
     ) -> None:
-        self.config, self.run, self.dataset, self.split = config, run, dataset, split
-        self.spec = ModelSpec(name=config.network, size_px=config.size_px)
+        self.config, self.run, self.dataset, self.split, self.n_parts = config, run, dataset, split, n_parts
+        self.spec = describe_input(config)
         self.n_images = config.batch_size // config.repeats
         """Different images per batch."""
         self.n_batches = len(split.train) // self.n_images
@@ -93,7 +83,8 @@ class Trainer:
             precision, reason = choose_precision(config, device)
         log.info("device %s, precision %s (%s)", device, precision, reason)
         self.fabric = Fabric(accelerator="auto", devices=1, precision=PRECISIONS[precision])  # type: ignore[arg-type]
-        network = create_network(config.network, config.dropout, config.seed)
+        # A checkpoint's weights replace the first ones at once.
+        network = build_network(config, is_new=not run.checkpoint_path.is_file())
         network = network.to(self.fabric.device).to(memory_format=torch.channels_last)
         optimizer = create_optimizer(network, config)
         self.averager = (
@@ -117,7 +108,8 @@ class Trainer:
         """Return inputs (n, c, s, s), labels (n,) or mixed (n, 7), and the teacher's probabilities (n, 7) if any."""
         config = self.config
         how = Augmentation() if config.augment else None
-        x = create_batch(self.faces[rows], config.find_size_px(epoch), self.spec, how, generator)
+        size_px = find_size_px(config, config.find_size_px(epoch))
+        x = create_batch(self.faces[rows], size_px, self.spec, how, generator)
         labels, teacher = self.labels[rows], None if self.teacher is None else self.teacher[rows]
         if config.mixup_alpha and epoch < round((1 - config.mixup_off) * config.epochs):
             targets = [F.one_hot(labels, len(EMOTIONS)).float()] + ([] if teacher is None else [teacher])
@@ -125,8 +117,37 @@ class Trainer:
             labels, teacher = mixed[0], mixed[1] if teacher is not None else None
         return x, labels, teacher
 
-    def fit_epoch(self, epoch: int) -> float:
-        """Train one epoch; return the mean loss."""
+    def step(self, x: Tensor, labels: Tensor, teacher: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Do one optimiser update; return the loss and the logits (n, 7)."""
+        if self.config.sam_rho:
+            self.backward(x, labels, teacher)
+            with climb(self.state.network, self.config.sam_rho):
+                self.optimizer.zero_grad()
+                loss, logits = self.backward(x, labels, teacher)
+        else:
+            loss, logits = self.backward(x, labels, teacher)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        return loss, logits
+
+    def backward(self, x: Tensor, labels: Tensor, teacher: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Add up the gradients of a batch, in parts where it does not fit into memory; return loss and logits."""
+        losses, logits = [], []
+        parts = [None] * self.n_parts if teacher is None else teacher.chunk(self.n_parts)
+        for inputs, targets, taught in zip(x.chunk(self.n_parts), labels.chunk(self.n_parts), parts, strict=True):
+            out = self.model(inputs)
+            loss = self.loss(out, targets, taught) * (len(inputs) / len(x))
+            self.fabric.backward(loss)
+            losses.append(loss.detach())
+            logits.append(out.detach())
+        return torch.stack(losses).sum(), torch.cat(logits)
+
+    def fit_epoch(self, epoch: int) -> tuple[float, float]:
+        """Train one epoch; return the mean loss and the macro F1 of what was predicted on the way.
+
+        Raises:
+            DivergedError: the loss is no number any more.
+        """
         config = self.config
         seed = compute_seed(config.seed, epoch)
         # On the device: drawing a GPU's noise on the CPU would take longer than the step.
@@ -134,6 +155,8 @@ class Trainer:
         order = torch.randperm(len(self.faces), device=generator.device, generator=generator)
         self.model.train()
         total = torch.zeros((), device=self.faces.device)
+        n_classes = len(EMOTIONS)
+        pairs = torch.zeros(n_classes**2, dtype=torch.int64, device=self.faces.device)
         with torch.random.fork_rng():
             torch.manual_seed(seed)  # dropout
             for i in range(self.n_batches):
@@ -141,23 +164,23 @@ class Trainer:
                 self.schedule.step_update(step)
                 rows = order[i * self.n_images : (i + 1) * self.n_images].repeat_interleave(config.repeats)
                 x, labels, teacher = self.create_batch(rows, epoch, generator)
-                loss = self.loss(self.model(x), labels, teacher)
-                self.fabric.backward(loss)
-                if config.sam_rho:
-                    with climb(self.state.network, config.sam_rho):
-                        self.optimizer.zero_grad()
-                        self.fabric.backward(self.loss(self.model(x), labels, teacher))
-                self.optimizer.step()
-                self.optimizer.zero_grad()
+                loss, logits = self.step(x, labels, teacher)
                 if self.averager:
                     self.averager.update(self.state.network, step=step)
-                total += loss.detach()
+                total += loss
+                pairs += torch.bincount(self.labels[rows] * n_classes + logits.argmax(1), minlength=n_classes**2)
         mean = float(total) / self.n_batches
         if not np.isfinite(mean):
-            raise InputError(
+            raise DivergedError(
                 f"the training diverged in epoch {epoch + 1} (loss {mean}); lower --learning-rate and train again"
             )
-        return mean
+        return mean, float(compute_f1_of(pairs.view(n_classes, n_classes).cpu().numpy()).mean())
+
+    @contextlib.contextmanager
+    def open_board(self) -> Iterator[None]:
+        """Keep TensorBoard's file open; what an interrupted epoch wrote after the last checkpoint is void."""
+        with SummaryWriter(self.run.folder / "tensorboard", purge_step=self.state.epoch + 1) as self.board:
+            yield
 
     def predict_validation(self, network: nn.Module, n_views: int = 1) -> NDArray[np.float32]:
         """Return the validation images' logits (n, views, 7)."""
@@ -166,16 +189,17 @@ class Trainer:
     def run_epoch(self) -> dict[str, float]:
         """Train, validate, select and checkpoint one epoch; return its row of the history."""
         state, start = self.state, time.perf_counter()
-        loss = self.fit_epoch(state.epoch)
+        loss, train_f1 = self.fit_epoch(state.epoch)
         fitted = time.perf_counter()
         figures = compute_metrics(
             calibrate(self.predict_validation(state.ema), Calibration()), self.dataset.emotion[self.split.validation]
         )
         row = {
             "epoch": state.epoch + 1,
-            "size_px": self.config.find_size_px(state.epoch),
+            "size_px": find_size_px(self.config, self.config.find_size_px(state.epoch)),
             "learning_rate": self.optimizer.param_groups[0]["lr"],
             "train_loss": loss,
+            "train_macro_f1": train_f1,
             "validation_nll": figures["nll"],
             "validation_accuracy": figures["accuracy"],
             "validation_macro_f1": figures["macro_f1"],
@@ -185,23 +209,24 @@ class Trainer:
         state.history.append(row)
         if figures["macro_f1"] > state.best_macro_f1:
             state.best_macro_f1, state.best_epoch = figures["macro_f1"], state.epoch
-            with open_atomic(self.run.best_path) as temporary:
-                weights = {k: v.cpu().contiguous() for k, v in state.ema.state_dict().items()}
-                save_file(weights, temporary, metadata={"epoch": str(state.epoch + 1)})
+            save_tensors(self.run.best_path, state.ema.state_dict(), {"epoch": str(state.epoch + 1)})
         state.stale_epochs += 1
         if figures["macro_f1"] > state.stale_f1 + self.config.min_delta:
             state.stale_f1, state.stale_epochs = figures["macro_f1"], 0
         state.epoch += 1
         self.run.write_history(state.history)
+        for key, value in row.items():
+            self.board.add_scalar(key, value, state.epoch)
+        self.board.flush()
         state.save(self.run.checkpoint_path)
         return row
 
-    def finish(self) -> None:
+    def finish(self, views: Sequence[int] = VIEWS) -> None:
         """Keep the validation logits of the selected weights and write the result."""
-        network = create_network(self.config.network)
+        network = build_network(self.config, is_new=False)
         load_weights(network, self.run.best_path)
         network.to(self.fabric.device).to(memory_format=torch.channels_last)
-        logits = {n_views: self.predict_validation(network, n_views) for n_views in VIEWS}
+        logits = {n_views: self.predict_validation(network, n_views) for n_views in views}
         labels = self.dataset.emotion[self.split.validation]
         with open_atomic(self.run.validation_path) as temporary:
             arrays: dict[str, NDArray[Any]] = {f"logits_{n_views}": values for n_views, values in logits.items()}
@@ -213,6 +238,7 @@ class Trainer:
                 "epochs": self.state.epoch,
                 "best_epoch": self.state.best_epoch + 1,
                 "precision": self.state.precision,
+                "parts_per_batch": self.n_parts,
                 "train_s": sum(row["fit_s"] + row["validate_s"] for row in self.state.history),
                 "validation": compute_metrics(calibrate(logits[1], Calibration()), labels),
             },
@@ -225,20 +251,19 @@ class Trainer:
         return self.state.epoch >= config.epochs or 0 < config.patience <= self.state.stale_epochs
 
 
-def load_weights(network: nn.Module, path: Path) -> None:
-    """Load weights that a run kept as best."""
-    with safe_open(path, framework="pt") as f:
-        network.load_state_dict({key: f.get_tensor(key) for key in f.keys()})  # noqa: SIM118
-
-
 def train(
     dataset: Dataset,
     config: TrainConfig,
     runs: Path,
     on_epoch: Callable[[dict[str, float]], None] = lambda row: None,
     teacher: NDArray[np.float32] | None = None,
+    split: Split | None = None,
+    keep: bool = True,
 ) -> Run:
     """Train one network, or go on where an earlier call was cut off, or return at once if it was finished.
+
+    Where a batch does not fit into an accelerator's memory, it is halved once, and the gradients of both halves are
+    added up.
 
     Args:
         dataset: labelled faces; the whole set stays on the device as uint8.
@@ -246,12 +271,17 @@ def train(
         runs: folder of all runs.
         on_epoch: told each epoch's row of figures as it is done.
         teacher: (n, 7) probabilities of the training images in the split's order, for `distil_weight`.
+        split: the one that the config names, where it is at hand.
+        keep: keep the weights and the predictions of all views; otherwise figures and single-view predictions, which
+            is all that a search or a cross-validation needs.
 
     Returns:
         The finished run.
 
     Raises:
-        InputError: the data do not fit the config, or the training diverged.
+        InputError: the data do not fit the config, half a batch does not fit into memory either.
+        DivergedError: the loss is no number any more.
+        WeightsError: the ImageNet weights cannot be had.
         OutputError: the runs folder cannot be written.
     """
     if (config.distil_weight > 0) != (teacher is not None):
@@ -259,17 +289,43 @@ def train(
             "distil_weight and a teacher belong together; put the setting under `student` of a study file that has "
             "`members`, and run it with `emoscope study run`"
         )
-    split = create_split(dataset, config.protocol, config.split_seed)
+    split = split or create_split(dataset, config)
     digest = "" if teacher is None else hashlib.sha256(teacher.astype("<f4").tobytes()).hexdigest()
     run = open_run(runs, config, split, dataset, digest)
-    if run.is_finished:
+    if run.is_finished and (run.best_path.is_file() or not keep):
         log.info("run %s is finished already", run.folder)
         return run
-    trainer = Trainer(dataset, split, config, run, teacher)
+    if run.is_finished:
+        log.warning("run %s kept no weights; training it again", run.folder)
+        run.result_path.unlink()
+    for n_parts in (1, 2):
+        try:
+            _fit(Trainer(dataset, split, config, run, teacher, n_parts), on_epoch, keep)
+            return run
+        except torch.OutOfMemoryError:
+            log.warning(
+                "%s: a batch of %d at %d px does not fit into the accelerator's memory; %s",
+                *(config.network, config.batch_size, config.size_px),
+                "going on with two halves of it per step" if n_parts == 1 else "half of it does not either",
+            )
+            torch.cuda.empty_cache()
+    raise InputError(
+        f"half a batch of {config.batch_size} images at {config.size_px} px does not fit into the accelerator's "
+        "memory; lower batch_size or sizes_px"
+    )
+
+
+def _fit(trainer: Trainer, on_epoch: Callable[[dict[str, float]], None], keep: bool) -> None:
+    """Train until a run is finished, from its last whole epoch on."""
+    run = trainer.run
     if run.checkpoint_path.is_file():
         trainer.state.load(run.checkpoint_path)
         log.info("run %s goes on after epoch %d", run.folder, trainer.state.epoch)
-    while not trainer.is_done:
-        on_epoch(trainer.run_epoch())
-    trainer.finish()
-    return run
+    with trainer.open_board():
+        while not trainer.is_done:
+            on_epoch(trainer.run_epoch())
+    trainer.finish(VIEWS if keep else VIEWS[:1])
+    # Half a gigabyte for the largest networks, and nobody goes on from it.
+    run.checkpoint_path.unlink()
+    if not keep:
+        run.best_path.unlink()

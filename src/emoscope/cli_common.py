@@ -1,0 +1,42 @@
+"""What the commands of all modules share: options, checks and printing."""
+
+import json
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from emoscope.errors import MissingExtraError
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+Data = Annotated[Path, typer.Option("--data", help="Dataset file of `emoscope data import`.")]
+
+STUDY_PACKAGES = (
+    "torch",
+    "timm",
+    "lightning_fabric",
+    "safetensors",
+    "sklearn",
+    "onnx",
+    "onnxscript",
+    "yaml",
+    "tensorboard",
+)
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON document."""
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def require(*names: str) -> None:
+    """Check that optional packages are there.
+
+    Raises:
+        MissingExtraError: some are not.
+    """
+    if missing := [name for name in names if find_spec(name) is None]:
+        raise MissingExtraError(
+            f"this command needs {', '.join(missing)}; install the study's packages: pip install 'emoscope[study]'"
+        )

@@ -1,0 +1,161 @@
+"""The commands of `emoscope study`: run, status, report, card."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from emoscope.cli_common import STUDY_PACKAGES, AsJson, Data, print_json, require
+
+study_app = typer.Typer(help="Studies: whole recipes from a file, their state, report and card.", no_args_is_help=True)
+
+
+@study_app.command("run")
+def run_study(
+    file: Annotated[Path, typer.Argument(help="The study, a YAML file such as studies/thesis.yaml.")],
+    data: Data,
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder of the study.")],
+    runs: Annotated[
+        Path | None,
+        typer.Option(metavar="RUNS", help="Folder of the trainings; studies can share it."),
+    ] = None,
+    final: Annotated[
+        bool,
+        typer.Option(
+            "--final", help="Also measure on test images, the last thing to do; a study with families always ends so."
+        ),
+    ] = False,
+    storage: Annotated[
+        str | None, typer.Option(metavar="URL", help="Optuna's database; by default search.db in DIR.")
+    ] = None,
+    mlflow: Annotated[str | None, typer.Option(metavar="URI", help="Also log finished runs to this MLflow.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train everything a study file asks for, or go on where it was cut off; end with figures on validation."""
+    require(*STUDY_PACKAGES)
+    from emoscope.study.config import load_yaml
+    from emoscope.study.dataset import Dataset
+    from emoscope.study.studyfile import StudyConfig
+    from emoscope.study.trackers import create_tracker
+
+    values = load_yaml(file)
+    if "families" in values:
+        run_comparison(values, data, output, runs, storage, mlflow, as_json)
+        return
+    config = StudyConfig.from_dict(values)
+    track = create_tracker(mlflow, config.name)
+    dataset = Dataset.load(data)
+    from emoscope.study.study import run_study as run
+
+    result = run(dataset, config, output, runs, final, print_progress, track)
+    if as_json:
+        print_json(result)
+        return
+    for part, figures in result["validation"].items():
+        print_figures(part, figures)
+    if result["final"]:
+        for views, figures in (result["final"].get("mean") or result["final"]["views"]).items():
+            print_figures(f"test, {views} views", figures)
+    if result["model"]:
+        typer.echo(f"{config.name} -> {result['model']}")
+
+
+def print_progress(line: str) -> None:
+    """Print one line on stderr."""
+    typer.echo(line, err=True)
+
+
+def run_comparison(
+    values: dict[str, Any],
+    data: Path,
+    output: Path,
+    runs: Path | None,
+    storage: str | None,
+    mlflow: str | None,
+    as_json: bool,
+) -> None:
+    """Run a study with families and print what became of each."""
+    require("optuna")
+    from emoscope.study.comparison import Comparison
+    from emoscope.study.dataset import Dataset
+    from emoscope.study.phases import run_comparison as run
+    from emoscope.study.repeats import summarize_families
+    from emoscope.study.trackers import create_tracker
+
+    comparison = Comparison.from_dict(values)
+    track = create_tracker(mlflow, comparison.name)
+    runs = runs or output / "runs"
+    results = run(Dataset.load(data), comparison, output, runs, storage=storage, tell=print_progress, track=track)
+    summary = summarize_families(results, runs)
+    if as_json:
+        print_json({"results": results, "test": summary})
+        return
+    for family, figures in summary.items():
+        typer.echo(
+            f"{family:20}{figures['network']:22}accuracy {figures['accuracy']:.4f} +- {figures['accuracy_sd']:.4f}  "
+            f"macro F1 {figures['macro_f1']:.4f} +- {figures['macro_f1_sd']:.4f}  ({figures['n']} repeats)"
+        )
+    typer.echo(f"write the report with: emoscope study report {output} --data {data}")
+
+
+@study_app.command("status")
+def show_status(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a study.")],
+    as_json: AsJson = False,
+) -> None:
+    """Tell where a study of families stands and how long it will take."""
+    require(*STUDY_PACKAGES)
+    import dataclasses
+
+    from emoscope.study.status import estimate_left_s, find_status, load_study
+
+    phases = find_status(*load_study(folder))
+    left_s = estimate_left_s(phases)
+    if as_json:
+        print_json({"phases": [dataclasses.asdict(phase) for phase in phases], "left_s": left_s})
+        return
+    typer.echo(f"{'family':20}{'phase':10}{'done':>6}{'failed':>8}{'of':>6}{'hours':>8}")
+    for phase in phases:
+        hours = sum(phase.seconds) / 3600
+        typer.echo(f"{phase.family:20}{phase.phase:10}{phase.n_done:6}{phase.n_failed:8}{phase.n_total:6}{hours:8.2f}")
+    n_left = sum(phase.n_left for phase in phases)
+    if n_left == 0:
+        typer.echo("finished")
+    elif left_s is None:
+        typer.echo(f"{n_left} trainings left; none has ended yet, so their time cannot be told")
+    else:
+        typer.echo(f"{n_left} trainings left, about {left_s / 3600:.1f} h ({left_s / 60:.0f} min)")
+
+
+@study_app.command("report")
+def write_study_report(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a study.")],
+    data: Annotated[Path | None, typer.Option("--data", help="Its dataset, for the pictures of its images.")] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", metavar="DIR", help="By default DIR/report.")] = None,
+) -> None:
+    """Write the report of a study of families: HTML, and tables as Markdown and LaTeX; also while it runs."""
+    require(*STUDY_PACKAGES, "matplotlib")
+    from emoscope.study.dataset import Dataset
+    from emoscope.study.report import write_report
+
+    typer.echo(f"report -> {write_report(folder, Dataset.load(data) if data else None, output)}")
+
+
+def print_figures(part: str, figures: dict[str, Any]) -> None:
+    """Print one line of figures."""
+    values = "  ".join(f"{key} {figures[key]:.4f}" for key in ("accuracy", "macro_f1", "ece") if key in figures)
+    typer.echo(f"{part.replace('_', ' '):34}{values}")
+
+
+@study_app.command("card")
+def write_study_card(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a study that `run --final` measured.")],
+    data: Data,
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The card, a Markdown file.")],
+) -> None:
+    """Write the model card of a study's network, its figures beside it in a folder of the same name."""
+    require(*STUDY_PACKAGES, "matplotlib")
+    from emoscope.study.card import write_card
+    from emoscope.study.dataset import Dataset
+
+    typer.echo(f"card -> {write_card(folder, Dataset.load(data), output)}")
