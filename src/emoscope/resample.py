@@ -90,7 +90,7 @@ def compute_weights(kernel: str, n_in: int, n_out: int) -> NDArray[np.float32]:
     else:
         distance = np.abs((2 * inputs + 1) * n_out - (2 * outputs + 1) * n_in)
         weights = FUNCTIONS[kernel](distance / (2 * max(n_in, n_out)))
-    result = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+    result: NDArray[np.float32] = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
     result.flags.writeable = False
     return result
 

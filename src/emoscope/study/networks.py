@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +10,20 @@ from torch.nn import functional as F  # noqa: N812  (torch's own short name)
 
 from emoscope.emotions import EMOTIONS
 from emoscope.errors import InputError
+from emoscope.study.architectures import (
+    InceptionTiny,
+    NetworkFacts,
+    create_densenet_tiny,
+    create_keras_resnet,
+    create_known,
+    create_resnet_tiny,
+    create_timm,
+    create_vgg,
+    create_vgg_tiny,
+    find_architecture_facts,
+    probe,
+)
+from emoscope.study.vgg import Branches
 
 
 class SqueezeExcitation(nn.Module):
@@ -119,29 +134,109 @@ class VggNet(nn.Module):
         return logits
 
 
-NETWORKS: dict[str, Callable[..., nn.Module]] = {
-    "compact": partial(CompactNet, 32, (48, 96, 192), (2, 2, 2)),
-    "compact-wide": partial(CompactNet, 32, (64, 128, 256), (2, 2, 2)),
-    "compact-tiny": partial(CompactNet, 16, (16, 32, 64), (1, 1, 1)),
-    "vgg-se": partial(VggNet, (64, 128, 256, 512), 2),
+def _create_own(constructor: Callable[..., nn.Module], *, dropout: float, **_: Any) -> nn.Module:
+    return constructor(dropout=dropout)
+
+
+def _create_known(name: str, *, dropout: float, size_px: int, pretrained: bool, **_: Any) -> nn.Module:
+    return create_known(name, dropout=dropout, size_px=size_px, pretrained=pretrained)
+
+
+def _create_keras_resnet(*, dropout: float, pretrained: bool, **_: Any) -> nn.Module:
+    return create_keras_resnet(dropout=dropout, pretrained=pretrained)
+
+
+def _create_vgg_tiny(*, dropout: float, size_px: int, branches: Branches, **_: Any) -> nn.Module:
+    return create_vgg_tiny(dropout=dropout, size_px=size_px, branches=branches)
+
+
+OWN: dict[str, Callable[..., nn.Module]] = {
+    "compact": partial(_create_own, partial(CompactNet, 32, (48, 96, 192), (2, 2, 2))),
+    "compact-wide": partial(_create_own, partial(CompactNet, 32, (64, 128, 256), (2, 2, 2))),
+    "compact-tiny": partial(_create_own, partial(CompactNet, 16, (16, 32, 64), (1, 1, 1))),
+    "vgg-se": partial(_create_own, partial(VggNet, (64, 128, 256, 512), 2)),
 }
-"""Name to constructor; each takes `dropout`. compact: 1.6 M parameters, 144 M multiply-adds at 48 px; compact-wide:
-2.8 M, 255 M; vgg-se: 4.7 M, 0.5 G, for an accelerator; compact-tiny: for tests and first tries, seconds per run."""
+"""compact: 1.6 M parameters, 144 M multiply-adds at 48 px; compact-wide: 2.8 M, 255 M; vgg-se: 4.7 M, 0.5 G, for an
+accelerator; compact-tiny: for tests and first tries, seconds per run."""
+
+REFERENCE: dict[str, Callable[..., nn.Module]] = {
+    "vgg16": partial(create_vgg, "vgg16"),
+    "vgg19": partial(create_vgg, "vgg19"),
+    "resnet50v2": partial(_create_known, "resnet50v2"),
+    "resnet101v2": partial(_create_known, "resnet101v2"),
+    "resnet152v2": _create_keras_resnet,
+    "densenet121": partial(_create_known, "densenet121"),
+    "densenet169": partial(_create_known, "densenet169"),
+    "densenet201": partial(_create_known, "densenet201"),
+    "inception_v3": partial(_create_known, "inception_v3"),
+    "inception_resnet_v2": partial(_create_known, "inception_resnet_v2"),
+}
+"""The reference study's ten, with ImageNet weights or without."""
+
+TINY: dict[str, Callable[..., nn.Module]] = {
+    "vgg16-tiny": _create_vgg_tiny,
+    "resnet50v2-tiny": partial(_create_own, create_resnet_tiny),
+    "densenet-tiny": partial(_create_own, create_densenet_tiny),
+    "inception-tiny": partial(_create_own, InceptionTiny),
+}
+"""Thin networks of the same kinds, for quick studies: milliseconds per picture."""
+
+NETWORKS = OWN | REFERENCE | TINY
+"""Name to constructor; each takes dropout, size_px, pretrained and branches, and leaves aside what it does not need."""
+
+BRANCHED = ("vgg16", "vgg19", "vgg16-tiny")
+"""Networks that take branches."""
 
 
-def create_network(name: str, dropout: float = 0.0, seed: int = 0) -> nn.Module:
-    """Create a network with random weights.
-
-    Args:
-        name: one of NETWORKS.
-        dropout: share of features dropped before the classifier.
-        seed: of the weights; the global generator is left as it was.
+def find_network_facts(name: str) -> NetworkFacts:
+    """Return what must be known of a network before it is built.
 
     Raises:
         InputError: no network of this name; choose one that the message lists.
     """
-    if name not in NETWORKS:
-        raise InputError(f"there is no network {name!r}; choose one of {', '.join(NETWORKS)}")
+    if name in OWN:
+        return NetworkFacts()
+    if name not in NETWORKS and not name.startswith("timm:"):
+        raise InputError(
+            f"there is no network {name!r}; choose one of {', '.join(NETWORKS)}, or timm:NAME for any of timm's"
+        )
+    return find_architecture_facts(name)
+
+
+def create_network(
+    name: str,
+    dropout: float = 0.0,
+    seed: int = 0,
+    *,
+    size_px: int = 48,
+    pretrained: bool = False,
+    branches: Branches | None = None,
+) -> nn.Module:
+    """Create a network: grey pictures (n, 1, s, s) in, logits (n, 7) out.
+
+    Args:
+        name: one of NETWORKS, or `timm:NAME`.
+        dropout: share of features dropped before the classifier.
+        seed: of the weights, with ImageNet weights of the classifier alone; the global generator is left as it was.
+        size_px: side of the final input.
+        pretrained: load ImageNet weights.
+        branches: of VGG.
+
+    Raises:
+        InputError: no such network, or it has no such weights, branches or input size.
+        WeightsError: the weights cannot be fetched.
+    """
+    facts, branches = find_network_facts(name), branches or Branches()
+    if branches != Branches() and name not in BRANCHED:
+        raise InputError(f"{name} takes no branches and head layers; set them to 0 or choose one of {BRANCHED}")
+    if pretrained and not facts.weights:
+        raise InputError(f"there are no ImageNet weights of {name}; set `pretrained: false` or take another network")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return NETWORKS[name](dropout=dropout)
+        if name.startswith("timm:"):
+            name = name.removeprefix("timm:")
+            network = create_timm(name, dropout=dropout, size_px=size_px, pretrained=pretrained)
+        else:
+            network = NETWORKS[name](dropout=dropout, size_px=size_px, pretrained=pretrained, branches=branches)
+    probe(network, name, size_px)
+    return network

@@ -15,11 +15,11 @@ import numpy as np
 
 from emoscope.errors import EmoscopeError, InputError, OutputError
 from emoscope.files import write_json
+from emoscope.study.architectures import WeightsError
 from emoscope.study.comparison import Comparison, create_fold_config, create_repeat_config
 from emoscope.study.config import TrainConfig
 from emoscope.study.dataset import Dataset
 from emoscope.study.folder import open_study
-from emoscope.study.networks import WeightsError
 from emoscope.study.repeats import measure_run
 from emoscope.study.runs import Run
 from emoscope.study.search import Trial, find_best, search

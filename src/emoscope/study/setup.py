@@ -1,12 +1,11 @@
 """A training's config in; its network and what goes into it out."""
 
-import dataclasses
-
 from torch import nn
 
 from emoscope.spec import ModelSpec
 from emoscope.study.config import TrainConfig
-from emoscope.study.networks import Branches, create_network, find_network_facts
+from emoscope.study.networks import create_network, find_network_facts
+from emoscope.study.vgg import Branches
 
 
 def find_size_px(config: TrainConfig, size_px: int) -> int:
@@ -60,8 +59,3 @@ def describe_weights(config: TrainConfig) -> tuple[str, str]:
     if not config.pretrained:
         return "trained from scratch by `emoscope`, no other data and no pretrained weights", ""
     return f"trained by `emoscope`, beginning with ImageNet weights ({facts.weights})", facts.licence
-
-
-def resize_input(config: TrainConfig, size_px: int) -> TrainConfig:
-    """Return the same config with a single input size."""
-    return dataclasses.replace(config, sizes_px=(size_px,), size_shares=(1.0,))
