@@ -288,7 +288,7 @@ def test_a_small_space_is_searched_whole(faces: Dataset) -> None:
     space = Space(SPACE.settings, {"branches": (0, 1), "branch_width": (8, 16), "batch_size": (32, 64)})
     assert space.count(100) == 6 and space.count(4) == 4, "a branch's width says nothing without a branch"
     assert len(search(space, lambda c: (0.5, ""), n_trials=6, sampler="random")) == 6
-    with pytest.raises(InputError, match="all 2 trials .* because: out of luck"):
+    with pytest.raises(InputError, match=r"all 2 trials .* because: out of luck"):
         find_best(search(space, lambda c: (None, "out of luck"), n_trials=2), 1)
 
 

@@ -1,0 +1,194 @@
+"""Networks: one contract for all, the reference study's ten through the real loop, Keras's weights, errors said."""
+
+import os
+import resource
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import timm
+import torch
+from torch import nn
+
+from emoscope.errors import InputError
+from emoscope.spec import ModelSpec
+from emoscope.study.architectures import WeightsError, create_timm
+from emoscope.study.config import TrainConfig
+from emoscope.study.dataset import Dataset
+from emoscope.study.keras_resnet import KerasResNetV2, load_keras_weights
+from emoscope.study.networks import NETWORKS, OWN, REFERENCE, TINY, create_network, find_network_facts
+from emoscope.study.setup import describe_input
+from emoscope.study.synthetic import create_synthetic
+from emoscope.study.train import train
+from emoscope.study.vgg import Branches
+
+BY_NAME = [*OWN, *TINY, "timm:convnext_atto", "timm:vit_tiny_patch16_224"]
+
+
+@pytest.mark.parametrize("name", [*BY_NAME, *REFERENCE])
+def test_every_network_keeps_the_contract(name: str) -> None:
+    size_px = max(48, find_network_facts(name).min_size_px)
+    network = create_network(name, dropout=0.5, seed=1, size_px=size_px)
+    assert network.training
+    state = torch.get_rng_state()
+    same = create_network(name, dropout=0.5, seed=1, size_px=size_px)
+    assert torch.equal(state, torch.get_rng_state()), "the global generator is left as it was"
+    pairs = list(zip(network.state_dict().values(), same.state_dict().values(), strict=True))
+    assert all(torch.equal(a, b) for a, b in pairs)
+    other = create_network(name, dropout=0.5, seed=2, size_px=size_px).state_dict().values()
+    assert any(not torch.equal(a, b) for a, b in zip(network.state_dict().values(), other, strict=True))
+    x = torch.randn(2, 1, size_px, size_px)
+    logits = network(x)
+    assert logits.shape == (2, 7) and logits.isfinite().all()
+    logits.square().sum().backward()
+    assert all(p.grad is not None for p in network.parameters())
+    network.eval()
+    with torch.inference_mode():
+        torch.testing.assert_close(network(x), network(x))
+        network.train()
+        assert not torch.equal(network(x), network(x)), "dropout acts"
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_our_networks_take_any_size(name: str) -> None:
+    network = create_network(name)
+    for size_px in (16, 33, 64):
+        assert network(torch.zeros(2, 1, size_px, size_px)).shape == (2, 7)
+
+
+@pytest.fixture(scope="module")
+def images() -> Dataset:
+    """Enough for 256 training images, and some to validate."""
+    dataset = create_synthetic(360, seed=2)
+    usage = np.array(["Training"] * 256 + ["PublicTest"] * 52 + ["PrivateTest"] * 52)
+    return Dataset.create(dataset.pixels, dataset.emotion, usage)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", REFERENCE)
+def test_the_ten_networks_train_an_epoch(name: str, images: Dataset, tmp_path: Path) -> None:
+    config = TrainConfig(
+        network=name, epochs=1, batch_size=32, sizes_px=(48,), size_shares=(1.0,), ema_decay=0.0, precision="float32"
+    )
+    rows: list[dict[str, float]] = []
+    result = train(images, config, tmp_path, rows.append).load_result()
+    size_px = 75 if name.startswith("inception") else 48
+    assert [row["size_px"] for row in rows] == [size_px] and np.isfinite(result["validation"]["nll"])
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 24 * 1024**2, "kilobytes"
+
+
+def count(network: nn.Module) -> int:
+    return sum(p.numel() for p in network.parameters())
+
+
+def test_branches_are_those_of_the_reference_study() -> None:
+    plain = create_network("vgg16")
+    # Thirteen convolutions of VGG16 on one channel, and 512 features to seven outputs.
+    assert count(plain) == 14_714_688 - 2 * 64 * 9 + 512 * 7 + 7
+    sides = {1: (512, 3), 2: (256, 6), 3: (128, 12)}
+    previous = count(create_network("vgg16", branches=Branches(0, 64, 2, 128)))
+    assert previous == count(plain)
+    for n, (n_channels, side) in sides.items():
+        network = create_network("vgg16", branches=Branches(n, 64, 2, 128))
+        branch = n_channels * 64 + 64 + (64 * side**2) * 128 + 128 + 128 * 128 + 128
+        assert count(network) - previous == branch + 128 * 7, f"branch {n} joins at the head"
+        previous = count(network)
+    head = create_network("vgg16", branches=Branches(head_layers=2, head_width=512))
+    assert count(head) == count(plain) + 2 * (512 * 512 + 512)
+    network = create_network("vgg16-tiny", branches=Branches(3, 4, 1, 8, 1, 16))
+    network(torch.randn(2, 1, 48, 48)).square().sum().backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in network.branches.parameters())
+    assert network(torch.randn(2, 1, 40, 40)).shape == (2, 7), "smaller sizes of a progressive training fit"
+
+
+KERAS = """
+import sys, numpy as np, h5py, keras
+from keras.src.legacy.saving import legacy_h5_format
+rng = np.random.default_rng(0)
+model = keras.applications.ResNet152V2(weights=None, include_top=False, pooling="avg", input_shape=(64, 64, 3))
+for weight in model.weights:
+    # Fresh normalisation would hide a swapped mean or variance, fresh biases are all zero.
+    if weight.path.endswith(("moving_mean", "beta", "bias")):
+        weight.assign(rng.normal(0, 0.1, weight.shape))
+    elif weight.path.endswith(("moving_variance", "gamma")):
+        weight.assign(rng.uniform(0.8, 1.2, weight.shape))
+with h5py.File(sys.argv[1] + "/w.h5", "w") as f:
+    legacy_h5_format.save_weights_to_hdf5_group(f, model)
+x = rng.normal(0, 1, (3, 64, 64, 1)).astype("float32")
+np.savez(sys.argv[1] + "/xy.npz", x=x, y=model.predict(np.repeat(x, 3, axis=3), verbose=0))
+"""
+
+
+def test_keras_weights_give_keras_features(tmp_path: Path) -> None:
+    environment = {**os.environ, "KERAS_BACKEND": "torch", "KERAS_HOME": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", KERAS, str(tmp_path)], check=True, env=environment, capture_output=True)
+    network = KerasResNetV2().eval()
+    load_keras_weights(network, tmp_path / "w.h5")
+    with np.load(tmp_path / "xy.npz") as z, torch.inference_mode():
+        ours = network.compute_features(torch.from_numpy(z["x"].transpose(0, 3, 1, 2))).numpy()
+        assert np.abs(ours - z["y"]).max() <= 1e-4 * max(1.0, float(np.abs(z["y"]).max()))
+        assert np.abs(z["y"]).max() > 0.1 and z["y"].std() > 0.01
+    (tmp_path / "no.h5").write_bytes(b"nothing")
+    with pytest.raises(InputError, match="holds no weights of this network"):
+        load_keras_weights(network, tmp_path / "no.h5")
+    with pytest.raises(InputError, match=r"no weights|does not fit"):
+        load_keras_weights(KerasResNetV2((1, 1, 1, 1)), tmp_path / "w.h5")
+
+
+def test_weights_for_three_colours_read_grey(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    colour = timm.create_model("densenet121", num_classes=1000).eval()
+    torch.save(colour.state_dict(), tmp_path / "w.pth")
+    cfg = timm.get_pretrained_cfg("densenet121")
+    monkeypatch.setattr(cfg, "file", str(tmp_path / "w.pth"), raising=False)
+    monkeypatch.setattr(timm, "get_pretrained_cfg", lambda name: cfg)
+    created = timm.create_model
+
+    def create(name: str, **options: Any) -> Any:
+        return created(name, pretrained_cfg_overlay={"file": str(tmp_path / "w.pth")}, **options)
+
+    monkeypatch.setattr(timm, "create_model", create)
+    grey = create_timm("densenet121", dropout=0.0, size_px=48, pretrained=True).eval()
+    x = torch.randn(2, 1, 48, 48)
+    with torch.inference_mode():
+        torch.testing.assert_close(
+            grey.forward_features(x), colour.forward_features(x.expand(-1, 3, -1, -1)), atol=1e-3, rtol=1e-3
+        )
+
+
+@pytest.mark.parametrize("name", ["vgg16", "densenet121", "resnet152v2", "timm:convnext_atto"])
+def test_without_a_network_pretrained_fails_at_once(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(socket, "create_connection", refuse)
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *args: None)
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    with pytest.raises(WeightsError, match=r"cannot be fetched \(no .*`pretrained: false`"):
+        create_network(name, pretrained=True)
+
+
+def test_what_is_wrong_with_a_network_is_said() -> None:
+    for name, options, words in (
+        ("vgg61", {}, "choose one of compact"),
+        ("timm:densnet121", {}, "did you mean densenet121"),
+        ("compact", {"pretrained": True}, "no ImageNet weights of compact"),
+        ("timm:resnetv2_152", {"pretrained": True}, "no ImageNet weights"),
+        ("densenet121", {"branches": Branches(1)}, "takes no branches"),
+        ("vgg16", {"size_px": 16}, "at least 32 px"),
+        ("timm:inception_v4", {"size_px": 32}, "takes no input of 32 px"),
+    ):
+        with pytest.raises(InputError, match=words):
+            create_network(name, **options)  # type: ignore[arg-type]
+
+
+def test_inputs_are_what_the_weights_expect() -> None:
+    spec = describe_input(TrainConfig(network="inception_v3", sizes_px=(48,), size_shares=(1.0,)))
+    assert (spec.size_px, spec.mean, spec.std) == (75, 0.5, 0.5)
+    spec = describe_input(TrainConfig(network="densenet121", sizes_px=(100,), size_shares=(1.0,), kernel="lanczos3"))
+    assert spec.size_px == 100 and spec.kernel == "lanczos3" and spec.mean == pytest.approx(0.449, abs=1e-3)
+    assert describe_input(TrainConfig()) == ModelSpec(name="compact")
+    assert set(NETWORKS) >= {*OWN, *REFERENCE, *TINY} and len(REFERENCE) == 10
