@@ -80,7 +80,9 @@ def test_the_phases_follow_the_protocol(tiny: Path, faces: Dataset) -> None:
         assert len({run.config for run in trials}) == 3 and {run.config.fold_seed for run in trials} == {-1}
         scores = [run.load_result()["validation"]["macro_f1"] for run in trials]
         best = sorted(range(3), key=lambda i: -scores[i])[:2]
-        assert [c["config"] for c in found["candidates"]] == [trials[i].config.describe_changes() for i in best]
+        assert [c["config"] for c in found["candidates"]] == [
+            json.loads(json.dumps(trials[i].config.describe_changes())) for i in best
+        ]
         means = [
             np.mean([load_run(tiny / "runs" / r).load_result()["validation"]["macro_f1"] for r in c["runs"]])
             for c in found["candidates"]
@@ -397,7 +399,7 @@ def test_finished_runs_stand_in_mlflow_once(tiny: Path, tmp_path: Path, emoscope
     history = client.get_metric_history(entry.info.run_id, "validation_macro_f1")
     assert [m.value for m in history] == pytest.approx([row["validation_macro_f1"] for row in run.load_history()])
     with pytest.raises(InputError, match="cannot log to the MLflow"):
-        create_tracker("sqlite:////nowhere/at/all.db", "tiny")
+        create_tracker("nonsense://somewhere", "tiny")
 
 
 def test_tensorboard_has_every_epoch_once(tiny: Path) -> None:

@@ -1,7 +1,6 @@
 """Drawings of numbers, each one PNG: a dataset; a network's confusion, ROC, calibration, learning curves, failures."""
 
 import contextlib
-import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -12,13 +11,12 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
-from sklearn.metrics import roc_curve
 
 from emoscope.emotions import COLOURS, EMOTIONS
 from emoscope.files import open_atomic
 from emoscope.study.calibrate import compute_coverage
 from emoscope.study.dataset import SIDE_PX, USAGES, Dataset
-from emoscope.study.metrics import N_BINS, compute_auc
+from emoscope.study.drawing import draw_confusion, draw_reliability, draw_roc, draw_sizes
 
 N_SAMPLES = 10
 """Pictures per class."""
@@ -47,7 +45,8 @@ def plot_dataset(dataset: Dataset, path: Path) -> None:
         figure.savefig(temporary, format="png")
 
 
-def _choose_samples(dataset: Dataset, label: int) -> NDArray[np.int64]:
+def choose_samples(dataset: Dataset, label: int) -> NDArray[np.int64]:
+    """Return at most N_SAMPLES rows of a class by a fixed seed, never two of identical pixels."""
     rows = np.flatnonzero(dataset.emotion == label)
     rows = rows[np.unique(dataset.group[rows], return_index=True)[1]]
     return np.sort(np.random.default_rng(label).permutation(rows)[:N_SAMPLES])
@@ -58,7 +57,7 @@ def _plot_samples(axes: Axes, dataset: Dataset) -> None:
     step = SIDE_PX + gap
     sheet = np.full((len(EMOTIONS) * step - gap, N_SAMPLES * step - gap), 255, np.uint8)
     for label in range(len(EMOTIONS)):
-        for column, row in enumerate(_choose_samples(dataset, label)):
+        for column, row in enumerate(choose_samples(dataset, label)):
             y, x = label * step, column * step
             sheet[y : y + SIDE_PX, x : x + SIDE_PX] = dataset.pixels[row]
     axes.imshow(sheet, cmap="gray", vmin=0, vmax=255, aspect="auto", interpolation="nearest")
@@ -118,29 +117,15 @@ def open_figure(path: Path, size: tuple[float, float]) -> Iterator[Axes]:
 
 
 def plot_confusion(confusion: NDArray[np.integer], path: Path) -> None:
-    """Draw row-normalised confusion counts (7, 7) as a heat map: each row shows what became of one label's images."""
-    shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    """Draw row-normalised confusion counts (7, 7) as a heat map."""
     with open_figure(path, (6.4, 5.4)) as axes:
-        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-        axes.set_xticks(range(len(EMOTIONS)), EMOTIONS, rotation=30, ha="right")
-        axes.set_yticks(range(len(EMOTIONS)), EMOTIONS)
-        axes.set(xlabel="prediction", ylabel="label")
-        for (row, column), share in np.ndenumerate(shares):
-            colour = "white" if share > 0.55 else "black"
-            axes.text(column, row, f"{100 * share:.0f}", ha="center", va="center", color=colour, fontsize=10)
-        axes.set_title("Of each label's images, % read as ...", loc="left", fontsize=11)
+        draw_confusion(axes, confusion)
 
 
 def plot_roc(probabilities: NDArray[np.floating], labels: NDArray[np.integer], path: Path) -> None:
-    """Draw each class's one-vs-rest ROC curve, from probabilities (n, 7)."""
+    """Draw each class's one-vs-rest ROC curve and their mean, from probabilities (n, 7)."""
     with open_figure(path, (6.0, 5.4)) as axes:
-        axes.plot([0, 1], [0, 1], color="#bbbbbb", linewidth=1, linestyle="--")
-        for label, auc in enumerate(compute_auc(probabilities, labels)):
-            if auc is not None:
-                false, true, _ = roc_curve(labels == label, probabilities[:, label])
-                axes.plot(false, true, color=COLOURS[label], label=f"{EMOTIONS[label]}, AUC {auc:.3f}")
-        axes.set(xlabel="false positive rate", ylabel="true positive rate", xlim=(0, 1), ylim=(0, 1.01))
-        axes.legend(loc="lower right", frameon=False)
+        draw_roc(axes, probabilities, labels)
 
 
 def plot_reliability(curves: Sequence[tuple[str, NDArray[np.floating], NDArray[np.integer]]], path: Path) -> None:
@@ -151,17 +136,7 @@ def plot_reliability(curves: Sequence[tuple[str, NDArray[np.floating], NDArray[n
         path: the PNG.
     """
     with open_figure(path, (6.0, 5.4)) as axes:
-        axes.plot([0, 1], [0, 1], color="#bbbbbb", linewidth=1, linestyle="--", label="perfectly calibrated")
-        for (name, probabilities, labels), marker in zip(curves, "osD^v", strict=False):
-            confidence = probabilities.max(axis=1)
-            is_right = probabilities.argmax(axis=1) == labels
-            bins = np.clip((confidence * N_BINS).astype(int), 0, N_BINS - 1)
-            # A handful of images say nothing about a bin.
-            used = [b for b in range(N_BINS) if (bins == b).sum() >= 20]
-            x = [confidence[bins == b].mean() for b in used]
-            axes.plot(x, [is_right[bins == b].mean() for b in used], marker=marker, markersize=4, label=name)
-        axes.set(xlabel="largest probability", ylabel="share that is right", xlim=(0, 1), ylim=(0, 1.01))
-        axes.legend(loc="upper left", frameon=False)
+        draw_reliability(axes, curves)
 
 
 def plot_coverage(
@@ -190,10 +165,7 @@ def plot_history(history: Sequence[dict[str, float]], path: Path) -> None:
         losses = axes.twinx()
         losses.plot(epochs, [row["train_loss"] for row in history], color=GREY, linestyle=":", label="training loss")
         losses.set(ylabel="training loss")
-        for before, row in itertools.pairwise(history):
-            if row["size_px"] != before["size_px"]:
-                axes.axvline(row["epoch"] - 0.5, color="#dddddd", zorder=0)
-                axes.text(row["epoch"], 0.02, f"{row['size_px']:.0f} px", color=GREY, fontsize=9)
+        draw_sizes(axes, history)
         lines = [*axes.get_lines()[:2], *losses.get_lines()]
         axes.legend(lines, [str(line.get_label()) for line in lines], loc="center right", frameon=False)
 

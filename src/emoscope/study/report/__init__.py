@@ -1,0 +1,101 @@
+"""The report of a comparison: its folder in; one HTML page, and its tables as Markdown and LaTeX, out.
+
+Every figure is read from a run's folder; figures of the reference study stand beside them, named as such.
+"""
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+import emoscope
+from emoscope.errors import InputError
+from emoscope.files import open_atomic
+from emoscope.study.dataset import Dataset
+from emoscope.study.report.blocks import Section, number
+from emoscope.study.report.compare import create_comparison
+from emoscope.study.report.evidence import Evidence, load_evidence
+from emoscope.study.report.family import create_family
+from emoscope.study.report.overview import create_data, create_summary
+from emoscope.study.report.resizing import create_resizing
+from emoscope.study.report.tables import escape_latex
+
+
+def write_report(folder: Path, dataset: Dataset | None = None, output: Path | None = None) -> Path:
+    """Write the report of a comparison, finished or not: `report.html`, `tables.md` and `tables.tex`.
+
+    What is not there yet is named as missing.
+
+    Args:
+        folder: of the comparison.
+        dataset: the one that it was begun with, for pictures of its faces; without it the report has none.
+        output: folder of the files; `report` in the comparison's by default.
+
+    Returns:
+        Path of `report.html`.
+
+    Raises:
+        InputError: the folder holds no comparison, a run that it names is missing, or the dataset is another one.
+        OutputError: the place cannot be written.
+    """
+    evidence = load_evidence(folder)
+    output = output or folder / "report"
+    values = {
+        "name": evidence.comparison.name,
+        "sections": create_sections(evidence, dataset),
+        "is_finished": not any(phase.n_left for phase in evidence.phases),
+        "version": emoscope.__version__,
+    }
+    page = _render("report.html.jinja", {**values, "style": _load_style()}, is_html=True)
+    for name, text in (
+        ("tables.md", _render("tables.md.jinja", values)),
+        ("tables.tex", _render("tables.tex.jinja", values)),
+        ("report.html", page),
+    ):
+        with open_atomic(output / name) as partial:
+            partial.write_text(text, encoding="utf-8")
+    return output / "report.html"
+
+
+def create_sections(evidence: Evidence, dataset: Dataset | None) -> list[Section]:
+    """Create everything that a report says, its tables and figures numbered.
+
+    Raises:
+        InputError: the dataset is not the one that the study was begun with; name that one.
+    """
+    n_whole = len(dataset) if dataset else 0
+    if dataset:
+        if dataset.sha256 != evidence.data_sha256:
+            raise InputError(
+                f"the study was made with other data ({evidence.data_sha256[:12]}..., these are "
+                f"{dataset.sha256[:12]}...); name that dataset with --data"
+            )
+        if evidence.comparison.images:
+            dataset = dataset.sample(evidence.comparison.images, evidence.comparison.seed)
+    sections = [create_summary(evidence), create_data(evidence, dataset, n_whole), create_comparison(evidence)]
+    sections += [create_family(evidence, family) for family in evidence.families.values()]
+    if resizing := create_resizing(evidence, dataset):
+        sections.append(resizing)
+    number(sections)
+    return sections
+
+
+def _load_style() -> Markup:
+    """Return the style of the application's reports with what this one has beside."""
+    shared = (files("emoscope.report") / "report.css").read_text(encoding="utf-8")
+    return Markup(shared + (files(__name__) / "report.css").read_text(encoding="utf-8"))
+
+
+def _render(template: str, values: dict[str, Any], is_html: bool = False) -> str:
+    environment = Environment(
+        loader=PackageLoader(__name__, "."),
+        autoescape=is_html,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["latex"] = escape_latex
+    return environment.get_template(template).render(values)

@@ -1,0 +1,207 @@
+"""A comparison's folder in; what its report stands on out: every training that results.json names, from its folder."""
+
+import json
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emoscope.errors import InputError
+from emoscope.recognize import calibrate
+from emoscope.spec import Calibration
+from emoscope.study.calibrate import fit_temperature
+from emoscope.study.comparison import Comparison
+from emoscope.study.config import TrainConfig
+from emoscope.study.runs import Run, load_run
+from emoscope.study.splits import Split
+from emoscope.study.status import PhaseStatus, find_status, load_study
+
+VIEWS = "1"
+"""A comparison's test figures are of single views."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """A finished run's folder, read once."""
+
+    run: Run
+    facts: dict[str, Any]
+    """run.json: split and environment."""
+    result: dict[str, Any]
+    """result.json."""
+    test: dict[str, Any] | None
+    """final.json's figures; None where it was not measured on test images."""
+
+    @property
+    def name(self) -> str:
+        """Of the run's folder."""
+        return self.run.folder.name
+
+    @property
+    def config(self) -> TrainConfig:
+        """What was trained."""
+        return self.run.config
+
+    @property
+    def validation(self) -> dict[str, Any]:
+        """Figures on the validation part."""
+        figures: dict[str, Any] = self.result["validation"]
+        return figures
+
+    @cached_property
+    def predictions(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
+        """Rows (n,), labels (n,) and logits (n, 1, 7) of the test images."""
+        with np.load(self.run.folder / "test.npz", allow_pickle=False) as z:
+            return z["rows"], z["labels"], z[f"logits_{VIEWS}"]
+
+    @cached_property
+    def part_sizes(self) -> tuple[int, int, int]:
+        """Numbers of images that trained, validated and tested."""
+        split = Split.load(self.run.folder / "split.npz")
+        return len(split.train), len(split.validation), len(split.test)
+
+    def compute_probabilities(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the test images' probabilities (n, 7) as trained, and calibrated as when they were measured."""
+        with np.load(self.run.validation_path, allow_pickle=False) as z:
+            logits, labels = z[f"logits_{VIEWS}"], z["labels"]
+        plain = Calibration()
+        logarithms = np.log(np.maximum(calibrate(logits, plain), 1e-30))
+        fitted = Calibration(fit_temperature(logarithms, labels))
+        return calibrate(self.predictions[2], plain), calibrate(self.predictions[2], fitted)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A training that results.json tells of."""
+
+    config: TrainConfig
+    training: Training | None
+    """None where it failed."""
+    problem: str
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A training on every fold, as far as they are done."""
+
+    config: TrainConfig
+    folds: list[Training]
+    problem: str
+
+
+@dataclass(frozen=True)
+class Family:
+    """Everything known of one family by now."""
+
+    name: str
+    key: str
+    """Like the name, of letters, digits and hyphens, for a page's anchors."""
+    trials: list[Entry]
+    candidates: list[Candidate]
+    winner: int | None
+    """Index of the candidate; None before the cross-validation ended."""
+    final: list[Entry]
+    phases: dict[str, PhaseStatus]
+
+    @property
+    def measured(self) -> list[Training]:
+        """Final repeats with test figures."""
+        return [e.training for e in self.final if e.training and e.training.test]
+
+    @property
+    def trainings(self) -> list[Training]:
+        """All of its finished trainings."""
+        folds = [training for candidate in self.candidates for training in candidate.folds]
+        return [e.training for e in (*self.trials, *self.final) if e.training] + folds
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A study's folder, read."""
+
+    comparison: Comparison
+    data_sha256: str
+    """Of the dataset that the study was begun with; the whole one where it uses a part."""
+    runs: Path
+    families: dict[str, Family]
+    phases: list[PhaseStatus]
+
+    @property
+    def trainings(self) -> list[Training]:
+        """Every finished training once."""
+        return list({t.name: t for family in self.families.values() for t in family.trainings}.values())
+
+    @property
+    def protocols(self) -> list[str]:
+        """Of all families, without repetition."""
+        configs = [s.create_config(dict.fromkeys(s.values, 0)) for s in self.comparison.families.values()]
+        return sorted({config.protocol for config in configs})
+
+
+def load_evidence(folder: Path) -> Evidence:
+    """Read a comparison's folder, finished or not.
+
+    Raises:
+        InputError: no comparison, or a run that results.json names is not there; restore it or run the study again.
+    """
+    comparison, results, runs = load_study(folder)
+    study = json.loads((folder / "study.json").read_text(encoding="utf-8"))
+    known: dict[str, Training] = {}
+
+    def load(name: str) -> Training:
+        if name not in known:
+            known[name] = _load_training(runs, name)
+        return known[name]
+
+    # First the runs, each missing one named as such; counting them would fail with less to say.
+    found = {name: _read_family(results["families"].get(name, {}), load) for name in comparison.families}
+    phases = find_status(comparison, results, runs)
+    families = {
+        name: Family(name=name, key=key, **parts, phases={p.phase: p for p in phases if p.family == name})
+        for (name, parts), key in zip(found.items(), _create_keys(list(found)), strict=True)
+    }
+    return Evidence(comparison, study["data_sha256"], runs, families, phases)
+
+
+def _create_keys(names: list[str]) -> list[str]:
+    """Return a different key for each name."""
+    keys = [re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") for name in names]
+    return [key if key and keys.count(key) == 1 else f"{key}-{i + 1}".strip("-") for i, key in enumerate(keys)]
+
+
+def _read_family(found: dict[str, Any], load: Any) -> dict[str, Any]:
+    def read(entries: list[dict[str, Any]]) -> list[Entry]:
+        return [
+            Entry(TrainConfig.from_dict(e["config"]), load(e["run"]) if e["run"] else None, e["problem"])
+            for e in entries
+        ]
+
+    candidates = [
+        Candidate(TrainConfig.from_dict(c["config"]), [load(name) for name in c["runs"]], c["problem"])
+        for c in found.get("candidates", [])
+    ]
+    return {
+        "trials": read(found.get("trials", [])),
+        "candidates": candidates,
+        "winner": found.get("winner"),
+        "final": read(found.get("final", [])),
+    }
+
+
+def _load_training(runs: Path, name: str) -> Training:
+    folder = runs / name
+    try:
+        run = load_run(folder)
+        facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        final = folder / "final.json"
+        test = json.loads(final.read_text(encoding="utf-8"))["views"][VIEWS] if final.is_file() else None
+        return Training(run, facts, run.load_result(), test)
+    except (InputError, OSError, ValueError, KeyError) as e:
+        raise InputError(
+            f"results.json names the run {name}, but {runs} holds no finished one of that name ({e}); restore its "
+            "folder, or go on with `emoscope study run`"
+        ) from e
