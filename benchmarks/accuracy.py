@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument(
         "study",
         type=Path,
-        help="folder of `emoscope study run --final`; any other: the embedded network, measured there",
+        help="folder of `study run --final`; any other: the embedded network, measured there",
     )
     parser.add_argument("--data", type=Path, required=True)
     arguments = parser.parse_args()

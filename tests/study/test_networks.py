@@ -2,7 +2,6 @@
 
 import os
 import resource
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -12,11 +11,12 @@ import numpy as np
 import pytest
 import timm
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from emoscope.errors import InputError
 from emoscope.spec import ModelSpec
-from emoscope.study.architectures import WeightsError, create_timm
+from emoscope.study.architectures import TIMM_NAMES, WeightsError
 from emoscope.study.config import TrainConfig
 from emoscope.study.dataset import Dataset
 from emoscope.study.keras_resnet import KerasResNetV2, load_keras_weights
@@ -139,33 +139,45 @@ def test_keras_weights_give_keras_features(tmp_path: Path) -> None:
         load_keras_weights(KerasResNetV2((1, 1, 1, 1)), tmp_path / "w.h5")
 
 
-def test_weights_for_three_colours_read_grey(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    colour = timm.create_model("densenet121", num_classes=1000).eval()
-    torch.save(colour.state_dict(), tmp_path / "w.pth")
-    cfg = timm.get_pretrained_cfg("densenet121")
-    monkeypatch.setattr(cfg, "file", str(tmp_path / "w.pth"), raising=False)
-    monkeypatch.setattr(timm, "get_pretrained_cfg", lambda name: cfg)
-    created = timm.create_model
+@pytest.fixture
+def hub_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The hub's cache of weights, empty."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    return tmp_path / "hub"
 
-    def create(name: str, **options: Any) -> Any:
-        return created(name, pretrained_cfg_overlay={"file": str(tmp_path / "w.pth")}, **options)
 
-    monkeypatch.setattr(timm, "create_model", create)
-    grey = create_timm("densenet121", dropout=0.0, size_px=48, pretrained=True).eval()
-    x = torch.randn(2, 1, 48, 48)
+@pytest.mark.parametrize(
+    ("name", "kept"), [("vgg16", "features."), ("densenet121", ""), ("inception_v3", ""), ("resnet50v2", "")]
+)
+def test_cached_weights_for_three_colours_read_grey(name: str, kept: str, hub_cache: Path) -> None:
+    cfg = timm.get_pretrained_cfg(TIMM_NAMES[name])
+    extra: dict[str, Any] = {"aux_logits": True} if name == "inception_v3" else {"mlp_ratio": 0.01} if kept else {}
+    torch.manual_seed(0)
+    colour = timm.create_model(TIMM_NAMES[name].split(".")[0], **extra).eval()
+    # As the hub's client leaves a file: there is no network in tests, so nothing else can have been read.
+    folder = hub_cache / f"models--{cfg.hf_hub_id.replace('/', '--')}"
+    (folder / "refs").mkdir(parents=True)
+    (folder / "refs" / "main").write_text("a" * 40)
+    (folder / "snapshots" / ("a" * 40)).mkdir(parents=True)
+    state = {k: v.contiguous() for k, v in colour.state_dict().items() if k.startswith(kept)}
+    save_file(state, folder / "snapshots" / ("a" * 40) / "model.safetensors")
+    size_px = find_network_facts(name).min_size_px
+    grey = create_network(name, size_px=size_px, seed=1, pretrained=True).eval()
+    other = create_network(name, size_px=size_px, seed=2, pretrained=True).eval()
+    x = torch.randn(2, 1, size_px, size_px)
     with torch.inference_mode():
-        torch.testing.assert_close(
-            grey.forward_features(x), colour.forward_features(x.expand(-1, 3, -1, -1)), atol=1e-3, rtol=1e-3
-        )
+        body = nn.Sequential(*grey.blocks) if kept else grey.forward_features
+        features = colour.forward_features(x.expand(-1, 3, -1, -1))
+        theirs = features[0] if name == "inception_v3" else features
+        torch.testing.assert_close(body(x), theirs, atol=1e-3, rtol=1e-3)
+        assert not torch.equal(grey(x), other(x)), "the classifier is new, drawn by the seed"
+    ours, others = dict(grey.named_parameters()), dict(other.named_parameters())
+    assert {k.rsplit(".", 1)[0] for k in ours if not torch.equal(ours[k], others[k])} <= {"classifier", "fc", "head.fc"}
 
 
 @pytest.mark.parametrize("name", ["vgg16", "densenet121", "resnet152v2", "timm:convnext_atto"])
+@pytest.mark.usefixtures("hub_cache")
 def test_without_a_network_pretrained_fails_at_once(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*args: object, **kwargs: object) -> None:
-        raise OSError("no route to host")
-
-    monkeypatch.setattr(socket, "create_connection", refuse)
-    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *args: None)
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     with pytest.raises(WeightsError, match=r"cannot be fetched \(no .*`pretrained: false`"):
         create_network(name, pretrained=True)
@@ -175,6 +187,8 @@ def test_what_is_wrong_with_a_network_is_said() -> None:
     for name, options, words in (
         ("vgg61", {}, "choose one of compact"),
         ("timm:densnet121", {}, "did you mean densenet121"),
+        ("timm:resnet18.nonsense", {}, r"did you mean resnet18\.a"),
+        ("timm:legacy_seresnet18", {"pretrained": True}, "no ImageNet weights"),
         ("compact", {"pretrained": True}, "no ImageNet weights of compact"),
         ("timm:resnetv2_152", {"pretrained": True}, "no ImageNet weights"),
         ("densenet121", {"branches": Branches(1)}, "takes no branches"),
@@ -183,6 +197,8 @@ def test_what_is_wrong_with_a_network_is_said() -> None:
     ):
         with pytest.raises(InputError, match=words):
             create_network(name, **options)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"set `sizes_px: \[48\]`"):
+        create_network("timm:vit_tiny_patch16_224", size_px=48)(torch.zeros(2, 1, 32, 32))
 
 
 def test_inputs_are_what_the_weights_expect() -> None:

@@ -1,14 +1,17 @@
 """Known architectures from timm: grey pictures in, seven logits out, random or ImageNet weights."""
 
 import difflib
-import socket
+import urllib.error
+import urllib.request
 from dataclasses import dataclass
 from functools import partial
+from http.client import HTTPException
+from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import timm
 import torch
+from safetensors import SafetensorError
 from timm.layers import BatchNormAct2d, create_conv2d
 from timm.models.densenet import DenseNet
 from timm.models.inception_v3 import ConvNormAct, InceptionA
@@ -62,21 +65,34 @@ MIN_SIZES_PX = {"vgg16": 32, "vgg19": 32, "inception_v3": 75, "inception_resnet_
 KERAS = NetworkFacts(32, 0.5, 0.5, "Keras resnet152v2", "apache-2.0")
 
 
+def find_timm_cfg(name: str) -> Any:
+    """Return what timm knows of a network's weights, or None.
+
+    Raises:
+        InputError: timm knows no such network, or no such weights of it.
+    """
+    try:
+        if timm.is_model(name):
+            return timm.get_pretrained_cfg(name)
+    except RuntimeError:  # the network is known, the weights named behind the point are not
+        pass
+    close = difflib.get_close_matches(name, timm.list_pretrained() if "." in name else timm.list_models(), 3)
+    hint = f"did you mean {', '.join(close)}?" if close else "see timm.list_models()"
+    raise InputError(f"timm has no network {name!r}; {hint}")
+
+
 def find_timm_facts(name: str) -> NetworkFacts:
     """Return the facts of one of timm's networks by its name there.
 
     Raises:
         InputError: timm knows no such network.
     """
-    if not timm.is_model(name):
-        close = difflib.get_close_matches(name, timm.list_models(), 3)
-        hint = f"did you mean {', '.join(close)}?" if close else "see timm.list_models()"
-        raise InputError(f"timm has no network {name!r}; {hint}")
-    cfg = timm.get_pretrained_cfg(name)
+    cfg = find_timm_cfg(name)
     if cfg is None:
         return NetworkFacts()
     least = max(cfg.min_input_size[1:]) if cfg.min_input_size else 16
-    if not cfg.has_weights:
+    # A dozen old weights are not on the hub; they are pickles, which nothing here loads.
+    if not cfg.hf_hub_id:
         return NetworkFacts(least)
     mean, std = sum(cfg.mean) / len(cfg.mean), sum(cfg.std) / len(cfg.std)
     tag = f"{name.split('.')[0]}.{cfg.tag}" if cfg.tag else name
@@ -99,52 +115,84 @@ def create_timm(name: str, *, dropout: float, size_px: int, pretrained: bool) ->
     """Create one of timm's networks by its name there.
 
     Raises:
-        InputError: no such network, or it has no ImageNet weights.
+        InputError: no such network, it has no ImageNet weights, or it cannot be made for this input.
         WeightsError: they cannot be fetched.
     """
-    facts = find_timm_facts(name)
+    facts, cfg = find_timm_facts(name), find_timm_cfg(name)
     options: dict[str, Any] = {"in_chans": 1, "num_classes": len(EMOTIONS), "drop_rate": dropout}
-    cfg = timm.get_pretrained_cfg(name)
-    if cfg is not None and cfg.fixed_input_size:
+    is_fixed = cfg is not None and cfg.fixed_input_size
+    if is_fixed:
         options["img_size"] = size_px
-    if not pretrained:
-        return timm.create_model(name, **options)
-    if not facts.weights:
-        raise InputError(f"there are no ImageNet weights of {name}; set `pretrained: false` or take another network")
-    check_reachable(name)
+    if pretrained:
+        if not facts.weights:
+            raise InputError(
+                f"there are no ImageNet weights of {name}; set `pretrained: false` or take another network"
+            )
+        file = fetch_timm_weights(cfg.hf_hub_id, facts.weights)
+        options |= {"pretrained": True, "pretrained_cfg_overlay": {"file": str(file)}}
     try:
-        return timm.create_model(name, pretrained=True, **options)
-    # The hub's client, requests and the system each have their own errors for the same thing.
-    except Exception as e:
+        network: nn.Module = timm.create_model(name, **options)
+    except SafetensorError as e:
         raise create_weights_error(facts.weights, e) from e
+    # Every constructor has its own way to refuse an input.
+    except (AssertionError, RuntimeError, TypeError, ValueError) as e:
+        raise InputError(
+            f"timm makes no {name} for grey pictures of {size_px} px ({_shorten(e)}); choose another of sizes_px or "
+            "another network"
+        ) from e
+    if is_fixed:
+        network.register_forward_pre_hook(partial(_check_size, name, size_px))
+    return network
 
 
-def check_reachable(name: str) -> None:
-    """Fail at once where weights are neither cached nor to be had; the hub's client would try for minutes.
+def _check_size(name: str, size_px: int, _: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    if inputs[0].shape[-1] != size_px:
+        raise InputError(
+            f"{name} takes its final input size and no other, {inputs[0].shape[-1]} px came before {size_px} px; set "
+            f"`sizes_px: [{size_px}]` and `size_shares: [1]`"
+        )
+
+
+def fetch_timm_weights(repository: str, weights: str) -> Path:
+    """Return the file of weights that timm publishes on the hub, fetched on first use into the hub's own cache.
+
+    Args:
+        repository: the hub's name of it.
+        weights: the same for messages.
 
     Raises:
-        WeightsError: they are not.
+        WeightsError: it is neither cached nor to be had.
     """
     import huggingface_hub
     from huggingface_hub import constants
 
-    cfg = timm.get_pretrained_cfg(name)
-    if cfg is None or cfg.file or not cfg.hf_hub_id:
-        return
-    for file in ("model.safetensors", "pytorch_model.bin"):
-        if isinstance(huggingface_hub.try_to_load_from_cache(cfg.hf_hub_id, file), str):
-            return
-    host = urlsplit(constants.ENDPOINT).hostname or "huggingface.co"
+    file = "model.safetensors"
+    cached = huggingface_hub.try_to_load_from_cache(repository, file)
+    if isinstance(cached, str):
+        return Path(cached)
     try:
-        socket.create_connection((host, 443), timeout=5).close()
-    except OSError as e:
-        raise create_weights_error(f"timm {name}", e) from e
+        if not constants.HF_HUB_OFFLINE:
+            # Without a network the hub's client would try for minutes.
+            urllib.request.urlopen(urllib.request.Request(constants.ENDPOINT, method="HEAD"), timeout=5).close()
+    except urllib.error.HTTPError:
+        pass  # an answer, if only to say no
+    except (OSError, HTTPException) as e:
+        raise create_weights_error(weights, e) from e
+    try:
+        return Path(huggingface_hub.hf_hub_download(repository, file))
+    # The hub's client, what it fetches with and the system have no error in common.
+    except Exception as e:
+        raise create_weights_error(weights, e) from e
+
+
+def _shorten(error: Exception) -> str:
+    return " ".join(str(error).split())[:160] or type(error).__name__
 
 
 def create_weights_error(weights: str, reason: Exception) -> WeightsError:
     """Return the error that says what to do."""
     return WeightsError(
-        f"the ImageNet weights {weights} cannot be fetched ({' '.join(str(reason).split())[:160]}); run the command "
+        f"the ImageNet weights {weights} cannot be fetched ({_shorten(reason)}); run the command "
         "once where there is a network, copy the cache that it fills (HF_HOME, TORCH_HOME), or set `pretrained: false`"
     )
 
@@ -181,7 +229,7 @@ def create_keras_resnet(*, dropout: float, pretrained: bool) -> nn.Module:
     if pretrained:
         try:
             path = fetch_keras_weights()
-        except OSError as e:
+        except (OSError, HTTPException) as e:
             raise create_weights_error(KERAS.weights, e) from e
         load_keras_weights(network, path)
     return network
@@ -230,15 +278,16 @@ def probe(network: nn.Module, name: str, size_px: int) -> None:
     """Check that a network takes an input of this size.
 
     Raises:
-        InputError: it does not; take a larger size.
+        InputError: it does not, take a larger size; or it is no classifier.
     """
     network.eval()
     try:
-        with torch.inference_mode():
-            network(torch.zeros(1, 1, size_px, size_px))
+        # Not inference_mode: what a network keeps for later, a table of positions, must do for training as well.
+        with torch.no_grad():
+            shape = tuple(network(torch.zeros(1, 1, size_px, size_px)).shape)
     except (RuntimeError, AssertionError, ValueError) as e:
-        raise InputError(
-            f"{name} takes no input of {size_px} px ({' '.join(str(e).split())[:120]}); choose another of sizes_px"
-        ) from e
+        raise InputError(f"{name} takes no input of {size_px} px ({_shorten(e)}); choose another of sizes_px") from e
     finally:
         network.train()
+    if shape != (1, len(EMOTIONS)):
+        raise InputError(f"{name} gives values of shape {shape}, expected one per emotion; choose a classifier")

@@ -146,15 +146,15 @@ def fetch_keras_weights() -> Path:
     """Return the published file, fetched on first use into torch's own cache of weights.
 
     Raises:
-        OSError: it cannot be fetched.
-        InputError: it is not what was published.
+        OSError, HTTPException: it cannot be fetched, or is not what was published.
+        OutputError: the cache cannot be written.
     """
     path = Path(torch.hub.get_dir()) / "checkpoints" / URL.rsplit("/", 1)[1]
     if not path.is_file():
-        with urllib.request.urlopen(URL, timeout=20) as answer:
+        with urllib.request.urlopen(URL, timeout=10) as answer:
             content = answer.read()
         if hashlib.md5(content, usedforsecurity=False).hexdigest() != MD5:
-            raise InputError(f"{URL} gave something else than Keras published (its md5 differs); try again later")
+            raise OSError(f"{URL} gave something else than Keras published, its md5 differs")
         with open_atomic(path) as temporary:
             temporary.write_bytes(content)
     return path

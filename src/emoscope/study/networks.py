@@ -234,8 +234,8 @@ def create_network(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if name.startswith("timm:"):
-            name = name.removeprefix("timm:")
-            network = create_timm(name, dropout=dropout, size_px=size_px, pretrained=pretrained)
+            timm_name = name.removeprefix("timm:")
+            network = create_timm(timm_name, dropout=dropout, size_px=size_px, pretrained=pretrained)
         else:
             network = NETWORKS[name](dropout=dropout, size_px=size_px, pretrained=pretrained, branches=branches)
     probe(network, name, size_px)
