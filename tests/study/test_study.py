@@ -18,6 +18,7 @@ from sklearn.metrics import f1_score
 
 from conftest import Command
 from emoscope.errors import InputError
+from emoscope.models.registry import find_network
 from emoscope.recognize import Recognizer, calibrate, compute_probabilities
 from emoscope.spec import Calibration, ModelSpec
 from emoscope.study.calibrate import fit_bias, fit_calibrations
@@ -311,3 +312,10 @@ def test_every_change_is_seen_and_keeps_the_form(faces: Dataset) -> None:
     rows = measure_robustness(Recognizer(), pictures, faces.emotion[:40])
     assert [row["change"] for row in rows] == list(CHANGES)
     assert all(0 <= row[key] <= 1 for row in rows for key in ("accuracy", "macro_f1", "uncertain"))
+
+
+def test_the_embedded_networks_measurements_are_known() -> None:
+    path = find_network("default")
+    entries = load_ledger(path)
+    assert entries and all(entry["part"] == "PrivateTest" and entry["date"] for entry in entries)
+    assert entries[0]["data_sha256"] == Recognizer(path).spec.data_sha256

@@ -209,6 +209,7 @@ def create_vgg(name: str, *, dropout: float, size_px: int, pretrained: bool, bra
     else:
         # Thin dense layers: the original's 120 M numbers would be drawn to be thrown away.
         body = timm.create_model(TIMM_NAMES[name].split(".")[0], in_chans=1, num_classes=1, mlp_ratio=0.01)
+    assert isinstance(body.features, nn.Sequential)
     return BranchedVgg(list(body.features), size_px, branches, dropout)
 
 
@@ -237,7 +238,7 @@ def create_keras_resnet(*, dropout: float, pretrained: bool) -> nn.Module:
 
 def create_resnet_tiny(*, dropout: float) -> nn.Module:
     """Create a pre-activation ResNet of four thin blocks."""
-    return ResNetV2(
+    network: nn.Module = ResNetV2(
         layers=(1, 1, 1, 1),
         channels=(16, 32, 48, 64),
         stem_chs=16,
@@ -248,11 +249,15 @@ def create_resnet_tiny(*, dropout: float) -> nn.Module:
         norm_layer=BatchNormAct2d,
         stem_type="fixed",
     )
+    return network
 
 
 def create_densenet_tiny(*, dropout: float) -> nn.Module:
     """Create a DenseNet of four blocks of two layers that add eight features each."""
-    return DenseNet(growth_rate=8, block_config=(2, 2, 2, 2), in_chans=1, num_classes=len(EMOTIONS), drop_rate=dropout)
+    network: nn.Module = DenseNet(
+        growth_rate=8, block_config=(2, 2, 2, 2), in_chans=1, num_classes=len(EMOTIONS), drop_rate=dropout
+    )
+    return network
 
 
 class InceptionTiny(nn.Module):

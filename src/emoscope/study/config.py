@@ -191,7 +191,7 @@ class TrainConfig:
         configs are one.
         """
         idle = {name for switch, names in SWITCHES.items() if not getattr(self, switch) for name in names}
-        defaults = {f.name: f.default for f in dataclasses.fields(self) if f.name in idle}
+        defaults: dict[str, Any] = {f.name: f.default for f in dataclasses.fields(self) if f.name in idle}
         return dataclasses.replace(self, **defaults)
 
     def estimate_left_s(self, epoch: int, size_px: int, seconds: float) -> float:

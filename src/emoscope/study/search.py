@@ -92,13 +92,13 @@ def search(
     with _quiet():
         study = _open_study(storage, name)
         # A trial that was cut off is asked for again: its run goes on from its last epoch.
-        for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING, TrialState.WAITING)):
-            study.tell(trial.number, state=TrialState.FAIL)
+        for stale in study.get_trials(deepcopy=False, states=(TrialState.RUNNING, TrialState.WAITING)):
+            study.tell(stale.number, state=TrialState.FAIL)
         asked = [t for t in study.get_trials(deepcopy=False) if t.state == TrialState.COMPLETE or _find_problem(t)]
         n_asked = len(asked)
         was_known = False
-        for trial in asked:
-            was_known = _remember(known, space, trial, on_trial)
+        for done in asked:
+            was_known = _remember(known, space, done, on_trial)
         distributions = create_distributions(space)
         while len(known) < n_trials:
             own_seed = int(np.random.SeedSequence([seed, n_asked]).generate_state(1)[0])

@@ -45,6 +45,7 @@ from emoscope.study.state import State, read_precision, save_tensors
 
 log = logging.getLogger(__name__)
 
+
 class DivergedError(InputError):
     """A training whose loss is no number any more; another learning rate may do."""
 

@@ -193,9 +193,7 @@ def create_data(evidence: Evidence, dataset: Dataset | None, whole: int) -> Sect
     facts = describe_dataset(dataset)
     copies = facts["duplicates"]
     sample = f", a sample of {whole:,}" if whole != len(dataset) else ""
-    text = (
-        f"{len(dataset):,} grey faces of {dataset.pixels.shape[1]} × {dataset.pixels.shape[2]} px{sample}. "
-    )
+    text = f"{len(dataset):,} grey faces of {dataset.pixels.shape[1]} × {dataset.pixels.shape[2]} px{sample}. "
     if copies["groups"]:
         text += (
             f"{copies['groups']:,} groups of identical images hold {copies['rows']:,} of them; "

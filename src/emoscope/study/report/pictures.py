@@ -97,7 +97,7 @@ def show_kernels(dataset: Dataset | None, size_px: int) -> Pictures:
     happy = EMOTIONS.index("happy")
     faces = dataset.pixels[choose_samples(dataset, happy)] if dataset else np.empty((0, SIDE_PX, SIDE_PX), np.uint8)
     # One that is neither too dark nor too light to see what becomes of its edges.
-    middling = np.argsort(np.abs(faces.mean(axis=(1, 2)) - 128)) if len(faces) else []
+    middling: NDArray[np.int64] | list[int] = np.argsort(np.abs(faces.mean(axis=(1, 2)) - 128)) if len(faces) else []
     face = faces[middling[0]] if len(faces) else draw_face(happy, np.random.default_rng(0))
     factor = -(-MIN_SHOWN_PX // size_px)
     pictures = []
