@@ -114,10 +114,10 @@ def show_status(
     if as_json:
         print_json({"phases": [dataclasses.asdict(phase) for phase in phases], "left_s": left_s})
         return
-    typer.echo(f"{'family':20}{'phase':10}{'done':>6}{'failed':>8}{'of':>6}{'hours':>8}")
+    typer.echo(f"{'family':20}{'phase':10}{'done':>6}{'failed':>8}{'of':>6}{'minutes':>9}")
     for phase in phases:
-        hours = sum(phase.seconds) / 3600
-        typer.echo(f"{phase.family:20}{phase.phase:10}{phase.n_done:6}{phase.n_failed:8}{phase.n_total:6}{hours:8.2f}")
+        minutes = sum(phase.seconds) / 60
+        typer.echo(f"{phase.family:20}{phase.phase:10}{phase.n_done:6}{phase.n_failed:8}{phase.n_total:6}{minutes:9.1f}")
     n_left = sum(phase.n_left for phase in phases)
     if n_left == 0:
         typer.echo("finished")

@@ -167,9 +167,9 @@ def test_cached_weights_for_three_colours_read_grey(name: str, kept: str, hub_ca
     x = torch.randn(2, 1, size_px, size_px)
     with torch.inference_mode():
         body = nn.Sequential(*grey.blocks) if kept else grey.forward_features
-        features = colour.forward_features(x.expand(-1, 3, -1, -1))
-        theirs = features[0] if name == "inception_v3" else features
-        torch.testing.assert_close(body(x), theirs, atol=1e-3, rtol=1e-3)
+        colour.aux_logits = False  # Inception's weights have them, we do not
+        theirs = colour.forward_features(x.expand(-1, 3, -1, -1))
+        assert (body(x) - theirs).abs().max() <= 1e-4 * theirs.abs().max()
         assert not torch.equal(grey(x), other(x)), "the classifier is new, drawn by the seed"
     ours, others = dict(grey.named_parameters()), dict(other.named_parameters())
     assert {k.rsplit(".", 1)[0] for k in ours if not torch.equal(ours[k], others[k])} <= {"classifier", "fc", "head.fc"}
@@ -187,7 +187,7 @@ def test_what_is_wrong_with_a_network_is_said() -> None:
     for name, options, words in (
         ("vgg61", {}, "choose one of compact"),
         ("timm:densnet121", {}, "did you mean densenet121"),
-        ("timm:resnet18.nonsense", {}, r"did you mean resnet18\.a"),
+        ("timm:resnet18.nonsense", {}, r"did you mean resnet18\."),
         ("timm:legacy_seresnet18", {"pretrained": True}, "no ImageNet weights"),
         ("compact", {"pretrained": True}, "no ImageNet weights of compact"),
         ("timm:resnetv2_152", {"pretrained": True}, "no ImageNet weights"),

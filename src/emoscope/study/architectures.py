@@ -74,9 +74,10 @@ def find_timm_cfg(name: str) -> Any:
     try:
         if timm.is_model(name):
             return timm.get_pretrained_cfg(name)
+        known = timm.list_models()
     except RuntimeError:  # the network is known, the weights named behind the point are not
-        pass
-    close = difflib.get_close_matches(name, timm.list_pretrained() if "." in name else timm.list_models(), 3)
+        known = timm.list_pretrained(f"{name.split('.')[0]}.*")
+    close = difflib.get_close_matches(name, known, 3, cutoff=0.5)
     hint = f"did you mean {', '.join(close)}?" if close else "see timm.list_models()"
     raise InputError(f"timm has no network {name!r}; {hint}")
 

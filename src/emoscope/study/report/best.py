@@ -86,7 +86,10 @@ def _create_classes(family: Family, run: Training, test: dict[str, Any]) -> Tabl
 
 
 def _create_confusion(family: Family, run: Training, test: dict[str, Any]) -> Table:
-    rows = [Row([name, *map(str, counts)]) for name, counts in zip(EMOTIONS, test["confusion"], strict=True)]
+    rows = [
+        Row([name, *(f"{count:,}" for count in counts)])
+        for name, counts in zip(EMOTIONS, test["confusion"], strict=True)
+    ]
     columns = [Column("label", "text"), *map(Column, EMOTIONS)]
     caption = f"{family.name}: the best repeat's predictions (columns) of each label's test images, counts."
     return Table(f"{family.key}-confusion", caption, columns, rows, runs=[run.name])

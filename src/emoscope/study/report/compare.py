@@ -67,7 +67,7 @@ def _create_headline(evidence: Evidence, families: list[Family]) -> Table:
             auc = find_auc(family.name, evidence.comparison.families[family.name])
             rows.append(Row([*cells, NONE, format_figure(auc), NONE], "reference"))
     columns = [Column("family", "text"), Column("network", "text"), Column("repeats"), *map(Column, TITLES)]
-    columns += [Column(INTERVAL), Column("mean AUC"), Column("mean AUC, hard"), Column("ECE")]
+    columns += [Column(INTERVAL), Column("mean AUC"), Column("mean AUC, hard predictions"), Column("ECE")]
     notes = [
         "Mean ± standard deviation over the final repeats, single views. Reference: the figures of the reference study "
         "(2022) on its own test part, of which copies stood among its training images; its AUC is its best repeat's, "
@@ -176,6 +176,6 @@ def _compare_images(first: Family, second: Family, n_pairs: int) -> Row | None:
                 return None
             test = compute_mcnemar(ours[:, 0].argmax(1) == labels, theirs[:, 0].argmax(1) == labels)
             verdict = judge(test["p"], n_pairs)
-            cells = [f"{first.name} − {second.name}", str(test["b"]), str(test["c"]), format_p(test["p"])]
-            return Row([*cells, str(test["n"]), str(i + 1), verdict], is_best=verdict == "finding")
+            cells = [f"{first.name} − {second.name}", f"{test['b']:,}", f"{test['c']:,}", format_p(test["p"])]
+            return Row([*cells, f"{test['n']:,}", str(i + 1), verdict], is_best=verdict == "finding")
     return None

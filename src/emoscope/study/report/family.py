@@ -75,17 +75,17 @@ def _create_search(comparison: Comparison, family: Family, space: Space) -> list
         for i, entry in enumerate(family.trials):
             cells = [str(i + 1), *format_point(space, entry.config)]
             if (run := entry.training) is None:
-                cells += [NONE] * 4 + [f"failed: {entry.problem}", ""]
+                cells += [*[NONE] * 4, "", f"failed: {entry.problem}"]
             else:
                 cells += [format_figure(run.validation[key]) for key in ("macro_f1", "accuracy")]
-                cells += [str(run.result["epochs"]), format_duration(run.result["train_s"]), run.name]
-                cells.append(str(chosen.get(entry.config, "")))
+                cells += [str(run.result["epochs"]), format_duration(run.result["train_s"])]
+                cells += [str(chosen.get(entry.config, "")), run.name]
             rows.append(Row(cells, is_best=entry.config in chosen))
         numbers = [Column("macro F1"), Column("accuracy"), Column("epochs"), Column("time")]
         table = Table(
             f"{family.key}-search",
             f"{family.name}: trials of the search, measured on the hold-out's validation part.",
-            [Column("trial"), *create_columns(space), *numbers, RUN, Column("candidate")],
+            [Column("trial"), *create_columns(space), *numbers, Column("candidate"), RUN],
             rows,
         )
         svg = create_svg(
@@ -246,7 +246,7 @@ def _create_final(family: Family, space: Space) -> list[Any]:
     if not beside.empty:
         rows += _summarize_reference(beside, after)
     columns = [Column("repeat", "text"), *(Column(title) for title in TITLES), Column("ECE"), Column("mean AUC")]
-    columns.append(Column("mean AUC of hard predictions"))
+    columns.append(Column("mean AUC, hard predictions"))
     columns += [Column("macro F1 without copies of training images")] if is_leaky else []
     table = Table(
         f"{family.key}-final",

@@ -57,8 +57,9 @@ def name_setting(key: str) -> str:
 
 
 def list_varied(space: Space) -> list[str]:
-    """Return the settings that a search chooses, in the order of the study's file."""
-    return [key for key, values in space.values.items() if len(values) > 1]
+    """Return the settings that a search chooses, the network first, the others in the order of the study's file."""
+    keys = [key for key, values in space.values.items() if len(values) > 1]
+    return sorted(keys, key=lambda key: key != "network")
 
 
 def create_columns(space: Space) -> list[Column]:
