@@ -117,7 +117,9 @@ def show_status(
     typer.echo(f"{'family':20}{'phase':10}{'done':>6}{'failed':>8}{'of':>6}{'minutes':>9}")
     for phase in phases:
         minutes = sum(phase.seconds) / 60
-        typer.echo(f"{phase.family:20}{phase.phase:10}{phase.n_done:6}{phase.n_failed:8}{phase.n_total:6}{minutes:9.1f}")
+        typer.echo(
+            f"{phase.family:20}{phase.phase:10}{phase.n_done:6}{phase.n_failed:8}{phase.n_total:6}{minutes:9.1f}"
+        )
     n_left = sum(phase.n_left for phase in phases)
     if n_left == 0:
         typer.echo("finished")
