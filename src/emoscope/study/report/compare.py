@@ -121,7 +121,7 @@ def _create_paired(evidence: Evidence) -> list[Any]:
         )
         names = [t.name for family in evidence.families.values() for t in find_winner_folds(evidence, family)]
         caption = "The families' winners in cross-validation, in pairs (first minus second)."
-        blocks.append(TableBlock(Table("paired-folds", caption, columns, folds, [note], names)))
+        blocks.append(TableBlock(Table("t-test", caption, columns, folds, [note], names)))
     if images:
         columns = [Column("families", "text"), Column("only the first is right"), Column("only the second is right")]
         columns += [Column("p"), Column("test images"), Column("repeat"), Column("verdict", "text")]
@@ -131,9 +131,7 @@ def _create_paired(evidence: Evidence) -> list[Any]:
         )
         names = [t.name for family in evidence.families.values() for t in family.measured]
         blocks.append(
-            TableBlock(
-                Table("paired-images", "Final repeats on the same images, in pairs.", columns, images, [note], names)
-            )
+            TableBlock(Table("mcnemar", "Final repeats on the same images, in pairs.", columns, images, [note], names))
         )
     if len(folds) < len(pairs):
         text = f"{len(pairs) - len(folds)} of {len(pairs)} pairs cannot be compared on the same folds"

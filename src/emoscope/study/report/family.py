@@ -10,6 +10,7 @@ from emoscope.study.drawing import draw_search
 from emoscope.study.reference import METRICS
 from emoscope.study.report.best import create_best
 from emoscope.study.report.blocks import Drawing, Drawings, Paragraph, Section, TableBlock
+from emoscope.study.report.branches import create_branches
 from emoscope.study.report.evidence import Candidate, Evidence, Family, Training
 from emoscope.study.report.settings import (
     REFERENCE_COLUMNS,
@@ -96,6 +97,8 @@ def _create_search(comparison: Comparison, family: Family, space: Space) -> list
         )
         caption = f"{family.name}: macro F1 of each trial on the hold-out's validation part, and the best so far."
         blocks += [TableBlock(table), Drawings([Drawing(f"{family.key}-search", caption, svg)])]
+        if branches := create_branches(family, space):
+            blocks.append(TableBlock(branches))
     return blocks + _list_reference(f"{family.key}-search", f"{family.name}: best trials of the search", beside)
 
 

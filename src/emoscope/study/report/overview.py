@@ -8,6 +8,7 @@ from emoscope.study.config import TrainConfig
 from emoscope.study.dataset import Dataset
 from emoscope.study.describe import describe_dataset
 from emoscope.study.drawing import draw_counts
+from emoscope.study.networks import find_network_facts
 from emoscope.study.report.blocks import Drawing, Drawings, Facts, Paragraph, Section, TableBlock
 from emoscope.study.report.evidence import Evidence, Family
 from emoscope.study.report.family import estimate_repeats
@@ -23,7 +24,6 @@ from emoscope.study.report.tables import (
     format_spread,
     join_names,
 )
-from emoscope.study.setup import describe_weights
 from emoscope.study.status import PHASES, estimate_left_s
 
 PHASE_NAMES = {"search": "search", "crossval": "cross-validation", "final": "final repeats"}
@@ -125,12 +125,12 @@ def list_configs(evidence: Evidence, family: str) -> list[TrainConfig]:
 
 
 def _describe_weights(evidence: Evidence) -> list[tuple[str, str]]:
-    """Return where the weights of all networks come from, those of one origin together."""
-    origins: dict[str, list[str]] = {}
-    for family in evidence.families:
-        for config in list_configs(evidence, family):
-            origins.setdefault(describe_weights(config)[0].replace("`", ""), []).append(config.network)
-    return [(f"Weights of {join_names(networks)}", origin) for origin, networks in origins.items()]
+    """Return what the networks' weights begin as."""
+    configs = [config for family in evidence.families for config in list_configs(evidence, family)]
+    pretrained = join_names(f"{c.network} ({find_network_facts(c.network).weights})" for c in configs if c.pretrained)
+    scratch = join_names(config.network for config in configs if not config.pretrained)
+    rows = [("Begun with ImageNet weights", pretrained), ("Begun with random weights", scratch)]
+    return [row for row in rows if row[1]]
 
 
 def _create_status(evidence: Evidence) -> list[Any]:
@@ -154,7 +154,7 @@ def _create_extent(evidence: Evidence) -> Table:
     rows = [_list_extent(evidence, family) for family in evidence.families.values()]
     columns = [Column("family", "text"), Column("networks", "text"), Column("begins with", "text")]
     for phase in PHASES:
-        columns += [Column(PHASE_NAMES[phase]), Column(f"time of {PHASE_NAMES[phase]}")]
+        columns += [Column(f"{PHASE_NAMES[phase]}: trainings"), Column(f"{PHASE_NAMES[phase]}: time")]
     totals = [[p for p in evidence.phases if p.phase == phase] for phase in PHASES]
     cells = ["all", "", ""]
     for phases in totals:

@@ -26,6 +26,9 @@ LABELS = {
 TEXTS = ("network", "optimizer", "kernel", "schedule", "precision", "augment")
 """Settings that are words."""
 
+MAX_COLUMNS = 6
+"""More settings stand in one column, as text."""
+
 REFERENCE_COLUMNS = (
     Column("network", "text"),
     Column("optimizer", "text"),
@@ -63,14 +66,19 @@ def list_varied(space: Space) -> list[str]:
 
 
 def create_columns(space: Space) -> list[Column]:
-    """Return a column for each setting that a search chooses."""
+    """Return a column for each setting that a search chooses, or one for all where they are many."""
+    if len(list_varied(space)) > MAX_COLUMNS:
+        return [Column("settings", "long")]
     return [Column(name_setting(key), "text" if key in TEXTS else "number") for key in list_varied(space)]
 
 
 def format_point(space: Space, config: TrainConfig) -> list[str]:
     """Return the values of the settings that a search chooses; those without effect are left out."""
     idle = {name for switch, names in SWITCHES.items() if not getattr(config, switch) for name in names}
-    return [NONE if key in idle else format_setting(getattr(config, key)) for key in list_varied(space)]
+    if len(keys := list_varied(space)) > MAX_COLUMNS:
+        used = [f"{name_setting(key)} {format_setting(getattr(config, key))}" for key in keys if key not in idle]
+        return [", ".join(used)]
+    return [NONE if key in idle else format_setting(getattr(config, key)) for key in keys]
 
 
 def describe_fixed(space: Space) -> str:

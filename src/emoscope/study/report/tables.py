@@ -29,6 +29,12 @@ UNICODE_LATEX = {
 }
 """Signs that not every LaTeX knows."""
 
+FORMATS_LATEX = {"number": "r", "long": r"p{6cm}"}
+"""By kind of column; others are set to the left."""
+
+SIZE_LATEX = r"\scriptsize\setlength{\tabcolsep}{3pt}"
+"""Ten columns beside each other."""
+
 MAX_ROWS_LATEX = 35
 """A longer table does not fit on a page and is set as a `longtable`."""
 
@@ -38,7 +44,8 @@ class Column:
     """A column's title, and how its cells are set."""
 
     title: str
-    kind: Literal["text", "number", "run"] = "number"
+    kind: Literal["text", "long", "number", "run"] = "number"
+    """`long`: text that needs several lines."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +87,7 @@ class Table:
         text: str = frame.to_latex(
             index=False,
             escape=True,
-            column_format="".join("r" if column.kind == "number" else "l" for column in self.columns),
+            column_format="".join(FORMATS_LATEX.get(column.kind, "l") for column in self.columns),
             longtable=len(self.rows) > MAX_ROWS_LATEX,
             caption=escape_latex(self.caption),
             label=f"tab:{self.key}",
@@ -88,7 +95,11 @@ class Table:
         )
         for sign, replacement in UNICODE_LATEX.items():
             text = text.replace(sign, replacement)
-        return text
+        # A float begins with the page's own size again.
+        start = "\\begin{table}[htbp]\n"
+        if text.startswith(start):
+            return text.replace(start, f"{start}{SIZE_LATEX}\n", 1)
+        return f"{{{SIZE_LATEX}\n{text}}}\n"
 
 
 def _mark(row: Row, cell: str) -> str:
