@@ -199,12 +199,18 @@ def test_augmentation_is_seeded_mild_and_different_per_face(faces: Dataset) -> N
     assert torch.corrcoef(torch.stack([mean, (plain + plain.flip(1)).flatten()]))[0, 1] > 0.8
 
 
-def test_checkpoint_holds_the_state_after_the_last_epoch(finished: Path) -> None:
-    tensors = load_file(finished / "checkpoint.safetensors")
-    best = load_file(finished / "best.safetensors")
-    assert {k.split(".")[0] for k in tensors} == {"network", "ema", "optimizer"}
-    assert {f"ema.{k}" for k in best} <= set(tensors)
-    facts = json.loads((finished / "run.json").read_text())
+def test_a_checkpoint_holds_everything_until_the_run_is_finished(faces: Dataset, tmp_path: Path) -> None:
+    seen: list[set[str]] = []
+
+    def look(row: dict[str, float]) -> None:
+        [run] = tmp_path.iterdir()
+        tensors, best = load_file(run / "checkpoint.safetensors"), load_file(run / "best.safetensors")
+        assert {f"ema.{k}" for k in best} <= set(tensors)
+        seen.append({k.split(".")[0] for k in tensors})
+
+    run = train(faces, TINY, tmp_path, look)
+    assert seen == [{"network", "ema", "optimizer"}] * TINY.epochs and not run.checkpoint_path.exists()
+    facts = json.loads((run.folder / "run.json").read_text())
     assert facts["config"]["network"] == "compact-tiny" and facts["environment"]["packages"]["torch"]
 
 

@@ -122,6 +122,7 @@ def describe_environment() -> dict[str, Any]:
         "machine": platform.machine(),
         "processor": describe_processor(),
         "threads": torch.get_num_threads(),
+        "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
         "packages": {name: version(name) for name in packages},
     }
 
