@@ -14,7 +14,7 @@ demo: .venv/installed
 test: check
 	OMP_NUM_THREADS=1 .venv-dev/bin/python -m pytest -n 2 -m "not slow"
 
-# Longer tests, a few minutes more.
+# Longer tests, about 12 minutes: the ten networks, and a study killed twenty times.
 test-slow: .venv-dev/installed
 	.venv-dev/bin/python -m pytest -m slow
 

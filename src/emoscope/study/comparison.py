@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, Self, get_args
 
 from emoscope.errors import InputError
-from emoscope.study.config import TrainConfig, load_yaml
+from emoscope.study.config import TrainConfig, check_head, load_yaml, read_mapping
 
 Sampler = Literal["gp", "tpe", "random"]
 
@@ -93,11 +93,8 @@ class Comparison:
         Raises:
             InputError: lists everything that is wrong.
         """
-        problems = [f"unknown key {key}, expected some of {', '.join(KEYS)}" for key in sorted(set(values) - set(KEYS))]
-        name = values.get("name")
-        if not isinstance(name, str) or not name or not all(c.isalnum() or c in "-_." for c in name):
-            problems.append(f"name is {name!r}, expected letters, digits, '-', '_' and '.'")
-        search = {**SEARCH_DEFAULTS, **_read_mapping(values.get("search"), "search", problems)}
+        problems = check_head(values, KEYS)
+        search = {**SEARCH_DEFAULTS, **read_mapping(values.get("search"), "search", problems)}
         problems += [
             f"search: unknown key {key}, expected some of {', '.join(SEARCH_DEFAULTS)}"
             for key in sorted(set(search) - set(SEARCH_DEFAULTS))
@@ -112,7 +109,7 @@ class Comparison:
         families = _read_families(values, problems)
         if problems:
             raise InputError(f"the study is wrong: {'; '.join(dict.fromkeys(problems))}; mend these values")
-        return cls(str(name), families, sampler=search["sampler"], **numbers, raw=values)
+        return cls(str(values["name"]), families, sampler=search["sampler"], **numbers, raw=values)
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -130,17 +127,17 @@ class Comparison:
 
 def _read_families(values: dict[str, Any], problems: list[str]) -> dict[str, Space]:
     """Return each family's space; add what is wrong to the problems."""
-    shared = _read_mapping(values.get("settings"), "settings", problems)
-    shared_space = _read_mapping(values.get("space"), "space", problems)
-    families = _read_mapping(values.get("families"), "families", problems)
+    shared = read_mapping(values.get("settings"), "settings", problems)
+    shared_space = read_mapping(values.get("space"), "space", problems)
+    families = read_mapping(values.get("families"), "families", problems)
     if not families:
         problems.append("families is missing, expected names with a `space` each")
     out = {}
     for family, parts in families.items():
-        parts = _read_mapping(parts, family, problems)
+        parts = read_mapping(parts, family, problems)
         problems += [f"{family}: unknown key {key}, expected settings, space" for key in set(parts) - KEYS_OF_FAMILY]
-        settings = {**shared, **_read_mapping(parts.get("settings"), f"{family}: settings", problems)}
-        space = {**shared_space, **_read_mapping(parts.get("space"), f"{family}: space", problems)}
+        settings = {**shared, **read_mapping(parts.get("settings"), f"{family}: settings", problems)}
+        space = {**shared_space, **read_mapping(parts.get("space"), f"{family}: space", problems)}
         for key, choices in space.items():
             if not isinstance(choices, list) or not choices:
                 problems.append(f"{family}: {key} is {choices!r}, expected a list of values to choose from")
@@ -181,15 +178,6 @@ def _check_networks(family: str, names: list[Any]) -> list[str]:
         except InputError as e:
             problems.append(f"{family}: {e}")
     return problems
-
-
-def _read_mapping(found: Any, key: str, problems: list[str]) -> dict[str, Any]:
-    if found is None:
-        return {}
-    if isinstance(found, dict):
-        return found
-    problems.append(f"{key} is {found!r}, expected keys and values")
-    return {}
 
 
 def create_fold_config(config: TrainConfig, fold: int, n_folds: int) -> TrainConfig:

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import typing
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, Self
@@ -257,6 +257,23 @@ def load_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise InputError(f"{path} holds no keys and values; write lines such as `epochs: 40`")
     return {str(key): value for key, value in values.items()}
+
+
+def check_head(values: Mapping[str, Any], keys: Collection[str]) -> list[str]:
+    """Return what is wrong with the keys and the name of a study file, one line each."""
+    problems = [f"unknown key {key}, expected some of {', '.join(keys)}" for key in sorted(set(values) - set(keys))]
+    name = values.get("name")
+    if not isinstance(name, str) or not name or not all(c.isalnum() or c in "-_." for c in name):
+        problems.append(f"name is {name!r}, expected letters, digits, '-', '_' and '.'")
+    return problems
+
+
+def read_mapping(found: Any, key: str, problems: list[str]) -> dict[str, Any]:
+    """Return keys and values, none where there is nothing; add to the problems if it is something else."""
+    if found is None or isinstance(found, dict):
+        return found or {}
+    problems.append(f"{key} is {found!r}, expected keys and values")
+    return {}
 
 
 def _check(value: Any, kind: Any, limits: tuple[float, float] | None) -> str:

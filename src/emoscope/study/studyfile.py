@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from emoscope.errors import InputError
-from emoscope.study.config import TrainConfig, load_yaml
+from emoscope.study.config import TrainConfig, check_head, load_yaml, read_mapping
 
 KEYS = ("name", "settings", "members", "student", "repeats")
 
@@ -45,21 +45,18 @@ class StudyConfig:
         Raises:
             InputError: lists everything that is wrong.
         """
-        problems = [f"unknown key {key}, expected some of {', '.join(KEYS)}" for key in sorted(set(values) - set(KEYS))]
-        name = values.get("name")
-        if not isinstance(name, str) or not name or not all(c.isalnum() or c in "-_." for c in name):
-            problems.append(f"name is {name!r}, expected letters, digits, '-', '_' and '.'")
+        problems = check_head(values, KEYS)
         repeats = values.get("repeats", 0)
         if not isinstance(repeats, int) or isinstance(repeats, bool) or not 0 <= repeats <= 1000:
             problems.append(f"repeats is {repeats!r}, expected a whole number of 0 to 1000")
-        settings = _read_mapping(values, "settings", problems)
+        settings = read_mapping(values.get("settings"), "settings", problems)
         members = values.get("members") or [{}]
         if not isinstance(members, list) or not all(isinstance(m, dict) for m in members):
             problems.append("members is no list of keys and values, expected lines such as `- {seed: 1}`")
             members = []
         parts = {f"member {i + 1}": {**settings, **m} for i, m in enumerate(members)}
         if values.get("student") is not None:
-            parts["student"] = {**settings, **_read_mapping(values, "student", problems)}
+            parts["student"] = {**settings, **read_mapping(values["student"], "student", problems)}
         # The same mistake in shared settings is one mistake.
         shared = TrainConfig.find_problems(settings)
         problems += [f"settings: {problem}" for problem in shared]
@@ -77,7 +74,7 @@ class StudyConfig:
             raise InputError(f"the study is wrong: {'; '.join(problems)}; mend these values")
         configs = {part: TrainConfig.from_dict(merged) for part, merged in parts.items()}
         student = configs.pop("student", None)
-        return cls(str(name), tuple(configs.values()), student, repeats)
+        return cls(str(values["name"]), tuple(configs.values()), student, repeats)
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -96,11 +93,3 @@ class StudyConfig:
             "student": self.student.to_dict() if self.student else None,
             "repeats": self.repeats,
         }
-
-
-def _read_mapping(values: dict[str, Any], key: str, problems: list[str]) -> dict[str, Any]:
-    found = values.get(key) or {}
-    if isinstance(found, dict):
-        return found
-    problems.append(f"{key} is {found!r}, expected keys and values")
-    return {}
