@@ -12,6 +12,9 @@ from typing import Any
 
 from emoscope.errors import OutputError
 
+PARTIAL = ".partial-"
+"""How the names of temporary files begin."""
+
 
 def _explain(path: Path, error: OSError) -> OutputError:
     return OutputError(f"cannot write {path} ({error.strerror or error}); choose a place that you may write to")
@@ -27,7 +30,7 @@ def open_atomic(path: Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # The suffix is kept: numpy, cv2 and av choose the format by it.
-        handle, name = tempfile.mkstemp(prefix=".partial-", suffix=path.suffix, dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=PARTIAL, suffix=path.suffix, dir=path.parent)
         os.close(handle)
     except OSError as e:
         raise _explain(path, e) from e
@@ -62,7 +65,7 @@ def open_atomic_folder(path: Path, names: tuple[str, ...]) -> Iterator[Path]:
         raise OutputError(f"cannot write into {path} (permission denied); choose a folder that you may write to")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=".partial-", dir=path.parent))
+        temporary = Path(tempfile.mkdtemp(prefix=PARTIAL, dir=path.parent))
     except OSError as e:
         raise _explain(path, e) from e
     try:
@@ -83,6 +86,12 @@ def open_atomic_folder(path: Path, names: tuple[str, ...]) -> Iterator[Path]:
         raise _explain(path, e) from e
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what killed writers left in a folder; nobody else may be writing there."""
+    for path in folder.glob(f"{PARTIAL}*"):
+        path.unlink()
 
 
 def _read_umask() -> int:

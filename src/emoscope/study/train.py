@@ -19,7 +19,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from emoscope.emotions import EMOTIONS
 from emoscope.errors import InputError
-from emoscope.files import open_atomic, write_json
+from emoscope.files import open_atomic, remove_leftovers, write_json
 from emoscope.preprocess import VIEWS
 from emoscope.recognize import calibrate
 from emoscope.spec import Calibration
@@ -299,6 +299,7 @@ def train(
     if run.is_finished:
         log.warning("run %s kept no weights; training it again", run.folder)
         run.result_path.unlink()
+    remove_leftovers(run.folder)
     for n_parts in (1, 2):
         try:
             _fit(Trainer(dataset, split, config, run, teacher, n_parts), on_epoch, keep)
