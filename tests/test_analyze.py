@@ -29,7 +29,7 @@ def test_clip_to_report(clip: Path, tmp_path: Path, emoscope: Command) -> None:
     files = {p.name for p in out.iterdir()}
     assert files == {"observations.parquet", "observations.csv", "summary.json", "report.html", "annotated.mp4"}
     assert [p.name for p in tmp_path.iterdir()] == [out.name], "nothing temporary is left"
-    table = pd.read_parquet(out / "observations.parquet")
+    table = pd.read_parquet(out / "observations.parquet").astype(DTYPES)
     assert list(table.columns) == list(DTYPES)
     assert pq.read_metadata(out / "observations.parquet").metadata[b"emoscope_schema_version"] == b"%d" % SCHEMA_VERSION
     pd.testing.assert_frame_equal(table, pd.read_csv(out / "observations.csv").astype(DTYPES), rtol=1e-5)

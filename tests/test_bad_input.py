@@ -130,7 +130,7 @@ def test_failure_in_the_middle_leaves_nothing(
     def fail(*arguments: object) -> None:
         raise OSError(28, os.strerror(28))
 
-    monkeypatch.setattr("emoscope.analysis.write_parquet", fail)
+    monkeypatch.setattr("emoscope.analysis.Observations.write_csv", fail)
     code, _, stderr = emoscope("analyze", clip, "-o", tmp_path / "out", "--detector", "haar")
     assert code == 2 and "No space left" in stderr
     assert list(tmp_path.iterdir()) == []

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from emoscope.emotions import EMOTIONS
+from emoscope.observations import Observations
 from emoscope.report import create_report
 from emoscope.report.charts import draw_spans, draw_stack
 from emoscope.report.timeline import MAX_BINS, compute_probabilities, find_segments, read_observations
@@ -107,7 +108,7 @@ def video() -> pd.DataFrame:
 
 
 def test_is_self_contained_and_complete(video: pd.DataFrame) -> None:
-    document = create_report(video, make_summary(video))
+    document = create_report(Observations.from_pandas(video), make_summary(video))
     page = Page(document)
     assert page.loads == []
     assert "link" not in page.tags and "img" not in page.tags
@@ -122,12 +123,12 @@ def test_hostile_names_stay_text() -> None:
     # No slash: a file's name cannot hold one, and the page shows the name without its folder.
     name = '"><script>alert(1)<img src=x>.mp4'
     table = make_observations(5, {1: (0, 5)}).assign(source=name)
-    plain = Page(create_report(table, make_summary(table)))
+    plain = Page(create_report(Observations.from_pandas(table), make_summary(table)))
     for changes in (
         {"source": name, "message": name, "status": "incomplete", "settings": {name: name}, "model": {"name": name}},
         {"source": name, "kind": "pictures"},
     ):
-        document = create_report(table, make_summary(table, **changes))
+        document = create_report(Observations.from_pandas(table), make_summary(table, **changes))
         page = Page(document)
         assert "<script>alert" not in document
         assert name in page.text
@@ -160,35 +161,44 @@ def test_long_videos_make_small_files() -> None:
     _, timeline = read_observations(table, duration_s=600.0)
     assert timeline.n_bins <= MAX_BINS
     assert int(timeline.n_frames.sum()) == 15000
-    assert len(create_report(table, make_summary(table)).encode()) < 1_000_000
+    assert len(create_report(Observations.from_pandas(table), make_summary(table)).encode()) < 1_000_000
 
 
 def test_no_face_is_said_kindly() -> None:
     table = make_observations(10, {})
-    text = Page(create_report(table, make_summary(table))).text
+    text = Page(create_report(Observations.from_pandas(table), make_summary(table))).text
     assert "No face was found" in text
     assert "Person by person" not in text and "EU AI Act" in text
 
 
 def test_no_frame_at_all_is_a_page_too() -> None:
     table = make_observations(0, {})
-    text = Page(create_report(table, make_summary(table, status="incomplete", message="the file is empty"))).text
+    text = Page(
+        create_report(
+            Observations.from_pandas(table), make_summary(table, status="incomplete", message="the file is empty")
+        )
+    ).text
     assert "This analysis is incomplete." in text and "The file is empty." in text
 
 
 def test_incomplete_is_unmistakable(video: pd.DataFrame) -> None:
     summary = make_summary(video, status="incomplete", message="the file is damaged after 4.0 s", duration_s=8.0)
-    document = create_report(video, summary)
+    document = create_report(Observations.from_pandas(video), summary)
     text = Page(document).text
     assert "This analysis is incomplete." in text and "The file is damaged after 4.0 s." in text
     assert 'class="unanalysed" style="left:50.00%"' in document
-    assert "This analysis is incomplete." not in Page(create_report(video, make_summary(video))).text
+    assert (
+        "This analysis is incomplete."
+        not in Page(create_report(Observations.from_pandas(video), make_summary(video))).text
+    )
 
 
 def test_pictures_are_a_table_without_timelines() -> None:
     table = make_observations(600, {1: (0, 600)}, gap=range(3, 5)).assign(time_s=0.0)
     table["source"] = [f"holiday_{i:03d}.jpg" for i in table["frame"]]
-    text = Page(create_report(table, make_summary(table, kind="pictures", duration_s=0, people=[]))).text
+    text = Page(
+        create_report(Observations.from_pandas(table), make_summary(table, kind="pictures", duration_s=0, people=[]))
+    ).text
     assert "holiday_000.jpg" in text and "no face found" in text
     assert "The first 500 of 600 rows" in text and "holiday_500.jpg" not in text
     assert "Over time" not in text and "Who was seen when" not in text
@@ -196,7 +206,7 @@ def test_pictures_are_a_table_without_timelines() -> None:
 
 def test_many_people_go_into_a_table() -> None:
     table = make_observations(60, {i: (0, 20 + i) for i in range(1, 21)})
-    document = create_report(table, make_summary(table))
+    document = create_report(Observations.from_pandas(table), make_summary(table))
     assert document.count('<article class="card"') == 12
     text = Page(document).text
     assert "Everyone else" in text

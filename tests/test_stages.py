@@ -8,7 +8,7 @@ import av
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -191,16 +191,16 @@ def test_rotated_video_is_read_upright(tmp_path: Path) -> None:
     assert upright[:40].mean() > 240 and upright[-40:].mean() < 15
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=8))
-def test_observations_hold_every_frame_and_face(counts: list[int]) -> None:
+def test_observations_hold_every_frame_and_face(tmp_path: Path, counts: list[int]) -> None:
     rng = np.random.default_rng(0)
     results = []
     for i, n in enumerate(counts):
         p = rng.dirichlet(np.ones(7), n)
         faces = Faces(np.zeros((n, 4), np.float32), np.ones(n, np.float32), np.arange(1, n + 1), p)
         results.append(FrameResult(i, i / 10, "s", (8, 8), faces, 0.5))
-    table = create_observations(results)
+    table = create_observations(results, tmp_path / "observations.parquet").to_pandas()
     assert {name: str(dtype) for name, dtype in table.dtypes.items()} == DTYPES
     assert table.groupby("frame").size().tolist() == [max(n, 1) for n in counts]
     assert table["emotion"].notna().sum() == sum(counts)

@@ -1,6 +1,9 @@
 """One call per source: a picture or a video in, a FrameResult or an Analysis out."""
 
+import dataclasses
 import datetime
+import shutil
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +14,7 @@ import emoscope
 from emoscope.annotate import VideoWriter, annotate
 from emoscope.errors import InputError
 from emoscope.files import open_atomic, open_atomic_folder
-from emoscope.observations import SCHEMA_VERSION, ObservationsBuilder, write_parquet
+from emoscope.observations import SCHEMA_VERSION, Observations, ObservationsWriter
 from emoscope.pipeline import PICTURE_SIDE_PX, Analyzer
 from emoscope.source import Source, find_sources, load_picture, to_image
 from emoscope.summary import compute_summary
@@ -38,10 +41,17 @@ OUTPUT_NAMES = (
 class Analysis:
     """What was read from one source."""
 
-    observations: "pd.DataFrame"
-    """One row per face and analysed frame, one row for a frame without a face."""
+    table: Observations
+    """One row per face and analysed frame, one row for a frame without a face; read in batches."""
     summary: dict[str, Any]
     """Numbers per person and for everyone, settings, the model's spec; JSON-ready."""
+    temporary: tempfile.TemporaryDirectory[str] | None = None
+    """Where the table lies when no folder was named; it goes with this object."""
+
+    @property
+    def observations(self) -> "pd.DataFrame":
+        """The whole table in memory."""
+        return self.table.to_pandas()
 
     def report(self, path: str | Path) -> Path:
         """Write the report, one self-contained HTML file.
@@ -52,7 +62,7 @@ class Analysis:
         from emoscope.report import create_report
 
         with open_atomic(Path(path)) as temporary:
-            temporary.write_text(create_report(self.observations, self.summary), encoding="utf-8")
+            temporary.write_text(create_report(self.table, self.summary), encoding="utf-8")
         return Path(path)
 
     def save(self, folder: str | Path, with_report: bool = True) -> Path:
@@ -71,8 +81,10 @@ class Analysis:
         """Write the files of save() into an existing folder, one after the other."""
         import json
 
-        write_parquet(self.observations, folder / "observations.parquet")
-        self.observations.to_csv(folder / "observations.csv", index=False)
+        place = folder / "observations.parquet"
+        if isinstance(self.table.place, Path) and self.table.place != place:
+            shutil.copyfile(self.table.place, place)
+        self.table.write_csv(folder / "observations.csv")
         text = json.dumps(self.summary, indent=2, ensure_ascii=False)
         (folder / SUMMARY_FILE).write_text(text + "\n", encoding="utf-8")
         if with_report:
@@ -111,13 +123,15 @@ def analyze_video(path: str | Path, every: int = 1, **options: Any) -> Analysis:
     sources = find_sources([Path(path)], every)
     if len(sources) != 1:
         raise InputError(f"{path} holds {len(sources)} sources, expected one; call analyze_video for each")
-    return analyze_source(sources[0], **options)
+    temporary = tempfile.TemporaryDirectory(prefix="emoscope-")
+    return dataclasses.replace(analyze_source(sources[0], Path(temporary.name), **options), temporary=temporary)
 
 
 def analyze_source(
     source: Source,
+    folder: Path,
     detector: str = "auto",
-    annotate_into: Path | None = None,
+    with_annotation: bool = False,
     on_frame: Callable[[FrameResult], None] = lambda result: None,
     **options: Any,
 ) -> Analysis:
@@ -125,8 +139,9 @@ def analyze_source(
 
     Args:
         source: a video or pictures.
+        folder: where the table goes, frame by frame.
         detector: `auto`, `yunet` or `haar`.
-        annotate_into: folder for annotated.mp4, or for annotated/ with a picture each; None for neither.
+        with_annotation: also write annotated.mp4, or annotated/ with a picture each.
         on_frame: told each frame's result as it is done.
         options: those of Analyzer.
 
@@ -138,19 +153,22 @@ def analyze_source(
     if source.kind == "pictures":
         options = {"max_side_px": PICTURE_SIDE_PX, **options}
     analyzer = Analyzer(detector=detector, **options)
-    builder = ObservationsBuilder()
+    place = folder / "observations.parquet"
     size_wh = (0, 0)
-    with VideoWriter(Path(annotate_into or "") / "annotated.mp4", source.frame_rate) as writer:
+    with (
+        ObservationsWriter(place) as table,
+        VideoWriter(folder / "annotated.mp4", source.frame_rate) as video,
+    ):
         for frame, result in analyzer.analyze_frames(source):
-            builder.add(result)
+            table.add(result)
             size_wh = result.size_wh
-            if annotate_into and source.kind == "video":
-                writer.add(frame, result)
-            elif annotate_into:
-                _write_picture(annotate_into / "annotated", frame, result)
+            if with_annotation and source.kind == "video":
+                video.add(frame, result)
+            elif with_annotation:
+                _write_picture(folder / "annotated", frame, result)
             on_frame(result)
-    observations = builder.build()
-    if observations.empty:
+    observations = Observations(place)
+    if table.n_rows == 0:
         raise InputError(f"{source.path}: none of its pictures can be read; first: {source.problems[0]}")
     facts = {
         "schema_version": SCHEMA_VERSION,

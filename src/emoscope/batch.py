@@ -99,8 +99,7 @@ def _analyze(
             on_progress(f"{source.path}: frame {source.frames_read}{total}, {len(result.faces)} faces")
 
     with open_atomic_folder(folder, OUTPUT_NAMES) as temporary:
-        into = temporary if with_annotation else None
-        analysis = analyze_source(source, annotate_into=into, on_frame=tell, **options)
+        analysis = analyze_source(source, temporary, with_annotation=with_annotation, on_frame=tell, **options)
         analysis.write_into(temporary, with_report)
     summary = analysis.summary
     return SourceResult(

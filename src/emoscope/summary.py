@@ -3,22 +3,24 @@
 from typing import TYPE_CHECKING, Any, cast
 
 from emoscope.emotions import EMOTIONS, VALENCE
+from emoscope.observations import Observations
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def compute_summary(observations: "pd.DataFrame", facts: dict[str, Any]) -> dict[str, Any]:
+def compute_summary(table: Observations, facts: dict[str, Any]) -> dict[str, Any]:
     """Compute the summary.
 
     Args:
-        observations: the table of one source.
+        table: the observations of one source.
         facts: what the table cannot tell (source, kind, status, settings, model, ...); they lead the result.
 
     Returns:
         facts, then frames, faces, people_count, coverage (share of analysed frames with a face), people, audience.
         A person's coverage is the share of all analysed frames in which the person was seen.
     """
+    observations = table.to_pandas()
     frame_keys = observations[["source", "frame"]].drop_duplicates()
     faces = observations[observations["emotion"].notna()]
     n_frames, n_with_face = len(frame_keys), len(faces[["source", "frame"]].drop_duplicates())

@@ -57,6 +57,8 @@ class Faces:
     """(n,) person numbers from 1, after tracking."""
     probabilities: NDArray[np.float64] | None = None
     """(n, 7) calibrated, rows sum to 1, after recognition."""
+    smoothed: NDArray[np.float64] | None = None
+    """(n, 7) probabilities smoothed over each person's time, where that was asked for."""
 
     def __post_init__(self) -> None:
         """Check that all parts speak of the same n faces.
@@ -66,6 +68,7 @@ class Faces:
         """
         n = len(self.xyxy)
         shapes = {"xyxy": (n, 4), "score": (n,), "track_id": (n,), "probabilities": (n, len(EMOTIONS))}
+        shapes["smoothed"] = shapes["probabilities"]
         for name, shape in shapes.items():
             part = getattr(self, name)
             if part is not None and part.shape != shape:

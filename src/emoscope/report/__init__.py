@@ -3,18 +3,16 @@
 import base64
 import hashlib
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
+from emoscope.observations import Observations
 from emoscope.report.content import create_content
 
-if TYPE_CHECKING:
-    import pandas as pd
 
-
-def create_report(observations: "pd.DataFrame", summary: dict[str, Any]) -> str:
+def create_report(observations: Observations, summary: dict[str, Any]) -> str:
     """Create the report as one HTML document that needs no network and no other file.
 
     Args:
@@ -40,5 +38,8 @@ def create_report(observations: "pd.DataFrame", summary: dict[str, Any]) -> str:
     # its escaping, a browser would not run it.
     script_hash = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return environment.get_template("report").render(
-        create_content(observations, summary), style=Markup(style), script=Markup(script), script_hash=script_hash
+        create_content(observations.to_pandas(), summary),
+        style=Markup(style),
+        script=Markup(script),
+        script_hash=script_hash,
     )

@@ -90,7 +90,7 @@ def read_observations(observations: "pd.DataFrame", duration_s: float) -> tuple[
         bins=bins,
         track_ids=observations["track_id"].to_numpy(dtype=np.float64, na_value=np.nan),
         probabilities=probabilities,
-        is_face=observations["x1"].notna().to_numpy(dtype=np.bool_),
+        is_face=observations["emotion"].notna().to_numpy(dtype=np.bool_),
         is_uncertain=observations["uncertain"].astype("boolean").fillna(False).to_numpy(dtype=np.bool_),
     )
     return readings, timeline
