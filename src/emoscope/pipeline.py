@@ -47,7 +47,7 @@ class Analyzer:
 
     def analyze(self, frame: Frame) -> FrameResult:
         """Read one frame; frames of one video must come in their order."""
-        faces = self.tracker.update(self.detector.detect(frame.image), frame.time_s)
+        faces = self.tracker.update(self.detector.detect(frame.image), frame.time_s, frame.image)
         crops = crop_faces(frame.image, faces.xyxy, self.recognizer.spec.crop_margin)
         faces = faces.replace(probabilities=self.recognizer.predict(crops))
         uncertain_below = self.recognizer.calibration.uncertain_below
