@@ -72,8 +72,6 @@ def read_rows(table: Observations) -> Iterator[Rows]:
 
 def _find_first(batch: "pa.RecordBatch", last: tuple[Any, Any] | None) -> NDArray[np.bool_]:
     """Return (n,) whether each row begins a frame: another number or another file than the row before."""
-    import pyarrow.compute as pc
-
     n = batch.num_rows
     is_first = np.ones(n, np.bool_)
     number = to_numpy(batch["frame"])

@@ -12,7 +12,7 @@ from emoscope.annotate import annotate
 from emoscope.audience import write_audience_csv
 from emoscope.baseline import add_changes, compute_baselines
 from emoscope.files import open_atomic
-from emoscope.formats import FORMATS
+from emoscope.formats import FORMATS, TIMED
 from emoscope.observations import SCHEMA_VERSION, Observations, ObservationsWriter
 from emoscope.pipeline import Analyzer
 from emoscope.settings import Settings
@@ -97,7 +97,7 @@ class Recorder:
 
         folder = self.folder / "annotated"
         folder.mkdir(exist_ok=True)
-        encoded = cv2.imencode(".jpg", annotate(frame.image, result, self.hides))[1]
+        encoded = cv2.imencode(".jpg", annotate(frame.image, result))[1]
         # The number keeps pictures of the same name in different folders apart.
         (folder / f"{frame.index:05d}-{Path(frame.source).stem}.jpg").write_bytes(encoded.tobytes())
 
@@ -131,7 +131,9 @@ class Recorder:
         if self.kind != "pictures":
             write_audience_csv(observations, self.folder / "audience.csv")
         for name in settings.formats:
-            FORMATS[name](observations, summary, self.folder / f"observations.{name}")
+            if self.kind != "pictures" or name not in TIMED:
+                media = self.source.path if self.source else None
+                FORMATS[name](observations, summary, self.folder / f"observations.{name}", media)
         if self.thumbnails is not None:
             self.thumbnails.save(self.folder)
         if settings.explain and self.source is not None:
@@ -166,7 +168,7 @@ class Recorder:
             "start_s": self.source.start_s if self.source else 0.0,
             "end_s": self.source.end_s if self.source else None,
             "smoothing_s": settings.smoothing_s,
-            "baseline": str(settings.baseline),
+            "baseline": settings.baseline.setting,
             "thumbnails": settings.thumbnails,
             "anonymous": settings.anonymous,
             "emoscope": emoscope.__version__,
@@ -186,4 +188,4 @@ def write_report(observations: Observations, summary: dict[str, Any], path: Path
     from emoscope.report import create_report
 
     with open_atomic(path) as temporary:
-        temporary.write_text(create_report(observations, summary, folder), encoding="utf-8")
+        temporary.write_text(create_report(observations, summary), encoding="utf-8")
