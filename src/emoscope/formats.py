@@ -26,7 +26,7 @@ def write_jsonl(table: Observations, path: Path) -> None:
     """Write one JSON object per row of the table, empty cells as null."""
     with path.open("w", encoding="utf-8", newline="\n") as file:
         for batch in table.batches():
-            # A template is eight times as fast as json.dumps of each row.
+            # A template is four times as fast as json.dumps of each row.
             template = "{" + ", ".join(f"{json.dumps(name)}: %s" for name in batch.schema.names) + "}\n"
             columns = [_to_json(column) for column in batch.columns]
             file.writelines(template % row for row in zip(*columns, strict=True))
@@ -46,6 +46,8 @@ def _to_json(column: "pa.Array") -> list[str]:
 def write_vtt(table: Observations, summary: Mapping[str, Any], path: Path) -> None:
     """Write WebVTT subtitles: a cue per stretch in which a person's emotion stays the same; cues may overlap.
 
+    Cues hold nothing but numbers and the names of emotions: there is nothing to escape.
+
     Raises:
         InputError: pictures have no times.
     """
@@ -54,16 +56,12 @@ def write_vtt(table: Observations, summary: Mapping[str, Any], path: Path) -> No
         file.write("WEBVTT\n\nNOTE expressions of faces, read by emoscope\n")
         for stretch in find_stretches(table):
             start_ms, end_ms = _to_ms(stretch)
-            file.write(f"\n{_format_clock(start_ms)} --> {_format_clock(end_ms)}\n{_escape(_describe(stretch))}\n")
+            file.write(f"\n{_format_clock(start_ms)} --> {_format_clock(end_ms)}\n{_describe(stretch)}\n")
 
 
 def _describe(stretch: Stretch) -> str:
     text = f"Person {stretch.track_id}: {stretch.label}"
     return text if stretch.label == UNCERTAIN else f"{text} ({stretch.probability * 100:.0f} %)"
-
-
-def _escape(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _format_clock(ms: int) -> str:
