@@ -144,10 +144,23 @@ def test_moments_are_the_largest_apart_and_in_order() -> None:
     moments = compute_summary(make_table(seconds(72, 150), {1: waver, 2: waver}), FACTS)["moments"]
     assert [m["time_s"] for m in moments] == [42, 48, 54, 60, 66]
     assert all(m["people"] == 2 for m in moments)
-    # One frame in two seconds is no mood, and neither is a flicker of one frame in twenty.
+    # A frame per second is enough; one in two seconds is no mood, and neither is a flicker of one frame in twenty.
+    assert compute_summary(make_table([1.0 * i for i in range(20)], {1: waver}), FACTS)["moments"]
     assert compute_summary(make_table([2.0 * i for i in range(20)], {1: waver}), FACTS)["moments"] == []
     flicker = make_table(seconds(30), {1: lambda t: feel("sad" if t == 10 else "happy")})
     assert compute_summary(flicker, FACTS)["moments"] == []
+
+
+def test_moments_do_not_reach_over_gaps_and_bad_stamps() -> None:
+    """No side of a moment is shorter than the other; stamps of damaged files, also backwards, harm nothing."""
+    early = make_table(seconds(20), {1: lambda t: feel("sad" if t < 1 else "happy")})
+    assert [m["time_s"] for m in compute_summary(early, FACTS)["moments"]] == [2]
+    halves = make_table(
+        [*seconds(10), *(20 + t for t in seconds(10))], {1: lambda t: feel("sad" if t < 15 else "fear")}
+    )
+    assert compute_summary(halves, FACTS)["moments"] == []
+    wild = make_table([*seconds(10), 1e15, 1e25, *seconds(5), -0.04], {1: lambda t: feel("sad" if t < 5 else "fear")})
+    assert [m["time_s"] for m in compute_summary(wild, FACTS)["moments"]] == [5]
 
 
 def test_events_are_compared_within_people() -> None:

@@ -139,7 +139,8 @@ def to_arrow(values: NDArray[np.float64]) -> "pa.Array":
 
 def floor_seconds(time_s: NDArray[np.float64]) -> NDArray[np.int64]:
     """Return the whole second that each time lies in; stamps a little before 0 belong to the first."""
-    return np.maximum(np.floor(time_s), 0).astype(np.int64)
+    # Damaged files have stamps beyond all integers.
+    return np.clip(np.floor(time_s), 0, 2.0**53).astype(np.int64)
 
 
 def sum_by(keys: NDArray[np.int64], values: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
