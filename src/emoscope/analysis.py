@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import emoscope
-from emoscope.annotate import VideoWriter, annotate
+from emoscope.annotate import annotate
 from emoscope.errors import InputError
 from emoscope.files import open_atomic, open_atomic_folder
 from emoscope.observations import SCHEMA_VERSION, Observations, ObservationsWriter
@@ -19,6 +19,7 @@ from emoscope.pipeline import PICTURE_SIDE_PX, Analyzer
 from emoscope.source import Source, find_sources, load_picture, to_image
 from emoscope.summary import compute_summary
 from emoscope.types import Frame, FrameResult
+from emoscope.video_writer import VideoWriter
 
 if TYPE_CHECKING:
     import pandas as pd
