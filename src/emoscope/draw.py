@@ -1,0 +1,73 @@
+"""Drawing: text, plates and bars onto an image in place; smooth edges, clipped at the image's edge."""
+
+from functools import lru_cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from emoscope.emotions import COLOURS
+from emoscope.types import Image
+
+BGR = [tuple(int(c[i : i + 2], 16) for i in (5, 3, 1)) for c in COLOURS]
+"""COLOURS as OpenCV wants them."""
+WHITE, GREY, DARK = (255, 255, 255), (176, 176, 176), (24, 20, 18)
+
+FONT = cv2.FONT_HERSHEY_DUPLEX
+FONT_CAP_PX = 21
+"""Height of its capitals at scale 1."""
+CAP_SHARE = 0.66
+"""Height of capitals as a share of the line's."""
+SUPERSAMPLING = 4
+"""Text is drawn larger and reduced: OpenCV's own smoothing leaves small letters ragged."""
+
+Colour = tuple[int, ...]
+"""Blue, green, red, each 0..255."""
+
+
+@lru_cache(maxsize=2048)
+def render_text(text: str, line_px: int) -> NDArray[np.uint8]:
+    """Return a line of text as (line_px, w) uint8 coverage, 255 where ink is."""
+    cap_px = CAP_SHARE * line_px * SUPERSAMPLING
+    scale, thickness = cap_px / FONT_CAP_PX, max(1, round(cap_px / 7))
+    (w, _), _ = cv2.getTextSize(text, FONT, scale, thickness)
+    height = line_px * SUPERSAMPLING
+    large = np.zeros((height, -(-(w + thickness) // SUPERSAMPLING) * SUPERSAMPLING), np.uint8)
+    baseline = round(height * 0.78)
+    cv2.putText(large, text, (thickness // 2, baseline), FONT, scale, 255, thickness, cv2.LINE_AA)
+    size_wh = large.shape[1] // SUPERSAMPLING, line_px
+    out = np.asarray(cv2.resize(large, size_wh, interpolation=cv2.INTER_AREA), np.uint8)
+    out.flags.writeable = False
+    return out
+
+
+def put_text(image: Image, text: str, x: int, y: int, line_px: int, colour: Colour) -> None:
+    """Write a line of text whose upper left corner is (x, y)."""
+    ink = render_text(text, line_px)
+    h, w = image.shape[:2]
+    left, top = max(x, 0), max(y, 0)
+    ink = ink[top - y : max(h - y, 0), left - x : max(w - x, 0)]
+    if ink.size == 0:
+        return
+    under = image[top : top + ink.shape[0], left : left + ink.shape[1]]
+    share = ink[:, :, None].astype(np.int32)
+    # Exact at both ends: 0 leaves the picture, 255 gives the colour.
+    under += ((np.array(colour, np.int32) - under) * share / 255).round().astype(np.int32).astype(np.uint8)
+
+
+def put_plate(image: Image, rectangle: tuple[int, int, int, int], share: float = 0.68) -> None:
+    """Darken a rectangle x1, y1, x2, y2, so that text on it is legible whatever lies beneath."""
+    x1, y1, x2, y2 = (max(0, v) for v in rectangle)
+    under = image[y1:y2, x1:x2]
+    if under.size:
+        plate = np.full_like(under, DARK)
+        under[:] = cv2.addWeighted(under, 1 - share, plate, share, 0)
+
+
+def put_bar(image: Image, rectangle: tuple[int, int, int, int], share: float, colour: Colour) -> None:
+    """Fill the left share, 0..1, of a rectangle x1, y1, x2, y2 with a colour, the rest with dark grey."""
+    x1, y1, x2, y2 = rectangle
+    x1, y1 = max(0, x1), max(0, y1)
+    middle = x1 + round(share * max(0, x2 - x1))
+    image[y1:y2, x1:middle] = colour
+    image[y1:y2, middle:x2] = (70, 66, 64)
