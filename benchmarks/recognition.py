@@ -1,6 +1,6 @@
 """Measure a network in float32, float16 and int8: accuracy on validation images, size, and time per face on one core.
 
-Bars for the embedded network: 8 MB and 2 ms per face in batches of 8. Times are medians of interleaved rounds, network
+Bars for the embedded default, the most accurate that reaches both: 8 MB and 2 ms per face in batches of 8. Times are medians of interleaved rounds, network
 and preprocessing together, of crops of 112 x 112 pixels in colour as video has them.
 """
 
@@ -25,7 +25,7 @@ ROUNDS = 40
 def main() -> None:
     parser = create_parser(__doc__)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--model", default="default", help="embedded network or ONNX file, float32")
+    parser.add_argument("--model", default="compact-2", help="embedded network or ONNX file, float32")
     arguments = parser.parse_args()
     dataset = Dataset.load(arguments.data)
     source = find_network(arguments.model)
@@ -49,8 +49,10 @@ def main() -> None:
                 **{key: figures[key] for key in ("accuracy", "macro_f1", "ece")},
                 "same_emotion_as_float32": float((probabilities.argmax(1) == plain.argmax(1)).mean()),
             }
-    embedded = variants["float32"]
-    bars = {"file <= 8 MB": embedded["bytes"] <= 8e6, "2 ms per face": embedded["ms_per_face_batch_8"] <= 2}
+    bars = {
+        f"{name}: file <= 8 MB, 2 ms per face": v["bytes"] <= 8e6 and v["ms_per_face_batch_8"] <= 2
+        for name, v in variants.items()
+    }
     write_result("recognition", {"model": spec.name, "bars": bars, "variants": variants})
 
 

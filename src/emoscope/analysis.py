@@ -1,7 +1,6 @@
 """One call per source: a picture or a video in, a FrameResult or an Analysis out."""
 
 import dataclasses
-import datetime
 import shutil
 import tempfile
 import time
@@ -10,31 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import emoscope
-from emoscope.annotate import VideoWriter, annotate
+from emoscope.clock import parse_every
 from emoscope.errors import InputError
-from emoscope.files import open_atomic, open_atomic_folder
-from emoscope.observations import SCHEMA_VERSION, Observations, ObservationsWriter
-from emoscope.pipeline import PICTURE_SIDE_PX, Analyzer
+from emoscope.files import open_atomic_folder
+from emoscope.observations import Observations
+from emoscope.pipeline import PICTURE_SIDE_PX, VIDEO_SIDE_PX, Analyzer
+from emoscope.recorder import OUTPUT_NAMES, Recorder, write_report
+from emoscope.settings import Settings
 from emoscope.source import Source, find_sources, load_picture, to_image
-from emoscope.summary import compute_summary
 from emoscope.types import Frame, FrameResult
 
 if TYPE_CHECKING:
     import pandas as pd
-
-SUMMARY_FILE = "summary.json"
-"""Written last: a folder that has it is complete."""
-
-OUTPUT_NAMES = (
-    SUMMARY_FILE,
-    "observations.parquet",
-    "observations.csv",
-    "report.html",
-    "annotated.mp4",
-    "annotated",
-)
-"""Everything that an analysis may leave in its folder."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +31,10 @@ class Analysis:
     """One row per face and analysed frame, one row for a frame without a face; read in batches."""
     summary: dict[str, Any]
     """Numbers per person and for everyone, settings, the model's spec; JSON-ready."""
+    folder: Path
+    """Where all results lie."""
     temporary: tempfile.TemporaryDirectory[str] | None = None
-    """Where the table lies when no folder was named; it goes with this object."""
+    """That folder, when none was named; it goes with this object."""
 
     @property
     def observations(self) -> "pd.DataFrame":
@@ -59,36 +47,18 @@ class Analysis:
         Raises:
             OutputError: the place cannot be written.
         """
-        from emoscope.report import create_report
-
-        with open_atomic(Path(path)) as temporary:
-            temporary.write_text(create_report(self.table, self.summary), encoding="utf-8")
+        write_report(self.table, self.summary, Path(path), self.folder)
         return Path(path)
 
-    def save(self, folder: str | Path, with_report: bool = True) -> Path:
-        """Write observations.parquet, observations.csv, summary.json and report.html into a folder.
-
-        Files of an earlier analysis there are replaced, others left alone.
+    def save(self, folder: str | Path) -> Path:
+        """Write all results into a folder; those of an earlier analysis there are replaced, other files left alone.
 
         Raises:
             OutputError: the place cannot be written.
         """
         with open_atomic_folder(Path(folder), OUTPUT_NAMES) as temporary:
-            self.write_into(temporary, with_report)
+            shutil.copytree(self.folder, temporary, dirs_exist_ok=True)
         return Path(folder)
-
-    def write_into(self, folder: Path, with_report: bool = True) -> None:
-        """Write the files of save() into an existing folder, one after the other."""
-        import json
-
-        place = folder / "observations.parquet"
-        if isinstance(self.table.place, Path) and self.table.place != place:
-            shutil.copyfile(self.table.place, place)
-        self.table.write_csv(folder / "observations.csv")
-        text = json.dumps(self.summary, indent=2, ensure_ascii=False)
-        (folder / SUMMARY_FILE).write_text(text + "\n", encoding="utf-8")
-        if with_report:
-            self.report(folder / "report.html")
 
 
 def analyze_image(picture: "str | Path | Any", **options: Any) -> FrameResult:
@@ -108,98 +78,95 @@ def analyze_image(picture: "str | Path | Any", **options: Any) -> FrameResult:
     return analyzer.analyze(Frame(image, source=str(picture) if is_path else ""))
 
 
-def analyze_video(path: str | Path, every: int = 1, **options: Any) -> Analysis:
+def analyze_video(
+    path: str | Path, every: int | str = 1, start_s: float = 0.0, end_s: float | None = None, **settings: Any
+) -> Analysis:
     """Read a video file, or a folder of pictures.
 
     Args:
         path: the file or folder; a folder must not hold both pictures and videos, or several videos.
-        every: read only every n-th frame.
-        options: those of Analyzer: detector, model, n_views, balanced, max_side_px.
+        every: read only every n-th frame, or with a text such as `0.2s` at most one frame in so many seconds.
+        start_s: leave out what comes before.
+        end_s: leave out what comes from there on; None reads to the end.
+        settings: those of Settings: detector, model, smoothing_s, baseline, events, ...
 
     Raises:
-        InputError: no such file, or nothing in it that can be decoded.
+        InputError: no such file, nothing in it that can be decoded, or an impossible setting.
         ModelError: a model that is damaged or not to be had.
     """
-    sources = find_sources([Path(path)], every)
+    chosen = Settings.create(**settings)
+    sources = find_sources([Path(path)], parse_every(str(every)), start_s, end_s)
     if len(sources) != 1:
         raise InputError(f"{path} holds {len(sources)} sources, expected one; call analyze_video for each")
     temporary = tempfile.TemporaryDirectory(prefix="emoscope-")
-    return dataclasses.replace(analyze_source(sources[0], Path(temporary.name), **options), temporary=temporary)
+    return dataclasses.replace(analyze_source(sources[0], Path(temporary.name), chosen), temporary=temporary)
 
 
 def analyze_source(
     source: Source,
     folder: Path,
-    detector: str = "auto",
-    with_annotation: bool = False,
+    settings: Settings,
     on_frame: Callable[[FrameResult], None] = lambda result: None,
-    **options: Any,
+    facts: dict[str, Any] | None = None,
 ) -> Analysis:
-    """Read one source to its end.
+    """Read one source to its end, or until its `stop` is set.
 
     Args:
         source: a video or pictures.
-        folder: where the table goes, frame by frame.
-        detector: `auto`, `yunet` or `haar`.
-        with_annotation: also write annotated.mp4, or annotated/ with a picture each.
+        folder: where all results go, an empty folder.
+        settings: how to read, and what to write.
         on_frame: told each frame's result as it is done.
-        options: those of Analyzer.
+        facts: to be noted in the summary.
 
     Raises:
         InputError: nothing in the source can be decoded.
         ModelError: a model that is damaged or not to be had.
+        OSError: the folder cannot be written.
     """
     start = time.perf_counter()
-    if source.kind == "pictures":
-        options = {"max_side_px": PICTURE_SIDE_PX, **options}
-    analyzer = Analyzer(detector=detector, **options)
-    place = folder / "observations.parquet"
-    size_wh = (0, 0)
-    with (
-        ObservationsWriter(place) as table,
-        VideoWriter(folder / "annotated.mp4", source.frame_rate) as video,
-    ):
+    side_px = PICTURE_SIDE_PX if source.kind == "pictures" else VIDEO_SIDE_PX
+    analyzer = Analyzer(
+        settings.detector,
+        settings.model,
+        settings.n_views,
+        settings.balanced,
+        settings.max_side_px or side_px,
+        settings.smoothing_s,
+    )
+    with Recorder(folder, settings, str(source.path), source.kind, source) as recorder:
         for frame, result in analyzer.analyze_frames(source):
-            table.add(result)
-            size_wh = result.size_wh
-            if with_annotation and source.kind == "video":
-                video.add(frame, result)
-            elif with_annotation:
-                _write_picture(folder / "annotated", frame, result)
+            recorder.add(frame, result)
             on_frame(result)
-    observations = Observations(place)
-    if table.n_rows == 0:
+    if recorder.table.n_rows == 0 and not source.stop.is_set():
         raise InputError(f"{source.path}: none of its pictures can be read; first: {source.problems[0]}")
-    facts = {
-        "schema_version": SCHEMA_VERSION,
-        "source": str(source.path),
-        "kind": source.kind,
-        "status": "incomplete" if source.problems else "complete",
-        "message": "; ".join(source.problems) or None,
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "frames_in_source": source.frames_announced or source.frames_read,
-        "duration_s": source.duration_s,
-        "size_wh": list(size_wh),
-        "settings": {
-            "every": source.every,
-            "detector": analyzer.detector.name,
-            "detector_reason": analyzer.detector_reason,
-            "max_side_px": analyzer.max_side_px,
-            "model": analyzer.recognizer.spec.name,
-            "views": analyzer.recognizer.n_views,
-            "balanced": analyzer.recognizer.balanced,
-            "emoscope": emoscope.__version__,
-            "wall_s": round(time.perf_counter() - start, 3),
+    wall_s = round(time.perf_counter() - start, 3)
+    _, summary = recorder.finish(
+        analyzer,
+        {
+            **(facts or {}),
+            **describe_end(source, recorder.problems),
+            "frames_in_source": source.frames_announced or source.frames_read,
+            "duration_s": source.duration_s,
+            "settings": {"every": source.every.setting, "wall_s": wall_s},
         },
-        "model": analyzer.recognizer.describe(),
+    )
+    return Analysis(Observations(folder / "observations.parquet"), summary, folder)
+
+
+def describe_end(source: Source, more: list[str]) -> dict[str, Any]:
+    """Return how a source ended: status, reason and message.
+
+    Args:
+        source: it was read.
+        more: further problems, which leave the observations whole.
+    """
+    problems, reason = list(source.problems), "damaged" if source.problems else None
+    if source.stop.is_set():
+        at = f"after {source.duration_s:.2f} s" if source.kind == "video" else f"after {source.frames_read} pictures"
+        problems.append(f"{source.path} was not read to its end: the analysis was stopped {at}; --resume does it anew")
+        reason = "stopped"
+    return {
+        "status": "incomplete" if reason else "complete",
+        "reason": reason,
+        "message": "; ".join([*problems, *more]) or None,
     }
-    return Analysis(observations, compute_summary(observations, facts))
-
-
-def _write_picture(folder: Path, frame: Frame, result: FrameResult) -> None:
-    import cv2
-
-    folder.mkdir(exist_ok=True)
-    encoded = cv2.imencode(".jpg", annotate(frame.image, result))[1]
-    # The number keeps pictures of the same name in different folders apart.
-    (folder / f"{frame.index:05d}-{Path(frame.source).stem}.jpg").write_bytes(encoded.tobytes())

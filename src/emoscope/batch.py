@@ -1,14 +1,19 @@
 """Several sources in, a folder of results each out; one bad source does not stop the rest."""
 
+import json
+import threading
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from emoscope.analysis import OUTPUT_NAMES, analyze_source
+from emoscope.analysis import analyze_source
+from emoscope.clock import Every
 from emoscope.errors import EmoscopeError
 from emoscope.files import open_atomic_folder
-from emoscope.source import Source, find_sources
+from emoscope.recorder import OUTPUT_NAMES, SUMMARY_FILE
+from emoscope.settings import Settings
+from emoscope.source import EVERY_FRAME, Source, find_sources
 from emoscope.types import FrameResult
 
 
@@ -17,28 +22,63 @@ class SourceResult:
     """What became of one source; the entries of `analyze --json`."""
 
     source: str
-    status: str
-    """complete, incomplete (damaged, but what could be read is there) or failed (no output)."""
+    status: Literal["complete", "incomplete", "failed", "stopped"]
+    """complete; incomplete (damaged or stopped, but what was read is there); failed (no output); stopped (not
+    begun)."""
     frames: int = 0
     faces: int = 0
     people: int = 0
     coverage: float = 0.0
     output: str | None = None
     message: str | None = None
+    skipped: bool = False
+    """Whether it was finished by an earlier analysis."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-ready values."""
         return asdict(self)
 
+    @classmethod
+    def from_summary(cls, summary: dict[str, Any], output: Path, skipped: bool = False) -> "SourceResult":
+        """Take the numbers of a summary."""
+        return cls(
+            source=summary["source"],
+            status=summary["status"],
+            frames=summary["frames"],
+            faces=summary["faces"],
+            people=summary["people_count"],
+            coverage=summary["coverage"],
+            output=str(output),
+            message=summary["message"],
+            skipped=skipped,
+        )
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far an analysis of several sources is."""
+
+    source: str
+    number: int
+    """Of the source, from 1."""
+    n_sources: int
+    share: float | None
+    """Of the source, 0..1; None where its length is not known."""
+    frames: int
+    faces: int
+    """In the latest frame."""
+
 
 def analyze_sources(
     paths: list[Path],
     output: Path | None = None,
-    every: int = 1,
-    with_annotation: bool = False,
-    with_report: bool = True,
-    on_progress: Callable[[str], None] = lambda text: None,
-    **options: Any,
+    settings: Settings | None = None,
+    every: Every = EVERY_FRAME,
+    start_s: float = 0.0,
+    end_s: float | None = None,
+    resume: bool = False,
+    stop: threading.Event | None = None,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
 ) -> list[SourceResult]:
     """Analyse files and folders, each into a folder of its own.
 
@@ -46,29 +86,38 @@ def analyze_sources(
         paths: files and folders.
         output: the folder for one source, the parent of their folders for several; None puts `<name>-emoscope` into
             the current folder.
-        every: analyse every n-th frame.
-        with_annotation: also write the annotated video or pictures.
-        with_report: also write the report.
-        on_progress: told a line of text now and then, an empty one at the end.
-        options: those of Analyzer.
+        settings: how to read, and what to write.
+        every: which frames to analyse.
+        start_s: where to begin in videos.
+        end_s: where to end in videos.
+        resume: leave alone what an earlier analysis with the same settings finished.
+        stop: once set, the source at work is ended, what was read of it is written, and no other is begun.
+        on_progress: told now and then.
+
+    Raises:
+        InputError: an end before the start.
     """
+    settings, stop = settings or Settings(), stop or threading.Event()
     sources: list[Source] = []
     results: list[SourceResult] = []
     for path in paths:
         try:
-            sources += find_sources([path], every)
+            sources += find_sources([path], every, start_s, end_s)
         except EmoscopeError as e:
             results.append(SourceResult(str(path), "failed", message=str(e)))
     is_single = len(sources) + len(results) == 1
     taken: set[Path] = set()
-    for source in sources:
+    for number, source in enumerate(sources, 1):
         folder = _choose_folder(source, output, is_single, taken)
+        if stop.is_set():
+            results.append(SourceResult(str(source.path), "stopped", message=f"{source.path} was not begun"))
+            continue
+        source.stop = stop
+        tell = _make_teller(source, number, len(sources), on_progress)
         try:
-            results.append(_analyze(source, folder, with_annotation, with_report, on_progress, options))
+            results.append(_analyze(source, folder, settings, resume, tell))
         except EmoscopeError as e:
             results.append(SourceResult(str(source.path), "failed", message=str(e)))
-        finally:
-            on_progress("")
     return results
 
 
@@ -85,30 +134,34 @@ def _choose_folder(source: Source, output: Path | None, is_single: bool, taken: 
     return folder
 
 
-def _analyze(
-    source: Source,
-    folder: Path,
-    with_annotation: bool,
-    with_report: bool,
-    on_progress: Callable[[str], None],
-    options: dict[str, Any],
-) -> SourceResult:
-    def tell(result: FrameResult) -> None:
-        if source.frames_read % 25 == 1:
-            total = f" of {source.frames_announced}" if source.frames_announced else ""
-            on_progress(f"{source.path}: frame {source.frames_read}{total}, {len(result.faces)} faces")
+def _make_teller(
+    source: Source, number: int, n_sources: int, on_progress: Callable[[Progress], None]
+) -> Callable[[FrameResult], None]:
+    name = source.path.name
 
-    with open_atomic_folder(folder, OUTPUT_NAMES) as temporary:
-        analysis = analyze_source(source, temporary, with_annotation=with_annotation, on_frame=tell, **options)
-        analysis.write_into(temporary, with_report)
-    summary = analysis.summary
-    return SourceResult(
-        source=str(source.path),
-        status=summary["status"],
-        frames=summary["frames"],
-        faces=summary["faces"],
-        people=summary["people_count"],
-        coverage=summary["coverage"],
-        output=str(folder),
-        message=summary["message"],
-    )
+    def tell(result: FrameResult) -> None:
+        on_progress(Progress(name, number, n_sources, source.progress, source.frames_read, len(result.faces)))
+
+    return tell
+
+
+def _analyze(
+    source: Source, folder: Path, settings: Settings, resume: bool, tell: Callable[[FrameResult], None]
+) -> SourceResult:
+    more = {"every": source.every, "start_s": source.start_s, "end_s": source.end_s}
+    fingerprint = settings.fingerprint(source.path, **more)
+    if resume and (finished := _find_finished(folder, fingerprint)):
+        return SourceResult.from_summary(finished, folder, skipped=True)
+    with open_atomic_folder(folder, OUTPUT_NAMES) as working:
+        analysis = analyze_source(source, working, settings, tell, {"fingerprint": fingerprint})
+    return SourceResult.from_summary(analysis.summary, folder)
+
+
+def _find_finished(folder: Path, fingerprint: str) -> dict[str, Any] | None:
+    """Return the summary of a finished analysis with the same settings of the same source, if it lies there."""
+    try:
+        summary: dict[str, Any] = json.loads((folder / SUMMARY_FILE).read_text(encoding="utf-8"))
+        is_finished = summary["fingerprint"] == fingerprint and summary["reason"] != "stopped"
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return summary if is_finished else None

@@ -14,6 +14,9 @@ from emoscope.errors import OutputError
 
 PARTIAL = ".partial-"
 """How the names of temporary files begin."""
+INCOMPLETE = ".incomplete"
+"""How the names of folders that are being written end."""
+LOCK = ".lock"
 
 
 def _explain(path: Path, error: OSError) -> OutputError:
@@ -47,45 +50,80 @@ def open_atomic(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def open_atomic_folder(path: Path, names: tuple[str, ...]) -> Iterator[Path]:
-    """Yield a temporary folder beside `path` that becomes `path` when the block ends well.
+    """Yield a working folder beside `path`, `<path>.incomplete`, that becomes `path` when the block ends well.
 
-    Where `path` exists, everything in it that has one of `names` goes, whether the block made it anew or not; all else
-    is left alone. The first name is taken away first and put back last: a folder that has it is whole.
+    It is removed when the block fails. A killed process leaves it behind, its name says what it is, and the next
+    writer of `path` begins anew. Where `path` exists, everything in it that has one of `names` goes, whether the block
+    made it anew or not; all else is left alone. The first name is taken away first and put back last: a folder that
+    has it is whole.
 
     Args:
         path: the folder.
         names: all files and folders that the block may make.
 
     Raises:
-        OutputError: `path` is a file or cannot be written; choose another.
+        OutputError: `path` is a file, cannot be written, or another process is writing it; choose another.
     """
     if path.exists() and not path.is_dir():
         raise OutputError(f"cannot write {path} (a file of this name exists); choose a folder")
     if path.is_dir() and not os.access(path, os.W_OK):
         raise OutputError(f"cannot write into {path} (permission denied); choose a folder that you may write to")
+    # Absolute: a folder such as `.` has a name only then.
+    working = path.resolve().with_name(path.resolve().name + INCOMPLETE)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=PARTIAL, dir=path.parent))
+        working.mkdir(parents=True, exist_ok=True)
+        lock = _lock(working)
     except OSError as e:
         raise _explain(path, e) from e
     try:
-        yield temporary
-        temporary.chmod(0o777 & ~_read_umask())
-        if not path.exists():
-            temporary.replace(path)
-            return
-        for old in (path / name for name in names):
-            if old.is_dir():
-                shutil.rmtree(old)
-            else:
-                old.unlink(missing_ok=True)
-        for name in reversed(names):
-            if (temporary / name).exists():
-                (temporary / name).replace(path / name)
+        _clear(working)
+        yield working
+        _put_in_place(working, path, names)
     except OSError as e:
         raise _explain(path, e) from e
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(working, ignore_errors=True)
+        os.close(lock)
+
+
+def _lock(folder: Path) -> int:
+    """Take a folder for this process until the returned descriptor is closed or the process ends.
+
+    Raises:
+        OutputError: another process has it.
+    """
+    handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        import fcntl
+
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except ImportError:
+        # Windows has no flock, and refuses to remove files that another process holds open.
+        pass
+    except OSError as e:
+        os.close(handle)
+        raise OutputError(f"{folder} is being written by another process; wait for it or choose another folder") from e
+    return handle
+
+
+def _clear(folder: Path) -> None:
+    for old in folder.iterdir():
+        if old.is_dir():
+            shutil.rmtree(old)
+        elif old.name != LOCK:
+            old.unlink()
+
+
+def _put_in_place(working: Path, path: Path, names: tuple[str, ...]) -> None:
+    path.mkdir(exist_ok=True)
+    for old in (path / name for name in names):
+        if old.is_dir():
+            shutil.rmtree(old)
+        else:
+            old.unlink(missing_ok=True)
+    for name in reversed(names):
+        if (working / name).exists():
+            (working / name).replace(path / name)
 
 
 def remove_leftovers(folder: Path) -> None:

@@ -1,0 +1,91 @@
+"""Running ahead: an iterator in, the same items out, made by a thread while the caller works on earlier ones."""
+
+import collections
+import threading
+from collections.abc import Callable, Generator, Iterator
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+MAX_ITEMS = 16
+MAX_BYTES = 48 << 20
+"""Frames wait in memory: eight of 1920 x 1080, two of 3840 x 2160, sixteen of smaller ones."""
+
+
+class Ahead(Generic[T]):
+    """Takes items from an iterator in a thread of its own, a bounded number ahead; a context that ends the thread.
+
+    OpenCV, ONNX Runtime and FFmpeg release Python's lock while they compute, so stages run at the same time.
+    """
+
+    def __init__(self, items: Iterator[T], measure: Callable[[T], int] = lambda item: 0) -> None:
+        """Start.
+
+        Args:
+            items: taken in the thread alone; closed there if it is a generator.
+            measure: bytes of an item; no more than MAX_BYTES wait, or a single item if it is larger.
+        """
+        self.items, self.measure = items, measure
+        self.waiting: collections.deque[tuple[T, int]] = collections.deque()
+        self.n_bytes = 0
+        self.is_done = self.is_closed = False
+        self.error: BaseException | None = None
+        self.changed = threading.Condition()
+        self.thread = threading.Thread(target=self._work, daemon=True)
+        self.thread.start()
+
+    def _work(self) -> None:
+        try:
+            for item in self.items:
+                if not self._put(item):
+                    break
+        # Whatever it is, the caller's thread must learn of it.
+        except BaseException as e:
+            self.error = e
+        finally:
+            if isinstance(self.items, Generator):
+                self.items.close()
+            with self.changed:
+                self.is_done = True
+                self.changed.notify_all()
+
+    def _put(self, item: T) -> bool:
+        size = self.measure(item)
+        with self.changed:
+            self.changed.wait_for(lambda: self.is_closed or not self.waiting or self._has_room(size))
+            self.waiting.append((item, size))
+            self.n_bytes += size
+            self.changed.notify_all()
+            return not self.is_closed
+
+    def _has_room(self, size: int) -> bool:
+        return len(self.waiting) < MAX_ITEMS and self.n_bytes + size <= MAX_BYTES
+
+    def take(self, n: int) -> list[T]:
+        """Return the items that are ready, at most n; wait for one if none is; nothing at the end.
+
+        Raises:
+            What the iterator raised, after its last item was taken.
+        """
+        with self.changed:
+            self.changed.wait_for(lambda: self.waiting or self.is_done)
+            taken = [self.waiting.popleft() for _ in range(min(n, len(self.waiting)))]
+            self.n_bytes -= sum(size for _, size in taken)
+            self.changed.notify_all()
+        if not taken and self.error is not None:
+            raise self.error
+        return [item for item, _ in taken]
+
+    def __iter__(self) -> Iterator[T]:
+        while items := self.take(1):
+            yield items[0]
+
+    def __enter__(self) -> "Ahead[T]":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        with self.changed:
+            self.is_closed = True
+            self.waiting.clear()
+            self.changed.notify_all()
+        self.thread.join()
