@@ -23,9 +23,10 @@ from emoscope.errors import InputError
 from emoscope.live import LiveState, analyze_live
 from emoscope.live_view import NoView
 from emoscope.pipeline import Analyzer
+from emoscope.settings import Settings
 from emoscope.types import Frame, FrameResult, Image
 
-FILES = {"observations.parquet", "observations.csv", "summary.json", "report.html"}
+FILES = {"audience.csv", "observations.parquet", "observations.csv", "summary.json", "report.html"}
 
 
 class Watcher(NoView):
@@ -53,7 +54,7 @@ def test_frames_are_dropped_rather_than_delayed(clip: Path, tmp_path: Path, monk
     monkeypatch.setattr(Analyzer, "analyze", analyze_slowly)
     view, camera = Watcher(), Camera(str(clip))
     start = time.monotonic()
-    result = analyze_live(camera, Analyzer("haar"), view, tmp_path / "out")
+    result = analyze_live(camera, Analyzer("haar"), view, tmp_path / "out", Settings())
     # The clip lasts 1.7 s; all of its 30 frames one after the other would have taken more than 6 s.
     assert time.monotonic() - start < 5
     assert 3 <= result.frames <= 10 and result.frames + result.dropped == camera.frames_read == 30
@@ -89,7 +90,7 @@ def test_only_looking_and_an_early_end_leave_nothing(
     code, stdout, _ = emoscope("live", clip, "--no-save", "--detector", "haar", "--view", "none", "--for", 0.5)
     assert code == 0 and "a face in" in stdout and "->" not in stdout
     with pytest.raises(InputError, match="stopped before"):
-        analyze_live(Camera(str(clip)), Analyzer("haar"), Watcher(closes_after=0), tmp_path / "out")
+        analyze_live(Camera(str(clip)), Analyzer("haar"), Watcher(closes_after=0), tmp_path / "out", Settings())
     assert list(tmp_path.iterdir()) == []
 
 
@@ -146,7 +147,7 @@ def test_a_camera_that_vanishes_loses_nothing(how: str, portrait: Image, tmp_pat
 
     with serve(send_half) as address:
         camera = Camera(address, read_timeout_s=1.0)
-        result = analyze_live(camera, Analyzer("haar"), Watcher(), tmp_path / "out")
+        result = analyze_live(camera, Analyzer("haar"), Watcher(), tmp_path / "out", Settings())
         over.set()
     assert result.status == "incomplete" and result.message is not None and "vanished after" in result.message
     assert result.frames + result.dropped == camera.frames_read >= 35
@@ -162,7 +163,7 @@ def test_a_camera_that_never_answers(tmp_path: Path) -> None:
         camera = Camera(f"rtsp://someone:s3cret@127.0.0.1:{server.getsockname()[1]}/x", open_timeout_s=1.0)
         start = time.monotonic()
         with pytest.raises(InputError, match="no answer within 1 s") as caught:
-            analyze_live(camera, Analyzer("haar"), NoView(), tmp_path / "out")
+            analyze_live(camera, Analyzer("haar"), NoView(), tmp_path / "out", Settings())
     assert time.monotonic() - start < 5 and "s3cret" not in str(caught.value) and not (tmp_path / "out").exists()
 
 

@@ -4,7 +4,7 @@ import datetime
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -47,19 +47,26 @@ def live(
     from emoscope.live import analyze_live
     from emoscope.live_view import create_view
     from emoscope.pipeline import Analyzer
+    from emoscope.settings import Settings
 
-    options: dict[str, Any] = {"smoothing_s": smooth} if smooth else {}
+    settings = Settings(
+        detector=detector,
+        model=model,
+        n_views=views,
+        balanced=balanced,
+        smoothing_s=smooth,
+        report=not no_report,
+        anonymous=anonymous,
+    )
     running = Camera(camera)
-    analyzer = Analyzer(detector=detector, model=model, n_views=views, balanced=balanced, **options)
+    analyzer = Analyzer(detector, model, views, balanced, smoothing_s=smooth)
     typer.echo(CONSENT, err=True)
     # stdout belongs to the JSON document where one is asked for.
     shown = create_view(
         view, running.name, sys.stderr if as_json else sys.stdout, lambda text: typer.echo(text, err=as_json)
     )
     folder = output or Path(f"live-{datetime.datetime.now():%Y%m%d-%H%M%S}-emoscope")
-    result = analyze_live(
-        running, analyzer, shown, None if no_save else folder, for_s, smooth, anonymous, not no_report
-    )
+    result = analyze_live(running, analyzer, shown, None if no_save else folder, settings, for_s)
     if result.message:
         typer.echo(f"warning: {result.message}", err=True)
     if as_json:

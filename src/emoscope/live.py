@@ -1,7 +1,5 @@
 """Live: a running camera in; a view while it runs, the same outputs as a video's afterwards."""
 
-import contextlib
-import datetime
 import logging
 import signal
 import threading
@@ -12,15 +10,13 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
 
-import emoscope
-from emoscope.analysis import OUTPUT_NAMES, Analysis
 from emoscope.camera import Camera
 from emoscope.emotions import EMOTIONS
 from emoscope.errors import InputError
 from emoscope.files import open_atomic_folder
-from emoscope.observations import SCHEMA_VERSION, Observations, ObservationsWriter
 from emoscope.pipeline import Analyzer
-from emoscope.summary import compute_summary
+from emoscope.recorder import OUTPUT_NAMES, Recorder
+from emoscope.settings import Settings
 from emoscope.types import Frame, FrameResult
 
 log = logging.getLogger(__name__)
@@ -157,10 +153,8 @@ def analyze_live(
     analyzer: Analyzer,
     view: View,
     folder: Path | None,
+    settings: Settings,
     for_s: float | None = None,
-    smoothing_s: float = 0.0,
-    anonymous: bool = False,
-    with_report: bool = True,
 ) -> LiveResult:
     """Read a camera until Ctrl-C, the view's end, the camera's end or a time.
 
@@ -168,27 +162,29 @@ def analyze_live(
 
     Args:
         camera: not yet started.
-        analyzer: fresh.
+        analyzer: fresh, made with these settings.
         view: shown each result.
         folder: where the outputs go; None keeps nothing.
+        settings: what to write.
         for_s: seconds after which the run ends by itself.
-        smoothing_s: the analyzer's time constant, for the settings; above 0 the table gets its columns.
-        anonymous: leave face boxes out of the table.
-        with_report: also write the report.
 
     Raises:
         InputError: the camera cannot be opened or gives no picture.
         OutputError: the folder cannot be written.
     """
-    run = _Run(camera, analyzer, view, for_s, smoothing_s, anonymous)
+    start = time.perf_counter()
+    run = _Run(camera, analyzer, view, for_s)
     with StopSignal() as stop:
         if folder is None:
             run.read(stop, None)
         else:
             # Opened before the camera starts: a place that cannot be written must not cost a recording.
-            with open_atomic_folder(folder, OUTPUT_NAMES) as temporary:
-                run.read(stop, temporary / "observations.parquet")
-                _conclude(run, temporary).write_into(temporary, with_report)
+            with open_atomic_folder(folder, OUTPUT_NAMES) as working:
+                with Recorder(working, settings, camera.name) as recorder:
+                    run.read(stop, recorder)
+                facts = run.describe()
+                facts["settings"]["wall_s"] = round(time.perf_counter() - start, 3)
+                recorder.finish(analyzer, facts)
     state = run.state
     return LiveResult(
         camera.name,
@@ -211,30 +207,21 @@ class _Run:
     analyzer: Analyzer
     view: View
     for_s: float | None
-    smoothing_s: float
-    anonymous: bool
     state: LiveState = field(default_factory=LiveState)
-    size_wh: tuple[int, int] = (0, 0)
-    wall_s: float = 0.0
 
-    def read(self, stop: StopSignal, place: Path | None) -> None:
-        """Read the camera to its end, every result into the view and, where there is a place, into the table there."""
-        start = time.perf_counter()
-        with contextlib.ExitStack() as stack:
-            stack.callback(self.view.close)
-            table = None
-            if place is not None:
-                table = stack.enter_context(ObservationsWriter(place, self.smoothing_s > 0, not self.anonymous))
+    def read(self, stop: StopSignal, recorder: Recorder | None) -> None:
+        """Read the camera to its end, every result into the view and, where there is one, the recorder."""
+        try:
             with self.camera:
                 for frame in self._take_frames(stop):
                     result = self.analyzer.analyze(frame)
-                    if table is not None:
-                        table.add(result)
+                    if recorder is not None:
+                        recorder.add(frame, result)
                     latency_s = self.camera.elapsed_s - frame.time_s
                     self.state.update(result, self.camera.frames_dropped, latency_s)
-                    self.size_wh = result.size_wh
                     self.view.show(frame, result, self.state)
-        self.wall_s = time.perf_counter() - start
+        finally:
+            self.view.close()
         if self.state.frames == 0:
             raise InputError(f"stopped before {self.camera.name} gave a picture; nothing was written")
 
@@ -249,40 +236,14 @@ class _Run:
             else:
                 self.view.idle()
 
-
-def _conclude(run: _Run, folder: Path) -> Analysis:
-    """Summarise a finished run."""
-    camera, analyzer = run.camera, run.analyzer
-    facts = {
-        "schema_version": SCHEMA_VERSION,
-        "source": camera.name,
-        "kind": "live",
-        "status": "incomplete" if camera.problem else "complete",
-        "reason": "damaged" if camera.problem else None,
-        "message": camera.problem,
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "frames_in_source": camera.frames_read,
-        "duration_s": camera.duration_s,
-        "size_wh": list(run.size_wh),
-        "settings": {
-            "every": 1,
-            "start_s": 0.0,
-            "end_s": run.for_s,
-            "dropped": camera.frames_dropped,
-            "detector": analyzer.detector.name,
-            "detector_reason": analyzer.detector_reason,
-            "max_side_px": analyzer.max_side_px,
-            "model": analyzer.recognizer.spec.name,
-            "views": analyzer.recognizer.n_views,
-            "balanced": analyzer.recognizer.balanced,
-            "smoothing_s": run.smoothing_s,
-            "baseline": "off",
-            "thumbnails": "none",
-            "anonymous": run.anonymous,
-            "emoscope": emoscope.__version__,
-            "wall_s": round(run.wall_s, 3),
-        },
-        "model": analyzer.recognizer.describe(),
-    }
-    observations = Observations(folder / "observations.parquet")
-    return Analysis(observations, compute_summary(observations, facts))
+    def describe(self) -> dict[str, Any]:
+        """Return what the summary says of a finished run."""
+        camera = self.camera
+        return {
+            "status": "incomplete" if camera.problem else "complete",
+            "reason": "damaged" if camera.problem else None,
+            "message": camera.problem,
+            "frames_in_source": camera.frames_read,
+            "duration_s": camera.duration_s,
+            "settings": {"every": 1, "end_s": self.for_s, "dropped": camera.frames_dropped},
+        }
