@@ -111,7 +111,9 @@ class _Places:
 
     def move_inside(self, x: float, y: float, size_wh: tuple[int, int]) -> Rectangle:
         """Return a rectangle of that size whose upper left corner is (x, y), moved into the picture."""
-        left, top = (max(0, min(round(v), free - size)) for v, free, size in zip((x, y), self.size_wh, size_wh, strict=True))
+        left, top = (
+            max(0, min(round(v), free - size)) for v, free, size in zip((x, y), self.size_wh, size_wh, strict=True)
+        )
         return left, top, left + size_wh[0], top + size_wh[1]
 
 

@@ -79,7 +79,9 @@ def _shrink(image: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
         return image
     h, w = image.shape[:2]
     size = max(1, round(w * scale)), max(1, round(h * scale))
-    while min(image.shape[1] // size[0], image.shape[0] // size[1]) >= 2 and image.shape[1] % 2 == 0 == image.shape[0] % 2:
+    while (
+        min(image.shape[1] // size[0], image.shape[0] // size[1]) >= 2 and image.shape[1] % 2 == 0 == image.shape[0] % 2
+    ):
         half = image.shape[1] // 2, image.shape[0] // 2
         image = np.asarray(cv2.resize(image, half, interpolation=cv2.INTER_AREA), np.uint8)
     if (image.shape[1], image.shape[0]) == size:

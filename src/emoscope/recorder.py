@@ -97,7 +97,7 @@ class Recorder:
 
         folder = self.folder / "annotated"
         folder.mkdir(exist_ok=True)
-        encoded = cv2.imencode(".jpg", annotate(frame.image, result))[1]
+        encoded = cv2.imencode(".jpg", annotate(frame.image, result, self.hides))[1]
         # The number keeps pictures of the same name in different folders apart.
         (folder / f"{frame.index:05d}-{Path(frame.source).stem}.jpg").write_bytes(encoded.tobytes())
 
@@ -136,10 +136,10 @@ class Recorder:
                 FORMATS[name](observations, summary, self.folder / f"observations.{name}", media)
         if self.thumbnails is not None:
             self.thumbnails.save(self.folder)
-        if settings.explain and self.source is not None:
+        if settings.explain:
             from emoscope.explain import explain
 
-            explain(self.source, observations, summary, analyzer.recognizer, self.folder)
+            explain(observations, summary, analyzer.recognizer, self.folder)
         if settings.report:
             write_report(observations, summary, self.folder / "report.html", self.folder)
         text = json.dumps(summary, indent=2, ensure_ascii=False)
