@@ -110,6 +110,13 @@ def test_audience_csv_is_what_pandas_finds(table: Observations, tmp_path: Path) 
     assert np.allclose(own[["positive", "neutral", "negative"]].sum(axis=1), 1, atol=3e-6)
 
 
+def test_a_frame_parted_between_batches_is_one() -> None:
+    """Rows 8190 to 8192 are the only frame with three people; batches end with row 8191."""
+    people = {i: lambda t: feel("happy") for i in (1, 2)} | {3: lambda t: feel("sad") if t == 4095 else None}
+    summary = compute_summary(make_table([float(i) for i in range(4200)], people), FACTS)
+    assert (summary["audience"]["people_max"], summary["frames"], summary["coverage"]) == (3, 4200, 1)
+
+
 def test_valence_of_surprise_is_none() -> None:
     assert compute_valence(feel("surprise", 1.0))["index"] == 0
     assert compute_valence(feel("happy", 1.0))["index"] == 1 and compute_valence(feel("fear", 1.0))["index"] == -1
@@ -122,7 +129,10 @@ def test_a_joint_change_is_a_moment_and_someone_coming_in_is_none() -> None:
     def come(time_s: float) -> Mood | None:
         return feel("angry") if time_s >= 20 else None
 
-    people = {1: turn, 2: turn, 3: turn, 4: lambda t: feel("sad"), 5: come}
+    def glance(time_s: float) -> Mood | None:
+        return None if 35 <= time_s < 41.8 else turn(time_s) if time_s >= 42 else feel("angry")
+
+    people = {1: turn, 2: turn, 3: turn, 4: lambda t: feel("sad"), 5: come, 6: glance}
     [moment] = compute_summary(make_table(seconds(60), people), FACTS)["moments"]
     assert (moment["time_s"], moment["rose"], moment["fell"]) == (42, "happy", "neutral")
     assert (moment["people"], moment["track_id"]) == (3, None)

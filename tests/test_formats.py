@@ -76,6 +76,19 @@ def test_flicker(script: Script, expected: list[tuple[str, float, float]]) -> No
     assert read({1: script}) == [(1, *stretch) for stretch in expected]
 
 
+def test_probability_is_that_of_the_emotion_named() -> None:
+    """Flicker within a stretch, fear at 0.5, takes nothing from the sadness around it, nor from what it pools to."""
+
+    def flicker(time_s: float) -> Mood:
+        return feel("fear", 0.5) if 20 <= round(time_s * 10) < 22 else feel("sad", 0.8)
+
+    [stretch] = find_stretches(make_table([i / 10 for i in range(50)], {1: flicker}))
+    assert stretch.probability == pytest.approx(0.8)
+    tremble = make_table([0.0, 0.1, 0.2, 0.3], {1: lambda t: feel("fear", 0.5) if t == 0.2 else feel("sad", 0.8)})
+    [stretch] = find_stretches(tremble)
+    assert (stretch.label, stretch.probability) == ("sad", pytest.approx(0.8))
+
+
 def test_stretches_follow_the_smoothed_probabilities() -> None:
     times_s = [i / 10 for i in range(20)]
     restless = lambda t: feel("sad" if round(t * 10) % 8 < 4 else "happy")  # noqa: E731

@@ -152,8 +152,6 @@ def _count(
         position = np.floor(p / width).astype(np.int64) - np.rint(low[person] / width).astype(np.int64)
         cell = person[:, None] * len(EMOTIONS) + np.arange(len(EMOTIONS))
         _add_counts(below, cell[position < 0])
-        # The value 1 belongs to the last bin.
-        position = np.where(p >= 1, np.minimum(position, _BINS - 1), position)
         is_inside = (position >= 0) & (position < _BINS)
         _add_counts(histogram, cell[is_inside] * _BINS + position[is_inside])
     return histogram, below
