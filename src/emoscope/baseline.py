@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from emoscope.arrow import stack, to_arrow, to_numpy
 from emoscope.clock import Span, parse_span
 from emoscope.emotions import EMOTIONS
 from emoscope.errors import InputError
 from emoscope.files import open_atomic
-from emoscope.groups import NOBODY, GroupedSums, read_rows, stack, to_arrow, to_numpy
+from emoscope.groups import NOBODY, GroupedSums, read_rows
 from emoscope.observations import BATCH_ROWS, CHANGES, PROBABILITIES, Observations
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from emoscope.arrow import stack, to_numpy
 from emoscope.emotions import EMOTIONS, VALENCE
 from emoscope.observations import PROBABILITIES, Observations
 
@@ -98,43 +99,6 @@ def _to_rows(batch: "pa.RecordBatch", is_first: NDArray[np.bool_], frame_no: NDA
         is_uncertain=to_numpy(faces["uncertain"], False),
         probabilities=stack(faces, PROBABILITIES),
     )
-
-
-def to_numpy(column: "pa.Array", empty: float | None = None) -> NDArray[Any]:
-    """Return a column of numbers or truth values as an array.
-
-    Arrow's own conversions, and pa.array() too, import pandas where it is installed: half a second and 50 MB.
-
-    Args:
-        column: the column.
-        empty: what stands for an empty cell; None where there are none.
-    """
-    import pyarrow as pa
-
-    is_boolean = pa.types.is_boolean(column.type)
-    numbers = column.cast(pa.uint8()) if is_boolean else column
-    dtype = np.dtype(numbers.type.to_pandas_dtype())
-    n, buffer = len(numbers), numbers.buffers()[1]
-    values = np.frombuffer(buffer, dtype, n, numbers.offset * dtype.itemsize) if n else np.empty(0, dtype)
-    if is_boolean:
-        values = values.astype(np.bool_)
-    if column.null_count and empty is not None:
-        values = np.where(to_numpy(column.is_valid()), values, np.array(empty, values.dtype))
-    return values
-
-
-def stack(batch: "pa.RecordBatch", names: tuple[str, ...]) -> NDArray[np.float64]:
-    """Return some number columns side by side, (n, len(names)); empty cells are NaN."""
-    return np.column_stack([to_numpy(batch[name], np.nan) for name in names]).astype(np.float64, copy=False)
-
-
-def to_arrow(values: NDArray[np.float64]) -> "pa.Array":
-    """Return (n,) numbers as a column; NaN become empty cells."""
-    import pyarrow as pa
-
-    is_valid = np.packbits(~np.isnan(values), bitorder="little")
-    buffers = [pa.py_buffer(is_valid), pa.py_buffer(np.ascontiguousarray(values, np.float64))]
-    return pa.Array.from_buffers(pa.float64(), len(values), buffers)
 
 
 def floor_seconds(time_s: NDArray[np.float64]) -> NDArray[np.int64]:

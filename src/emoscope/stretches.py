@@ -6,8 +6,9 @@ from typing import Final
 
 import numpy as np
 
+from emoscope.arrow import stack, to_numpy
 from emoscope.emotions import EMOTIONS
-from emoscope.groups import NOBODY, stack, to_numpy
+from emoscope.groups import NOBODY
 from emoscope.observations import PROBABILITIES, SMOOTHED, Observations
 
 MIN_STRETCH_S: Final = 0.3
