@@ -9,7 +9,7 @@ START_SPEED = 3.0
 """Standard deviation of the speed of a new face, sizes per second."""
 ACCELERATION = 5.0
 """How freely people change their speed: variance gained per second, sizes^2 / s^3."""
-COAST_S = 1.0
+COAST_S = 0.5
 """A face unseen slows down: it keeps 37 % of its speed after this time."""
 SIZE_GAIN = 0.4
 """Weight of the newest box in a face's width and height."""
