@@ -62,7 +62,7 @@ class Analysis:
         from emoscope.report import create_report
 
         with open_atomic(Path(path)) as temporary:
-            temporary.write_text(create_report(self.table, self.summary), encoding="utf-8")
+            temporary.write_text(create_report(self.table, self.summary, Path(path).parent), encoding="utf-8")
         return Path(path)
 
     def save(self, folder: str | Path, with_report: bool = True) -> Path:
