@@ -94,7 +94,10 @@ def make_summary(observations: Observations, **changes: Any) -> dict[str, Any]:
     valence["index"] = valence["positive"] - valence["negative"]
     settings = {"every": 1, "start_s": 0.0, "end_s": None, "detector": "yunet", "detector_reason": "asked for"}
     settings |= {"model": "compact-2", "views": 1, "balanced": False, "thumbnails": "none", "anonymous": False}
-    settings |= {"smoothing_s": 0.5 * observations.has_smoothed, "baseline": "auto" if observations.has_changes else "off"}
+    settings |= {
+        "smoothing_s": 0.5 * observations.has_smoothed,
+        "baseline": "auto" if observations.has_changes else "off",
+    }
     return {
         "schema_version": SCHEMA_VERSION,
         "source": "talks/clip.mp4",
@@ -126,7 +129,12 @@ def to_seven(values: Any) -> dict[str, float]:
 
 def summarise(p: Any) -> dict[str, Any]:
     if len(p) == 0:
-        return {"emotion": None, "shares": to_seven([0] * 7), "mean_probabilities": to_seven([0] * 7), "uncertain_share": 0.0}
+        return {
+            "emotion": None,
+            "shares": to_seven([0] * 7),
+            "mean_probabilities": to_seven([0] * 7),
+            "uncertain_share": 0.0,
+        }
     shares = np.bincount(p.argmax(axis=1), minlength=7) / len(p)
     return {
         "emotion": EMOTIONS[int(shares.argmax())],
@@ -147,7 +155,11 @@ def make_event(name: str, start_s: float, end_s: float, people: int = 4, shift: 
 
     def spread(mean: float) -> dict[str, float | None]:
         has_interval = people >= 2
-        return {"mean": mean, "low": mean - 0.08 if has_interval else None, "high": mean + 0.08 if has_interval else None}
+        return {
+            "mean": mean,
+            "low": mean - 0.08 if has_interval else None,
+            "high": mean + 0.08 if has_interval else None,
+        }
 
     seven = {emotion: spread(1 / 7) for emotion in EMOTIONS}
     difference = {emotion: spread(shift / 7) for emotion in EMOTIONS}

@@ -61,8 +61,11 @@ class Analysis:
         """
         from emoscope.report import create_report
 
+        # Faces and video lie beside the table.
+        folder = self.table.place.parent if isinstance(self.table.place, Path) else None
+        text = create_report(self.table, self.summary, folder, is_beside=folder == Path(path).parent)
         with open_atomic(Path(path)) as temporary:
-            temporary.write_text(create_report(self.table, self.summary, Path(path).parent), encoding="utf-8")
+            temporary.write_text(text, encoding="utf-8")
         return Path(path)
 
     def save(self, folder: str | Path, with_report: bool = True) -> Path:

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from emoscope.cli_common import STUDY_PACKAGES, AsJson, Data, print_json, require
+from emoscope.cli_report import compare, report
 from emoscope.cli_study import study_app
 from emoscope.errors import EmoscopeError, InputError
 
@@ -25,6 +26,8 @@ app = typer.Typer(
 data_app = typer.Typer(help="Datasets: import them once, look at them.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 app.add_typer(study_app, name="study")
+app.command()(report)
+app.command()(compare)
 
 Balanced = Annotated[bool, typer.Option("--balanced", help="Name rare emotions more often: higher macro F1.")]
 

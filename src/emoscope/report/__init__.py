@@ -1,6 +1,7 @@
 """Report: observations and their summary in, one self-contained HTML document out."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,15 +11,18 @@ if TYPE_CHECKING:
     from emoscope.report.comparison import Recording
 
 
-def create_report(observations: Observations, summary: dict[str, Any], folder: Path | None = None) -> str:
+def create_report(
+    observations: Observations, summary: dict[str, Any], folder: Path | None = None, is_beside: bool = True
+) -> str:
     """Create the report as one HTML document that needs no network.
 
     Args:
         observations: The observations table: one row per face and analysed frame, and one
             row with empty face columns per frame without a face; read in batches.
         summary: The numbers of the same analysis, as `summary.py` makes them.
-        folder: Where the report will lie. Its thumbnails and heat maps are put into the document as long as it stays
-            within MAX_BYTES; its annotated.mp4 is referred to, so it must stay beside the report.
+        folder: The result's folder. Its thumbnails and heat maps are put into the document as long as that stays
+            within MAX_BYTES; its annotated.mp4 is referred to.
+        is_beside: Whether the document will lie in this folder; only then can it play the video.
 
     Returns:
         The document; save it as UTF-8.
@@ -39,6 +43,8 @@ def create_report(observations: Observations, summary: dict[str, Any], folder: P
     content["heads"] = {
         person["track_id"]: find_nearest(images.thumbnails, person["track_id"], person["middle_s"]) for person in people
     }
+    if not is_beside:
+        images = replace(images, video=None)
     if images.video and content["series"]:
         content["series"]["video"] = images.video
     return render("report.html.j2", content, images)

@@ -17,7 +17,7 @@ from emoscope.report.wording import format_clock, format_percent
 WIDTH, HEIGHT = 2000, 200
 """Units of the stretched coordinate system; whole numbers keep the paths short."""
 LANE = 40
-"""Height of one emotion's lane in a chart of changes, in the same units; report/js/draw.js draws by the same numbers."""
+"""Height of one emotion's lane in a chart of changes. js/draw.js has the same three numbers."""
 TICK_STEPS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200)
 MAX_TICKS = 6
 """So many times of day fit beside each other on a telephone."""
@@ -107,7 +107,7 @@ def draw_spans(wanted: Bools, timeline: Timeline, label: str, css_class: str) ->
 def draw_axis(timeline: Timeline) -> str:
     """Draw ticks and times; hidden from screen readers, whose charts name their times.
 
-    report/js/zoom.js draws the same for a part of the time.
+    js/zoom.js draws the same for a part of the time.
     """
     step_s = next((s for s in TICK_STEPS_S if timeline.end_s / s < MAX_TICKS), TICK_STEPS_S[-1])
     n_decimals = 1 if step_s < 1 else 0

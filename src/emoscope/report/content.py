@@ -24,6 +24,7 @@ def create_content(observations: Observations, summary: Mapping[str, Any]) -> di
         # The name alone: a report is passed on, the folders it came from are nobody's business.
         "source": Path(summary["source"]).name,
         "is_pictures": is_pictures,
+        "is_comparison": False,
         "is_incomplete": summary["status"] != "complete",
         "message": wording.as_sentence(summary.get("message")),
         "facts": list_facts(summary),
@@ -33,7 +34,6 @@ def create_content(observations: Observations, summary: Mapping[str, Any]) -> di
         "settings": wording.describe_settings(summary.get("settings") or {}),
         "model": wording.describe_model(summary.get("model") or {}),
         "series": {},
-        "is_anonymous": bool((summary.get("settings") or {}).get("anonymous")),
     }
     if summary["faces"]:
         content["lead"] = _write_lead(summary)

@@ -63,10 +63,8 @@ def find_nearest(pictures: Mapping[int, list[Picture]], track_id: int, time_s: f
 
 def _load(folder: Path, n_bytes: int) -> tuple[dict[int, list[Picture]], int, int]:
     """Return the pictures by person, the bytes left and how many were left out."""
-    files = []
-    for path in sorted(folder.glob("*.jpg")) if folder.is_dir() else ():
-        if match := FILE_NAME.fullmatch(path.name):
-            files.append((float(match[2]), int(match[1]), path))
+    matches = [(FILE_NAME.fullmatch(path.name), path) for path in sorted(folder.glob("*.jpg"))]
+    files = [(float(match[2]), int(match[1]), path) for match, path in matches if match]
     sizes = [4 * -(-path.stat().st_size // 3) + 40 for *_, path in files]
     by_person: dict[int, list[int]] = {}
     for i in sorted(range(len(files)), key=lambda i: files[i][:2]):

@@ -24,7 +24,7 @@ def _describe_moment(moment: Mapping[str, Any], timeline: Timeline) -> dict[str,
     counted = f" ({n_people} {'person' if n_people == 1 else 'people'} in view)" if track_id is None else ""
     return {
         "time_s": round(time_s, 3),
-        "clock": format_moment(time_s, timeline),
+        "clock": format_moment(time_s, timeline.end_s),
         "key": "all" if track_id is None else f"p{int(track_id)}",
         "whose": whose,
         "text": f"{text}{counted}.",
@@ -34,9 +34,9 @@ def _describe_moment(moment: Mapping[str, Any], timeline: Timeline) -> dict[str,
     }
 
 
-def format_moment(time_s: float, timeline: Timeline) -> str:
+def format_moment(time_s: float, length_s: float) -> str:
     """Return a moment's time, with tenths in a short recording."""
-    return wording.format_clock(time_s, 1 if timeline.end_s < 60 else 0)
+    return wording.format_clock(time_s, 1 if length_s < 60 else 0)
 
 
 def _write_change(moment: Mapping[str, Any], key: str, verb: str) -> str:
@@ -97,7 +97,7 @@ def _describe_event(event: Mapping[str, Any], timeline: Timeline, reach: float, 
         "number": number + 1,
         "start_s": round(start_s, 3),
         "end_s": round(end_s, 3),
-        "span": f"{format_moment(start_s, timeline)} to {format_moment(end_s, timeline)}",
+        "span": f"{format_moment(start_s, timeline.end_s)} to {format_moment(end_s, timeline.end_s)}",
         "place": charts.place_span(start_s, end_s, timeline),
         "people": wording.format_count(n_people),
         "observations": wording.format_count(int(event["observations"] or 0)),

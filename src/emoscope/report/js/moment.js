@@ -22,6 +22,7 @@ const createSwatch = (colour) => {
 };
 const nearest = (pictures, time) =>
   (pictures || []).reduce((best, p) => (!best || Math.abs(p[0] - time) < Math.abs(best[0] - time) ? p : best), null);
+const isPerson = (key) => /^p\d+$/.test(key);
 const findTop = (values) => values.indexOf(Math.max(...values));
 
 const listValues = (key, time) => {
@@ -71,7 +72,8 @@ const fill = (key, time) => {
   shown = { ...shown, key, time };
   panelParts.title.textContent = `${clock(time, 1)} · ${data.series[key].name}`;
   panelParts.values.replaceChildren(...listValues(key, time));
-  const people = Object.keys(data.series).filter((name) => /^p\d+$/.test(name));
+  const people = Object.keys(data.series).filter(isPerson).sort((a, b) => a.slice(1) - b.slice(1));
+  panelParts.faces.classList.toggle("one", isPerson(key));
   const found = key === "all" ? people.map((name) => createFace(name, time, true)) : [createFace(key, time, false), createMap(key, time)];
   panelParts.faces.replaceChildren(...found.filter(Boolean));
 };

@@ -11,12 +11,12 @@ const listLines = (plot, time) => {
   const values = isChange ? readChanges(key, bin) : readValues(key, bin);
   if (!values) return [key === "all" ? "no face found" : "not seen"];
   const lines = data.emotions.map(([name, colour], i) => {
-    const line = create("div", !isChange && findTop(values) === i ? "top" : "", createSwatch(colour), name);
+    const line = create("div", !isChange && findTop(values) === i ? "top" : "", createSwatch(colour), name + " ");
     line.append(create("b", "", isChange ? points(values[i]) + " points" : percent(values[i])));
     return line;
   });
   const { faces: counts } = timelineOf(key);
-  if (plot.dataset.counts !== undefined || key === "all") lines.push(create("div", "", "faces", create("b", "", counts[bin].toFixed(1))));
+  if (!isPerson(key)) lines.push(create("div", "", "faces ", create("b", "", counts[bin].toFixed(1))));
   if (isUncertain(key, bin)) lines.push(create("div", "soft", "mostly uncertain"));
   return lines;
 };
