@@ -72,7 +72,13 @@ def make_five(astronaut: Image, hopper: Image) -> list[Cutout]:
 
 def cut_out_group(group: Image) -> list[Cutout]:
     """Cut the five people out of the photograph multi_face.jpg."""
-    boxes = [(216, 62, 306, 175), (314, 236, 409, 359), (434, 219, 514, 314), (531, 305, 631, 436), (686, 289, 789, 423)]
+    boxes = [
+        (216, 62, 306, 175),
+        (314, 236, 409, 359),
+        (434, 219, 514, 314),
+        (531, 305, 631, 436),
+        (686, 289, 789, 423),
+    ]
     return [cut_out(group, box) for box in boxes]
 
 
@@ -111,7 +117,9 @@ class Scene:
         self.people = people
         self.duration_s = duration_s
         self.rng = np.random.default_rng(seed)
-        wall = cv2.resize(self.rng.integers(90, 140, (9, 16, 3), dtype=np.uint8), SIZE_WH, interpolation=cv2.INTER_CUBIC)
+        wall = cv2.resize(
+            self.rng.integers(90, 140, (9, 16, 3), dtype=np.uint8), SIZE_WH, interpolation=cv2.INTER_CUBIC
+        )
         self.wall = np.asarray(wall, np.uint8)
         self.noise = self.rng.normal(0, 4, (*SIZE_WH[::-1], 1)).astype(np.float32)
         self.slots = list(range(len(people)))
@@ -277,7 +285,9 @@ def score(truth: list[Seen], found: list[Seen], min_iou: float = 0.5) -> dict[st
     return {"idf1": float(2 * agree / max(n_true + n_found, 1)), "switches": switches, "numbers": len(numbers)}
 
 
-def follow(scene: Scene, times: list[float], update: Callable[[Faces, float, int], Faces]) -> tuple[list[Seen], list[Seen]]:
+def follow(
+    scene: Scene, times: list[float], update: Callable[[Faces, float, int], Faces]
+) -> tuple[list[Seen], list[Seen]]:
     """Track a scene's detections; return what is true and what was found."""
     truth, found = [], []
     for k, time_s in enumerate(times):

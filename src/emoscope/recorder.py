@@ -176,16 +176,18 @@ class Recorder:
         }
 
 
-def write_report(observations: Observations, summary: dict[str, Any], path: Path, folder: Path | None) -> None:
+def write_report(observations: Observations, summary: dict[str, Any], path: Path, folder: Path) -> None:
     """Write the report, whole or not at all.
 
     Args:
         observations: the table.
         summary: its summary.
         path: the HTML file.
-        folder: holds the pictures and the video that the report shows, if any.
+        folder: holds the pictures that the report shows, and the video, which it plays if it lies there itself.
     """
     from emoscope.report import create_report
 
+    is_beside = path.parent.resolve() == folder.resolve()
+    text = create_report(observations, summary, folder, is_beside)
     with open_atomic(path) as temporary:
-        temporary.write_text(create_report(observations, summary), encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")

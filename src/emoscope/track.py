@@ -203,9 +203,7 @@ def _compute_motion_costs(
     return np.asarray(costs, np.float32)
 
 
-def _find_clear(
-    xyxy: NDArray[np.float32], others: NDArray[np.float32], is_same: bool = False
-) -> NDArray[np.bool_]:
+def _find_clear(xyxy: NDArray[np.float32], others: NDArray[np.float32], is_same: bool = False) -> NDArray[np.bool_]:
     """Say (n,) which boxes are not covered by others (m, 4); where these are the same boxes, nobody covers himself."""
     if is_same and len(xyxy) == 1:
         return np.ones(1, np.bool_)
