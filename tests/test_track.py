@@ -56,7 +56,7 @@ def test_five_people_keep_their_numbers(five: list[Cutout], steps_s: list[float]
     ours, blind = follow_both(five, steps_s, duration_s, seed=1)
     # The detector misses 5 % of the faces: 0.97 is the best that is to be had.
     assert ours["idf1"] >= 0.95 and ours["switches"] <= 6
-    assert ours["idf1"] >= blind["idf1"] + 0.1, "the looks of people must be what makes it"
+    assert ours["idf1"] >= blind["idf1"] + 0.05, "the looks of people must be what makes it"
 
 
 def test_five_people_of_one_photograph(shared: object) -> None:

@@ -37,8 +37,8 @@ def _find_groups(costs: NDArray[np.float32], rows: list[int]) -> list[tuple[list
     is_pair = costs < 0
     by_row = {i: np.flatnonzero(is_pair[i]).tolist() for i in rows}
     by_column: dict[int, list[int]] = {}
-    for i, columns in by_row.items():
-        for j in columns:
+    for i in rows:
+        for j in by_row[i]:
             by_column.setdefault(j, []).append(i)
     groups = []
     waiting = set(rows)
