@@ -121,7 +121,7 @@ class Scene:
             self.rng.integers(90, 140, (9, 16, 3), dtype=np.uint8), SIZE_WH, interpolation=cv2.INTER_CUBIC
         )
         self.wall = np.asarray(wall, np.uint8)
-        self.noise = self.rng.normal(0, 4, (*SIZE_WH[::-1], 1)).astype(np.float32)
+        self.noise = self.rng.normal(0, 4, (SIZE_WH[1] + 400, SIZE_WH[0], 1)).astype(np.float32)
         self.slots = list(range(len(people)))
         sways = self.rng.uniform(0, 6.3, (len(people), 3))
         self.actors = [
@@ -204,8 +204,8 @@ class Scene:
     def render(self, time_s: float) -> Image:
         """Paint the picture: everybody tilts a little, the light on them goes up and down, the camera is noisy."""
         canvas = self.wall.copy()
-        light = 1 + 0.15 * np.sin(0.4 * time_s)
-        noise = np.roll(self.noise, int(time_s * 1000) % 397, axis=0)
+        light = float(1 + 0.15 * np.sin(0.4 * time_s))
+        noise = self.noise[int(time_s * 1000) % 397 :]
         for i, (x, y, scale), is_hidden in self._arrange(time_s):
             person = self.people[i]
             left, top, w, h = person.box
@@ -222,7 +222,7 @@ class Scene:
             part = part[y1 - corner_y : y2 - corner_y, x1 - corner_x : x2 - corner_x]
             alpha = part[..., 3:]
             painted = canvas[y1:y2, x1:x2] * (1 - alpha) + part[..., :3] * light + noise[y1:y2, x1:x2] * alpha
-            canvas[y1:y2, x1:x2] = np.clip(painted, 0, 255)
+            canvas[y1:y2, x1:x2] = cv2.convertScaleAbs(np.maximum(painted, 0))
             if is_hidden:
                 cv2.rectangle(canvas, (int(x - 45), int(y - 50)), (int(x + 45), int(y + 60)), (70, 110, 150), -1)
         return canvas
@@ -279,21 +279,19 @@ def score(truth: list[Seen], found: list[Seen], min_iou: float = 0.5) -> dict[st
                 switches += last.get(person, int(ids[j])) != int(ids[j])
                 last[person] = int(ids[j])
     people, numbers = sorted({a for a, _ in together}), sorted({b for _, b in together})
-    table = np.array([[together.get((a, b), 0) for b in numbers] for a in people]).reshape(len(people), -1)
+    table = np.array([[together.get((a, b), 0) for b in numbers] for a in people], ndmin=2)
     agree = table[linear_sum_assignment(-table)].sum() if table.size else 0
     n_true, n_found = sum(len(ids) for ids, _ in truth), sum(len(ids) for ids, _ in found)
     return {"idf1": float(2 * agree / max(n_true + n_found, 1)), "switches": switches, "numbers": len(numbers)}
 
 
-def follow(
-    scene: Scene, times: list[float], update: Callable[[Faces, float, int], Faces]
-) -> tuple[list[Seen], list[Seen]]:
+def follow(scene: Scene, times: list[float], update: Callable[[Faces, float], Faces]) -> tuple[list[Seen], list[Seen]]:
     """Track a scene's detections; return what is true and what was found."""
     truth, found = [], []
-    for k, time_s in enumerate(times):
+    for time_s in times:
         ids, boxes, _ = scene.tell(time_s)
         truth.append((ids, boxes))
-        faces = update(scene.detect(time_s), time_s, k)
+        faces = update(scene.detect(time_s), time_s)
         assert faces.track_id is not None
         found.append((faces.track_id, faces.xyxy))
     return truth, found

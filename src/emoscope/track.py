@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from emoscope.appearance import Looks, Memory, describe
 from emoscope.assign import assign
-from emoscope.motion import JITTER, Motion
+from emoscope.motion import JITTER, Centre, Motion
 from emoscope.types import Faces, Image
 
 HIGH_SCORE = 0.8
@@ -104,11 +104,11 @@ class Tracker:
             track = self.tracks[j]
             ids[i] = track.track_id
             track.n_frames += 1
-            track.motion.update(*boxes[i], time_s)
+            track.motion.update(boxes[i], time_s)
         for i in np.flatnonzero(ids == 0).tolist():
             self.n_people += 1
             ids[i] = self.n_people
-            self.tracks.append(Track(self.n_people, Motion(*boxes[i], time_s)))
+            self.tracks.append(Track(self.n_people, Motion(*boxes[i], time_s=time_s)))
         return faces.replace(track_id=ids)
 
     def predict(self, time_s: float) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
@@ -166,11 +166,11 @@ class Tracker:
             self.memory.add(looks[new], is_clear[new])
 
 
-def _to_centres(xyxy: NDArray[np.float32]) -> list[list[float]]:
+def _to_centres(xyxy: NDArray[np.float32]) -> list[Centre]:
     """Return x, y, width and height of boxes."""
     sizes = xyxy[:, 2:] - xyxy[:, :2]
-    centres: list[list[float]] = np.concatenate([(xyxy[:, :2] + xyxy[:, 2:]) / 2, sizes], axis=1).tolist()
-    return centres
+    rows = np.concatenate([(xyxy[:, :2] + xyxy[:, 2:]) / 2, np.maximum(sizes, 1)], axis=1).tolist()
+    return [(x, y, width, height) for x, y, width, height in rows]
 
 
 def _expect_boxes(tracks: list[Track], time_s: float) -> NDArray[np.float32]:
