@@ -1,6 +1,5 @@
 """Annotated video: playing times and sound, measured in the file that was written."""
 
-from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emoscope import hide
-from emoscope.draw import BGR, DARK, GREY, WHITE, Colour, put_bar, put_plate, put_text, render_text
+from emoscope.draw import BGR, DARK, GREY, WHITE, Colour, measure_text, put_bar, put_plate, put_text
 from emoscope.emotions import EMOTIONS
 from emoscope.types import FrameResult, Image
 
@@ -111,7 +111,9 @@ class _Places:
 
     def move_inside(self, x: float, y: float, size_wh: tuple[int, int]) -> Rectangle:
         """Return a rectangle of that size whose upper left corner is (x, y), moved into the picture."""
-        left, top = (max(0, min(round(v), free - size)) for v, free, size in zip((x, y), self.size_wh, size_wh, strict=True))
+        left, top = (
+            max(0, min(round(v), free - size)) for v, free, size in zip((x, y), self.size_wh, size_wh, strict=True)
+        )
         return left, top, left + size_wh[0], top + size_wh[1]
 
 
@@ -130,7 +132,7 @@ def _draw_label(
     stripe, height = max(2, line_px // 4), line_px + pad
     gap = max(2, line_px // 6)
     for text in texts:
-        width = render_text(text, line_px).shape[1] + 2 * pad + stripe
+        width = measure_text(text, line_px) + 2 * pad + stripe
         for y, own in ((box[1] - height - gap, None), (box[3] + gap, None), (box[1] + gap, box)):
             rectangle = places.move_inside(box[0] - gap, y, (width, height))
             if places.is_free(rectangle, own):
@@ -151,7 +153,7 @@ def _draw_label(
 def _draw_panel(image: Image, box: NDArray[np.float64], probabilities: NDArray[np.float64], places: _Places) -> None:
     height_px = box[3] - box[1]
     line_px = _choose_line(height_px / PANEL_LINES / LINE_SHARE, places.size_wh)
-    names_px = max(render_text(name, line_px).shape[1] for name in EMOTIONS)
+    names_px = max(measure_text(name, line_px) for name in EMOTIONS)
     pad, bar_px = max(3, line_px // 3), round(4.5 * line_px)
     size_wh = names_px + bar_px + 3 * pad, len(EMOTIONS) * line_px + 2 * pad
     if size_wh[1] > PANEL_FACES * height_px:

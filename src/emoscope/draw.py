@@ -18,6 +18,8 @@ FONT_CAP_PX = 21
 """Height of its capitals at scale 1."""
 CAP_SHARE = 0.66
 """Height of capitals as a share of the line's."""
+SPACE_SHARE = 0.3
+"""Width of a space as a share of the line's height."""
 SUPERSAMPLING = 4
 """Text is drawn larger and reduced: OpenCV's own smoothing leaves small letters ragged."""
 
@@ -26,33 +28,51 @@ Colour = tuple[int, ...]
 
 
 @lru_cache(maxsize=2048)
-def render_text(text: str, line_px: int) -> NDArray[np.uint8]:
-    """Return a line of text as (line_px, w) uint8 coverage, 255 where ink is."""
+def render_word(word: str, line_px: int) -> NDArray[np.uint8]:
+    """Return a word as (line_px, w) uint8 coverage, 255 where ink is; words come again where whole lines do not."""
     cap_px = CAP_SHARE * line_px * SUPERSAMPLING
     scale, thickness = cap_px / FONT_CAP_PX, max(1, round(cap_px / 7))
-    (w, _), _ = cv2.getTextSize(text, FONT, scale, thickness)
+    (w, _), _ = cv2.getTextSize(word, FONT, scale, thickness)
     height = line_px * SUPERSAMPLING
     large = np.zeros((height, -(-(w + thickness) // SUPERSAMPLING) * SUPERSAMPLING), np.uint8)
-    baseline = round(height * 0.78)
-    cv2.putText(large, text, (thickness // 2, baseline), FONT, scale, 255, thickness, cv2.LINE_AA)
+    cv2.putText(large, word, (thickness // 2, round(height * 0.78)), FONT, scale, 255, thickness, cv2.LINE_AA)
     size_wh = large.shape[1] // SUPERSAMPLING, line_px
     out = np.asarray(cv2.resize(large, size_wh, interpolation=cv2.INTER_AREA), np.uint8)
     out.flags.writeable = False
     return out
 
 
+def _place_words(text: str, line_px: int) -> list[tuple[str, int]]:
+    """Return each word with its distance from the left, and an empty word at the end."""
+    places, x, space_px = [], 0, round(SPACE_SHARE * line_px)
+    for word in text.split(" "):
+        if word:
+            places.append((word, x))
+            x += render_word(word, line_px).shape[1]
+        x += space_px
+    return [*places, ("", x - space_px)]
+
+
+def measure_text(text: str, line_px: int) -> int:
+    """Return the width of a line of text in pixels."""
+    return _place_words(text, line_px)[-1][1]
+
+
 def put_text(image: Image, text: str, x: int, y: int, line_px: int, colour: Colour) -> None:
     """Write a line of text whose upper left corner is (x, y)."""
-    ink = render_text(text, line_px)
+    for word, offset in _place_words(text, line_px)[:-1]:
+        _put_ink(image, render_word(word, line_px), x + offset, y, colour)
+
+
+def _put_ink(image: Image, ink: NDArray[np.uint8], x: int, y: int, colour: Colour) -> None:
     h, w = image.shape[:2]
     left, top = max(x, 0), max(y, 0)
     ink = ink[top - y : max(h - y, 0), left - x : max(w - x, 0)]
     if ink.size == 0:
         return
     under = image[top : top + ink.shape[0], left : left + ink.shape[1]]
-    share = ink[:, :, None].astype(np.int32)
     # Exact at both ends: 0 leaves the picture, 255 gives the colour.
-    under += ((np.array(colour, np.int32) - under) * share / 255).round().astype(np.int32).astype(np.uint8)
+    under += ((np.array(colour, np.int32) - under) * ink[:, :, None] / 255).round().astype(np.int32).astype(np.uint8)
 
 
 def put_plate(image: Image, rectangle: tuple[int, int, int, int], share: float = 0.68) -> None:

@@ -93,7 +93,9 @@ class _Rows:
 
         emotions = batch.column("emotion")
         # Without boxes (--anonymous) no face can be found again.
-        valid = pc.and_(pc.and_(emotions.is_valid(), batch.column("x1").is_valid()), batch.column("track_id").is_valid())
+        valid = pc.and_(
+            pc.and_(emotions.is_valid(), batch.column("x1").is_valid()), batch.column("track_id").is_valid()
+        )
         batch = batch.filter(valid)
         self.batch = batch
 

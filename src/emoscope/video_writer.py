@@ -19,7 +19,7 @@ TAIL_S = 1.0
 
 
 class VideoWriter:
-    """Writes annotated.mp4; a context. Its time axis is the source's; the moov atom leads, so that browsers can seek."""
+    """Writes annotated.mp4 on the time axis of the source; a context. Browsers can seek in it: its index leads."""
 
     def __init__(
         self,
