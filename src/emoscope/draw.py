@@ -12,6 +12,8 @@ from emoscope.types import Image
 BGR = [tuple(int(c[i : i + 2], 16) for i in (5, 3, 1)) for c in COLOURS]
 """COLOURS as OpenCV wants them."""
 WHITE, GREY, DARK = (255, 255, 255), (176, 176, 176), (24, 20, 18)
+PLATE = 20
+"""Grey of plates."""
 
 FONT = cv2.FONT_HERSHEY_DUPLEX
 FONT_CAP_PX = 21
@@ -28,8 +30,8 @@ Colour = tuple[int, ...]
 
 
 @lru_cache(maxsize=2048)
-def render_word(word: str, line_px: int) -> NDArray[np.uint8]:
-    """Return a word as (line_px, w) uint8 coverage, 255 where ink is; words come again where whole lines do not."""
+def render_word(word: str, line_px: int) -> NDArray[np.float32]:
+    """Return a word as (line_px, w, 3) coverage, 1 where ink is; words come again where whole lines do not."""
     cap_px = CAP_SHARE * line_px * SUPERSAMPLING
     scale, thickness = cap_px / FONT_CAP_PX, max(1, round(cap_px / 7))
     (w, _), _ = cv2.getTextSize(word, FONT, scale, thickness)
@@ -37,7 +39,9 @@ def render_word(word: str, line_px: int) -> NDArray[np.uint8]:
     large = np.zeros((height, -(-(w + thickness) // SUPERSAMPLING) * SUPERSAMPLING), np.uint8)
     cv2.putText(large, word, (thickness // 2, round(height * 0.78)), FONT, scale, 255, thickness, cv2.LINE_AA)
     size_wh = large.shape[1] // SUPERSAMPLING, line_px
-    out = np.asarray(cv2.resize(large, size_wh, interpolation=cv2.INTER_AREA), np.uint8)
+    small = cv2.resize(large, size_wh, interpolation=cv2.INTER_AREA)
+    # Three equal channels: broadcasting over them would take most of the time.
+    out = np.asarray(cv2.cvtColor(small, cv2.COLOR_GRAY2BGR), np.float32) / np.float32(255)
     out.flags.writeable = False
     return out
 
@@ -64,15 +68,15 @@ def put_text(image: Image, text: str, x: int, y: int, line_px: int, colour: Colo
         _put_ink(image, render_word(word, line_px), x + offset, y, colour)
 
 
-def _put_ink(image: Image, ink: NDArray[np.uint8], x: int, y: int, colour: Colour) -> None:
+def _put_ink(image: Image, ink: NDArray[np.float32], x: int, y: int, colour: Colour) -> None:
     h, w = image.shape[:2]
     left, top = max(x, 0), max(y, 0)
     ink = ink[top - y : max(h - y, 0), left - x : max(w - x, 0)]
     if ink.size == 0:
         return
     under = image[top : top + ink.shape[0], left : left + ink.shape[1]]
-    # Exact at both ends: 0 leaves the picture, 255 gives the colour.
-    under += ((np.array(colour, np.int32) - under) * ink[:, :, None] / 255).round().astype(np.int32).astype(np.uint8)
+    mixed = under + (np.array(colour, np.float32) - under) * ink
+    under[:] = np.rint(mixed, out=mixed)
 
 
 def put_plate(image: Image, rectangle: tuple[int, int, int, int], share: float = 0.68) -> None:
@@ -80,8 +84,7 @@ def put_plate(image: Image, rectangle: tuple[int, int, int, int], share: float =
     x1, y1, x2, y2 = (max(0, v) for v in rectangle)
     under = image[y1:y2, x1:x2]
     if under.size:
-        plate = np.full_like(under, DARK)
-        under[:] = cv2.addWeighted(under, 1 - share, plate, share, 0)
+        under[:] = cv2.convertScaleAbs(under, alpha=1 - share, beta=share * PLATE)
 
 
 def put_bar(image: Image, rectangle: tuple[int, int, int, int], share: float, colour: Colour) -> None:
