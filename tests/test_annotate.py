@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emoscope.annotate import annotate
+from emoscope.annotate import annotate, draw_result
 from emoscope.draw import BGR
 from emoscope.emotions import EMOTIONS
 from emoscope.hide import FaceHider, blur_faces
@@ -72,6 +72,17 @@ def test_bars_stand_beside_a_face_that_has_room(size_wh: tuple[int, int]) -> Non
     assert count(calm, 6) > 15 * count(calm, 4) > 0
     columns = np.flatnonzero((sure != 128).any(axis=(0, 2)))
     assert 0.1 * h < len(columns) < 0.65 * h, "the panel has the size of the face"
+
+
+def test_bars_stay_on_their_side_in_a_video() -> None:
+    sides: dict[int, int] = {}
+    left_of_face = []
+    # To the right there is room, then none, then room again.
+    for x in (300, 480, 300):
+        image = np.full((360, 640, 3), 128, np.uint8)
+        draw_result(image, create_result(image, [[x, 120, x + 100, 240]], [4]), sides)
+        left_of_face.append(count(image[:, : x - 10], 4) > 0)
+    assert left_of_face == [False, True, True]
 
 
 def test_small_faces_and_crowds_have_labels_alone() -> None:
