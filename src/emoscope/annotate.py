@@ -162,9 +162,9 @@ def _draw_label(
 
 
 def _draw_panel(
-    image: Image, box: NDArray[np.float64], probabilities: NDArray[np.float64], places: _Places, side: int
+    image: Image, box: NDArray[np.float64], probabilities: NDArray[np.float64], places: _Places, preferred: int
 ) -> int | None:
-    """Draw the bars beside or under a face and return on which side, preferably the given one; None without room."""
+    """Draw the bars beside or under a face and return on which side, the preferred one if it is free; None without room."""
     height_px = box[3] - box[1]
     line_px = _choose_line(height_px / PANEL_LINES / LINE_SHARE, places.size_wh)
     names_px = max(measure_text(name, line_px) for name in EMOTIONS)
@@ -178,7 +178,7 @@ def _draw_panel(
         (box[0] - gap - size_wh[0], box[1]),
         ((box[0] + box[2] - size_wh[0]) / 2, box[3] + gap + 1.6 * line_px),
     ]
-    for side in sorted(range(len(corners)), key=lambda i: i != side):
+    for side in sorted(range(len(corners)), key=lambda i: i != preferred):
         rectangle = places.move_inside(*corners[side], size_wh)
         if places.is_free(rectangle):
             break
