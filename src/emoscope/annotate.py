@@ -164,7 +164,7 @@ def _draw_label(
 def _draw_panel(
     image: Image, box: NDArray[np.float64], probabilities: NDArray[np.float64], places: _Places, preferred: int
 ) -> int | None:
-    """Draw the bars beside or under a face and return on which side, the preferred one if it is free; None without room."""
+    """Draw the bars where there is room, on the preferred side if that is free, and return the side; None: no room."""
     height_px = box[3] - box[1]
     line_px = _choose_line(height_px / PANEL_LINES / LINE_SHARE, places.size_wh)
     names_px = max(measure_text(name, line_px) for name in EMOTIONS)
