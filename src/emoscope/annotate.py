@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emoscope import hide
-from emoscope.draw import BGR, DARK, GREY, WHITE, Colour, put_bar, put_plate, put_text, render_text
+from emoscope.draw import BGR, DARK, GREY, WHITE, Colour, measure_text, put_bar, put_plate, put_text
 from emoscope.emotions import EMOTIONS
 from emoscope.types import FrameResult, Image
 
@@ -42,25 +42,36 @@ def annotate(image: Image, result: FrameResult, blur_faces: bool = False) -> Ima
     return out
 
 
-def draw_result(image: Image, result: FrameResult) -> None:
-    """Draw on the image itself."""
+def draw_result(image: Image, result: FrameResult, sides: dict[int, int] | None = None) -> None:
+    """Draw on the image itself.
+
+    Args:
+        image: (h, w, 3) uint8 BGR, changed.
+        result: its faces.
+        sides: for a video, an empty dictionary to begin with: keeps where each person's bars stood in the frame before,
+            so that they do not jump from one side to the other and back.
+    """
     h, w = image.shape[:2]
     faces = result.faces
     boxes = hide.limit_boxes(faces.xyxy, (w, h))
     seen = (boxes[:, 0] < w) & (boxes[:, 1] < h) & (boxes[:, 2] > 0) & (boxes[:, 3] > 0)
     shown = result.probabilities if faces.smoothed is None else faces.smoothed
     places = _Places((w, h), boxes[seen])
-    sides = np.minimum(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1])
+    sizes = np.minimum(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1])
     # The largest face chooses first where its label and bars go.
-    order = [int(i) for i in np.argsort(-sides, kind="stable") if seen[i]]
+    order = [int(i) for i in np.argsort(-sizes, kind="stable") if seen[i]]
     for i in reversed(order):
-        _draw_box(image, boxes[i], _choose_colour(shown, i), _choose_line(sides[i], (w, h)))
+        _draw_box(image, boxes[i], _choose_colour(shown, i), _choose_line(sizes[i], (w, h)))
     for i in order:
         number = "" if faces.track_id is None else str(faces.track_id[i])
         texts = _write_label(number, shown[i], result.uncertain_below) if len(shown) else [number]
-        _draw_label(image, boxes[i], texts, _choose_colour(shown, i), _choose_line(sides[i], (w, h)), places)
+        _draw_label(image, boxes[i], texts, _choose_colour(shown, i), _choose_line(sizes[i], (w, h)), places)
+    sides = {} if sides is None else sides
     for i in order if len(shown) else []:
-        _draw_panel(image, boxes[i], shown[i], places)
+        track_id = -1 if faces.track_id is None else int(faces.track_id[i])
+        side = _draw_panel(image, boxes[i], shown[i], places, sides.get(track_id, 0))
+        if side is not None and track_id >= 0:
+            sides[track_id] = side
 
 
 def _choose_colour(shown: NDArray[np.float64], i: int) -> Colour:
@@ -132,7 +143,7 @@ def _draw_label(
     stripe, height = max(2, line_px // 4), line_px + pad
     gap = max(2, line_px // 6)
     for text in texts:
-        width = render_text(text, line_px).shape[1] + 2 * pad + stripe
+        width = measure_text(text, line_px) + 2 * pad + stripe
         for y, own in ((box[1] - height - gap, None), (box[3] + gap, None), (box[1] + gap, box)):
             rectangle = places.move_inside(box[0] - gap, y, (width, height))
             if places.is_free(rectangle, own):
@@ -150,23 +161,29 @@ def _draw_label(
     put_text(image, text, x1 + stripe + pad, y1 + pad // 2, line_px, WHITE)
 
 
-def _draw_panel(image: Image, box: NDArray[np.float64], probabilities: NDArray[np.float64], places: _Places) -> None:
+def _draw_panel(
+    image: Image, box: NDArray[np.float64], probabilities: NDArray[np.float64], places: _Places, preferred: int
+) -> int | None:
+    """Draw the bars where there is room, on the preferred side if that is free, and return the side; None: no room."""
     height_px = box[3] - box[1]
     line_px = _choose_line(height_px / PANEL_LINES / LINE_SHARE, places.size_wh)
-    names_px = max(render_text(name, line_px).shape[1] for name in EMOTIONS)
+    names_px = max(measure_text(name, line_px) for name in EMOTIONS)
     pad, bar_px = max(3, line_px // 3), round(4.5 * line_px)
     size_wh = names_px + bar_px + 3 * pad, len(EMOTIONS) * line_px + 2 * pad
     if size_wh[1] > PANEL_FACES * height_px:
-        return
+        return None
     gap = pad
-    beside = [(box[2] + gap, box[1]), (box[0] - gap - size_wh[0], box[1])]
-    under = (box[0] + box[2] - size_wh[0]) / 2, box[3] + gap + 1.6 * line_px
-    for x, y in (*beside, under):
-        rectangle = places.move_inside(x, y, size_wh)
+    corners = [
+        (box[2] + gap, box[1]),
+        (box[0] - gap - size_wh[0], box[1]),
+        ((box[0] + box[2] - size_wh[0]) / 2, box[3] + gap + 1.6 * line_px),
+    ]
+    for side in sorted(range(len(corners)), key=lambda i: i != preferred):
+        rectangle = places.move_inside(*corners[side], size_wh)
         if places.is_free(rectangle):
             break
     else:
-        return
+        return None
     places.take(rectangle)
     put_plate(image, rectangle)
     top = int(probabilities.argmax())
@@ -177,3 +194,4 @@ def _draw_panel(image: Image, box: NDArray[np.float64], probabilities: NDArray[n
         left, upper = x + names_px + pad, y + (line_px - thickness) // 2
         put_bar(image, (left, upper, left + bar_px, upper + thickness), float(probabilities[i]), BGR[i])
         y += line_px
+    return side

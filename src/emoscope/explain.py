@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from emoscope import hide
 from emoscope.crop import crop_faces
-from emoscope.draw import BGR, GREY, WHITE, put_text, render_text
+from emoscope.draw import BGR, GREY, WHITE, measure_text, put_text
 from emoscope.emotions import EMOTIONS
 from emoscope.explain_moments import Moment, choose_moments, load_moments
 from emoscope.observations import Observations
@@ -122,7 +122,7 @@ def draw_explanation(
     y = SIZE_PX + (STRIP_PX - line_px) // 2
     put_text(out, f"{EMOTIONS[emotion]} {100 * probability:.0f}%", 11, y, line_px, WHITE)
     number = f"person {person}"
-    put_text(out, number, SIZE_PX - render_text(number, line_px).shape[1] - 5, y, line_px, GREY)
+    put_text(out, number, SIZE_PX - measure_text(number, line_px) - 5, y, line_px, GREY)
     return out
 
 

@@ -58,7 +58,7 @@ class _Reader:
         import av
 
         # As in source.py: playlists inside a file must not make the decoder open others.
-        self.container: Any = av.open(str(self.path), options={"protocol_whitelist": "file"})
+        self.container: Any = av.open(str(self.path), container_options={"protocol_whitelist": "file"})
         self.stream = next(s for s in self.container.streams.video if s.codec_context is not None)
         self.stream.thread_type = "AUTO"
         self.pictures: Iterator[Any] = self.container.decode(self.stream)

@@ -99,7 +99,8 @@ class Sound:
         import av
 
         try:
-            self.container = av.open(str(self.path), options={"protocol_whitelist": "file"})
+            # Not options=: PyAV before 18 reads past its array of them when damage makes streams appear, and crashes.
+            self.container = av.open(str(self.path), container_options={"protocol_whitelist": "file"})
         except (av.FFmpegError, OSError, ValueError) as e:
             self.give_up(e)
             return

@@ -15,6 +15,8 @@ MARGIN = 0.4
 """Share of the box's longer side that the picture adds to it: hair and chin tell more than the bare face."""
 FIRST_INTERVAL_S = 0.5
 """Least time between two pictures of a person, as long as there are few."""
+SAMPLES = 7
+"""Values that are left across a blurred face: one more than in video, where a face also moves."""
 QUALITY = 85
 """Of the JPEG files: about 3 KB each."""
 
@@ -93,7 +95,7 @@ class ThumbnailKeeper:
         [crop] = crop_faces(image, box[None].astype(np.float32), MARGIN)
         if self.blur:
             # The whole picture: who stands beside is nobody else's business either.
-            crop = hide.blur(crop, round(hide.SAMPLES * (1 + MARGIN)))
+            crop = hide.blur(crop, round(SAMPLES * (1 + MARGIN)))
         shrinks = crop.shape[0] > self.size_px
         size_wh = self.size_px, self.size_px
         small = cv2.resize(crop, size_wh, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)

@@ -19,7 +19,7 @@ TAIL_S = 1.0
 
 
 class VideoWriter:
-    """Writes annotated.mp4; a context. Its time axis is the source's; the moov atom leads, so that browsers can seek."""
+    """Writes annotated.mp4 on the time axis of the source; a context. Browsers can seek in it: its index leads."""
 
     def __init__(
         self,
@@ -43,6 +43,7 @@ class VideoWriter:
         self.path, self.frame_rate = path, frame_rate or 25.0
         self.sound_from, self.start_s, self.end_s = sound_from, start_s, end_s
         self.hider = hide.FaceHider() if blur else None
+        self.sides: dict[int, int] = {}
         self.problems: list[str] = []
         """What was wrong with the sound; the video is complete."""
         self.container: Any = None
@@ -60,7 +61,7 @@ class VideoWriter:
         image = frame.image.copy()
         if self.hider is not None:
             hide.blur_in_place(image, self.hider.update(result))
-        draw_result(image, result)
+        draw_result(image, result, self.sides)
         if self.container is None:
             self._open(image)
         # OpenCV's conversion is four times as fast as FFmpeg's.
