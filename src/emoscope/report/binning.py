@@ -154,7 +154,6 @@ def _to_array(column: Any, fill: Any = 0) -> Any:
     return values.astype(np.bool_) if is_bool else values
 
 
-
 def _add_sums(sums: Floats, keys: Ints, values: Floats) -> None:
     for i in range(sums.shape[1]):
         sums[:, i] += np.bincount(keys, weights=values[:, i], minlength=len(sums))

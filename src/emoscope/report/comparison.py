@@ -216,6 +216,8 @@ def _describe_event(recording: Recording, event: Mapping[str, Any], reach: float
             intervals.write_range(difference, intervals.format_index) if difference else "no comparison"
         ),
         "difference_drawing": Markup(
-            intervals.draw_interval(difference, -reach, reach, f"{recording.name}: against the rest") if difference else ""
+            intervals.draw_interval(difference, -reach, reach, f"{recording.name}: against the rest")
+            if difference
+            else ""
         ),
     }
