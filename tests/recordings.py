@@ -73,7 +73,8 @@ def _to_observations(
 
 def make_summary(observations: Observations, **changes: Any) -> dict[str, Any]:
     """A summary whose counts fit the observations; smoothing and baseline as the table has them."""
-    table = pa.Table.from_batches(observations.batches())
+    table = observations.place
+    assert isinstance(table, pa.Table)
     p = np.stack([table[name].to_numpy() for name in PROBABILITIES], axis=1)
     ids = table["track_id"].fill_null(-1).to_numpy()
     frames, times = table["frame"].to_numpy(), table["time_s"].to_numpy()

@@ -9,7 +9,7 @@ from typing import Final
 EMOTIONS: Final = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 """Class names; the position is the class index (0 angry ... 6 neutral)."""
 
-COLOURS: Final = ("#e92363", "#00825b", "#7864ac", "#b98300", "#3b82f3", "#b75208", "#878c99")
+COLOURS: Final = ("#e82964", "#038057", "#7564b0", "#c08000", "#447ef3", "#af5606", "#89899b")
 """One sRGB colour per class. Found by a search for the largest distance between the two nearest, seen with full colour
 vision and with each of the three deficiencies, at a contrast of 3:1 with a light and with a dark ground
 (tests/test_colours.py measures both)."""

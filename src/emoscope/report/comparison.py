@@ -14,7 +14,7 @@ from emoscope.report import charts, intervals, wording
 from emoscope.report.binning import read_recording
 from emoscope.report.content import VALENCE_COLOURS
 from emoscope.report.overtime import label_stack
-from emoscope.report.segments import draw_index, format_moment
+from emoscope.report.segments import draw_index, find_reach, format_moment
 from emoscope.report.series import pack_curve, pack_timeline
 from emoscope.report.timeline import Reading
 
@@ -191,15 +191,17 @@ def _describe_recording(recording: Recording) -> dict[str, Any]:
 
 def _describe_group(name: str, group: Sequence[tuple[Recording, Mapping[str, Any]]]) -> dict[str, Any]:
     """Return one segment in every recording that has it."""
+    reach = find_reach([event for _, event in group])
     return {
+        "reach": intervals.format_index(reach).lstrip("+"),
         "name": name,
         "is_shared": len({r.name for r, _ in group}) > 1,
         "is_small": min(int(event["people"]) for _, event in group) < intervals.FEW_PEOPLE,
-        "rows": [_describe_event(recording, event) for recording, event in group],
+        "rows": [_describe_event(recording, event, reach) for recording, event in group],
     }
 
 
-def _describe_event(recording: Recording, event: Mapping[str, Any]) -> dict[str, Any]:
+def _describe_event(recording: Recording, event: Mapping[str, Any], reach: float) -> dict[str, Any]:
     valence, difference = event["valence"], (event.get("difference") or {}).get("valence") or {}
     length_s = float(recording.summary["duration_s"])
     return {
@@ -214,6 +216,8 @@ def _describe_event(recording: Recording, event: Mapping[str, Any]) -> dict[str,
             intervals.write_range(difference, intervals.format_index) if difference else "no comparison"
         ),
         "difference_drawing": Markup(
-            intervals.draw_interval(difference, -1.0, 1.0, f"{recording.name}: against the rest") if difference else ""
+            intervals.draw_interval(difference, -reach, reach, f"{recording.name}: against the rest")
+            if difference
+            else ""
         ),
     }

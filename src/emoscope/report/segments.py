@@ -57,7 +57,7 @@ def describe_events(events: Sequence[Mapping[str, Any]], timeline: Timeline) -> 
     """Return the marked segments: bands, the overview's rows and all seven expressions of each; None without any."""
     if not events:
         return None
-    reach = _find_reach(events)
+    reach = find_reach(events)
     fewest = min(int(e["people"] or 0) for e in events)
     return {
         "rows": [_describe_event(event, timeline, reach, i) for i, event in enumerate(events)],
@@ -66,7 +66,7 @@ def describe_events(events: Sequence[Mapping[str, Any]], timeline: Timeline) -> 
     }
 
 
-def _find_reach(events: Sequence[Mapping[str, Any]]) -> float:
+def find_reach(events: Sequence[Mapping[str, Any]]) -> float:
     """Return where the axis of differences of the index ends: all intervals fit, at least 0.25."""
     values = [
         abs(float(event["difference"]["valence"].get(key) or 0.0))

@@ -91,7 +91,9 @@ const drawers = {
     const sums = new Float32Array(timeline.starts.length);
     for (let emotion = 6; emotion >= 0; emotion--) {
       sums.forEach((sum, i) => { sums[i] = sum + values[8 * i + emotion] / STEPS; });
-      paths[emotion].setAttribute("d", trace(timeline, runs, (i) => HEIGHT * (1 - Math.min(1, sums[i])), HEIGHT));
+      // All seven fill the chart; the bytes' rounding must not fray its edge.
+      const y = emotion ? (i) => HEIGHT * (1 - Math.min(1, sums[i])) : () => 0;
+      paths[emotion].setAttribute("d", trace(timeline, runs, y, HEIGHT));
     }
   },
   counts(paths, key, timeline) {
