@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 
 from common import create_parser, write_result
 from mutate import KINDS, TRUNCATIONS_THAT_KEEP_THE_INDEX, create_seeds, mutate
@@ -88,7 +89,7 @@ def read(path: Path, whole: bytes, name: str, change: str, is_whole: bool) -> di
     frames, problems, outcome = [], [], "read"
     try:
         [source] = find_sources([path])
-        frames = [(frame.time_s, zlib.crc32(frame.image)) for frame in source]
+        frames = [(frame.time_s, zlib.crc32(np.ascontiguousarray(frame.image))) for frame in source]
         problems = source.problems
         outcome = "incomplete" if problems else "read"
         if is_whole:
@@ -132,12 +133,12 @@ def decode_plainly(data: bytes, suffix: str) -> list[tuple[float, int]]:
     frames: list[tuple[float, int]] = []
     with tempfile.NamedTemporaryFile(suffix=suffix) as file:
         Path(file.name).write_bytes(data)
-        with contextlib.suppress(av.FFmpegError, OSError, ValueError), av.open(file.name) as container:
+        with contextlib.suppress(av.FFmpegError, OSError, ValueError, IndexError), av.open(file.name) as container:
             stream = container.streams.video[0]
             stream.thread_type = "NONE"
             # extend() keeps what came before an error.
             frames.extend(
-                (float(picture.time or 0), zlib.crc32(picture.to_ndarray(format="bgr24")))
+                (float(picture.time or 0), zlib.crc32(np.ascontiguousarray(picture.to_ndarray(format="bgr24"))))
                 for picture in container.decode(stream)
             )
     return frames

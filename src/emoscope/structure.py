@@ -71,9 +71,10 @@ def _is_mp4_cut(file: BinaryIO, size: int) -> bool:
     for kind, start, length in _walk_boxes(file, size):
         kinds.add(kind)
         end = start + length
-    if end != size:
+    # A whole header's worth of something else stands behind the last box.
+    if end > size or size - end >= 8:
         return end > size
-    # Cut exactly behind a box: either an index or the pictures are missing.
+    # Cut between two boxes: either the index or the pictures are missing.
     return not (kinds & {b"moov", b"meta"} and kinds & {b"mdat", b"moof"})
 
 
