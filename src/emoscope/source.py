@@ -14,6 +14,7 @@ import numpy as np
 
 from emoscope.clock import Every
 from emoscope.errors import InputError
+from emoscope.structure import find_picture_size, is_animated, is_cut_off, is_encrypted
 from emoscope.types import Frame, Image
 
 if TYPE_CHECKING:
@@ -62,6 +63,12 @@ VIDEO_SUFFIXES = frozenset(
         ".y4m",
     ]
 )
+MAX_PICTURE_PIXELS = 1 << 28
+"""A larger picture is refused: 200 megapixels are what phones take, decoding them needs about 1 GB."""
+MAX_FRAME_PIXELS = 1 << 25
+"""A larger video frame is refused: more than 8K, and a small file may announce any size."""
+ATTACHED_PICTURE = 0x400
+"""FFmpeg's mark of a cover picture within a sound file: no video."""
 EVERY_FRAME = Every()
 SEEK_FROM_S = 5.0
 """A start before this is reached by decoding."""
@@ -120,6 +127,8 @@ class Source:
                 continue
             try:
                 image = load_picture(path)
+                if is_cut_off(path):
+                    self.problems.append(f"{path} is cut off; what is there of the picture was analysed")
             except InputError as e:
                 # One bad file among several must not lose the others.
                 if len(self.pictures) == 1:
@@ -134,12 +143,10 @@ class Source:
         try:
             # Playlists inside a file must not make the decoder open other files or addresses.
             container = av.open(str(self.path), options={"protocol_whitelist": "file"})
-        except (OSError, ValueError) as e:
+        except (av.FFmpegError, OSError, ValueError) as e:
             raise _explain_video(self.path, e) from e
         with container:
-            stream = next((s for s in container.streams.video if s.codec_context is not None), None)
-            if stream is None:
-                raise InputError(f"{self.path} has no video in it; expected a video file or a picture")
+            stream = _find_stream(self.path, container)
             stream.thread_type = "AUTO"
             self.frames_announced = stream.frames or None
             self.length_s = _find_length_s(container, stream)
@@ -147,6 +154,7 @@ class Source:
             yield from self._decode(container, stream)
 
     def _decode(self, container: "InputContainer", stream: "VideoStream") -> "Iterator[Frame]":
+        import av
         from av.video.reformatter import VideoReformatter
 
         # One shared reformatter: a new one per frame is eight times slower.
@@ -161,6 +169,7 @@ class Source:
                 time_s = float(picture.time) if picture.time is not None else index / (self.frame_rate or 25.0)
                 if self.end_s is not None and time_s >= self.end_s:
                     break
+                _check_size(self.path, picture.width, picture.height)
                 self.frames_read, self.duration_s = index + 1, time_s
                 if time_s < self.start_s or not self.every.is_due(index, time_s, given_s):
                     continue
@@ -169,8 +178,8 @@ class Source:
             except StopIteration:
                 self._check_end()
                 break
-            except (OSError, ValueError) as e:
-                if index < 0:
+            except (av.FFmpegError, OSError, ValueError, InputError) as e:
+                if self.frames_read == 0:
                     raise _explain_video(self.path, e) from e
                 reason = getattr(e, "strerror", None) or e
                 self.problems.append(
@@ -193,6 +202,34 @@ class Source:
                 f"{self.path} ends after {self.frames_read} of {announced} frames (it is cut off); "
                 "everything before was analysed"
             )
+        elif is_cut_off(self.path):
+            self.problems.append(
+                f"{self.path} is cut off after {self.duration_s:.2f} s; everything before was analysed"
+            )
+
+
+def _find_stream(path: Path, container: "InputContainer") -> "VideoStream":
+    """Return the video to read.
+
+    Raises:
+        InputError: there is none, it is encrypted, or its frames are too large.
+    """
+    streams = container.streams.video
+    stream = next((s for s in streams if s.codec_context is not None and not s.disposition & ATTACHED_PICTURE), None)
+    if stream is None:
+        raise InputError(f"{path} has no video in it; expected a video file or a picture")
+    # Decoders do not notice: some fail, others show coloured noise.
+    if is_encrypted(path):
+        raise InputError(f"{path} is encrypted (DRM); expected a video that plays without a key")
+    _check_size(path, stream.width, stream.height)
+    return stream
+
+
+def _check_size(path: Path, width: int, height: int, limit: int = MAX_FRAME_PIXELS) -> None:
+    if width * height > limit:
+        raise InputError(
+            f"{path} has {width} x {height} pixels, expected at most {limit / 1e6:.0f} million; reduce it first"
+        )
 
 
 def _find_length_s(container: "InputContainer", stream: "VideoStream") -> float | None:
@@ -237,6 +274,8 @@ def _turn(image: Image, rotation_deg: float) -> Image:
 
 def _explain_video(path: Path, error: Exception) -> InputError:
     reason = getattr(error, "strerror", None) or error
+    if is_cut_off(path):
+        reason = "it is cut off before its first frame or its index"
     return InputError(f"{path} cannot be decoded as video ({reason}); expected a complete video file, for example mp4")
 
 
@@ -247,7 +286,7 @@ def load_picture(path: Path) -> Image:
         (h, w, 3) uint8, BGR.
 
     Raises:
-        InputError: the file is missing, empty or no picture.
+        InputError: the file is missing, empty, too large or no picture.
     """
     try:
         # Not cv2.imread: it cannot open non-Latin paths on every system.
@@ -256,6 +295,8 @@ def load_picture(path: Path) -> Image:
         raise InputError(f"cannot read {path} ({e.strerror or e}); name an existing picture") from e
     if data.size == 0:
         raise InputError(f"{path} is empty; expected a picture")
+    if size_wh := find_picture_size(path):
+        _check_size(path, *size_wh, MAX_PICTURE_PIXELS)
     try:
         image = cv2.imdecode(data, cv2.IMREAD_COLOR)
     except cv2.error as e:
@@ -330,7 +371,7 @@ def _find(path: Path) -> Iterator[Source]:
         raise InputError(f"there is no file or folder {path}; check the name")
     if path.stat().st_size == 0 and path.is_file():
         raise InputError(f"{path} is empty; expected a picture or a video")
-    if path.suffix.lower() in PICTURE_SUFFIXES:
+    if path.suffix.lower() in PICTURE_SUFFIXES and not is_animated(path):
         yield Source(path, "pictures", [path])
     else:
         yield Source(path, "video")

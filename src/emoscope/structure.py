@@ -1,0 +1,218 @@
+"""Structure: what a media file says of itself, read without decoding: is it cut off, encrypted, animated, how large.
+
+Decoders are silent about most of this: they give what is there, and a cut file looks like a short one.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO, TypeVar
+
+T = TypeVar("T")
+
+MAX_PARTS = 1_000_000
+"""Parts of a file that are looked at; only a file made to take long has more."""
+BOXES = frozenset(b"ftyp moov mdat free skip wide moof mfra sidx ssix styp uuid meta pnot udta emsg prft pdin".split())
+"""Outermost boxes of mp4, mov, m4v and 3gp (ISO/IEC 14496-12); anything else is no box but rubbish behind the last."""
+EBML, SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
+"""Element numbers of Matroska and WebM (RFC 9559)."""
+PNG = b"\x89PNG\r\n\x1a\n"
+JPEG_SIZES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+"""JPEG markers whose segment holds the picture's size (ITU-T T.81, table B.1)."""
+
+
+def is_cut_off(path: Path) -> bool:
+    """Tell whether a file ends before its structure says; False where its kind is not known or does not say."""
+    return _look(path, _find_cut, False)
+
+
+def is_encrypted(path: Path) -> bool:
+    """Tell whether an mp4 file's video needs a key (Common Encryption, as DRM uses it; ISO/IEC 23001-7)."""
+    return _look(path, _find_encryption, False)
+
+
+def is_animated(path: Path) -> bool:
+    """Tell whether a PNG file is an animation."""
+    return _look(path, lambda file, size: any(kind == b"acTL" for kind, _, _ in _walk_png(file, size)), False)
+
+
+def find_picture_size(path: Path) -> tuple[int, int] | None:
+    """Return width and height that a PNG or JPEG file announces; None for others."""
+    return _look(path, _find_size, None)
+
+
+def _look(path: Path, question: Callable[[BinaryIO, int], T], otherwise: T) -> T:
+    try:
+        with path.open("rb") as file:
+            return question(file, os.fstat(file.fileno()).st_size)
+    except OSError:
+        return otherwise
+
+
+def _find_cut(file: BinaryIO, size: int) -> bool:
+    head = file.read(12)
+    if head[4:8] in BOXES:
+        return _is_mp4_cut(file, size)
+    if head[:4] == EBML:
+        return _is_matroska_cut(file, size)
+    if head[:4] == b"RIFF":
+        return 8 + int.from_bytes(head[4:8], "little") > size
+    if head[:3] == b"GIF":
+        return _is_gif_cut(file)
+    if head[:8] == PNG:
+        return all(kind != b"IEND" or start + length > size for kind, start, length in _walk_png(file, size))
+    if head[:2] == b"\xff\xd8":
+        return _is_jpeg_cut(file, size)
+    return False
+
+
+def _is_mp4_cut(file: BinaryIO, size: int) -> bool:
+    kinds, end = set(), 0
+    for kind, start, length in _walk_boxes(file, size):
+        kinds.add(kind)
+        end = start + length
+    # A whole header's worth of something else stands behind the last box.
+    if end > size or size - end >= 8:
+        return end > size
+    # Cut between two boxes: either the index or the pictures are missing.
+    return not (kinds & {b"moov", b"meta"} and kinds & {b"mdat", b"moof"})
+
+
+def _walk_boxes(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int, int]]:
+    """Yield kind, position and length of each outermost box of an mp4 file; the last one may reach over its end."""
+    at = 0
+    for _ in range(MAX_PARTS):
+        file.seek(at)
+        header = file.read(16)
+        length, kind = int.from_bytes(header[:4], "big"), header[4:8]
+        if length == 1:
+            length = int.from_bytes(header[8:16], "big")
+        elif length == 0:
+            length = size - at
+        if kind not in BOXES or length < 8:
+            return
+        yield kind, at, length
+        at += length
+
+
+def _find_encryption(file: BinaryIO, size: int) -> bool:
+    for kind, start, length in _walk_boxes(file, size):
+        if kind == b"moov":
+            file.seek(start)
+            # The name of the sample entry that stands for encrypted video, whatever its codec.
+            return b"encv" in file.read(min(length, size))
+    return False
+
+
+def _is_matroska_cut(file: BinaryIO, size: int) -> bool:
+    file.seek(4)
+    n_head, at = _read_number(file, 4)
+    if n_head is None:
+        return False
+    file.seek(at + n_head)
+    if file.read(4) != SEGMENT:
+        # Not even the head is whole, or something else stands behind it.
+        return at + n_head >= size
+    length, begin = _read_number(file, at + n_head + 4)
+    return length is not None and begin + length > size
+
+
+def _read_number(file: BinaryIO, at: int) -> tuple[int | None, int]:
+    """Return a length as Matroska writes it (None: it says that it is unknown), and the position behind it."""
+    file.seek(at)
+    first = file.read(1)
+    if not first or first[0] == 0:
+        return None, at + 1
+    n = 9 - first[0].bit_length()
+    rest = file.read(n - 1)
+    bits = 7 * n
+    value = int.from_bytes(first + rest, "big") & ((1 << bits) - 1)
+    return (None if value == (1 << bits) - 1 else value), at + n
+
+
+def _is_gif_cut(file: BinaryIO) -> bool:
+    """Walk a GIF's blocks (GIF89a, appendix A) to its trailer."""
+    file.seek(10)
+    _skip_colours(file)
+    file.read(2)
+    while True:
+        kind = file.read(1)
+        if kind == b"\x21":
+            file.read(1)
+        elif kind == b"\x2c":
+            file.read(8)
+            _skip_colours(file)
+            file.read(1)
+        else:
+            # The trailer, rubbish that ends the walk, or nothing: the end came first.
+            return kind == b""
+        while n := file.read(1):
+            if n == b"\0":
+                break
+            if len(file.read(n[0])) < n[0]:
+                return True
+
+
+def _skip_colours(file: BinaryIO) -> None:
+    """Read a descriptor's flags and go behind the table of colours that they announce."""
+    flags = file.read(1)
+    if flags and flags[0] & 0x80:
+        file.read(3 << (flags[0] & 7) + 1)
+
+
+def _walk_png(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int, int]]:
+    """Yield kind, position and length of each chunk of a PNG file up to its end chunk."""
+    file.seek(0)
+    at = 8 if file.read(8) == PNG else size
+    for _ in range(MAX_PARTS):
+        file.seek(at)
+        header = file.read(8)
+        if len(header) < 8:
+            return
+        length = int.from_bytes(header[:4], "big") + 12
+        yield header[4:], at, length
+        if header[4:] == b"IEND":
+            return
+        at += length
+
+
+def _is_jpeg_cut(file: BinaryIO, size: int) -> bool:
+    for marker, start, length in _walk_jpeg(file, size):
+        if marker == 0xDA:
+            # The end marker cannot stand within the picture's data.
+            file.seek(start + length)
+            return b"\xff\xd9" not in file.read()
+    return True
+
+
+def _walk_jpeg(file: BinaryIO, size: int) -> Iterator[tuple[int, int, int]]:
+    """Yield marker, position and length of each segment of a JPEG file up to the picture's data."""
+    at = 2
+    for _ in range(MAX_PARTS):
+        file.seek(at)
+        header = file.read(4)
+        if len(header) < 4 or header[0] != 0xFF:
+            return
+        if header[1] == 0xFF:
+            # Any number of these may stand before a marker.
+            at += 1
+            continue
+        length = int.from_bytes(header[2:], "big") + 2
+        yield header[1], at, length
+        if header[1] == 0xDA:
+            return
+        at += length
+
+
+def _find_size(file: BinaryIO, size: int) -> tuple[int, int] | None:
+    head = file.read(24)
+    if head[:8] == PNG:
+        return int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")
+    if head[:2] != b"\xff\xd8":
+        return None
+    for marker, start, _ in _walk_jpeg(file, size):
+        if marker in JPEG_SIZES:
+            file.seek(start + 5)
+            data = file.read(4)
+            return int.from_bytes(data[2:], "big"), int.from_bytes(data[:2], "big")
+    return None
