@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from conftest import Command
 from emoscope.errors import EmoscopeError, ModelError
 from emoscope.models.registry import load_embedded
-from emoscope.source import load_picture, to_image
+from emoscope.pictures import load_picture, to_image
 from emoscope.types import Image
 
 

@@ -10,16 +10,17 @@ from numpy.typing import NDArray
 
 from conftest import clip_time_s
 from emoscope import explain as explaining
+from emoscope.clock import Every
 from emoscope.explain import N_PLACES, explain, explain_faces
 from emoscope.explain_moments import choose_moments
 from emoscope.observations import create_observations
 from emoscope.pipeline import Analyzer
 from emoscope.preprocess import to_grey
 from emoscope.recognize import Recognizer
-from emoscope.seek import load_frames
 from emoscope.source import find_sources
 from emoscope.thumbnails import ThumbnailKeeper
 from emoscope.types import Faces, Frame, FrameResult, Image
+from emoscope.video import load_frames
 
 
 @pytest.mark.parametrize("n_views", [1, 2])
@@ -110,7 +111,7 @@ def test_frames_are_found_again(clip: Path) -> None:
 
 def test_explanations_show_the_faces_of_the_table(clip: Path, portrait: Image, tmp_path: Path) -> None:
     analyzer = Analyzer("haar")
-    [source] = find_sources([clip], every=5)
+    [source] = find_sources([clip], Every(5))
     table = create_observations((r for _, r in analyzer.analyze_frames(source)), tmp_path / "observations.parquet")
     files = explain(table, {"kind": "video"}, analyzer.recognizer, tmp_path)
     rows = table.to_pandas().dropna(subset="emotion")

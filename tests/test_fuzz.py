@@ -11,7 +11,8 @@ import pytest
 
 from conftest import Command, write_clip
 from emoscope.errors import InputError
-from emoscope.source import find_sources, load_picture
+from emoscope.pictures import load_picture
+from emoscope.source import find_sources
 from emoscope.structure import is_animated, is_cut_off, is_encrypted
 from emoscope.types import Image
 from fuzz import judge_cut, read
@@ -147,7 +148,7 @@ def test_a_video_that_grows_in_the_middle_keeps_what_came_before(
     write_clip(small, [(portrait[:128, :128], i / 25) for i in range(10)])
     write_clip(large, [(portrait, 1 + i / 25) for i in range(10)])
     (tmp_path / "both.ts").write_bytes(small.read_bytes() + large.read_bytes())
-    monkeypatch.setattr("emoscope.source._check_size.__defaults__", (256 * 256,))
+    monkeypatch.setattr("emoscope.video.MAX_FRAME_PIXELS", 256 * 256)
     [source] = find_sources([tmp_path / "both.ts"])
     assert len(list(source)) == 10 and "512 x 512 pixels" in source.problems[0]
 

@@ -13,10 +13,11 @@ from emoscope.clock import parse_every
 from emoscope.errors import InputError
 from emoscope.files import open_atomic_folder
 from emoscope.observations import Observations
+from emoscope.pictures import load_picture, to_image
 from emoscope.pipeline import PICTURE_SIDE_PX, VIDEO_SIDE_PX, Analyzer
 from emoscope.recorder import OUTPUT_NAMES, Recorder, write_report
 from emoscope.settings import Settings
-from emoscope.source import Source, find_sources, load_picture, to_image
+from emoscope.source import Source, find_sources
 from emoscope.types import Frame, FrameResult
 
 if TYPE_CHECKING:

@@ -227,7 +227,7 @@ def _open(address: str, is_file: bool, timeouts_s: tuple[float, float]) -> Any:
     import av
 
     if is_file:
-        return av.open(address, options={"protocol_whitelist": PROTOCOLS["file"]})
+        return av.open(address, container_options={"protocol_whitelist": PROTOCOLS["file"]})
     if NETWORK.match(address):
         # The library looks at five seconds of a stream before it gives the first picture, if it is not told otherwise.
         options = {"protocol_whitelist": PROTOCOLS["network"], "analyzeduration": "1000000"}

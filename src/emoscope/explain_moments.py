@@ -10,9 +10,9 @@ import numpy as np
 from emoscope.emotions import EMOTIONS
 from emoscope.errors import InputError
 from emoscope.observations import BOX, PROBABILITIES, Observations
-from emoscope.seek import load_frames
-from emoscope.source import load_picture
+from emoscope.pictures import load_picture
 from emoscope.types import Image
+from emoscope.video import load_frames
 
 if TYPE_CHECKING:
     import pyarrow as pa
