@@ -16,6 +16,8 @@ from emoscope.emotions import EMOTIONS
 from emoscope.observations import DTYPES, SCHEMA_VERSION
 from emoscope.types import Image
 
+ALWAYS = {"observations.parquet", "observations.csv", "audience.csv", "summary.json"}
+
 
 def test_clip_to_report(clip: Path, tmp_path: Path, emoscope: Command) -> None:
     out = tmp_path / "Ergebnis 結果"
@@ -27,7 +29,7 @@ def test_clip_to_report(clip: Path, tmp_path: Path, emoscope: Command) -> None:
     assert entry["coverage"] == pytest.approx(25 / 30, abs=0.1)
 
     files = {p.name for p in out.iterdir()}
-    assert files == {"observations.parquet", "observations.csv", "summary.json", "report.html", "annotated.mp4"}
+    assert files == {*ALWAYS, "report.html", "annotated.mp4"}
     assert [p.name for p in tmp_path.iterdir()] == [out.name], "nothing temporary is left"
     table = pd.read_parquet(out / "observations.parquet").astype(DTYPES)
     assert list(table.columns) == list(DTYPES)
@@ -65,7 +67,7 @@ def test_earlier_results_are_replaced_and_other_files_kept(clip: Path, tmp_path:
     (out / "notes.txt").write_text("mine")
     for options in (["--every", 3, "--annotate"], ["--every", 6, "--no-report"]):
         assert emoscope("analyze", clip, "-o", out, "--detector", "haar", *options)[0] == 0
-    assert {p.name for p in out.iterdir()} == {"notes.txt", "observations.parquet", "observations.csv", "summary.json"}
+    assert {p.name for p in out.iterdir()} == {"notes.txt", *ALWAYS}
     assert (out / "notes.txt").read_text() == "mine"
     assert len(pd.read_parquet(out / "observations.parquet")) == 5
 

@@ -130,7 +130,7 @@ def test_failure_in_the_middle_leaves_nothing(
     def fail(*arguments: object) -> None:
         raise OSError(28, os.strerror(28))
 
-    monkeypatch.setattr("emoscope.analysis.Observations.write_csv", fail)
+    monkeypatch.setattr("emoscope.recorder.Observations.write_csv", fail)
     code, _, stderr = emoscope("analyze", clip, "-o", tmp_path / "out", "--detector", "haar")
     assert code == 2 and "No space left" in stderr
     assert list(tmp_path.iterdir()) == []
@@ -142,7 +142,7 @@ def test_our_own_fault_is_said_without_a_traceback(
     def fail(*arguments: object) -> None:
         raise RuntimeError("two\nlines")
 
-    monkeypatch.setattr("emoscope.analysis.compute_summary", fail)
+    monkeypatch.setattr("emoscope.recorder.compute_summary", fail)
     code, _, stderr = emoscope("analyze", clip, "-o", tmp_path / "out", "--detector", "haar")
     assert code == 1 and "RuntimeError: two lines" in stderr and stderr.count("\n") == 1
 

@@ -62,7 +62,7 @@ def describe(image: Image, xyxy: Floats) -> Looks:
     values[1] = (cells[..., 2] - cells[..., 1]) / (grey + 20) * np.float32(COLOUR_WEIGHT)
     values[2] = (cells[..., 0] - grey) / (grey + 20) * np.float32(COLOUR_WEIGHT)
     values *= weights
-    return Looks(values.transpose(1, 0, 2, 3).reshape(n, -1), weights.reshape(n, -1))
+    return Looks(values.transpose(1, 0, 2, 3).reshape(n, 3 * ROWS * COLUMNS), weights.reshape(n, ROWS * COLUMNS))
 
 
 def _sample(image: Image, box: list[float], cells: Floats, weights: Floats) -> None:

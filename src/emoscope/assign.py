@@ -6,7 +6,9 @@ from numpy.typing import NDArray
 MAX_EXACT = 16
 """Groups of faces that contend with each other are solved exactly up to this size; larger ones greedily."""
 MAX_CHOICES = 8
-"""Pairs considered per face in a larger group."""
+"""Pairs considered per face in a larger group, at a time."""
+MAX_PASSES = 4
+"""Times that faces left over choose again: enough for nearly all, and bounded whatever comes."""
 
 
 def assign(costs: NDArray[np.float32]) -> list[tuple[int, int]]:
@@ -35,14 +37,15 @@ def _find_groups(costs: NDArray[np.float32], rows: list[int]) -> list[tuple[list
     is_pair = costs < 0
     by_row = {i: np.flatnonzero(is_pair[i]).tolist() for i in rows}
     by_column: dict[int, list[int]] = {}
-    for i, columns in by_row.items():
-        for j in columns:
+    for i in rows:
+        for j in by_row[i]:
             by_column.setdefault(j, []).append(i)
     groups = []
     waiting = set(rows)
     while waiting:
-        queue, columns = [waiting.pop()], set()
-        group = []
+        queue = [waiting.pop()]
+        group: list[int] = []
+        columns: set[int] = set()
         while queue:
             group.append(i := queue.pop())
             for j in by_row[i]:
@@ -94,8 +97,21 @@ def _solve_exactly(costs: NDArray[np.float32]) -> list[tuple[int, int]]:
 
 
 def _solve_greedily(costs: NDArray[np.float32]) -> list[tuple[int, int]]:
-    """Take the cheapest pair, then the cheapest of what is left; only the best few of each row are looked at."""
+    """Take the cheapest pair, then the cheapest of what is left; the best few of each row are looked at in a pass."""
+    pairs: list[tuple[int, int]] = []
+    rows, columns = np.arange(costs.shape[0]), np.arange(costs.shape[1])
+    for _ in range(MAX_PASSES):
+        if not (made := _take_cheapest(costs[np.ix_(rows, columns)])):
+            break
+        pairs += [(int(rows[i]), int(columns[j])) for i, j in made]
+        rows, columns = np.delete(rows, [i for i, _ in made]), np.delete(columns, [j for _, j in made])
+    return pairs
+
+
+def _take_cheapest(costs: NDArray[np.float32]) -> list[tuple[int, int]]:
     k = min(MAX_CHOICES, costs.shape[1])
+    if k == 0:
+        return []
     columns = np.argpartition(costs, k - 1, axis=1)[:, :k]
     values = np.take_along_axis(costs, columns, axis=1)
     pairs, taken_rows, taken_columns = [], set(), set()

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from emoscope.arrow import stack, to_arrow, to_numpy
 from emoscope.clock import Span, parse_span
 from emoscope.emotions import EMOTIONS
 from emoscope.errors import InputError
 from emoscope.files import open_atomic
-from emoscope.groups import NOBODY, GroupedSums, read_rows, stack, to_numpy
+from emoscope.groups import NOBODY, GroupedSums, read_rows
 from emoscope.observations import BATCH_ROWS, CHANGES, PROBABILITIES, Observations
 
 if TYPE_CHECKING:
@@ -152,8 +153,6 @@ def _count(
         position = np.floor(p / width).astype(np.int64) - np.rint(low[person] / width).astype(np.int64)
         cell = person[:, None] * len(EMOTIONS) + np.arange(len(EMOTIONS))
         _add_counts(below, cell[position < 0])
-        # The value 1 belongs to the last bin.
-        position = np.where(p >= 1, np.minimum(position, _BINS - 1), position)
         is_inside = (position >= 0) & (position < _BINS)
         _add_counts(histogram, cell[is_inside] * _BINS + position[is_inside])
     return histogram, below
@@ -178,21 +177,18 @@ def add_changes(path: Path, baselines: Mapping[int, NDArray[np.float64]]) -> Non
     import pyarrow.parquet as pq
 
     table = Observations(path)
-    with pq.ParquetFile(path) as file:
-        schema = file.schema_arrow
-        kept = [field for field in schema if field.name not in CHANGES]
-        new = pa.schema([*kept, *(pa.field(name, pa.float64()) for name in CHANGES)], schema.metadata)
-        with open_atomic(path) as temporary, pq.ParquetWriter(temporary, new) as writer:
-            for batch in table.batches([field.name for field in kept]):
-                columns = [*batch.columns, *_compute_changes(batch, baselines)]
-                writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=new), row_group_size=BATCH_ROWS)
+    schema = pq.read_schema(path)
+    kept = [field for field in schema if field.name not in CHANGES]
+    new = pa.schema([*kept, *(pa.field(name, pa.float64()) for name in CHANGES)], schema.metadata)
+    with open_atomic(path) as temporary, pq.ParquetWriter(temporary, new) as writer:
+        for batch in table.batches([field.name for field in kept]):
+            columns = [*batch.columns, *_compute_changes(batch, baselines)]
+            writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=new), row_group_size=BATCH_ROWS)
 
 
 def _compute_changes(batch: "pa.RecordBatch", baselines: Mapping[int, NDArray[np.float64]]) -> "list[pa.Array]":
-    import pyarrow as pa
-
-    track_ids = to_numpy(batch["track_id"].fill_null(NOBODY))
+    track_ids = to_numpy(batch["track_id"], NOBODY)
     nothing = np.full(len(EMOTIONS), np.nan)
     own = np.array([baselines.get(track_id, nothing) for track_id in track_ids.tolist()]).reshape(-1, len(EMOTIONS))
     changes = stack(batch, PROBABILITIES) - own
-    return [pa.array(column, mask=np.isnan(column)) for column in changes.T]
+    return [to_arrow(column) for column in changes.T]

@@ -10,8 +10,10 @@ from typing import Annotated, Any
 
 import typer
 
-from emoscope.cli_common import STUDY_PACKAGES, AsJson, Data, print_json, require
+from emoscope.cli_analyze import analyze
+from emoscope.cli_common import STUDY_PACKAGES, AsJson, Balanced, Data, Model, Views, print_json, require
 from emoscope.cli_live import live
+from emoscope.cli_report import compare, report
 from emoscope.cli_study import study_app
 from emoscope.errors import EmoscopeError, InputError
 
@@ -26,17 +28,8 @@ app = typer.Typer(
 data_app = typer.Typer(help="Datasets: import them once, look at them.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 app.add_typer(study_app, name="study")
-app.command()(live)
-
-Balanced = Annotated[bool, typer.Option("--balanced", help="Name rare emotions more often: higher macro F1.")]
-
-
-class DetectorChoice(StrEnum):
-    """Values of --detector."""
-
-    auto = "auto"
-    yunet = "yunet"
-    haar = "haar"
+for command in (analyze, live, report, compare):
+    app.command()(command)
 
 
 class ProtocolChoice(StrEnum):
@@ -74,62 +67,6 @@ def set_up(
     logger.handlers = [logging.StreamHandler(sys.stderr)]
     logger.setLevel(logging.INFO if verbose else logging.WARNING)
     logger.propagate = False
-
-
-@app.command()
-def analyze(
-    sources: Annotated[
-        list[str], typer.Argument(metavar="SOURCE", help="Pictures, videos, folders.", show_default=False)
-    ],
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="DIR", help="Folder for the results.")
-    ] = None,
-    every: Annotated[int, typer.Option(min=1, help="Analyse every n-th frame.")] = 1,
-    detector: Annotated[DetectorChoice, typer.Option(help="Face detector.")] = DetectorChoice.auto,
-    model: Annotated[str, typer.Option(help="Embedded network or ONNX file.")] = "default",
-    views: Annotated[int, typer.Option(help="Views averaged per face: 1, 2 or 10.")] = 1,
-    balanced: Balanced = False,
-    annotate: Annotated[bool, typer.Option("--annotate", help="Also write annotated.mp4 (or pictures).")] = False,
-    no_report: Annotated[bool, typer.Option("--no-report", help="Leave out report.html.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Read the emotions in pictures and videos; write tables, a summary and a report.
-
-    Results lie in DIR, or for several sources in a folder of DIR each; without -o in SOURCE-emoscope.
-    """
-    from emoscope.batch import analyze_sources
-
-    results = analyze_sources(
-        [Path(s) for s in sources],
-        output,
-        every=every,
-        with_annotation=annotate,
-        with_report=not no_report,
-        on_progress=print_progress,
-        detector=detector.value,
-        model=model,
-        n_views=views,
-        balanced=balanced,
-    )
-    if as_json:
-        print_json({"sources": [r.to_dict() for r in results]})
-    for r in results:
-        if r.message:
-            typer.echo(f"{'error' if r.status == 'failed' else 'warning'}: {r.message}", err=True)
-        if r.status != "failed" and not as_json:
-            typer.echo(
-                f"{r.source}: {r.frames} {'frame' if r.frames == 1 else 'frames'}, "
-                f"{r.people} {'person' if r.people == 1 else 'people'}, "
-                f"a face in {100 * r.coverage:.0f}% of the frames -> {r.output}"
-            )
-    if any(r.status == "failed" for r in results):
-        raise typer.Exit(2)
-
-
-def print_progress(text: str) -> None:
-    """Rewrite one line on stderr, in a terminal only."""
-    if sys.stderr.isatty():
-        typer.echo(f"\r\033[K{text}", err=True, nl=False)
 
 
 @data_app.command("import")
@@ -265,8 +202,8 @@ def parse_numbers(text: str | None, kind: Callable[[str], Any], name: str) -> tu
 def evaluate(
     data: Data,
     split: Annotated[SplitChoice, typer.Option(help="Which images: by the model's protocol or by usage.")],
-    model: Annotated[str, typer.Option(help="Embedded network or ONNX file.")] = "default",
-    views: Annotated[int, typer.Option(help="Views averaged per face: 1, 2 or 10.")] = 1,
+    model: Model = "default",
+    views: Views = 1,
     balanced: Balanced = False,
     as_json: AsJson = False,
 ) -> None:

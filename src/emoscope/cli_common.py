@@ -1,6 +1,7 @@
 """What the commands of all modules share: options, checks and printing."""
 
 import json
+from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,6 +12,18 @@ from emoscope.errors import MissingExtraError
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 Data = Annotated[Path, typer.Option("--data", help="Dataset file of `emoscope data import`.")]
+Model = Annotated[str, typer.Option(help="Embedded network or ONNX file.")]
+Views = Annotated[int, typer.Option(help="Views averaged per face: 1, 2 or 10.")]
+Balanced = Annotated[bool, typer.Option("--balanced", help="Name rare emotions more often: higher macro F1.")]
+
+
+class DetectorChoice(StrEnum):
+    """Values of --detector."""
+
+    auto = "auto"
+    yunet = "yunet"
+    haar = "haar"
+
 
 STUDY_PACKAGES = (
     "torch",

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from emoscope.cli_common import AsJson, print_json
+from emoscope.cli_common import AsJson, Balanced, DetectorChoice, Model, Views, print_json
 from emoscope.errors import InputError
 
 CONSENT = (
@@ -28,10 +28,10 @@ def live(
     no_save: Annotated[bool, typer.Option("--no-save", help="Only look; keep nothing.")] = False,
     for_s: Annotated[float | None, typer.Option("--for", metavar="SECONDS", min=0.1, help="End by itself.")] = None,
     view: Annotated[str, typer.Option(help="auto, window, terminal or none.")] = "auto",
-    detector: Annotated[str, typer.Option(help="Face detector: auto, yunet or haar.")] = "auto",
-    model: Annotated[str, typer.Option(help="Embedded network or ONNX file.")] = "default",
-    views: Annotated[int, typer.Option(help="Views averaged per face: 1, 2 or 10.")] = 1,
-    balanced: Annotated[bool, typer.Option("--balanced", help="Name rare emotions more often.")] = False,
+    detector: Annotated[DetectorChoice, typer.Option(help="Face detector.")] = DetectorChoice.auto,
+    model: Model = "default",
+    views: Views = 1,
+    balanced: Balanced = False,
     smooth: Annotated[float, typer.Option(metavar="SECONDS", min=0.0, help="Time constant; 0 is off.")] = 0.0,
     anonymous: Annotated[bool, typer.Option("--anonymous", help="Leave face boxes out of the results.")] = False,
     no_report: Annotated[bool, typer.Option("--no-report", help="Leave out report.html.")] = False,
@@ -50,7 +50,7 @@ def live(
     from emoscope.settings import Settings
 
     settings = Settings(
-        detector=detector,
+        detector=detector.value,
         model=model,
         n_views=views,
         balanced=balanced,
@@ -59,7 +59,7 @@ def live(
         anonymous=anonymous,
     )
     running = Camera(camera)
-    analyzer = Analyzer(detector, model, views, balanced, smoothing_s=smooth)
+    analyzer = Analyzer(detector.value, model, views, balanced, smoothing_s=smooth)
     typer.echo(CONSENT, err=True)
     # stdout belongs to the JSON document where one is asked for.
     shown = create_view(

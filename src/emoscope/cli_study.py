@@ -151,13 +151,24 @@ def print_figures(part: str, figures: dict[str, Any]) -> None:
 
 @study_app.command("card")
 def write_study_card(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a study that `run --final` measured.")],
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DIR", help="Folder of a study that `run --final` measured, or of benchmarks/accuracy.py."
+        ),
+    ],
     data: Data,
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The card, a Markdown file.")],
+    recipe: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="The study's YAML file, where DIR holds an embedded network's figures alone."
+        ),
+    ] = None,
 ) -> None:
     """Write the model card of a study's network, its figures beside it in a folder of the same name."""
     require(*STUDY_PACKAGES, "matplotlib")
     from emoscope.study.card import write_card
     from emoscope.study.dataset import Dataset
 
-    typer.echo(f"card -> {write_card(folder, Dataset.load(data), output)}")
+    typer.echo(f"card -> {write_card(folder, Dataset.load(data), output, recipe)}")

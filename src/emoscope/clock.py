@@ -79,7 +79,8 @@ def parse_time(text: str) -> float:
 
 def _add_up(hours: int, minutes: int, seconds: float) -> float:
     try:
-        return float(hours * 3600 + minutes * 60 + seconds)
+        # Rounded: 0:01:46.933 means 106.933, not 106.93299999999999.
+        return round(hours * 3600 + minutes * 60 + seconds, 9)
     except OverflowError:
         return math.inf
 

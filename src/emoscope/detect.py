@@ -32,7 +32,7 @@ HAAR_SCORE_THRESHOLD = 0.8
 """Haar faces below this were patterns on clothes and walls more often than faces on the demo clip and on skimage's
 astronaut; set by eye on these two, it trades missed faces for false people."""
 
-FULL_LOOK_S = 0.4
+FULL_LOOK_S = 0.5
 """At least so often a video frame is searched at full detection size: someone small who comes in waits no longer."""
 SMALL_FACE_PX = 60
 """A face of this side in the detector's picture is found and placed as well as a larger one: on the clip of
@@ -70,12 +70,26 @@ def _compute_anchors(width: int, height: int) -> tuple[NDArray[np.float32], NDAr
 
 
 def _shrink(image: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
-    """Return a smaller image by area averaging; whole factors are several times as fast as others."""
+    """Return a smaller image; (h, w) or (h, w, 3) uint8.
+
+    Halved as often as possible and then interpolated: OpenCV's area averaging is fast by halves only, at other factors
+    it takes as long as the detection itself.
+    """
     if scale >= 1:
         return image
     h, w = image.shape[:2]
     size = max(1, round(w * scale)), max(1, round(h * scale))
-    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    while (
+        min(image.shape[1] // size[0], image.shape[0] // size[1]) >= 2 and image.shape[1] % 2 == 0 == image.shape[0] % 2
+    ):
+        half = image.shape[1] // 2, image.shape[0] // 2
+        image = np.asarray(cv2.resize(image, half, interpolation=cv2.INTER_AREA), np.uint8)
+    if (image.shape[1], image.shape[0]) == size:
+        return image
+    shrinks_much = image.shape[1] > 2 * size[0]
+    return np.asarray(
+        cv2.resize(image, size, interpolation=cv2.INTER_AREA if shrinks_much else cv2.INTER_LINEAR), np.uint8
+    )
 
 
 class YuNetDetector:
@@ -191,7 +205,8 @@ class VideoDetector:
             return 1
         scale = min(1.0, self.detector.max_side_px / max(image.shape[:2]))
         sides_px = (expected_xyxy[:, 2:] - expected_xyxy[:, :2]).max(axis=1)
-        return max(1, min(MAX_REDUCTION, int(sides_px.min() * scale / SMALL_FACE_PX)))
+        largest = min(MAX_REDUCTION, sides_px.min() * scale / SMALL_FACE_PX)
+        return 1 << int(math.log2(largest)) if largest >= 2 else 1
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,10 @@
 import datetime
 import json
 import mimetypes
+import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from emoscope.errors import InputError
@@ -25,23 +26,27 @@ def write_jsonl(table: Observations, path: Path) -> None:
     """Write one JSON object per row of the table, empty cells as null."""
     with path.open("w", encoding="utf-8", newline="\n") as file:
         for batch in table.batches():
-            columns = [_to_values(column) for column in batch.columns]
-            for row in zip(*columns, strict=True):
-                file.write(json.dumps(dict(zip(batch.schema.names, row, strict=True)), ensure_ascii=False) + "\n")
+            # A template is four times as fast as json.dumps of each row.
+            template = "{" + ", ".join(f"{json.dumps(name)}: %s" for name in batch.schema.names) + "}\n"
+            columns = [_to_json(column) for column in batch.columns]
+            file.writelines(template % row for row in zip(*columns, strict=True))
 
 
-def _to_values(column: "pa.Array") -> list[Any]:
+def _to_json(column: "pa.Array") -> list[str]:
+    """Return a column's cells as JSON; numbers as short as they can be read back."""
     import pyarrow as pa
 
-    if pa.types.is_float32(column.type):
-        # By way of text: 30.1 instead of 30.100000381469727.
-        column = column.cast(pa.string()).cast(pa.float64())
-    values: list[Any] = column.to_pylist()
-    return values
+    if pa.types.is_string(column.type):
+        names = column.dictionary_encode()
+        quoted = [json.dumps(name, ensure_ascii=False) for name in names.dictionary.to_pylist()]
+        return ["null" if i is None else quoted[i] for i in names.indices.to_pylist()]
+    return ["null" if cell is None else cell for cell in column.cast(pa.string()).to_pylist()]
 
 
 def write_vtt(table: Observations, summary: Mapping[str, Any], path: Path) -> None:
     """Write WebVTT subtitles: a cue per stretch in which a person's emotion stays the same; cues may overlap.
+
+    Cues hold nothing but numbers and the names of emotions: there is nothing to escape.
 
     Raises:
         InputError: pictures have no times.
@@ -51,16 +56,12 @@ def write_vtt(table: Observations, summary: Mapping[str, Any], path: Path) -> No
         file.write("WEBVTT\n\nNOTE expressions of faces, read by emoscope\n")
         for stretch in find_stretches(table):
             start_ms, end_ms = _to_ms(stretch)
-            file.write(f"\n{_format_clock(start_ms)} --> {_format_clock(end_ms)}\n{_escape(_describe(stretch))}\n")
+            file.write(f"\n{_format_clock(start_ms)} --> {_format_clock(end_ms)}\n{_describe(stretch)}\n")
 
 
 def _describe(stretch: Stretch) -> str:
     text = f"Person {stretch.track_id}: {stretch.label}"
     return text if stretch.label == UNCERTAIN else f"{text} ({stretch.probability * 100:.0f} %)"
-
-
-def _escape(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _format_clock(ms: int) -> str:
@@ -105,7 +106,8 @@ def write_eaf(table: Observations, summary: Mapping[str, Any], path: Path, media
     with path.open("w", encoding="utf-8", newline="\n") as file:
         xml = XMLGenerator(file, "utf-8", short_empty_elements=True)
         xml.startDocument()
-        _write_document(_Elements(xml, file), tiers, summary, media)
+        addresses = None if media is None else (media.absolute().as_uri(), _find_relative(media, path.parent))
+        _write_document(_Elements(xml), tiers, summary, addresses)
 
 
 def _drop_controls(text: str) -> str:
@@ -116,11 +118,16 @@ def _drop_controls(text: str) -> str:
 class _Elements:
     """Writes elements of an XML document."""
 
-    def __init__(self, xml: "XMLGenerator", file: IO[str]) -> None:
-        self.xml, self.file = xml, file
+    def __init__(self, xml: "XMLGenerator") -> None:
+        self.xml = xml
+
+    def _start(self, name: str, attributes: Mapping[str, str]) -> None:
+        from xml.sax.xmlreader import AttributesImpl
+
+        self.xml.startElement(name, AttributesImpl(attributes))
 
     def open(self, name: str, **attributes: str) -> None:
-        self.xml.startElement(name, attributes)
+        self._start(name, attributes)
         self.xml.ignorableWhitespace("\n")
 
     def close(self, name: str) -> None:
@@ -128,7 +135,7 @@ class _Elements:
         self.xml.ignorableWhitespace("\n")
 
     def add(self, name: str, text: str = "", **attributes: str) -> None:
-        self.xml.startElement(name, attributes)
+        self._start(name, attributes)
         if text:
             self.xml.characters(text)
         self.close(name)
@@ -138,7 +145,7 @@ def _write_document(
     xml: _Elements,
     tiers: Mapping[str, list[tuple[int, int, str]]],
     summary: Mapping[str, Any],
-    media: Path | None,
+    media: tuple[str, str] | None,
 ) -> None:
     """Write the document's parts in the order of EAFv3.0.xsd."""
     xml.open(
@@ -171,12 +178,21 @@ def _write_document(
     xml.close("ANNOTATION_DOCUMENT")
 
 
-def _write_header(xml: _Elements, media: Path | None, n_annotations: int) -> None:
+def _find_relative(media: Path, folder: Path) -> str:
+    """Return the video's address as seen from the document."""
+    try:
+        return quote(Path(os.path.relpath(media, folder)).as_posix())
+    except ValueError:
+        # Another drive.
+        return quote(media.name)
+
+
+def _write_header(xml: _Elements, media: tuple[str, str] | None, n_annotations: int) -> None:
     xml.open("HEADER", MEDIA_FILE="", TIME_UNITS="milliseconds")
     if media is not None:
-        mime = mimetypes.guess_type(media.name)[0] or "video/mp4"
-        address = media.absolute().as_uri()
-        xml.add("MEDIA_DESCRIPTOR", MEDIA_URL=address, MIME_TYPE=mime, RELATIVE_MEDIA_URL="./" + quote(media.name))
+        address, relative = media
+        mime = mimetypes.guess_type(address)[0] or "video/mp4"
+        xml.add("MEDIA_DESCRIPTOR", MEDIA_URL=address, MIME_TYPE=mime, RELATIVE_MEDIA_URL=relative)
     xml.add("PROPERTY", str(n_annotations), NAME="lastUsedAnnotationId")
     xml.close("HEADER")
 

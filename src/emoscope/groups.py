@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from emoscope.arrow import stack, to_numpy
 from emoscope.emotions import EMOTIONS, VALENCE
 from emoscope.observations import PROBABILITIES, Observations
 
@@ -72,8 +73,6 @@ def read_rows(table: Observations) -> Iterator[Rows]:
 
 def _find_first(batch: "pa.RecordBatch", last: tuple[Any, Any] | None) -> NDArray[np.bool_]:
     """Return (n,) whether each row begins a frame: another number or another file than the row before."""
-    import pyarrow.compute as pc
-
     n = batch.num_rows
     is_first = np.ones(n, np.bool_)
     number = to_numpy(batch["frame"])
@@ -84,40 +83,28 @@ def _find_first(batch: "pa.RecordBatch", last: tuple[Any, Any] | None) -> NDArra
 
 
 def _to_rows(batch: "pa.RecordBatch", is_first: NDArray[np.bool_], frame_no: NDArray[np.int64]) -> Rows:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    is_face = batch["emotion"].is_valid()
-    faces = batch.filter(is_face)
-    emotion = pc.index_in(faces["emotion"], value_set=pa.array(EMOTIONS))
+    faces = batch.filter(batch["emotion"].is_valid())
+    emotion = faces["emotion"].dictionary_encode()
+    to_index = np.array([EMOTIONS.index(name) for name in emotion.dictionary.to_pylist()], np.int64)
     frame_s = to_numpy(batch["time_s"])
-    is_face = to_numpy(is_face)
+    is_face = to_numpy(batch["emotion"].is_valid())
     return Rows(
         frame_no=frame_no,
         frame_s=frame_s,
         is_first=is_first,
         is_face=is_face,
         time_s=frame_s[is_face],
-        track_id=to_numpy(faces["track_id"].fill_null(NOBODY)),
-        emotion=to_numpy(emotion).astype(np.int64),
-        is_uncertain=to_numpy(faces["uncertain"].fill_null(False)),
+        track_id=to_numpy(faces["track_id"], NOBODY),
+        emotion=to_index[to_numpy(emotion.indices)],
+        is_uncertain=to_numpy(faces["uncertain"], False),
         probabilities=stack(faces, PROBABILITIES),
     )
 
 
-def to_numpy(column: "pa.Array") -> NDArray[Any]:
-    """Return a column without empty cells as an array."""
-    return np.asarray(column.to_numpy(zero_copy_only=False))
-
-
-def stack(batch: "pa.RecordBatch", names: tuple[str, ...]) -> NDArray[np.float64]:
-    """Return some number columns side by side, (n, len(names)); empty cells are NaN."""
-    return np.column_stack([to_numpy(batch[name]) for name in names]).astype(np.float64, copy=False)
-
-
 def floor_seconds(time_s: NDArray[np.float64]) -> NDArray[np.int64]:
     """Return the whole second that each time lies in; stamps a little before 0 belong to the first."""
-    return np.maximum(np.floor(time_s), 0).astype(np.int64)
+    # Damaged files have stamps beyond all integers.
+    return np.clip(np.floor(time_s), 0, 2.0**53).astype(np.int64)
 
 
 def sum_by(keys: NDArray[np.int64], values: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

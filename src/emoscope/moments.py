@@ -10,9 +10,8 @@ from emoscope.emotions import EMOTIONS
 from emoscope.groups import NOBODY, Rows, floor_seconds, name_emotions, sum_by
 
 WINDOW_S: Final = 2
-"""Seconds before and after a moment that are compared. Expressions last 0.5 to 4 s (Ekman, Emotions revealed, 2003)."""
-MIN_FRAMES: Final = 2
-"""Analysed frames that either side must have: one alone is no mood."""
+"""Seconds before and after a moment that are compared. Expressions last 0.5 to 4 s (Ekman, Emotions revealed, 2003).
+Each of them must have an analysed frame: there are no moments at less than a frame per second."""
 MIN_PRESENCE: Final = 0.5
 """Share of either side's frames in which a person must be seen to count."""
 MIN_CHANGE: Final = 0.15
@@ -113,11 +112,11 @@ class MomentFinder:
         )
 
     def _sum_up(self, keys: range) -> tuple[NDArray[np.int64], NDArray[np.float64]] | None:
-        """Return who was there in some seconds (people,) and their mean probabilities (people, 7); None if too few."""
-        parts = [self._seconds[key] for key in keys if key in self._seconds]
-        n_frames = sum(part.n_frames for part in parts)
-        if n_frames < MIN_FRAMES:
+        """Return who was there in some seconds (people,) and their mean probabilities (people, 7); None in a gap."""
+        if any(key not in self._seconds for key in keys):
             return None
+        parts = [self._seconds[key] for key in keys]
+        n_frames = sum(part.n_frames for part in parts)
         track_ids = np.concatenate([ids for part in parts for ids in part.track_ids])
         track_ids, sums = sum_by(track_ids, np.concatenate([s for part in parts for s in part.sums]))
         is_present = sums[:, 0] >= MIN_PRESENCE * n_frames

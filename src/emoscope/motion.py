@@ -9,10 +9,13 @@ START_SPEED = 3.0
 """Standard deviation of the speed of a new face, sizes per second."""
 ACCELERATION = 5.0
 """How freely people change their speed: variance gained per second, sizes^2 / s^3."""
-COAST_S = 1.0
+COAST_S = 0.5
 """A face unseen slows down: it keeps 37 % of its speed after this time."""
 SIZE_GAIN = 0.4
 """Weight of the newest box in a face's width and height."""
+
+Centre = tuple[float, float, float, float]
+"""A box as x and y of its centre, width, height, in pixels."""
 
 
 @dataclass(slots=True)
@@ -33,7 +36,7 @@ class Motion:
     @property
     def size(self) -> float:
         """The face's size, its box's mean side, in pixels."""
-        return max(1.0, (self.width * self.height) ** 0.5)
+        return max(1.0, math.sqrt(self.width * self.height))
 
     def expect(self, time_s: float) -> tuple[float, float, float]:
         """Return x, y and the variance of the place at a later time."""
@@ -42,8 +45,9 @@ class Motion:
         variance = self.place_variance + 2 * reach * self.covariance + reach**2 * self.speed_variance
         return self.x + self.speed_x * reach, self.y + self.speed_y * reach, variance + ACCELERATION * dt**3 / 3
 
-    def update(self, x: float, y: float, width: float, height: float, time_s: float) -> None:
-        """Take the box in which the face was seen, given by its centre."""
+    def update(self, box: Centre, time_s: float) -> None:
+        """Take the box in which the face was seen."""
+        x, y, width, height = box
         dt = max(0.0, time_s - self.time_s)
         self.x, self.y, place = self.expect(time_s)
         left = math.exp(-dt / COAST_S)

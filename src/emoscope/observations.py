@@ -5,6 +5,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
+import numpy as np
+from numpy.typing import NDArray
+
+from emoscope.arrow import to_arrow, to_strings
 from emoscope.emotions import EMOTIONS
 from emoscope.errors import InputError
 from emoscope.types import FrameResult
@@ -148,58 +152,58 @@ class ObservationsWriter:
         self.schema = create_schema(with_smoothed)
         self.with_smoothed, self.with_boxes = with_smoothed, with_boxes
         self.writer = pq.ParquetWriter(path, self.schema)
-        self.n_rows = 0
-        self._clear()
-
-    def _clear(self) -> None:
-        self.columns: dict[str, list[Any]] = {name: [] for name in self.schema.names}
+        self.n_rows = self.n_written = 0
+        self.waiting: list[FrameResult] = []
 
     def __enter__(self) -> Self:
         return self
 
     def add(self, result: FrameResult) -> None:
         """Append one frame: a row per face, or one row with empty face columns."""
-        n = len(result.faces)
-        columns = self.columns
-        for name, value in (("source", result.source), ("frame", result.index), ("time_s", result.time_s)):
-            columns[name] += [value] * max(n, 1)
-        self.n_rows += max(n, 1)
-        if n == 0:
-            for name in self.schema.names[3:]:
-                columns[name].append(None)
-        else:
-            self._add_faces(result)
-        if len(columns["frame"]) >= BATCH_ROWS:
+        self.waiting.append(result)
+        self.n_rows += max(len(result.faces), 1)
+        if self.n_rows - self.n_written >= BATCH_ROWS:
             self._write()
-
-    def _add_faces(self, result: FrameResult) -> None:
-        faces, probabilities, n = result.faces, result.probabilities, len(result.faces)
-        columns = self.columns
-        columns["track_id"] += [None] * n if faces.track_id is None else faces.track_id.tolist()
-        for i, name in enumerate(BOX):
-            columns[name] += faces.xyxy[:, i].tolist() if self.with_boxes else [None] * n
-        columns["detection_score"] += faces.score.tolist()
-        for i, name in enumerate(PROBABILITIES):
-            columns[name] += probabilities[:, i].tolist()
-        columns["emotion"] += result.emotions
-        columns["probability"] += probabilities.max(axis=1).tolist()
-        columns["uncertain"] += result.uncertain.tolist()
-        if self.with_smoothed:
-            smoothed = probabilities if faces.smoothed is None else faces.smoothed
-            for i, name in enumerate(SMOOTHED):
-                columns[name] += smoothed[:, i].tolist()
 
     def _write(self) -> None:
         import pyarrow as pa
 
-        if self.columns["frame"]:
-            self.writer.write_batch(pa.RecordBatch.from_pydict(self.columns, self.schema))
-            self._clear()
+        counts = np.array([len(result.faces) for result in self.waiting])
+        rows = np.maximum(counts, 1)
+        sources: dict[str, float] = {}
+        places = [sources.setdefault(result.source, float(len(sources))) for result in self.waiting]
+        columns = {
+            "source": to_strings(list(sources), np.repeat(places, rows)),
+            "frame": to_arrow(np.repeat([float(r.index) for r in self.waiting], rows)),
+            "time_s": to_arrow(np.repeat([r.time_s for r in self.waiting], rows)),
+        }
+        is_face = np.repeat(counts > 0, rows)
+        values = np.full((len(is_face), len(self.schema) - len(columns)), np.nan)
+        with_faces = [result for result in self.waiting if len(result.faces)]
+        if with_faces:
+            values[is_face] = np.concatenate([self._describe_faces(result) for result in with_faces])
+        for i, name in enumerate(self.schema.names[len(columns) :]):
+            columns[name] = to_strings(EMOTIONS, values[:, i]) if name == "emotion" else to_arrow(values[:, i])
+        arrays = [columns[field.name].cast(field.type) for field in self.schema]
+        self.writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=self.schema))
+        self.n_written = self.n_rows
+        self.waiting.clear()
+
+    def _describe_faces(self, result: FrameResult) -> NDArray[np.float64]:
+        """Return the columns from track_id on, (n, columns)."""
+        faces, probabilities, n = result.faces, result.probabilities, len(result.faces)
+        track_id = np.full(n, np.nan) if faces.track_id is None else faces.track_id
+        boxes = faces.xyxy if self.with_boxes else np.full((n, len(BOX)), np.nan)
+        top = probabilities.argmax(axis=1)
+        parts = [track_id, boxes, faces.score, probabilities, top, probabilities.max(axis=1), result.uncertain]
+        if self.with_smoothed:
+            parts.append(probabilities if faces.smoothed is None else faces.smoothed)
+        return np.column_stack(parts).astype(np.float64, copy=False)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None:
+        if kind is None and self.waiting:
             self._write()
         self.writer.close()
 

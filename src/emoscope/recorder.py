@@ -12,7 +12,7 @@ from emoscope.annotate import annotate
 from emoscope.audience import write_audience_csv
 from emoscope.baseline import add_changes, compute_baselines
 from emoscope.files import open_atomic
-from emoscope.formats import FORMATS
+from emoscope.formats import FORMATS, TIMED
 from emoscope.observations import SCHEMA_VERSION, Observations, ObservationsWriter
 from emoscope.pipeline import Analyzer
 from emoscope.settings import Settings
@@ -131,13 +131,15 @@ class Recorder:
         if self.kind != "pictures":
             write_audience_csv(observations, self.folder / "audience.csv")
         for name in settings.formats:
-            FORMATS[name](observations, summary, self.folder / f"observations.{name}")
+            if self.kind != "pictures" or name not in TIMED:
+                media = self.source.path if self.source else None
+                FORMATS[name](observations, summary, self.folder / f"observations.{name}", media)
         if self.thumbnails is not None:
             self.thumbnails.save(self.folder)
-        if settings.explain and self.source is not None:
+        if settings.explain:
             from emoscope.explain import explain
 
-            explain(self.source, observations, summary, analyzer.recognizer, self.folder)
+            explain(observations, summary, analyzer.recognizer, self.folder)
         if settings.report:
             write_report(observations, summary, self.folder / "report.html", self.folder)
         text = json.dumps(summary, indent=2, ensure_ascii=False)
@@ -166,7 +168,7 @@ class Recorder:
             "start_s": self.source.start_s if self.source else 0.0,
             "end_s": self.source.end_s if self.source else None,
             "smoothing_s": settings.smoothing_s,
-            "baseline": str(settings.baseline),
+            "baseline": settings.baseline.setting,
             "thumbnails": settings.thumbnails,
             "anonymous": settings.anonymous,
             "emoscope": emoscope.__version__,
@@ -174,16 +176,18 @@ class Recorder:
         }
 
 
-def write_report(observations: Observations, summary: dict[str, Any], path: Path, folder: Path | None) -> None:
+def write_report(observations: Observations, summary: dict[str, Any], path: Path, folder: Path) -> None:
     """Write the report, whole or not at all.
 
     Args:
         observations: the table.
         summary: its summary.
         path: the HTML file.
-        folder: holds the pictures and the video that the report shows, if any.
+        folder: holds the pictures that the report shows, and the video, which it plays if it lies there itself.
     """
     from emoscope.report import create_report
 
+    is_beside = path.parent.resolve() == folder.resolve()
+    text = create_report(observations, summary, folder, is_beside)
     with open_atomic(path) as temporary:
-        temporary.write_text(create_report(observations, summary, folder), encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")

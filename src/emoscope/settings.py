@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import emoscope
-from emoscope.baseline import OFF, Baseline
+from emoscope.baseline import Baseline
 from emoscope.errors import InputError
 from emoscope.events import Event
+from emoscope.formats import FORMATS
 
+NO_BASELINE = Baseline()
 Thumbnails = Literal["none", "clear", "blurred"]
 
 
@@ -31,7 +33,7 @@ class Settings:
     """Detection size; None: larger for pictures than for video."""
     smoothing_s: float = 0.0
     """Time constant of the smoothed probabilities beside the raw ones; 0 for none."""
-    baseline: Baseline = OFF
+    baseline: Baseline = NO_BASELINE
     """Where each person's own resting face is seen."""
     events: tuple[Event, ...] = ()
     """Marked segments to compare."""
@@ -84,3 +86,15 @@ class Settings:
         state = [[str(p.relative_to(path.parent)), p.stat().st_size, p.stat().st_mtime_ns] for p in files]
         document = {**dataclasses.asdict(self), **more, "state": state, "emoscope": emoscope.__version__}
         return hashlib.sha256(json.dumps(document, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def parse_formats(text: str) -> tuple[str, ...]:
+    """Return the names of a list such as `eaf,vtt`.
+
+    Raises:
+        InputError: a name that is none.
+    """
+    names = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    if unknown := [name for name in names if name not in FORMATS]:
+        raise InputError(f"there is no format {', '.join(unknown)}; choose from {', '.join(FORMATS)}")
+    return names

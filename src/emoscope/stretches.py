@@ -1,14 +1,14 @@
 """Stretches: the observations in, the times in which a person's emotion stays the same out."""
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
+from emoscope.arrow import stack, to_numpy
 from emoscope.emotions import EMOTIONS
-from emoscope.groups import NOBODY, stack
+from emoscope.groups import NOBODY
 from emoscope.observations import PROBABILITIES, SMOOTHED, Observations
 
 MIN_STRETCH_S: Final = 0.3
@@ -79,8 +79,7 @@ class _Person:
         self.close()
         if self._short:
             if self._touches(self._short[0]):
-                self.done[-1].end_s = self._short[-1].end_s
-                self._short = []
+                self._absorb_into_last()
             else:
                 self._pool()
 
@@ -90,18 +89,22 @@ class _Person:
     def _absorb(self, following: Stretch) -> None:
         """Give flicker to the stretch before it, or where there is none to the one after it."""
         if self._touches(self._short[0]):
-            for short in self._short:
-                self.done[-1].append(short)
+            self._absorb_into_last()
         else:
             following.start_s = self._short[0].start_s
+            self._short = []
+
+    def _absorb_into_last(self) -> None:
+        for short in self._short:
+            self.done[-1].append(short)
         self._short = []
 
     def _pool(self) -> None:
         """Make one stretch of flicker that lasts, named by what it is most of the time."""
-        lengths: Counter[str] = Counter()
+        lengths_s: dict[str, float] = {}
         for short in self._short:
-            lengths[short.label] += short.length_s  # type: ignore[assignment]
-        label = lengths.most_common(1)[0][0]
+            lengths_s[short.label] = lengths_s.get(short.label, 0.0) + short.length_s
+        label = max(lengths_s, key=lengths_s.__getitem__)
         own = [short for short in self._short if short.label == label]
         pooled = Stretch(own[0].track_id, label, self._short[0].start_s, self._short[-1].end_s, 0, 0.0)
         pooled.n, pooled.total = sum(s.n for s in own), sum(s.total for s in own)
@@ -148,11 +151,13 @@ def _end_missing(people: dict[int, _Person], present: set[int], frame_no: int, t
     for track_id in list(present):
         person = people[track_id]
         current = person.current
-        if current is None:
+        # Time that runs backwards ends everything, too.
+        if current is None or time_s < current.end_s:
+            person.leave()
             present.discard(track_id)
         elif person.frame_no == frame_no:
-            current.end_s = max(time_s, current.end_s)
-        elif time_s - current.end_s >= MIN_STRETCH_S or time_s < current.end_s:
+            current.end_s = time_s
+        elif time_s - current.end_s >= MIN_STRETCH_S:
             person.leave()
             present.discard(track_id)
 
@@ -177,11 +182,11 @@ def _read_readings(table: Observations) -> Iterator[tuple[bool, float, int, str,
     last = None
     for batch in table.batches(("frame", "time_s", "track_id", "uncertain", *names)):
         values = np.nan_to_num(stack(batch, names), nan=0.0)
-        index = np.where(batch["uncertain"].fill_null(False).to_numpy(zero_copy_only=False), -1, values.argmax(axis=1))
+        index = np.where(to_numpy(batch["uncertain"], False), -1, values.argmax(axis=1))
         for frame, *reading in zip(
             batch["frame"].to_pylist(),
             batch["time_s"].to_pylist(),
-            batch["track_id"].fill_null(NOBODY).to_pylist(),
+            to_numpy(batch["track_id"], NOBODY).tolist(),
             labels[index].tolist(),
             values.max(axis=1).tolist(),
             strict=True,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from emoscope.appearance import Looks, Memory, describe
 from emoscope.assign import assign
-from emoscope.motion import JITTER, Motion
+from emoscope.motion import JITTER, Centre, Motion
 from emoscope.types import Faces, Image
 
 HIGH_SCORE = 0.8
@@ -24,26 +24,31 @@ RE_ENTRY_S = 5.0
 """With pictures, a person unseen for longer gets a new number on return."""
 MIN_FRAMES = 3
 """Faces seen in fewer frames are as likely a pattern on a wall: no long memory is kept of them."""
-NEW_AREA = 200.0
+NEW_AREA = 800.0
 """Somebody new appears anywhere in so many face areas; with it nearness is weighed against newness."""
-MAX_DEVIATIONS = 4.0
-"""A face farther from where a person is expected, in standard deviations, is not that person by motion."""
+TAIL = 3.0
+"""Degrees of freedom of Student's t distribution of the place: people start, stop and turn more abruptly than a
+normal distribution allows."""
 SIZE_SPREAD = 0.15, 0.3
 """Standard deviation of the logarithm of a face's size between frames, and what a second adds."""
-ELSEWHERE_COST = 3.0
+ELSEWHERE_COST = 1.5
 """What a person's return anywhere in the picture has against it: only clearly the same looks outweigh this."""
 ELSEWHERE_S = 0.3
 """Nobody is elsewhere sooner than this."""
-SAME_LOOKS = 0.2
+SAME_LOOKS = 0.19
 """Looks that differ so much speak neither for nor against: of 14 people in photographs, 99 % of the distances to
 others are larger than 0.16 and half larger than 0.34; within 5 s of the demo clip 95 % of the distances of a person
 to herself are below 0.14, half below 0.07."""
-LOOKS_SLOPE = 40.0
+LOOKS_SLOPE = 50.0
 """Log likelihood ratio per unit of distance, from the same distributions."""
-LOOKS_LIMITS = -4.5, 5.0
+LOOKS_LIMITS = -4.5, 8.0
 """No more can looks say: strangers may look alike, and a hand or the light may change a face."""
+BLIND_COST = 1.5
+"""What a link has against it where there are no pictures to confirm it."""
+COVERED_LIMIT = 1.0
+"""The upper limit for a face that another one covers in part."""
 MAX_COVERED = 0.1
-"""A face of which more is shared with another face teaches nothing about its looks."""
+"""A face of which more is shared with another face is covered; it teaches nothing about its looks."""
 EXPECT_S = 0.5
 """For so long a person unseen is still expected near where the motion led."""
 MAX_TRACKS = 1000
@@ -90,19 +95,20 @@ class Tracker:
         if len(faces) == 0:
             return faces.replace(track_id=ids)
         looks = None if image is None else describe(image, faces.xyxy)
-        costs = self._compute_costs(faces, looks, time_s)
-        pairs = assign(costs)
-        self._learn(faces, looks, pairs, time_s)
+        is_clear = _find_clear(faces.xyxy, faces.xyxy, is_same=True)
+        pairs = assign(self._compute_costs(faces, looks, is_clear, time_s))
+        if looks is not None:
+            self._learn(faces, looks, is_clear, pairs, time_s)
         boxes = _to_centres(faces.xyxy)
         for i, j in pairs:
             track = self.tracks[j]
             ids[i] = track.track_id
             track.n_frames += 1
-            track.motion.update(*boxes[i], time_s)
+            track.motion.update(boxes[i], time_s)
         for i in np.flatnonzero(ids == 0).tolist():
             self.n_people += 1
             ids[i] = self.n_people
-            self.tracks.append(Track(self.n_people, Motion(*boxes[i], time_s)))
+            self.tracks.append(Track(self.n_people, Motion(*boxes[i], time_s=time_s)))
         return faces.replace(track_id=ids)
 
     def predict(self, time_s: float) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
@@ -121,7 +127,9 @@ class Tracker:
             if by_looks:
                 self.memory.keep(kept)
 
-    def _compute_costs(self, faces: Faces, looks: Looks | None, time_s: float) -> NDArray[np.float32]:
+    def _compute_costs(
+        self, faces: Faces, looks: Looks | None, is_clear: NDArray[np.bool_], time_s: float
+    ) -> NDArray[np.float32]:
         """Return log likelihood ratios (n, m) of faces being new people rather than the tracks'; below 0 is a link."""
         if not self.tracks:
             return np.zeros((len(faces), 0), np.float32)
@@ -129,17 +137,22 @@ class Tracker:
         if looks is not None:
             distances = self.memory.compare(looks)
             says = np.clip((distances - np.float32(SAME_LOOKS)) * np.float32(LOOKS_SLOPE), *LOOKS_LIMITS)
+            # Looking different means little where somebody else covers the face.
+            says = np.where(is_clear[:, None], says, np.minimum(says, np.float32(COVERED_LIMIT)))
             costs += np.nan_to_num(says, nan=0.0)
+        else:
+            costs += np.float32(BLIND_COST)
         costs += np.where(faces.score < HIGH_SCORE, np.float32(LOW_COST), np.float32(0))[:, None]
         return costs
 
-    def _learn(self, faces: Faces, looks: Looks | None, pairs: list[tuple[int, int]], time_s: float) -> None:
+    def _learn(
+        self, faces: Faces, looks: Looks, is_clear: NDArray[np.bool_], pairs: list[tuple[int, int]], time_s: float
+    ) -> None:
         """Remember the looks of faces that nobody covers; called before the tracks move."""
-        if looks is None:
-            return
         linked = {j for _, j in pairs}
         hidden = [t for j, t in enumerate(self.tracks) if j not in linked and time_s - t.motion.time_s <= EXPECT_S]
-        is_clear = _find_clear(faces.xyxy, _expect_boxes(hidden, time_s))
+        if hidden:
+            is_clear = is_clear & _find_clear(faces.xyxy, _expect_boxes(hidden, time_s))
         clear = [(i, j) for i, j in pairs if is_clear[i]]
         if clear:
             rows = [i for i, _ in clear]
@@ -153,11 +166,11 @@ class Tracker:
             self.memory.add(looks[new], is_clear[new])
 
 
-def _to_centres(xyxy: NDArray[np.float32]) -> list[list[float]]:
+def _to_centres(xyxy: NDArray[np.float32]) -> list[Centre]:
     """Return x, y, width and height of boxes."""
     sizes = xyxy[:, 2:] - xyxy[:, :2]
-    centres: list[list[float]] = np.concatenate([(xyxy[:, :2] + xyxy[:, 2:]) / 2, sizes], axis=1).tolist()
-    return centres
+    rows = np.concatenate([(xyxy[:, :2] + xyxy[:, 2:]) / 2, np.maximum(sizes, 1)], axis=1).tolist()
+    return [(x, y, width, height) for x, y, width, height in rows]
 
 
 def _expect_boxes(tracks: list[Track], time_s: float) -> NDArray[np.float32]:
@@ -173,7 +186,7 @@ def _expect_boxes(tracks: list[Track], time_s: float) -> NDArray[np.float32]:
 def _compute_motion_costs(
     xyxy: NDArray[np.float32], tracks: list[Track], time_s: float, can_be_elsewhere: bool
 ) -> NDArray[np.float32]:
-    """Return costs (n, m): the normal density around the expected place against an even one for somebody new."""
+    """Return costs (n, m): the density around the expected place against an even one for somebody new."""
     expected = np.array([(*t.motion.expect(time_s), t.motion.size, time_s - t.motion.time_s) for t in tracks])
     x, y, variance, size, gap_s = expected.T.astype(np.float32)
     variance = variance + np.float32(JITTER**2)
@@ -183,22 +196,20 @@ def _compute_motion_costs(
     growth = np.log(np.sqrt(sides[:, :1] * sides[:, 1:]) / size)
     spread = SIZE_SPREAD[0] + SIZE_SPREAD[1] * gap_s
     away += np.square(growth / spread)
-    costs = away / 2 + np.log(2 * np.pi * variance / NEW_AREA)
-    costs[away > MAX_DEVIATIONS**2] = np.inf
+    costs = (TAIL + 2) / 2 * np.log1p(away / TAIL) + np.log(2 * np.pi * variance / NEW_AREA)
     if can_be_elsewhere:
         elsewhere = np.where(gap_s >= ELSEWHERE_S, np.float32(ELSEWHERE_COST), np.float32(np.inf))
         costs = np.minimum(costs, elsewhere)
     return np.asarray(costs, np.float32)
 
 
-def _find_clear(xyxy: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Say (n,) which boxes neither cover each other nor are covered by other boxes (m, 4)."""
-    n = len(xyxy)
-    if n + len(others) == 1:
+def _find_clear(xyxy: NDArray[np.float32], others: NDArray[np.float32], is_same: bool = False) -> NDArray[np.bool_]:
+    """Say (n,) which boxes are not covered by others (m, 4); where these are the same boxes, nobody covers himself."""
+    if is_same and len(xyxy) == 1:
         return np.ones(1, np.bool_)
-    both = np.concatenate([xyxy, others])
-    low, high = np.maximum(xyxy[:, None, :2], both[None, :, :2]), np.minimum(xyxy[:, None, 2:], both[None, :, 2:])
+    low, high = np.maximum(xyxy[:, None, :2], others[:, :2]), np.minimum(xyxy[:, None, 2:], others[:, 2:])
     shared = np.clip(high - low, 0, None).prod(axis=2)
-    shared[np.arange(n), np.arange(n)] = 0
+    if is_same:
+        np.fill_diagonal(shared, 0)
     areas = (xyxy[:, 2:] - xyxy[:, :2]).prod(axis=1)
     return np.asarray(shared.max(axis=1) <= MAX_COVERED * areas)

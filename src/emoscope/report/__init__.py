@@ -1,45 +1,65 @@
 """Report: observations and their summary in, one self-contained HTML document out."""
 
-import base64
-import hashlib
-from importlib import resources
-from typing import Any
-
-from jinja2 import DictLoader, Environment, StrictUndefined
-from markupsafe import Markup
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from emoscope.observations import Observations
-from emoscope.report.content import create_content
+
+if TYPE_CHECKING:
+    from emoscope.report.comparison import Recording
 
 
-def create_report(observations: Observations, summary: dict[str, Any]) -> str:
-    """Create the report as one HTML document that needs no network and no other file.
+def create_report(
+    observations: Observations, summary: dict[str, Any], folder: Path | None = None, is_beside: bool = True
+) -> str:
+    """Create the report as one HTML document that needs no network.
 
     Args:
         observations: The observations table: one row per face and analysed frame, and one
-            row with empty face columns per frame without a face.
+            row with empty face columns per frame without a face; read in batches.
         summary: The numbers of the same analysis, as `summary.py` makes them.
+        folder: The result's folder. Its thumbnails and heat maps are put into the document as long as that stays
+            within MAX_BYTES; its annotated.mp4 is referred to.
+        is_beside: Whether the document will lie in this folder; only then can it play the video.
 
     Returns:
         The document; save it as UTF-8.
     """
-    files = resources.files(__name__)
-    template, style, script = (
-        (files / name).read_text(encoding="utf-8") for name in ("template.html.j2", "report.css", "report.js")
-    )
-    environment = Environment(
-        loader=DictLoader({"report": template}),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    # The page may run this one script and load nothing: even if some text escaped
-    # its escaping, a browser would not run it.
-    script_hash = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return environment.get_template("report").render(
-        create_content(observations.to_pandas(), summary),
-        style=Markup(style),
-        script=Markup(script),
-        script_hash=script_hash,
-    )
+    from emoscope.report.content import create_content
+    from emoscope.report.images import MAX_BYTES, find_nearest, load_images
+    from emoscope.report.page import render
+
+    content = {**create_content(observations, summary), "faces": {}, "heads": {}}
+    n_bytes = len(render("report.html.j2", content).encode())
+    people = content.get("people", ())
+    # The face beside a person's name stands in the document a second time.
+    images = load_images(folder, MAX_BYTES - n_bytes - 8_000 * len(people))
+    content["faces"] = {
+        f"p{track_id}": [[picture.time_s, picture.data] for picture in pictures]
+        for track_id, pictures in images.thumbnails.items()
+    }
+    content["heads"] = {
+        person["track_id"]: find_nearest(images.thumbnails, person["track_id"], person["middle_s"]) for person in people
+    }
+    if not is_beside:
+        images = replace(images, video=None)
+    if images.video and content["series"]:
+        content["series"]["video"] = images.video
+    return render("report.html.j2", content, images)
+
+
+def create_comparison(recordings: "Sequence[Recording]") -> str:
+    """Create one HTML document that shows several recordings side by side.
+
+    Args:
+        recordings: At least two, their names unique.
+
+    Returns:
+        The document; save it as UTF-8.
+    """
+    from emoscope.report.comparison import create_comparison_content
+    from emoscope.report.page import render
+
+    return render("comparison.html.j2", create_comparison_content(recordings))

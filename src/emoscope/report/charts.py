@@ -11,11 +11,13 @@ from html import escape
 import numpy as np
 
 from emoscope.emotions import COLOURS, EMOTIONS
-from emoscope.report.timeline import Bools, Floats, Timeline, find_segments
+from emoscope.report.timeline import Bools, Floats, Ints, Timeline, find_segments
 from emoscope.report.wording import format_clock, format_percent
 
 WIDTH, HEIGHT = 2000, 200
 """Units of the stretched coordinate system; whole numbers keep the paths short."""
+LANE = 40
+"""Height of one emotion's lane in a chart of changes. js/draw.js has the same three numbers."""
 TICK_STEPS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200)
 MAX_TICKS = 6
 """So many times of day fit beside each other on a telephone."""
@@ -35,10 +37,33 @@ def draw_stack(values: Floats, timeline: Timeline, label: str) -> str:
         # Every layer reaches down to the axis and is partly covered by the next:
         # half the path, and no hairlines between neighbours.
         heights = np.clip(values[:, i:].sum(axis=1), 0.0, 1.0)
-        path = "".join(_trace_steps(heights, timeline, segment) for segment in segments)
-        if path:
-            layers.append(f'<path fill="{colour}" d="{path}"/>')
+        ys = _to_whole(HEIGHT * (1 - heights))
+        path = "".join(_trace_steps(ys, HEIGHT, timeline, segment) for segment in segments)
+        layers.append(f'<path fill="{colour}" d="{path}"/>')
     return _stretch("".join(layers), label, "stack")
+
+
+def draw_changes(values: Floats, timeline: Timeline, limit: float, label: str) -> str:
+    """Draw seven changes over time, each in a lane of its own around its own zero line.
+
+    Seven signed curves on one zero line would hide each other; lanes can be named beside them and need no colour.
+
+    Args:
+        values: Mean changes per bin, -1 to 1, shape (n_bins, 7); NaN rows stay empty.
+        timeline: The bins.
+        limit: The change that fills a lane's half.
+        label: Description for those who cannot see the drawing.
+    """
+    segments = find_segments(np.isfinite(values[:, 0]), timeline)
+    parts = []
+    for i, colour in enumerate(COLOURS):
+        zero = LANE * i + LANE // 2
+        offsets = (LANE / 2 - 2) * np.clip(values[:, i] / limit, -1.0, 1.0)
+        for css_class, part in (("up", np.maximum(offsets, 0.0)), ("down", np.minimum(offsets, 0.0))):
+            path = "".join(_trace_steps(_to_whole(zero - part), zero, timeline, segment) for segment in segments)
+            parts.append(f'<path class="{css_class}" fill="{colour}" d="{path}"/>')
+        parts.append(f'<path class="zero" d="M0 {zero}H{WIDTH}"/>')
+    return _stretch("".join(parts), label, "changes", LANE * len(COLOURS))
 
 
 def draw_face_counts(counts: Floats, timeline: Timeline, label: str) -> str:
@@ -52,8 +77,9 @@ def draw_face_counts(counts: Floats, timeline: Timeline, label: str) -> str:
     heights = counts / max(find_top(counts), 1)
     # A face in few of a bin's frames must still leave a mark.
     heights = np.where(counts > 0, np.maximum(heights, 0.06), 0.0)
-    path = "".join(_trace_steps(heights, timeline, segment) for segment in find_segments(counts > 0, timeline))
-    return _stretch(f'<path class="ink" d="{path}"/>' if path else "", label, "counts")
+    ys = _to_whole(HEIGHT * (1 - heights))
+    path = "".join(_trace_steps(ys, HEIGHT, timeline, segment) for segment in find_segments(counts > 0, timeline))
+    return _stretch(f'<path class="ink" d="{path}"/>', label, "counts")
 
 
 def find_top(counts: Floats) -> int:
@@ -79,7 +105,10 @@ def draw_spans(wanted: Bools, timeline: Timeline, label: str, css_class: str) ->
 
 
 def draw_axis(timeline: Timeline) -> str:
-    """Draw ticks and times; hidden from screen readers, whose charts name their times."""
+    """Draw ticks and times; hidden from screen readers, whose charts name their times.
+
+    js/zoom.js draws the same for a part of the time.
+    """
     step_s = next((s for s in TICK_STEPS_S if timeline.end_s / s < MAX_TICKS), TICK_STEPS_S[-1])
     n_decimals = 1 if step_s < 1 else 0
     parts = []
@@ -122,30 +151,40 @@ def _x_percent(time_s: float, timeline: Timeline) -> float:
     return 100 * min(max(float(time_s) / timeline.end_s, 0.0), 1.0)
 
 
-def _trace_steps(heights: Floats, timeline: Timeline, segment: tuple[int, int]) -> str:
-    """Return the SVG path of one closed stepped area.
+def place_span(start_s: float, end_s: float, timeline: Timeline) -> str:
+    """Return the CSS variables that place a mark (both times the same) or a band, in percent of the axis."""
+    x = _x_percent(start_s, timeline)
+    return f"--x:{x:.3f};--w:{_x_percent(end_s, timeline) - x:.3f}"
+
+
+def _to_whole(values: Floats) -> Ints:
+    """Round to whole units; bins without a value are never drawn."""
+    return np.rint(np.nan_to_num(values)).astype(np.int64)
+
+
+def _trace_steps(ys: Ints, base: int, timeline: Timeline, segment: tuple[int, int]) -> str:
+    """Return the SVG path of one closed stepped area between `ys`, one per bin, and the line y = base.
 
     Steps, not slopes: a bin's mean holds for the whole bin, and a single bin still has a width.
     """
     first, end = segment
     xs = [round(WIDTH * _x_percent(t, timeline) / 100) for t in timeline.starts_s[first:end]]
     xs.append(max(round(WIDTH * _x_percent(timeline.ends_s[end - 1], timeline) / 100), xs[-1] + 1))
-    ys = [round(HEIGHT * (1 - float(h))) for h in heights[first:end]]
-    parts, x, y = [f"M{xs[0]} {HEIGHT}"], xs[0], HEIGHT
-    for next_x, next_y in zip(xs[1:], ys, strict=True):
+    parts, x, y = [f"M{xs[0]} {base}"], xs[0], base
+    for next_x, next_y in zip(xs[1:], ys[first:end].tolist(), strict=True):
         if next_y != y:
             if xs[0] != x:
                 parts.append(f"H{x}")
             parts.append(f"V{next_y}")
             y = next_y
         x = next_x
-    parts.append(f"H{x}V{HEIGHT}Z")
-    return "".join(parts)
+    # An area that never leaves its line is none.
+    return "" if len(parts) == 1 and y == base else "".join((*parts, f"H{x}V{base}Z"))
 
 
-def _stretch(content: str, label: str, css_class: str) -> str:
+def _stretch(content: str, label: str, css_class: str, height: int = HEIGHT) -> str:
     """Wrap drawn areas so that they fill whatever space the page gives them."""
     return (
         f'<svg class="{css_class}" role="img" aria-label="{escape(label)}" '
-        f'viewBox="0 0 {WIDTH} {HEIGHT}" preserveAspectRatio="none">{content}</svg>'
+        f'viewBox="0 0 {WIDTH} {height}" preserveAspectRatio="none">{content}</svg>'
     )

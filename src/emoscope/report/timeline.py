@@ -1,25 +1,18 @@
-"""Numbers behind the report's charts: observations in, means per bin of time out; gaps stay gaps."""
+"""Bins of time behind the report's charts: sums per bin in, means per bin out; gaps stay gaps."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-
-from emoscope.emotions import EMOTIONS
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-MAX_BINS = 600
-"""More points than a chart of 1000 pixels can show apart would only make the file larger."""
-GAP_STEPS = 3.0
-"""A frame stands for the time up to the next one, but for no more than this many usual distances
-between frames: after a hole in the recording nothing is known."""
+MAX_BINS = 2400
+"""Fine enough to zoom into: ten minutes have four points a second, and twelve people's stay below half a megabyte."""
+DRAWN_BINS = 600
+"""More points than a chart of 1000 pixels can show apart would only make the file larger; the rest is for zooming."""
 UNCERTAIN_FROM = 0.5
 """A bin is marked uncertain when at least this share of its observations is."""
 
@@ -52,97 +45,78 @@ class Timeline:
         """Usual length of a bin."""
         return float(np.median(self.ends_s - self.starts_s)) if self.n_bins else 0.0
 
+    def coarsen(self, factor: int) -> "Timeline":
+        """Join `factor` bins into one each."""
+        if self.n_bins == 0 or factor == 1:
+            return self
+        edges = np.arange(0, self.n_bins, factor)
+        lasts = np.append(edges[1:], self.n_bins) - 1
+        return Timeline(self.starts_s[edges], self.ends_s[lasts], np.add.reduceat(self.n_frames, edges), self.end_s)
+
 
 @dataclass(frozen=True)
-class Readings:
-    """Columns of the observations table as arrays, one entry per row."""
+class Curve:
+    """What was read from one person, or from everyone, in each bin: sums, so that bins can be joined."""
 
-    bins: Ints
-    """Index of the row's bin in the timeline."""
-    track_ids: Floats
-    """Person's number; NaN where nobody is followed."""
-    probabilities: Floats
-    """Shape (n, 7); NaN where there is no face."""
-    is_face: Bools
-    is_uncertain: Bools
+    sums: Floats
+    """Probabilities as they are drawn, added up, shape (n, 7)."""
+    n_faces: Ints
+    """Observations, shape (n,)."""
+    n_uncertain: Ints
+    """Those of them that are uncertain, shape (n,)."""
+    change_sums: Floats
+    """Changes from the own resting face, added up, shape (n, 7)."""
+    n_changes: Ints
+    """Observations with such a change, shape (n,)."""
 
-    def select(self, track_id: int) -> "Readings":
-        """Return the rows of one person."""
-        rows = self.track_ids == track_id
-        return Readings(
-            self.bins[rows], self.track_ids[rows], self.probabilities[rows], self.is_face[rows], self.is_uncertain[rows]
-        )
+    @property
+    def means(self) -> Floats:
+        """Mean probabilities, shape (n, 7); NaN where nobody was seen."""
+        return _divide(self.sums, self.n_faces)
 
+    @property
+    def changes(self) -> Floats:
+        """Mean changes, -1 to 1, shape (n, 7); NaN where there are none."""
+        return _divide(self.change_sums, self.n_changes)
 
-def read_observations(observations: "pd.DataFrame", duration_s: float) -> tuple[Readings, Timeline]:
-    """Bring the observations of one video on a timeline of at most `MAX_BINS` bins.
+    @property
+    def is_seen(self) -> Bools:
+        """Whether a face was seen, shape (n,)."""
+        return self.n_faces > 0
 
-    Args:
-        observations: The observations table.
-        duration_s: Length of the video; 0 when unknown.
-    """
-    frames = observations["frame"].to_numpy(dtype=np.int64)
-    times_s = observations["time_s"].to_numpy(dtype=np.float64)
-    columns = [f"p_{name}" for name in EMOTIONS]
-    probabilities = observations[columns].to_numpy(dtype=np.float64, na_value=np.nan)
-    timeline, bins = _create_timeline(frames, times_s, duration_s)
-    readings = Readings(
-        bins=bins,
-        track_ids=observations["track_id"].to_numpy(dtype=np.float64, na_value=np.nan),
-        probabilities=probabilities,
-        is_face=observations["emotion"].notna().to_numpy(dtype=np.bool_),
-        is_uncertain=observations["uncertain"].astype("boolean").fillna(False).to_numpy(dtype=np.bool_),
-    )
-    return readings, timeline
+    @property
+    def is_uncertain(self) -> Bools:
+        """Whether most observations are uncertain, shape (n,)."""
+        return self.is_seen & (self.n_uncertain >= UNCERTAIN_FROM * self.n_faces)
 
-
-def _create_timeline(frames: Ints, times_s: Floats, duration_s: float) -> tuple[Timeline, Ints]:
-    """Return the timeline and the bin of every row."""
-    unique, first_row, position = np.unique(frames, return_index=True, return_inverse=True)
-    n = len(unique)
-    if n == 0:
-        nothing = np.zeros(0)
-        return Timeline(nothing, nothing, np.zeros(0, np.int64), max(duration_s, 1.0)), np.zeros(0, np.int64)
-    frame_times_s = times_s[first_row]
-    step_s = float(np.median(np.diff(frame_times_s))) if n > 1 else duration_s
-    if not step_s > 0:
-        step_s = 0.04  # One frame at 25 per second: a lone frame must have some width to be seen.
-    per_bin = -(-n // MAX_BINS)
-    starts_s = frame_times_s[::per_bin]
-    n_bins = len(starts_s)
-    last_rows = np.minimum(np.arange(1, n_bins + 1) * per_bin, n) - 1
-    lasts_s = frame_times_s[last_rows]
-    nexts_s = np.append(starts_s[1:], lasts_s[-1] + step_s)
-    ends_s = np.minimum(nexts_s, lasts_s + GAP_STEPS * step_s)
-    bin_of_frame = np.arange(n, dtype=np.int64) // per_bin
-    n_frames = np.bincount(bin_of_frame, minlength=n_bins).astype(np.int64)
-    timeline = Timeline(starts_s, ends_s, n_frames, max(duration_s, float(ends_s[-1])))
-    return timeline, bin_of_frame[position.reshape(-1)]
+    def coarsen(self, factor: int) -> "Curve":
+        """Join `factor` bins into one each."""
+        if len(self.n_faces) == 0 or factor == 1:
+            return self
+        edges = np.arange(0, len(self.n_faces), factor)
+        parts = (self.sums, self.n_faces, self.n_uncertain, self.change_sums, self.n_changes)
+        return Curve(*(np.add.reduceat(part, edges, axis=0) for part in parts))
 
 
-def compute_probabilities(readings: Readings, timeline: Timeline) -> Floats:
-    """Return the mean probabilities per bin, shape (n_bins, 7); NaN where nobody was seen."""
-    seen = readings.is_face & np.isfinite(readings.probabilities).all(axis=1)
-    bins = readings.bins[seen]
-    counts = np.bincount(bins, minlength=timeline.n_bins)
-    means = np.full((timeline.n_bins, len(EMOTIONS)), np.nan)
-    for i in range(len(EMOTIONS)):
-        sums = np.bincount(bins, weights=readings.probabilities[seen, i], minlength=timeline.n_bins)
-        np.divide(sums, counts, out=means[:, i], where=counts > 0)
-    return means
+@dataclass(frozen=True)
+class Reading:
+    """One recording on its timeline."""
 
+    timeline: Timeline
+    everyone: Curve
+    people: dict[int, Curve]
+    """By track_id; only those who were asked for."""
 
-def compute_face_counts(readings: Readings, timeline: Timeline) -> Floats:
-    """Return the mean number of faces per analysed frame in each bin, shape (n_bins,)."""
-    counts = np.bincount(readings.bins[readings.is_face], minlength=timeline.n_bins)
-    return counts / np.maximum(timeline.n_frames, 1)
+    @property
+    def face_counts(self) -> Floats:
+        """Mean number of faces per analysed frame in each bin, shape (n,)."""
+        return self.everyone.n_faces / np.maximum(self.timeline.n_frames, 1)
 
-
-def find_uncertain(readings: Readings, timeline: Timeline) -> Bools:
-    """Return for each bin whether most of its observations are uncertain, shape (n_bins,)."""
-    faces = np.bincount(readings.bins[readings.is_face], minlength=timeline.n_bins)
-    uncertain = np.bincount(readings.bins[readings.is_face & readings.is_uncertain], minlength=timeline.n_bins)
-    return (faces > 0) & (uncertain >= UNCERTAIN_FROM * faces)
+    def coarsen(self) -> "Reading":
+        """Return the same in at most DRAWN_BINS bins."""
+        factor = max(1, -(-self.timeline.n_bins // DRAWN_BINS))
+        people = {track_id: curve.coarsen(factor) for track_id, curve in self.people.items()}
+        return Reading(self.timeline.coarsen(factor), self.everyone.coarsen(factor), people)
 
 
 def find_segments(wanted: Bools, timeline: Timeline) -> list[tuple[int, int]]:
@@ -162,3 +136,9 @@ def find_segments(wanted: Bools, timeline: Timeline) -> list[tuple[int, int]]:
     if start is not None:
         segments.append((start, timeline.n_bins))
     return segments
+
+
+def _divide(sums: Floats, counts: Ints) -> Floats:
+    means = np.full(sums.shape, np.nan)
+    np.divide(sums, counts[:, None], out=means, where=counts[:, None] > 0)
+    return means

@@ -5,6 +5,7 @@ import json
 import logging
 import shutil
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import emoscope
 from emoscope.emotions import EMOTIONS
 from emoscope.errors import InputError
 from emoscope.files import compute_sha256, open_atomic
+from emoscope.models.registry import find_network, load_embedded
 from emoscope.recognize import Recognizer, calibrate
 from emoscope.spec import Calibration
 from emoscope.study.config import TrainConfig
@@ -28,50 +30,62 @@ from emoscope.study.figures import (
     plot_roc,
 )
 from emoscope.study.measure import load_ledger
+from emoscope.study.quantize import N_CALIBRATION
 from emoscope.study.robustness import measure_robustness
-from emoscope.study.runs import Run, load_run
+from emoscope.study.runs import Run, load_run, name_run
 from emoscope.study.splits import create_split
+from emoscope.study.studyfile import StudyConfig
 from emoscope.study.synthetic import create_synthetic
 
 log = logging.getLogger(__name__)
 
 N_FAILURES = 14
 TEMPLATE = "card.md.jinja"
+FER2013_SHA256 = "98528e0542824fb9e88772f14b5a0328cf4a76d9849639e3a03881d1df5f1e93"
+"""Fingerprint of FER2013 as published, all 35,887 images."""
 
 
-def write_card(folder: Path, dataset: Dataset, path: Path) -> Path:
-    """Write the card of a study's network.
+@dataclass(frozen=True)
+class Subject:
+    """What a card describes: a measured network and how it was made."""
+
+    model: Path
+    final: dict[str, Any]
+    """What measure_finally() kept."""
+    runs: list[dict[str, Any]]
+    """What _describe_run() or _describe_recipe() tell of each training."""
+    histories: list[list[dict[str, float]]]
+    """Of those trainings whose folders are at hand."""
+
+
+def write_card(folder: Path, dataset: Dataset, path: Path, recipe: Path | None = None) -> Path:
+    """Write the card of a network.
 
     Test images are not measured again: their figures come from the folder. Robustness is measured on validation
     images.
 
     Args:
-        folder: of a study that was run with `--final`.
+        folder: of a study that was run with `--final`, or where measure_finally() kept an embedded network's figures.
         dataset: the one it was trained on.
         path: the Markdown file; drawings go into a folder of its name without suffix, beside it.
+        recipe: the study's file, for an embedded network, whose run's folder is not at hand.
 
     Returns:
         `path`.
 
     Raises:
-        InputError: the folder holds no measured network, or the dataset is another one.
+        InputError: the folder holds no measured network, the dataset is another one, or the recipe makes another
+            network.
         OutputError: the place cannot be written.
     """
-    study, final = _load(folder, "study.json"), _load(folder, "final.json")
-    if "sha256" not in final:
-        raise InputError(f"{folder} holds repeats and no network; a card describes one network")
-    if study["data_sha256"] != dataset.sha256:
-        raise InputError(f"{folder} was made with other data ({study['data_sha256'][:12]}...); name that dataset")
-    model = folder / f"{study['name']}.onnx"
-    if compute_sha256(model) != final["sha256"]:
-        raise InputError(f"{model} is not the network that was measured; run `emoscope study run --final` again")
-    recognizer = Recognizer(model)
-    runs = [load_run(folder / study["runs"] / name) for name in recognizer.spec.run.split(" + ")]
+    is_embedded = (folder / "final.json").is_file() and not (folder / "study.json").exists()
+    subject = _find_embedded(folder, dataset, recipe) if is_embedded else _find_of_study(folder, dataset)
+    model, final, recognizer = subject.model, subject.final, Recognizer(subject.model)
     drawings = path.with_suffix("")
     with np.load(folder / "final.npz", allow_pickle=False) as z:
         test = {key: z[key] for key in z.files}
     with tempfile.TemporaryDirectory() as temporary:
-        _draw(Path(temporary), recognizer, runs, test, final["part"])
+        _draw(Path(temporary), recognizer, subject.histories, test, final["part"])
         split = create_split(dataset, recognizer.spec)
         robustness = measure_robustness(recognizer, dataset.pixels[split.validation], dataset.emotion[split.validation])
         environment = jinja2.Environment(
@@ -81,10 +95,11 @@ def write_card(folder: Path, dataset: Dataset, path: Path) -> Path:
         text = environment.get_template(TEMPLATE).render(
             spec=recognizer.spec,
             calibration=recognizer.calibration,
-            study=study,
             final=final,
             ledger=load_ledger(model),
-            runs=[_describe_run(run) for run in runs],
+            runs=subject.runs,
+            n_histories=len(subject.histories),
+            is_fer2013=dataset.sha256 == FER2013_SHA256,
             n_parameters=_count_parameters(model),
             n_bytes=model.stat().st_size,
             counts={part: len(getattr(split, part)) for part in ("train", "validation", "test")},
@@ -92,6 +107,7 @@ def write_card(folder: Path, dataset: Dataset, path: Path) -> Path:
             confusions=_find_confusions(np.array(final["views"]["1"]["confusion"])),
             drawings=drawings.name,
             emotions=EMOTIONS,
+            n_calibration=N_CALIBRATION,
             version=emoscope.__version__,
         )
         drawings.mkdir(parents=True, exist_ok=True)
@@ -100,6 +116,34 @@ def write_card(folder: Path, dataset: Dataset, path: Path) -> Path:
         with open_atomic(path) as partial:
             partial.write_text(text, encoding="utf-8")
     return path
+
+
+def _find_of_study(folder: Path, dataset: Dataset) -> Subject:
+    """Return the network of a study's folder."""
+    study, final = _load(folder, "study.json"), _load(folder, "final.json")
+    if "sha256" not in final:
+        raise InputError(f"{folder} holds repeats and no network; a card describes one network")
+    model = folder / f"{study['name']}.onnx"
+    _check(folder, model, final, study["data_sha256"], dataset)
+    runs = [load_run(folder / study["runs"] / name) for name in Recognizer(model).spec.run.split(" + ")]
+    return Subject(model, final, [_describe_run(run) for run in runs], [run.load_history() for run in runs])
+
+
+def _find_embedded(folder: Path, dataset: Dataset, recipe: Path | None) -> Subject:
+    """Return the embedded network whose figures a folder holds."""
+    final = _load(folder, "final.json")
+    if final.get("model") not in load_embedded()[1]:
+        raise InputError(f"{folder} holds no study.json and no figures of an embedded network; name another folder")
+    model = find_network(final["model"])
+    _check(folder, model, final, final["data_sha256"], dataset)
+    return Subject(model, final, _describe_recipe(recipe, dataset, Recognizer(model).spec.run) if recipe else [], [])
+
+
+def _check(folder: Path, model: Path, final: dict[str, Any], data_sha256: str, dataset: Dataset) -> None:
+    if data_sha256 != dataset.sha256:
+        raise InputError(f"{folder} was made with other data ({data_sha256[:12]}...); name that dataset")
+    if compute_sha256(model) != final["sha256"]:
+        raise InputError(f"{model} is not the network that was measured; run `emoscope study run --final` again")
 
 
 def _load(folder: Path, name: str) -> dict[str, Any]:
@@ -114,28 +158,50 @@ def _load(folder: Path, name: str) -> dict[str, Any]:
 
 def _describe_run(run: Run) -> dict[str, Any]:
     facts = json.loads((run.folder / "run.json").read_text(encoding="utf-8"))
-    defaults = TrainConfig()
-    settings = [
-        (f.name, getattr(run.config, f.name), getattr(run.config, f.name) != getattr(defaults, f.name))
-        for f in dataclasses.fields(run.config)
-    ]
     result = run.load_result()
     return {
-        "name": run.folder.name,
-        "settings": settings,
+        **_describe_config(run.folder.name, run.config),
         "environment": facts["environment"],
         "minutes": result["train_s"] / 60,
         **{key: result[key] for key in ("epochs", "best_epoch", "precision")},
-        "seed": run.config.seed,
-        "network": run.config.network,
     }
+
+
+def _describe_recipe(recipe: Path, dataset: Dataset, run: str) -> list[dict[str, Any]]:
+    """Return what a study's file tells of the trainings that it asks for.
+
+    Raises:
+        InputError: they are not those that made the network: a run is named by its settings, split and data.
+    """
+    members = StudyConfig.load(recipe).members
+    names = [name_run(config, create_split(dataset, config), dataset) for config in members]
+    if " + ".join(names) != run:
+        raise InputError(
+            f"{recipe} asks for the run {' + '.join(names)}, but {run} made the network; name the file that did"
+        )
+    return [
+        {**_describe_config(name, config), "file": recipe.as_posix()}
+        for name, config in zip(names, members, strict=True)
+    ]
+
+
+def _describe_config(name: str, config: TrainConfig) -> dict[str, Any]:
+    changed = config.describe_changes()
+    settings = [(f.name, getattr(config, f.name), f.name in changed) for f in dataclasses.fields(config)]
+    return {"name": name, "settings": settings, "seed": config.seed, "network": config.network}
 
 
 def _count_parameters(model: Path) -> int:
     import onnx
 
-    graph = onnx.load(model).graph
-    return sum(int(np.prod(tensor.dims)) for tensor in graph.initializer if len(tensor.dims) > 0)
+    # Scales and zero points are how small weights are written, not what was learned; int64 are shapes.
+    return sum(
+        int(np.prod(tensor.dims))
+        for tensor in onnx.load(model).graph.initializer
+        if len(tensor.dims) > 0
+        and tensor.data_type != onnx.TensorProto.INT64
+        and not tensor.name.endswith(("_scale", "_zero_point"))
+    )
 
 
 def _find_confusions(confusion: np.ndarray[Any, np.dtype[np.int64]]) -> list[tuple[str, str, float]]:
@@ -146,7 +212,9 @@ def _find_confusions(confusion: np.ndarray[Any, np.dtype[np.int64]]) -> list[tup
     return [(EMOTIONS[i // 7], EMOTIONS[i % 7], float(shares.flat[i])) for i in order]
 
 
-def _draw(folder: Path, recognizer: Recognizer, runs: list[Run], test: dict[str, Any], part: str) -> None:
+def _draw(
+    folder: Path, recognizer: Recognizer, histories: list[list[dict[str, float]]], test: dict[str, Any], part: str
+) -> None:
     """Write every drawing; those of figures by one view, as `emoscope analyze` reads faces unless told otherwise."""
     labels, calibration = test["labels"], recognizer.calibration
     probabilities = calibrate(test["logits_1"], calibration)
@@ -165,9 +233,8 @@ def _draw(folder: Path, recognizer: Recognizer, runs: list[Run], test: dict[str,
         folder / "reliability.png",
     )
     plot_coverage(probabilities, labels, calibration.uncertain_below, folder / "coverage.png")
-    for i, run in enumerate(runs):
-        name = "history.png" if len(runs) == 1 else f"history-{i + 1}.png"
-        plot_history(run.load_history(), folder / name)
+    for i, history in enumerate(histories):
+        plot_history(history, folder / ("history.png" if len(histories) == 1 else f"history-{i + 1}.png"))
     _draw_failures(folder / "failures.png", recognizer)
 
 

@@ -80,21 +80,32 @@ def open_run(runs: Path, config: TrainConfig, split: Split, dataset: Dataset, te
     Raises:
         OutputError: the folder cannot be written; choose another.
     """
+    identity = _identify(config, split, dataset, teacher_sha256)
+    run = Run(runs / _hash(identity), config, dataset.sha256)
+    if not (run.folder / "run.json").is_file():
+        split.save(run.folder / "split.npz")
+        facts = {**identity, "config": config.to_dict(), "environment": describe_environment()}
+        write_json(run.folder / "run.json", facts)
+    return run
+
+
+def name_run(config: TrainConfig, split: Split, dataset: Dataset, teacher_sha256: str = "") -> str:
+    """Return the name of the folder that open_run() makes."""
+    return _hash(_identify(config, split, dataset, teacher_sha256))
+
+
+def _identify(config: TrainConfig, split: Split, dataset: Dataset, teacher_sha256: str) -> dict[str, Any]:
     identity = {
         "recipe": RECIPE_VERSION,
         "config": config.describe_changes(),
         "split": split.sha256,
         "data": dataset.sha256,
     }
-    if teacher_sha256:
-        identity["teacher"] = teacher_sha256
-    name = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
-    run = Run(runs / name, config, dataset.sha256)
-    if not (run.folder / "run.json").is_file():
-        split.save(run.folder / "split.npz")
-        facts = {**identity, "config": config.to_dict(), "environment": describe_environment()}
-        write_json(run.folder / "run.json", facts)
-    return run
+    return {**identity, "teacher": teacher_sha256} if teacher_sha256 else identity
+
+
+def _hash(identity: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def load_run(folder: Path) -> Run:

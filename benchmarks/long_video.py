@@ -1,0 +1,92 @@
+"""Analyse hours of video at five observations a second: memory, time, size of the report, and how soon it opens.
+
+The clip is repeated without encoding it anew. Bars: 400 MB of memory at most; with --chromium, which needs playwright,
+the report's page is there within 2 s.
+"""
+
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from common import create_parser, write_result
+
+
+def main() -> None:
+    parser = create_parser(__doc__)
+    parser.add_argument("clip", type=Path)
+    parser.add_argument("--hours", type=float, default=2)
+    parser.add_argument("--chromium", type=Path, help="the browser that opens the report")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        repeat(arguments.clip, folder / "long.mp4", arguments.hours * 3600)
+        command = [sys.executable, "-m", "emoscope", "analyze", "long.mp4", "-o", "out", "--every", "0.2s", "--json"]
+        start = time.perf_counter()
+        subprocess.run(command, capture_output=True, check=True, cwd=folder)
+        wall_s = time.perf_counter() - start
+        peak_mb = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1000
+        summary = json.loads((folder / "out" / "summary.json").read_text())
+        report = folder / "out" / "report.html"
+        opened: dict[str, Any] = open_in_browser(report, arguments.chromium) if arguments.chromium else {}
+        bars = {"memory <= 400 MB": peak_mb <= 400}
+        if opened:
+            bars["opens in 2 s"] = opened["ready_s"] <= 2
+        write_result(
+            "long_video",
+            {
+                "clip": f"{arguments.clip.name} repeated for {arguments.hours:g} h",
+                "observations": summary["faces"],
+                "people": summary["people_count"],
+                "wall_s": round(wall_s, 1),
+                "times_real_time": round(summary["duration_s"] / wall_s, 1),
+                "peak_mb": round(peak_mb),
+                "report_mb": round(report.stat().st_size / 1e6, 2),
+                **opened,
+                "bars": bars,
+            },
+        )
+
+
+def repeat(clip: Path, path: Path, seconds: float) -> None:
+    """Copy a clip's video packets again and again with rising time stamps."""
+    import av
+
+    with av.open(str(clip)) as source, av.open(str(path), "w") as target:
+        video = source.streams.video[0]
+        stream = target.add_stream_from_template(video)
+        length = video.duration or 0
+        shift = 0
+        while shift * video.time_base < seconds:
+            source.seek(0, stream=video)
+            for packet in source.demux(video):
+                if packet.dts is None:
+                    continue
+                packet.pts, packet.dts, packet.stream = packet.pts + shift, packet.dts + shift, stream
+                target.mux(packet)
+            shift += length
+
+
+def open_in_browser(page: Path, chromium: Path) -> dict[str, float]:
+    """Return the seconds until a page is drawn, and its first paint as the browser itself tells."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        flags = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+        browser = playwright.chromium.launch(executable_path=str(chromium), args=flags)
+        tab = browser.new_page()
+        start = time.perf_counter()
+        tab.goto(page.as_uri())
+        tab.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        ready_s = time.perf_counter() - start
+        paint_ms = tab.evaluate("() => performance.getEntriesByName('first-contentful-paint')[0].startTime")
+        browser.close()
+    return {"ready_s": round(ready_s, 2), "first_paint_s": round(paint_ms / 1000, 2)}
+
+
+if __name__ == "__main__":
+    main()

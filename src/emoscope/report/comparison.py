@@ -1,0 +1,223 @@
+"""What the comparison says: several recordings in, the template's values and a JSON document out."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from emoscope.emotions import COLOURS, EMOTIONS
+from emoscope.observations import Observations
+from emoscope.report import charts, intervals, wording
+from emoscope.report.binning import read_recording
+from emoscope.report.content import VALENCE_COLOURS
+from emoscope.report.overtime import label_stack
+from emoscope.report.segments import draw_index, find_reach, format_moment
+from emoscope.report.series import pack_curve, pack_timeline
+from emoscope.report.timeline import Reading
+
+VALENCES = ("positive", "neutral", "negative")
+COMPARED_SETTINGS = {
+    "model": "models",
+    "detector": "face detectors",
+    "every": "distances between frames (--every)",
+    "views": "numbers of views",
+    "balanced": "operating points (--balanced)",
+    "smoothing_s": "smoothing times in seconds",
+    "baseline": "baselines",
+    "max_side_px": "largest picture sides in pixels",
+}
+"""Settings that change the numbers, in words."""
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One recording of a comparison."""
+
+    name: str
+    """As the page calls it; unique."""
+    folder: str
+    observations: Observations
+    summary: Mapping[str, Any]
+
+
+def name_recordings(sources: Sequence[str], folders: Sequence[Path]) -> list[str]:
+    """Return a unique name for each: the source's; where that is not enough, with its folder's or a number."""
+    names = [Path(source).name or "recording" for source in sources]
+    if len(set(names)) < len(names):
+        names = [
+            f"{name} ({folder.resolve().name})" if names.count(name) > 1 else name
+            for name, folder in zip(names, folders, strict=True)
+        ]
+    return [f"{name} #{names[:i].count(name) + 1}" if names.count(name) > 1 else name for i, name in enumerate(names)]
+
+
+def list_warnings(recordings: Sequence[Recording]) -> list[str]:
+    """Return what makes the recordings hard to compare."""
+    warnings = []
+    for key, words in COMPARED_SETTINGS.items():
+        values: dict[str, list[str]] = {}
+        for r in recordings:
+            if key in r.summary["settings"]:
+                values.setdefault(wording.format_value(r.summary["settings"][key]), []).append(r.name)
+        if len(values) > 1:
+            parts = "; ".join(f"{value} in {', '.join(names)}" for value, names in values.items())
+            warnings.append(f"They were analysed with different {words}: {parts}.")
+    warnings += [
+        f"The analysis of {r.name} is incomplete: {r.summary.get('message') or 'it stopped before the end'}."
+        for r in recordings
+        if r.summary["status"] != "complete"
+    ]
+    if len({r.summary["kind"] == "pictures" for r in recordings}) > 1:
+        warnings.append("Some are pictures, some recordings over time; pictures count every face once.")
+    return warnings
+
+
+def group_events(recordings: Sequence[Recording]) -> dict[str, list[tuple[Recording, Mapping[str, Any]]]]:
+    """Return the marked segments by name; those in several recordings first."""
+    groups: dict[str, list[tuple[Recording, Mapping[str, Any]]]] = {}
+    for recording in recordings:
+        for event in recording.summary.get("events") or ():
+            groups.setdefault(str(event["name"]), []).append((recording, event))
+    return dict(sorted(groups.items(), key=lambda item: -len({r.name for r, _ in item[1]})))
+
+
+def describe_comparison(recordings: Sequence[Recording]) -> dict[str, Any]:
+    """Return the comparison's numbers, JSON-ready."""
+    keys = ("source", "kind", "status", "duration_s", "frames", "faces", "people_count", "coverage")
+    return {
+        "recordings": [
+            {
+                "name": r.name,
+                "folder": r.folder,
+                **{key: r.summary[key] for key in keys},
+                **{
+                    key: r.summary["audience"][key]
+                    for key in ("shares", "mean_probabilities", "uncertain_share", "valence")
+                },
+            }
+            for r in recordings
+        ],
+        "events": [
+            {"name": name, "recordings": [{"recording": r.name, **event} for r, event in group]}
+            for name, group in group_events(recordings).items()
+        ],
+        "warnings": list_warnings(recordings),
+    }
+
+
+def create_comparison_content(recordings: Sequence[Recording]) -> dict[str, Any]:
+    """Return everything that the template prints, formatted and drawn."""
+    over_time = [r for r in recordings if r.summary["kind"] != "pictures" and r.summary["faces"]]
+    readings = [read_recording(r.observations, (), float(r.summary["duration_s"])) for r in over_time]
+    end_s = max((reading.timeline.end_s for reading in readings), default=1.0)
+    readings = [_set_end(reading, end_s) for reading in readings]
+    rows = [_draw_row(r, reading, i) for i, (r, reading) in enumerate(zip(over_time, readings, strict=True))]
+    series = {
+        "end": end_s,
+        "emotions": list(zip(EMOTIONS, COLOURS, strict=True)),
+        "timelines": {row["key"]: pack_timeline(f.timeline, f) for row, f in zip(rows, readings, strict=True)},
+        "series": {
+            row["key"]: pack_curve(f.everyone, row["key"], row["name"]) for row, f in zip(rows, readings, strict=True)
+        },
+    }
+    return {
+        "n": len(recordings),
+        "is_comparison": True,
+        "is_pictures": False,
+        "names": [r.name for r in recordings],
+        "warnings": list_warnings(recordings),
+        "emotions": list(zip(EMOTIONS, COLOURS, strict=True)),
+        "valences": list(zip(VALENCES, VALENCE_COLOURS, strict=True)),
+        "rows": [_describe_recording(r) for r in recordings],
+        "timelines": rows,
+        "axis": Markup(charts.draw_axis(readings[0].timeline)) if readings else "",
+        "smoothing": any(r.observations.has_smoothed for r in over_time),
+        "events": [_describe_group(name, group) for name, group in group_events(recordings).items()],
+        "series": series if rows else {},
+    }
+
+
+def _set_end(reading: Reading, end_s: float) -> Reading:
+    """Return a reading on the axis that all share."""
+    return dataclasses.replace(reading, timeline=dataclasses.replace(reading.timeline, end_s=end_s))
+
+
+def _draw_row(recording: Recording, fine: Reading, i: int) -> dict[str, Any]:
+    reading = fine.coarsen()
+    means, timeline = reading.everyone.means, reading.timeline
+    events = recording.summary.get("events") or ()
+    return {
+        "key": f"r{i + 1}",
+        "name": recording.name,
+        "chart": Markup(charts.draw_stack(means, timeline, f"{recording.name}: {label_stack(means, timeline)}")),
+        "bands": [{"name": e["name"], "place": charts.place_span(e["start_s"], e["end_s"], timeline)} for e in events],
+        "length": wording.format_duration(float(recording.summary["duration_s"])),
+        # Beyond a recording's own end there is nothing, which is not the same as nobody.
+        "outside": (
+            [charts.place_span(timeline.analysed_until_s, timeline.end_s, timeline)]
+            if timeline.end_s - timeline.analysed_until_s > 0.005 * timeline.end_s
+            else []
+        ),
+    }
+
+
+def _describe_recording(recording: Recording) -> dict[str, Any]:
+    summary, audience = recording.summary, recording.summary["audience"]
+    shares = [float(audience["shares"].get(e) or 0.0) for e in EMOTIONS]
+    valence = [float(audience["valence"].get(name) or 0.0) for name in VALENCES]
+    has_faces = bool(summary["faces"])
+    top = max(range(len(EMOTIONS)), key=shares.__getitem__)
+    return {
+        "name": recording.name,
+        "created": wording.format_created(str(summary["created"])),
+        "length": "–" if summary["kind"] == "pictures" else wording.format_duration(float(summary["duration_s"])),
+        "people": "–" if summary["kind"] == "pictures" else wording.format_count(summary["people_count"]),
+        "frames": wording.format_count(summary["frames"]),
+        "faces": wording.format_count(summary["faces"]),
+        "coverage": wording.format_percent(summary["coverage"]),
+        "uncertain": wording.format_percent(float(audience["uncertain_share"])) if has_faces else "–",
+        "top": f"{EMOTIONS[top]} ({wording.format_percent(shares[top])})" if has_faces else "–",
+        "is_incomplete": summary["status"] != "complete",
+        "bar": Markup(charts.draw_emotion_split(shares)) if has_faces else "no face found",
+        "shares": [wording.format_percent(s) if has_faces else "–" for s in shares],
+        "split": Markup(charts.draw_split(valence, VALENCE_COLOURS, VALENCES)) if has_faces else "",
+        "valence": [wording.format_percent(v) if has_faces else "–" for v in valence],
+        "index": intervals.format_index(valence[0] - valence[2]) if has_faces else "–",
+    }
+
+
+def _describe_group(name: str, group: Sequence[tuple[Recording, Mapping[str, Any]]]) -> dict[str, Any]:
+    """Return one segment in every recording that has it."""
+    reach = find_reach([event for _, event in group])
+    return {
+        "reach": intervals.format_index(reach).lstrip("+"),
+        "name": name,
+        "is_shared": len({r.name for r, _ in group}) > 1,
+        "is_small": min(int(event["people"]) for _, event in group) < intervals.FEW_PEOPLE,
+        "rows": [_describe_event(recording, event, reach) for recording, event in group],
+    }
+
+
+def _describe_event(recording: Recording, event: Mapping[str, Any], reach: float) -> dict[str, Any]:
+    valence, difference = event["valence"], (event.get("difference") or {}).get("valence") or {}
+    length_s = float(recording.summary["duration_s"])
+    return {
+        "recording": recording.name,
+        "span": f"{format_moment(event['start_s'], length_s)} to {format_moment(event['end_s'], length_s)}",
+        "people": wording.format_count(int(event["people"])),
+        "drawing": draw_index(valence, recording.name),
+        "mean": intervals.format_index(valence.get("mean")),
+        "range": intervals.write_range(valence, intervals.format_index),
+        "difference": intervals.format_index(difference.get("mean")),
+        "difference_range": (
+            intervals.write_range(difference, intervals.format_index) if difference else "no comparison"
+        ),
+        "difference_drawing": Markup(
+            intervals.draw_interval(difference, -reach, reach, f"{recording.name}: against the rest")
+            if difference
+            else ""
+        ),
+    }

@@ -1,0 +1,87 @@
+"""Faces and heat maps for the report: a result's folder in, data URIs within a budget of bytes out."""
+
+import base64
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+MAX_BYTES = 3_000_000
+"""The report's size for ten minutes of video, pictures included."""
+FILE_NAME = re.compile(r"p(\d+)-(\d+(?:\.\d+)?)s\.jpg")
+VIDEO = "annotated.mp4"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One inlined picture."""
+
+    track_id: int
+    time_s: float
+    data: str
+    """JPEG in base64."""
+
+    @property
+    def uri(self) -> str:
+        """The picture as an address that needs no file."""
+        return f"data:image/jpeg;base64,{self.data}"
+
+
+@dataclass(frozen=True)
+class Images:
+    """What lies beside the report."""
+
+    thumbnails: dict[int, list[Picture]] = field(default_factory=dict)
+    """By track_id, in the order of time."""
+    explanations: dict[int, list[Picture]] = field(default_factory=dict)
+    video: str | None = None
+    """Name of the annotated video, if it is there."""
+    n_left_out: int = 0
+    """Pictures that lie there and were left out for the report's size."""
+
+
+def load_images(folder: Path | None, n_bytes: int) -> Images:
+    """Read a result's thumbnails and heat maps, as many as fit.
+
+    Args:
+        folder: where the report will lie; None for a report that stands alone.
+        n_bytes: how much they may add to the document. Where they are more, they are thinned evenly over time.
+    """
+    if folder is None:
+        return Images()
+    video = VIDEO if (folder / VIDEO).is_file() else None
+    # Heat maps are few and were asked for one by one: they come first.
+    explanations, left, n_dropped = _load(folder / "explanations", n_bytes)
+    thumbnails, _, n_dropped_too = _load(folder / "thumbnails", left)
+    return Images(thumbnails, explanations, video, n_dropped + n_dropped_too)
+
+
+def find_nearest(pictures: Mapping[int, list[Picture]], track_id: int, time_s: float) -> Picture | None:
+    """Return a person's picture nearest to a time, if there is any."""
+    return min(pictures.get(track_id, ()), key=lambda picture: abs(picture.time_s - time_s), default=None)
+
+
+def _load(folder: Path, n_bytes: int) -> tuple[dict[int, list[Picture]], int, int]:
+    """Return the pictures by person, the bytes left and how many were left out."""
+    matches = [(FILE_NAME.fullmatch(path.name), path) for path in sorted(folder.glob("*.jpg"))]
+    files = [(float(match[2]), int(match[1]), path) for match, path in matches if match]
+    sizes = [4 * -(-path.stat().st_size // 3) + 40 for *_, path in files]
+    by_person: dict[int, list[int]] = {}
+    for i in sorted(range(len(files)), key=lambda i: files[i][:2]):
+        by_person.setdefault(files[i][1], []).append(i)
+    step = 1
+    kept = _thin(by_person, step)
+    # One of two, one of three ... of each person's, so that what stays is spread over time and over people.
+    while kept and sum(sizes[i] for i in kept) > n_bytes:
+        step += 1
+        kept = _thin(by_person, step) if step <= len(files) else kept[:-1]
+    pictures: dict[int, list[Picture]] = {}
+    for i in kept:
+        time_s, track_id, path = files[i]
+        data = base64.b64encode(path.read_bytes()).decode()
+        pictures.setdefault(track_id, []).append(Picture(track_id, time_s, data))
+    return pictures, n_bytes - sum(sizes[i] for i in kept), len(files) - len(kept)
+
+
+def _thin(by_person: Mapping[int, list[int]], step: int) -> list[int]:
+    return [i for indices in by_person.values() for i in indices[::step]]

@@ -1,0 +1,132 @@
+// Values behind the charts, and the charts in full detail. charts.py draws the same, coarser, for the unzoomed page.
+const store = document.getElementById("series");
+if (!store) return;
+const data = JSON.parse(store.textContent);
+const [WIDTH, HEIGHT, LANE] = [2000, 200, 40];
+const [STEPS, NOTHING, DRAWN_BINS] = [250, 255, 600];
+const root = document.documentElement;
+const plots = [...document.querySelectorAll(".plot[data-draw]")];
+const readable = plots.filter((plot) => plot.dataset.series);
+
+const unpacked = new Map();
+// The bytes of a series, 8 per bin in `values`, 7 in `changes`; unpacked when first needed.
+const bytes = (key, part) => {
+  const name = key + " " + part;
+  if (!unpacked.has(name)) unpacked.set(name, Uint8Array.from(atob(data.series[key][part]), (c) => c.charCodeAt(0)));
+  return unpacked.get(name);
+};
+const timelineOf = (key) => data.timelines[data.series[key].timeline];
+
+// The last bin that begins at or before `time` and has not ended, or -1.
+const findBin = (key, time) => {
+  const { starts, ends } = timelineOf(key);
+  let low = 0, high = starts.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (starts[middle] <= time) low = middle + 1; else high = middle;
+  }
+  return low > 0 && time <= ends[low - 1] ? low - 1 : -1;
+};
+
+// Seven values of one bin, or null where nobody was seen.
+const readValues = (key, bin) => {
+  const row = bytes(key, "values").subarray(8 * bin, 8 * bin + 7);
+  return row[0] === NOTHING ? null : [...row].map((value) => value / STEPS);
+};
+const readChanges = (key, bin) => {
+  const row = bytes(key, "changes").subarray(7 * bin, 7 * bin + 7);
+  return row[0] === NOTHING ? null : [...row].map((value) => (2 * value) / STEPS - 1);
+};
+const isUncertain = (key, bin) => {
+  const share = bytes(key, "values")[8 * bin + 7];
+  return share !== NOTHING && share >= STEPS / 2;
+};
+
+const clock = (time, digits = data.end < 60 ? 1 : 0) => {
+  const scale = 10 ** digits, ticks = Math.floor(Math.max(time, 0) * scale + 1e-6), whole = Math.floor(ticks / scale);
+  const [h, m, s] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
+  const pad = (n) => String(n).padStart(2, "0");
+  return (h ? h + ":" + pad(m) : m) + ":" + pad(s) + (digits ? "." + (ticks % scale) : "");
+};
+const percent = (fraction) => (fraction > 0 && fraction < 0.006 ? "<\u00a01" : Math.round(100 * fraction)) + "\u00a0%";
+const points = (change) => {
+  const n = Math.round(100 * Math.abs(change));
+  return (n === 0 ? "" : change > 0 ? "+" : "\u2212") + n;
+};
+
+// Runs of bins that are wanted, as [first, one past the last]; a hole in the recording ends a run.
+const findRuns = ({ starts, ends }, isWanted) => {
+  const runs = [];
+  let first = -1;
+  for (let i = 0; i <= starts.length; i++) {
+    const goesOn = i < starts.length && isWanted(i);
+    const isBroken = i > 0 && i < starts.length && starts[i] - ends[i - 1] > 1e-6;
+    if (first >= 0 && (!goesOn || isBroken)) { runs.push([first, i]); first = -1; }
+    if (first < 0 && goesOn) first = i;
+  }
+  return runs;
+};
+const place = (time) => (WIDTH * time) / data.end;
+const trace = (timeline, runs, y, base) => {
+  let path = "";
+  for (const [first, end] of runs) {
+    let last = base;
+    path += `M${place(timeline.starts[first]).toFixed(2)} ${base}`;
+    for (let i = first; i < end; i++) {
+      const next = Math.round(10 * y(i)) / 10;
+      if (next === last) continue;
+      if (i > first) path += `H${place(timeline.starts[i]).toFixed(2)}`;
+      path += `V${next}`;
+      last = next;
+    }
+    path += `H${place(timeline.ends[end - 1]).toFixed(2)}V${base}Z`;
+  }
+  return path;
+};
+
+const drawers = {
+  stack(paths, key, timeline) {
+    const values = bytes(key, "values");
+    const runs = findRuns(timeline, (i) => values[8 * i] !== NOTHING);
+    const sums = new Float32Array(timeline.starts.length);
+    for (let emotion = 6; emotion >= 0; emotion--) {
+      sums.forEach((sum, i) => { sums[i] = sum + values[8 * i + emotion] / STEPS; });
+      // All seven fill the chart; the bytes' rounding must not fray its edge.
+      const y = emotion ? (i) => HEIGHT * (1 - Math.min(1, sums[i])) : () => 0;
+      paths[emotion].setAttribute("d", trace(timeline, runs, y, HEIGHT));
+    }
+  },
+  counts(paths, key, timeline) {
+    const runs = findRuns(timeline, (i) => timeline.faces[i] > 0);
+    const y = (i) => HEIGHT * (1 - Math.max(0.06, timeline.faces[i] / data.top));
+    paths[0].setAttribute("d", trace(timeline, runs, y, HEIGHT));
+  },
+  changes(paths, key, timeline) {
+    const values = bytes(key, "changes");
+    const runs = findRuns(timeline, (i) => values[7 * i] !== NOTHING);
+    for (let emotion = 0; emotion < 7; emotion++) {
+      const zero = LANE * (emotion + 0.5);
+      const offset = (i) => {
+        const change = ((2 * values[7 * i + emotion]) / STEPS - 1) / data.limit;
+        return (LANE / 2 - 2) * Math.min(1, Math.max(-1, change));
+      };
+      paths[3 * emotion].setAttribute("d", trace(timeline, runs, (i) => zero - Math.max(0, offset(i)), zero));
+      paths[3 * emotion + 1].setAttribute("d", trace(timeline, runs, (i) => zero - Math.min(0, offset(i)), zero));
+    }
+  },
+};
+
+// Draws a plot once more with every bin; true if that made a difference.
+const refine = (plot) => {
+  const key = plot.dataset.series || plot.dataset.of;
+  if (plot.isFine || !key || timelineOf(key).starts.length <= DRAWN_BINS) return;
+  plot.isFine = true;
+  const timeline = timelineOf(key), svg = plot.querySelector("svg"), draw = plot.dataset.draw;
+  if (draw in drawers) return drawers[draw]([...svg.querySelectorAll("path")], key, timeline);
+  const values = bytes(key, "values");
+  const isWanted = svg.classList.contains("seen") ? (i) => values[8 * i] !== NOTHING : (i) => isUncertain(key, i);
+  svg.innerHTML = findRuns(timeline, isWanted).map(([first, end]) => {
+    const [x, to] = [timeline.starts[first], timeline.ends[end - 1]].map((time) => (100 * time) / data.end);
+    return `<rect x="${x.toFixed(3)}%" width="${Math.max(to - x, 0.02).toFixed(3)}%" height="100%"/>`;
+  }).join("");
+};

@@ -1,0 +1,129 @@
+// One window of time for all charts. Drawings keep their numbers: the page shows a part of each.
+const view = { from: 0, to: data.end };
+const TICK_STEPS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200];
+const MAX_TICKS = 6;
+const least = Math.min(data.end, 0.5);
+const bar = document.getElementById("zoombar");
+const overview = document.getElementById("overview");
+const output = document.getElementById("window");
+const frame = overview.querySelector(".window");
+const axes = [...document.querySelectorAll(".axis")];
+const stretched = plots.map((plot) => plot.querySelector("svg[viewBox]")).filter(Boolean);
+const onScreen = new Set();
+
+const isZoomed = () => view.to - view.from < data.end * 0.9999;
+const drawAxis = () => {
+  const span = view.to - view.from;
+  const step = TICK_STEPS.find((s) => span / s < MAX_TICKS) || TICK_STEPS.at(-1);
+  let parts = "";
+  for (let i = Math.ceil(view.from / step - 1e-6); i * step <= view.to + 1e-6; i++) {
+    const x = (100 * (i * step - view.from)) / span;
+    const anchor = x < 3 ? "start" : x > 97 ? "end" : "middle";
+    const text = clock(i * step, step < 1 ? 1 : 0);
+    parts += `<line x1="${x}%" x2="${x}%" y2="5"/><text x="${x}%" y="18" text-anchor="${anchor}">${text}</text>`;
+  }
+  return parts;
+};
+const render = () => {
+  view.pending = false;
+  const span = view.to - view.from;
+  root.style.setProperty("--zoom", data.end / span);
+  root.style.setProperty("--from", (100 * view.from) / data.end);
+  for (const svg of stretched) {
+    svg.setAttribute("viewBox", `${place(view.from)} 0 ${place(span)} ${svg.viewBox.baseVal.height}`);
+  }
+  const axis = drawAxis();
+  for (const svg of axes) svg.innerHTML = axis;
+  if (isZoomed()) onScreen.forEach(refine);
+  frame.style.left = (100 * view.from) / data.end + "%";
+  frame.style.width = (100 * span) / data.end + "%";
+  const digits = span < 60 ? 1 : 0;
+  const text = isZoomed() ? `${clock(view.from, digits)} to ${clock(view.to, digits)}` : "all";
+  output.textContent = isZoomed() ? `${text} of ${clock(data.end)}` : `all ${clock(data.end)}`;
+  overview.setAttribute("aria-valuenow", Math.round((100 * view.from) / data.end));
+  overview.setAttribute("aria-valuetext", text);
+  for (const button of bar.querySelectorAll("button")) {
+    const isIn = button.dataset.zoom === "in";
+    button.setAttribute("aria-disabled", isIn ? span <= least * 1.001 : !isZoomed());
+  }
+  root.classList.toggle("is-zoomed", isZoomed());
+};
+const setView = (from, to) => {
+  const span = Math.min(data.end, Math.max(least, to - from));
+  view.from = Math.min(Math.max(0, from + (to - from - span) / 2), data.end - span);
+  view.to = view.from + span;
+  if (!view.pending) requestAnimationFrame(render);
+  view.pending = true;
+};
+// Shrinks the window by a factor; `time` keeps its place on the screen.
+const zoomAt = (time, factor) => setView(time - (time - view.from) / factor, time + (view.to - time) / factor);
+const pan = (share) => {
+  const by = Math.max(-view.from, Math.min(data.end - view.to, share * (view.to - view.from)));
+  setView(view.from + by, view.to + by);
+};
+const timeAt = (plot, clientX) => {
+  const box = plot.getBoundingClientRect();
+  return view.from + (view.to - view.from) * Math.min(Math.max((clientX - box.left) / box.width, 0), 1);
+};
+// Percent of the visible window.
+const xOf = (time) => (100 * (time - view.from)) / (view.to - view.from);
+
+const act = (name, time = (view.from + view.to) / 2) => {
+  if (name === "in") zoomAt(time, 2);
+  if (name === "out") zoomAt(time, 0.5);
+  if (name === "earlier") pan(-0.5);
+  if (name === "later") pan(0.5);
+  if (name === "all") setView(0, data.end);
+};
+const KEYS = { "+": "in", "=": "in", "-": "out", "\u2212": "out", "0": "all" };
+
+bar.hidden = document.getElementById("hint").hidden = false;
+bar.addEventListener("click", (event) => {
+  const button = event.target.closest("button");
+  if (button) act(button.dataset.zoom);
+});
+const drawing = document.querySelector('.plot[data-series="all"][data-draw="stack"] svg');
+if (drawing) {
+  const copy = drawing.cloneNode(true);
+  copy.removeAttribute("role");
+  copy.removeAttribute("aria-label");
+  copy.setAttribute("aria-hidden", "true");
+  overview.prepend(copy);
+}
+{
+  let grip = null;
+  const timeIn = (event) => {
+    const box = overview.getBoundingClientRect();
+    return (data.end * (event.clientX - box.left)) / box.width;
+  };
+  overview.addEventListener("pointerdown", (event) => {
+    const time = timeIn(event), half = (view.to - view.from) / 2;
+    if (time < view.from || time > view.to) setView(time - half, time + half);
+    grip = time - Math.min(Math.max(view.from, time - 2 * half), time);
+    overview.setPointerCapture(event.pointerId);
+  });
+  overview.addEventListener("pointermove", (event) => {
+    if (grip === null) return;
+    const span = view.to - view.from, from = Math.min(Math.max(0, timeIn(event) - grip), data.end - span);
+    setView(from, from + span);
+  });
+  for (const name of ["pointerup", "pointercancel"]) overview.addEventListener(name, () => { grip = null; });
+  overview.addEventListener("dblclick", () => act("all"));
+  overview.addEventListener("keydown", (event) => {
+    const steps = { ArrowLeft: -0.1, ArrowRight: 0.1, PageUp: -0.5, PageDown: 0.5, ArrowDown: -0.1, ArrowUp: 0.1 };
+    if (event.key in steps) pan(steps[event.key]);
+    else if (event.key === "Home") pan(-Infinity);
+    else if (event.key === "End") pan(Infinity);
+    else return;
+    event.preventDefault();
+  });
+}
+// What is off the screen is drawn in detail when it comes near.
+const watcher = new IntersectionObserver((entries) => {
+  for (const { target, isIntersecting } of entries) {
+    if (isIntersecting) onScreen.add(target); else onScreen.delete(target);
+    if (isIntersecting && isZoomed()) refine(target);
+  }
+}, { rootMargin: "50%" });
+plots.forEach((plot) => watcher.observe(plot));
+render();

@@ -1,0 +1,186 @@
+"""What the report says over time: observations and summary of a video in; charts, people's cards and values out."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+
+from emoscope.emotions import COLOURS, EMOTIONS
+from emoscope.observations import Observations
+from emoscope.report import charts, wording
+from emoscope.report.binning import read_recording
+from emoscope.report.segments import describe_events, describe_moments
+from emoscope.report.series import pack_curve, pack_timeline
+from emoscope.report.timeline import Curve, Floats, Reading, Timeline, find_segments
+
+MAX_PEOPLE = 12
+"""More cards than this nobody reads; the rest goes into a table."""
+CHANGE_LIMITS = (0.1, 0.25, 0.5, 1.0)
+"""Changes that may fill half a lane; the smallest that holds nearly all of them is taken, for everyone the same."""
+
+
+def describe_video(observations: Observations, summary: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the charts over time, people's cards and the values behind the charts."""
+    people = sorted(summary["people"], key=lambda p: (-p["frames"], p["track_id"]))
+    shown = sorted(people[:MAX_PEOPLE], key=lambda p: p["track_id"])
+    rest = sorted(people[MAX_PEOPLE:], key=lambda p: p["track_id"])
+    fine = read_recording(observations, [int(p["track_id"]) for p in shown], float(summary["duration_s"]))
+    reading = fine.coarsen()
+    timeline, everyone = reading.timeline, reading.everyone
+    baseline = str((summary.get("settings") or {}).get("baseline") or "off")
+    limit = _find_limit(reading)
+    return {
+        "axis": Markup(charts.draw_axis(timeline)),
+        "unanalysed": _place_unanalysed(summary, timeline),
+        "strip": Markup(charts.draw_face_counts(reading.face_counts, timeline, _label_strip(reading))),
+        "strip_top": charts.find_top(reading.face_counts),
+        "together": Markup(
+            charts.draw_stack(everyone.means, timeline, "Everyone: " + label_stack(everyone.means, timeline))
+        ),
+        "bin_note": _write_bin_note(fine.timeline, timeline),
+        "smoothing_note": _write_smoothing_note(summary) if observations.has_smoothed else "",
+        "has_baseline": baseline != "off",
+        "baseline": baseline,
+        "change_limit": f"{100 * limit:.0f}",
+        "people": [_describe_person(p, reading, limit) for p in shown],
+        "rest": [_describe_rest(p) for p in rest],
+        "moments": describe_moments(summary.get("moments") or (), timeline),
+        "events": describe_events(summary.get("events") or (), timeline),
+        "series": {
+            "end": timeline.end_s,
+            "emotions": list(zip(EMOTIONS, COLOURS, strict=True)),
+            "top": charts.find_top(reading.face_counts),
+            "limit": limit,
+            "timelines": {"all": pack_timeline(fine.timeline, fine)},
+            "series": {
+                "all": pack_curve(fine.everyone, "all", "Everyone"),
+                **{f"p{i}": pack_curve(curve, "all", f"Person {i}") for i, curve in fine.people.items()},
+            },
+        },
+    }
+
+
+def _place_unanalysed(summary: Mapping[str, Any], timeline: Timeline) -> list[str]:
+    """Return where the axis covers time that was not looked at: before --start, after --end, after damage."""
+    settings = summary.get("settings") or {}
+    least_s = 0.005 * timeline.end_s
+    spans = []
+    if timeline.n_bins and settings.get("start_s") and timeline.starts_s[0] > least_s:
+        spans.append((0.0, float(timeline.starts_s[0])))
+    is_cut = summary["status"] != "complete" or settings.get("end_s") is not None
+    if is_cut and timeline.end_s - timeline.analysed_until_s > least_s:
+        spans.append((timeline.analysed_until_s, timeline.end_s))
+    return [charts.place_span(a, b, timeline) for a, b in spans]
+
+
+def _find_limit(reading: Reading) -> float:
+    values = np.concatenate([np.abs(curve.changes).ravel() for curve in reading.people.values()] or [np.zeros(0)])
+    values = values[np.isfinite(values)]
+    largest = float(np.quantile(values, 0.995)) if len(values) else 0.0
+    return next((limit for limit in CHANGE_LIMITS if largest <= limit), CHANGE_LIMITS[-1])
+
+
+def _describe_person(person: Mapping[str, Any], reading: Reading, limit: float) -> dict[str, Any]:
+    """Return one person's card."""
+    timeline, curve = reading.timeline, reading.people[int(person["track_id"])]
+    name = f"Person {person['track_id']}"
+    shares = [wording.format_percent(float((person["shares"] or {}).get(e) or 0.0)) for e in EMOTIONS]
+    spans = _label_spans(curve.is_seen, timeline)
+    return {
+        **_describe_rest(person),
+        "key": f"p{person['track_id']}",
+        "track_id": int(person["track_id"]),
+        "middle_s": (float(person["first_s"]) + float(person["last_s"])) / 2,
+        "phrase": _write_phrase(person),
+        "chart": Markup(charts.draw_stack(curve.means, timeline, f"{name}: {label_stack(curve.means, timeline)}")),
+        "changes": _draw_changes(curve, timeline, limit, name),
+        "resting": _describe_baseline(person.get("baseline")),
+        "presence": Markup(charts.draw_spans(curve.is_seen, timeline, f"{name}: {spans}", "seen")),
+        "uncertain_spans": Markup(
+            charts.draw_spans(curve.is_uncertain, timeline, f"{name}: when uncertain", "uncertain")
+        ),
+        "legend": list(zip(EMOTIONS, COLOURS, shares, strict=True)),
+    }
+
+
+def _draw_changes(curve: Curve, timeline: Timeline, limit: float, name: str) -> Markup | None:
+    if not curve.n_changes.any():
+        return None
+    label = f"{name}: change of the seven expressions from the own resting face over time"
+    return Markup(charts.draw_changes(curve.changes, timeline, limit, label))
+
+
+def _describe_baseline(baseline: Mapping[str, float] | None) -> list[tuple[str, str, str]]:
+    """Return a resting face's probabilities like a legend; empty where there is none."""
+    if not baseline:
+        return []
+    values = [wording.format_percent(float(baseline.get(e) or 0.0)) for e in EMOTIONS]
+    return list(zip(EMOTIONS, COLOURS, values, strict=True))
+
+
+def _describe_rest(person: Mapping[str, Any]) -> dict[str, Any]:
+    """Return one person's numbers as text."""
+    return {
+        "name": f"Person {person['track_id']}",
+        "first": wording.format_clock(person["first_s"]),
+        "last": wording.format_clock(person["last_s"]),
+        "observations": wording.format_count(person["frames"]),
+        "coverage": wording.format_percent(person["coverage"]),
+        "emotion": person["emotion"] or "–",
+        "share": wording.format_percent(float((person["shares"] or {}).get(person["emotion"]) or 0.0)),
+        "uncertain": wording.format_percent(person["uncertain_share"]),
+    }
+
+
+def _write_phrase(person: Mapping[str, Any]) -> str:
+    """Return what was read most often, hedged."""
+    if not person["emotion"]:
+        return "No expression could be read."
+    share = float(person["shares"].get(person["emotion"]) or 0.0)
+    return f"Expression read as {person['emotion']} in {wording.format_percent(share)} of observations."
+
+
+def _label_spans(seen: Any, timeline: Timeline) -> str:
+    """Return in words when someone was seen, for screen readers."""
+    segments = find_segments(seen, timeline)
+    texts = [
+        f"{wording.format_clock(timeline.starts_s[a])} to {wording.format_clock(timeline.ends_s[b - 1])}"
+        for a, b in segments[:10]
+    ]
+    more = f" and {len(segments) - 10} more stretches" if len(segments) > 10 else ""
+    return f"seen {', '.join(texts)}{more}" if texts else "not seen"
+
+
+def label_stack(values: Floats, timeline: Timeline) -> str:
+    """Return what a chart of probabilities shows, for screen readers."""
+    spans = _label_spans(np.isfinite(values).all(axis=1), timeline)
+    return f"probabilities of the seven emotions over time; {spans}"
+
+
+def _label_strip(reading: Reading) -> str:
+    """Return what the strip of face counts shows, for screen readers."""
+    counts = reading.face_counts
+    return f"Faces found over time, at most {charts.find_top(counts)}; {_label_spans(counts > 0, reading.timeline)}"
+
+
+def _write_bin_note(fine: Timeline, drawn: Timeline) -> str:
+    """Return how much time one point of the charts stands for."""
+    if not drawn.n_bins or int(drawn.n_frames.max()) <= 1:
+        return "Each point is one analysed frame."
+    text = f"Each point is the mean of about {_format_step(drawn.bin_s)}"
+    return f"{text}, when zoomed in of {_format_step(fine.bin_s)}." if fine.n_bins > drawn.n_bins else f"{text}."
+
+
+def _format_step(step_s: float) -> str:
+    return f"{step_s:.2f}{wording.NBSP}s" if step_s < 1 else f"{step_s:.1f}{wording.NBSP}s"
+
+
+def _write_smoothing_note(summary: Mapping[str, Any]) -> str:
+    """Return that the charts are smoothed and what is not."""
+    constant_s = float((summary.get("settings") or {}).get("smoothing_s") or 0.0)
+    how = f" (time constant {constant_s:g}{wording.NBSP}s)" if constant_s else ""
+    return (
+        f"The areas are smoothed over time{how}: single odd frames weigh less, and quick changes look slower than they "
+        "were. All shares and tables use the values before smoothing."
+    )

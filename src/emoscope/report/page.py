@@ -1,0 +1,58 @@
+"""Rendering: the values of a page in, one HTML document out that loads nothing from elsewhere."""
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from emoscope.report.images import Images
+from emoscope.report.wording import format_clock
+
+SCRIPTS = ("draw.js", "zoom.js", "moment.js", "page.js")
+"""In this order they make one script."""
+STYLES = ("page.css", "charts.css")
+
+
+@cache
+def _read(name: str) -> str:
+    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
+
+
+@cache
+def _read_script() -> str:
+    parts = "\n".join(_read(f"js/{name}") for name in SCRIPTS)
+    return f'"use strict";\n(() => {{\n{parts}}})();\n'
+
+
+def render(template: str, content: Mapping[str, Any], images: Images | None = None) -> str:
+    """Fill a template.
+
+    Args:
+        template: name of a file in templates/.
+        content: what it prints.
+        images: pictures and the video that it may show.
+    """
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=FunctionLoader(lambda name: _read(f"templates/{name}")),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["clock"] = lambda time_s: format_clock(time_s, 1)
+    script = _read_script()
+    # The page may run this one script and load nothing: even if some text escaped
+    # its escaping, a browser would not run it.
+    script_hash = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return environment.get_template(template).render(
+        content,
+        images=images or Images(),
+        style=Markup("".join(_read(f"css/{name}") for name in STYLES)),
+        script=Markup(script),
+        script_hash=script_hash,
+    )

@@ -1,0 +1,48 @@
+"""Values behind the charts for the page's script: curves in, small base64 texts out."""
+
+import base64
+from typing import Any
+
+import numpy as np
+
+from emoscope.report.timeline import Curve, Floats, Reading, Timeline
+
+STEPS = 250
+"""A probability is kept in steps of 0.4 points: one byte, finer than any percentage on the page."""
+NOTHING = 255
+"""The byte of a bin in which nobody was seen."""
+
+
+def pack_timeline(timeline: Timeline, reading: Reading) -> dict[str, Any]:
+    """Return the bins: where they begin and end, and how many faces they hold."""
+    return {
+        "starts": [round(float(t), 3) for t in timeline.starts_s],
+        "ends": [round(float(t), 3) for t in timeline.ends_s],
+        "faces": [round(float(n), 2) for n in reading.face_counts],
+    }
+
+
+def pack_curve(curve: Curve, timeline: str, name: str) -> dict[str, Any]:
+    """Return a curve's values: per bin seven probabilities and the uncertain share, and seven changes if there are any.
+
+    Args:
+        curve: What was read.
+        timeline: Key of the bins.
+        name: Whose values they are.
+    """
+    n_faces = np.maximum(curve.n_faces, 1)
+    shares = np.where(curve.is_seen, curve.n_uncertain / n_faces, np.nan)
+    packed: dict[str, Any] = {
+        "timeline": timeline,
+        "name": name,
+        "values": _pack(np.column_stack([curve.means, shares])),
+    }
+    if curve.n_changes.any():
+        packed["changes"] = _pack((curve.changes + 1) / 2)
+    return packed
+
+
+def _pack(fractions: Floats) -> str:
+    """Return fractions, 0 to 1 and NaN, as bytes in base64, row after row."""
+    steps = np.rint(STEPS * np.clip(np.nan_to_num(fractions), 0.0, 1.0))
+    return base64.b64encode(np.where(np.isnan(fractions), NOTHING, steps).astype(np.uint8).tobytes()).decode()
