@@ -1,7 +1,8 @@
 """Time the whole command `emoscope analyze CLIP` against the `fer` package's own video analysis, and against decoding.
 
 Bars: at least 10 times as fast as fer (its documented use, its default settings, its own environment), and at most
-2.5 times as long as only decoding every frame to BGR. All are processes of their own, in turns; figures are medians.
+2.5 times as long as only decoding every frame to BGR. All are processes of their own,
+started in turns; figures are medians.
 
 fer's environment: python -m venv FER; FER/bin/pip install --no-deps fer;
 FER/bin/pip install tensorflow-cpu "opencv-contrib-python<5" pandas requests tqdm pillow matplotlib "setuptools<81"

@@ -1,14 +1,11 @@
 """The command line's `analyze`: pictures and videos to result folders."""
 
 import contextlib
-import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from enum import StrEnum
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -71,6 +68,7 @@ def analyze(
     from emoscope.clock import parse_every, parse_time
     from emoscope.events import load_events
     from emoscope.settings import Settings, parse_formats
+    from emoscope.signals import stop_on_signals
 
     settings = Settings(
         detector=detector.value,
@@ -125,27 +123,6 @@ def print_results(results: "list[SourceResult]", with_numbers: bool) -> None:
     n_failed = sum(r.status == "failed" for r in results)
     if n_failed and len(results) > 1:
         typer.echo(f"{n_failed} of {len(results)} sources failed, see above", err=True)
-
-
-@contextlib.contextmanager
-def stop_on_signals() -> Iterator[threading.Event]:
-    """Yield an event that the first Ctrl-C or SIGTERM sets; a second one ends the program at once."""
-    stop = threading.Event()
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt
-        stop.set()
-
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-    earlier = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in earlier.items():
-            signal.signal(number, handler)
 
 
 @contextlib.contextmanager

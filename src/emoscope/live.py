@@ -1,13 +1,11 @@
 """Live: a running camera in; a view while it runs, the same outputs as a video's afterwards."""
 
 import logging
-import signal
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import Any, Protocol
 
 from emoscope.camera import Camera
@@ -17,6 +15,7 @@ from emoscope.files import open_atomic_folder
 from emoscope.pipeline import Analyzer
 from emoscope.recorder import OUTPUT_NAMES, Recorder
 from emoscope.settings import Settings
+from emoscope.signals import stop_on_signals
 from emoscope.types import Frame, FrameResult
 
 log = logging.getLogger(__name__)
@@ -105,33 +104,6 @@ class View(Protocol):
         ...
 
 
-class StopSignal:
-    """Turns the first Ctrl-C, or a polite kill, into the normal end of a run; a context."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.previous: dict[int, Any] = {}
-
-    def __enter__(self) -> "StopSignal":
-        # Python lets only the main thread take signals.
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self.previous[number] = signal.signal(number, self._take)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self.previous.items():
-            signal.signal(number, handler)
-
-    def _take(self, number: int, frame: FrameType | None) -> None:
-        self.count += 1
-        # A nervous second Ctrl-C must not throw away what the first one asked to be written.
-        if self.count == 2:
-            log.warning("writing the results; press Ctrl-C once more to throw them away")
-        elif self.count > 2:
-            raise KeyboardInterrupt
-
-
 @dataclass(frozen=True)
 class LiveResult:
     """What became of a live run; `live --json`."""
@@ -174,7 +146,7 @@ def analyze_live(
     """
     start = time.perf_counter()
     run = _Run(camera, analyzer, view, for_s)
-    with StopSignal() as stop:
+    with stop_on_signals() as stop:
         if folder is None:
             run.read(stop, None)
         else:
@@ -209,7 +181,7 @@ class _Run:
     for_s: float | None
     state: LiveState = field(default_factory=LiveState)
 
-    def read(self, stop: StopSignal, recorder: Recorder | None) -> None:
+    def read(self, stop: threading.Event, recorder: Recorder | None) -> None:
         """Read the camera to its end, every result into the view and, where there is one, the recorder."""
         try:
             with self.camera:
@@ -225,9 +197,9 @@ class _Run:
         if self.state.frames == 0:
             raise InputError(f"stopped before {self.camera.name} gave a picture; nothing was written")
 
-    def _take_frames(self, stop: StopSignal) -> Iterator[Frame]:
+    def _take_frames(self, stop: threading.Event) -> Iterator[Frame]:
         camera = self.camera
-        while not (stop.count or self.view.is_closed or (self.for_s is not None and camera.elapsed_s >= self.for_s)):
+        while not (stop.is_set() or self.view.is_closed or (self.for_s is not None and camera.elapsed_s >= self.for_s)):
             frame = camera.take(POLL_S)
             if frame is not None:
                 yield frame
