@@ -59,6 +59,7 @@ const createFace = (key, time, isNamed) => {
   link.href = "#" + key;
   const text = create("figcaption", "", link, create("br"), createSwatch(data.emotions[top][1]));
   text.append(`${data.emotions[top][0]} ${percent(values[top])}`);
+  if (!faceStore) return create("figure", "", text);
   return create("figure", "", picture || create("span", "face none", "?"), text);
 };
 const createMap = (key, time) => {
