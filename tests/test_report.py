@@ -211,8 +211,8 @@ def test_moments_and_segments_are_told_in_words(video: Observations) -> None:
     assert "From one person there is no telling whether that is chance." in text
     assert "The smallest segment here rests on 1 person." in text
     assert document.count('class="mark"') == 2
-    # Three segments in the faces' chart, everyone's and two people's.
-    assert document.count('class="band"') == 3 * 4
+    # Three segments in the charts of faces, everyone and the index, and of two people.
+    assert document.count('class="band"') == 3 * 5
 
 
 def test_smoothing_and_baseline_are_said() -> None:

@@ -97,7 +97,7 @@ def test_zoom_is_linked_over_all_charts(browser: Any, result: Path) -> None:
     assert tab.read_window() == "0:30.0 to 1:00.0 of 2:00"
     # All drawings show the same part, and all axes its ticks.
     parts = page.evaluate("[...document.querySelectorAll('.plot svg[viewBox]')].map(s => s.getAttribute('viewBox'))")
-    assert len(parts) == 6 and {tuple(map(float, part.split()[::2])) for part in parts} == {(500, 500)}
+    assert len(parts) == 7 and {tuple(map(float, part.split()[::2])) for part in parts} == {(500, 500)}
     ticks = page.evaluate("[...document.querySelectorAll('.axis')].map(a => a.textContent)")
     assert set(ticks) == {"0:300:400:501:00"}
     # In the window there are more bins than in the drawing of the whole.

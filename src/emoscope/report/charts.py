@@ -10,7 +10,7 @@ from html import escape
 
 import numpy as np
 
-from emoscope.emotions import COLOURS, EMOTIONS
+from emoscope.emotions import COLOURS, EMOTIONS, VALENCE
 from emoscope.report.timeline import Bools, Floats, Ints, Timeline, find_segments
 from emoscope.report.wording import format_clock, format_percent
 
@@ -64,6 +64,24 @@ def draw_changes(values: Floats, timeline: Timeline, limit: float, label: str) -
             parts.append(f'<path class="{css_class}" fill="{colour}" d="{path}"/>')
         parts.append(f'<path class="zero" d="M0 {zero}H{WIDTH}"/>')
     return _stretch("".join(parts), label, "changes", LANE * len(COLOURS))
+
+
+def draw_index(values: Floats, timeline: Timeline, label: str) -> str:
+    """Draw the valence index over time, -1 to 1, as an area above or below its zero line.
+
+    Args:
+        values: Mean probabilities per bin, shape (n_bins, 7); NaN rows stay empty.
+        timeline: The bins.
+        label: Description for those who cannot see the drawing.
+    """
+    segments = find_segments(np.isfinite(values[:, 0]), timeline)
+    zero = HEIGHT // 2
+    offsets = zero * np.clip(values @ np.array(VALENCE, np.float64), -1.0, 1.0)
+    parts = []
+    for css_class, part in (("positive", np.maximum(offsets, 0.0)), ("negative", np.minimum(offsets, 0.0))):
+        path = "".join(_trace_steps(_to_whole(zero - part), zero, timeline, segment) for segment in segments)
+        parts.append(f'<path class="{css_class}" d="{path}"/>')
+    return _stretch(f'{"".join(parts)}<path class="zero" d="M0 {zero}H{WIDTH}"/>', label, "index")
 
 
 def draw_face_counts(counts: Floats, timeline: Timeline, label: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from emoscope.emotions import COLOURS, EMOTIONS
+from emoscope.emotions import COLOURS, EMOTIONS, VALENCE
 from emoscope.observations import Observations
 from emoscope.report import charts, intervals, wording
 from emoscope.report.binning import read_recording
@@ -118,6 +118,7 @@ def create_comparison_content(recordings: Sequence[Recording]) -> dict[str, Any]
     series = {
         "end": end_s,
         "emotions": list(zip(EMOTIONS, COLOURS, strict=True)),
+        "valence": VALENCE,
         "timelines": {row["key"]: pack_timeline(f.timeline, f) for row, f in zip(rows, readings, strict=True)},
         "series": {
             row["key"]: pack_curve(f.everyone, row["key"], row["name"]) for row, f in zip(rows, readings, strict=True)

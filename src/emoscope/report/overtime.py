@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from emoscope.emotions import COLOURS, EMOTIONS
+from emoscope.emotions import COLOURS, EMOTIONS, VALENCE
 from emoscope.observations import Observations
 from emoscope.report import charts, wording
 from emoscope.report.binning import read_recording
@@ -16,6 +16,8 @@ from emoscope.report.timeline import Curve, Floats, Reading, Timeline, find_segm
 
 MAX_PEOPLE = 12
 """More cards than this nobody reads; the rest goes into a table."""
+MAX_REST = 300
+"""Rows of that table; where strangers pass by, thousands of people are counted."""
 CHANGE_LIMITS = (0.1, 0.25, 0.5, 1.0)
 """Changes that may fill half a lane; the smallest that holds nearly all of them is taken, for everyone the same."""
 
@@ -24,7 +26,8 @@ def describe_video(observations: Observations, summary: Mapping[str, Any]) -> di
     """Return the charts over time, people's cards and the values behind the charts."""
     people = sorted(summary["people"], key=lambda p: (-p["frames"], p["track_id"]))
     shown = sorted(people[:MAX_PEOPLE], key=lambda p: p["track_id"])
-    rest = sorted(people[MAX_PEOPLE:], key=lambda p: p["track_id"])
+    rest = sorted(people[MAX_PEOPLE : MAX_PEOPLE + MAX_REST], key=lambda p: p["track_id"])
+    n_beyond = max(0, len(people) - MAX_PEOPLE - MAX_REST)
     fine = read_recording(observations, [int(p["track_id"]) for p in shown], float(summary["duration_s"]))
     reading = fine.coarsen()
     timeline, everyone = reading.timeline, reading.everyone
@@ -38,6 +41,7 @@ def describe_video(observations: Observations, summary: Mapping[str, Any]) -> di
         "together": Markup(
             charts.draw_stack(everyone.means, timeline, "Everyone: " + label_stack(everyone.means, timeline))
         ),
+        "index": Markup(charts.draw_index(everyone.means, timeline, "Everyone: valence index over time, from -1 to 1")),
         "bin_note": _write_bin_note(fine.timeline, timeline),
         "smoothing_note": _write_smoothing_note(summary) if observations.has_smoothed else "",
         "has_baseline": baseline != "off",
@@ -45,10 +49,13 @@ def describe_video(observations: Observations, summary: Mapping[str, Any]) -> di
         "change_limit": f"{100 * limit:.0f}",
         "people": [_describe_person(p, reading, limit) for p in shown],
         "rest": [_describe_rest(p) for p in rest],
+        "n_beyond": n_beyond,
         "moments": describe_moments(summary.get("moments") or (), timeline),
         "events": describe_events(summary.get("events") or (), timeline),
         "series": {
             "end": timeline.end_s,
+            "view": _find_view(summary, timeline),
+            "valence": VALENCE,
             "emotions": list(zip(EMOTIONS, COLOURS, strict=True)),
             "top": charts.find_top(reading.face_counts),
             "limit": limit,
@@ -72,6 +79,15 @@ def _place_unanalysed(summary: Mapping[str, Any], timeline: Timeline) -> list[st
     if is_cut and timeline.end_s - timeline.analysed_until_s > least_s:
         spans.append((timeline.analysed_until_s, timeline.end_s))
     return [charts.place_span(a, b, timeline) for a, b in spans]
+
+
+def _find_view(summary: Mapping[str, Any], timeline: Timeline) -> list[float] | None:
+    """Return the part that the page opens with; None for all. A short part of a long video would be a sliver."""
+    settings = summary.get("settings") or {}
+    if not timeline.n_bins or not (settings.get("start_s") or settings.get("end_s")):
+        return None
+    first_s, last_s = float(timeline.starts_s[0]), timeline.analysed_until_s
+    return [round(first_s, 3), round(last_s, 3)] if last_s - first_s < 0.5 * timeline.end_s else None
 
 
 def _find_limit(reading: Reading) -> float:

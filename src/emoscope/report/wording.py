@@ -10,6 +10,12 @@ NBSP = "\u00a0"
 
 SETTING_LABELS = {
     "every": "Frames analysed",
+    "start_s": "Analysed from",
+    "end_s": "Analysed up to",
+    "smoothing_s": "Smoothing (time constant)",
+    "baseline": "Baseline of each person",
+    "thumbnails": "Face pictures",
+    "anonymous": "Without face boxes",
     "detector": "Face detector",
     "detector_reason": "Why this detector",
     "model": "Model",
@@ -109,8 +115,13 @@ def as_sentence(message: str | None) -> str | None:
 
 def _describe_setting(key: str, value: Any) -> tuple[str, str]:
     """Return label and value of one setting; a unit at the end of its name moves to the value."""
-    if key == "every" and isinstance(value, int):
-        return SETTING_LABELS[key], "every one" if value == 1 else f"one in {value}"
+    if key == "every":
+        text = f"one in {value}" if isinstance(value, int) else f"one every {value}"
+        return SETTING_LABELS[key], "every one" if value == 1 else text
+    if key in ("start_s", "end_s") and isinstance(value, int | float):
+        return SETTING_LABELS[key], format_clock(float(value), 1)
+    if key == "smoothing_s" and not value:
+        return SETTING_LABELS[key], "off"
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     name, _, unit = key.rpartition("_")
     if not (is_number and name and unit in ("s", "ms", "px")):
@@ -121,7 +132,9 @@ def _describe_setting(key: str, value: Any) -> tuple[str, str]:
 
 def describe_settings(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return label and value of every setting; the known ones first."""
+    left_out = {key for key in ("start_s", "end_s") if not settings.get(key)}
     keys = [k for k in SETTING_LABELS if k in settings] + [k for k in settings if k not in SETTING_LABELS]
+    keys = [key for key in keys if key not in left_out]
     return [_describe_setting(key, settings[key]) for key in keys]
 
 

@@ -49,6 +49,9 @@ const clock = (time, digits = data.end < 60 ? 1 : 0) => {
   return (h ? h + ":" + pad(m) : m) + ":" + pad(s) + (digits ? "." + (ticks % scale) : "");
 };
 const percent = (fraction) => (fraction > 0 && fraction < 0.006 ? "<\u00a01" : Math.round(100 * fraction)) + "\u00a0%";
+// Positive less negative, as the summary's valence index.
+const toIndex = (values) => values.reduce((sum, value, i) => sum + data.valence[i] * value, 0);
+const signed = (value) => (value < -0.005 ? "\u2212" : value > 0.005 ? "+" : "") + Math.abs(value).toFixed(2);
 const points = (change) => {
   const n = Math.round(100 * Math.abs(change));
   return (n === 0 ? "" : change > 0 ? "+" : "\u2212") + n;
@@ -95,6 +98,13 @@ const drawers = {
       const y = emotion ? (i) => HEIGHT * (1 - Math.min(1, sums[i])) : () => 0;
       paths[emotion].setAttribute("d", trace(timeline, runs, y, HEIGHT));
     }
+  },
+  index(paths, key, timeline) {
+    const values = bytes(key, "values");
+    const runs = findRuns(timeline, (i) => values[8 * i] !== NOTHING);
+    const height = (i) => (HEIGHT / 2) * toIndex([...values.subarray(8 * i, 8 * i + 7)].map((value) => value / STEPS));
+    paths[0].setAttribute("d", trace(timeline, runs, (i) => HEIGHT / 2 - Math.max(0, height(i)), HEIGHT / 2));
+    paths[1].setAttribute("d", trace(timeline, runs, (i) => HEIGHT / 2 - Math.min(0, height(i)), HEIGHT / 2));
   },
   counts(paths, key, timeline) {
     const runs = findRuns(timeline, (i) => timeline.faces[i] > 0);

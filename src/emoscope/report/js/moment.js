@@ -40,6 +40,7 @@ const listValues = (key, time) => {
   });
   const notes = [];
   if (changes) notes.push("Right: points more or less than the own resting face.");
+  notes.unshift(`Index: ${signed(toIndex(values))}.`);
   if (isUncertain(key, bin)) notes.push("Most readings here are uncertain.");
   return [create("div", changes ? "gauges changes" : "gauges", ...rows), create("p", "note", notes.join(" "))];
 };
@@ -58,6 +59,7 @@ const createFace = (key, time, isNamed) => {
   link.href = "#" + key;
   const text = create("figcaption", "", link, create("br"), createSwatch(data.emotions[top][1]));
   text.append(`${data.emotions[top][0]} ${percent(values[top])}`);
+  if (!faceStore) return create("figure", "", text);
   return create("figure", "", picture || create("span", "face none", "?"), text);
 };
 const createMap = (key, time) => {

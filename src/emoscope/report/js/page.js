@@ -16,6 +16,7 @@ const listLines = (plot, time) => {
     return line;
   });
   const { faces: counts } = timelineOf(key);
+  if (!isChange) lines.push(create("div", "ruled", "index ", create("b", "", signed(toIndex(values)))));
   if (!isPerson(key)) lines.push(create("div", "", "faces ", create("b", "", counts[bin].toFixed(1))));
   if (isUncertain(key, bin)) lines.push(create("div", "soft", "mostly uncertain"));
   return lines;

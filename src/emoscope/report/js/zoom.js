@@ -126,4 +126,5 @@ const watcher = new IntersectionObserver((entries) => {
   }
 }, { rootMargin: "50%" });
 plots.forEach((plot) => watcher.observe(plot));
+if (data.view) setView(...data.view);
 render();
