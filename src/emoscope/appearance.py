@@ -141,6 +141,11 @@ class Memory:
         self.weights[rows] = np.maximum(known, weights)
         self.n_views[rows] = n_views
 
+    def recall(self, rows: list[int]) -> Looks:
+        """Return the mean looks of the people in some rows."""
+        n = len(rows)
+        return Looks(self.values[rows, 0].reshape(n, -1), self.weights[rows, 0].reshape(n, -1))
+
     def compare(self, looks: Looks) -> Floats:
         """Return distances (n, m) of n thumbnails to the nearer memory of each person; NaN where not comparable."""
         m = len(self.values) * len(MEMORY_S)
