@@ -36,9 +36,9 @@ ELSEWHERE_COST = 1.5
 ELSEWHERE_S = 0.3
 """Nobody is elsewhere sooner than this."""
 SAME_LOOKS = 0.19
-"""Looks that differ so much speak neither for nor against: of 14 people in photographs, 99 % of the distances to
-others are larger than 0.16 and half larger than 0.34; within 5 s of the demo clip 95 % of the distances of a person
-to herself are below 0.14, half below 0.07."""
+"""Looks that differ so much speak neither for nor against. Root mean square difference of thumbnails; set by 13
+people in photographs and the demo clip: 95 % of a person's distances to herself within 5 s are below 0.14, 99 % of
+the distances to others above 0.16 and half of them above 0.34; see also results/tracking.json."""
 LOOKS_SLOPE = 50.0
 """Log likelihood ratio per unit of distance, from the same distributions."""
 LOOKS_LIMITS = -4.5, 8.0
