@@ -215,7 +215,7 @@ def main() -> None:
         "predict <= 0.05 ms": speed["predict 5 faces, ms"] <= 0.05,
     }
     write_result(
-        "tracking" if arguments.detector is None else f"tracking_{arguments.detector}",
+        "_".join(["tracking", *(["group"] if arguments.group else []), *filter(None, [arguments.detector])]),
         {
             "scene": f"{len(people)} people, {DURATION_S:.0f} s, 10 crossings, 10 exits, 10 hidden faces, {FPS} fps",
             "scenes": arguments.scenes,
