@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from emoscope.arrow import stack, to_numpy
 from emoscope.emotions import EMOTIONS
 from emoscope.observations import CHANGES, PROBABILITIES, SMOOTHED, Observations
 from emoscope.report.timeline import MAX_BINS, Curve, Floats, Ints, Reading, Timeline
@@ -39,7 +40,7 @@ def count_frames(observations: Observations) -> int:
     """Return the number of analysed frames."""
     n, last = 0, None
     for batch in observations.batches(["frame"]):
-        frames = _to_array(batch["frame"])
+        frames = to_numpy(batch["frame"])
         n += int(np.count_nonzero(_find_new(frames, last)))
         last = int(frames[-1]) if len(frames) else last
     return n
@@ -71,7 +72,7 @@ class _Binner:
         self.last: int | None = None
 
     def add(self, batch: Any, drawn: Sequence[str], changes: Sequence[str]) -> None:
-        frames, times_s = _to_array(batch["frame"]), _to_array(batch["time_s"])
+        frames, times_s = to_numpy(batch["frame"]), to_numpy(batch["time_s"])
         if len(frames) == 0:
             return
         is_new = _find_new(frames, self.last)
@@ -85,16 +86,16 @@ class _Binner:
         self._add_faces(batch, bins, drawn, changes)
 
     def _add_faces(self, batch: Any, bins: Ints, drawn: Sequence[str], changes: Sequence[str]) -> None:
-        values = _to_matrix(batch, drawn)
-        is_face = _to_array(batch["emotion"].is_valid()) & np.isfinite(values).all(axis=1)
+        values = stack(batch, drawn)
+        is_face = to_numpy(batch["emotion"].is_valid()) & np.isfinite(values).all(axis=1)
         keys = bins + self.n_bins * self._find_people(batch)
         n = len(self.n_faces)
         self.n_faces += np.bincount(keys[is_face], minlength=n)
-        is_uncertain = _to_array(batch["uncertain"], False)
+        is_uncertain = to_numpy(batch["uncertain"], False)
         self.n_uncertain += np.bincount(keys[is_face & is_uncertain], minlength=n)
         _add_sums(self.sums, keys[is_face], values[is_face])
         if changes:
-            differences = _to_matrix(batch, changes)
+            differences = stack(batch, changes)
             is_known = is_face & np.isfinite(differences).all(axis=1)
             self.n_changes += np.bincount(keys[is_known], minlength=n)
             _add_sums(self.change_sums, keys[is_known], differences[is_known])
@@ -102,7 +103,7 @@ class _Binner:
     def _find_people(self, batch: Any) -> Ints:
         """Return each row's place among `track_ids`; one past them for all others."""
         n = len(self.track_ids)
-        ids = _to_array(batch["track_id"], -1)
+        ids = to_numpy(batch["track_id"], -1)
         if n == 0:
             return np.zeros(len(ids), np.int64)
         places = np.searchsorted(self.track_ids, ids)
@@ -130,28 +131,6 @@ class _Binner:
         nexts_s = np.append(self.starts_s[1:], self.lasts_s[-1] + step_s)
         ends_s = np.minimum(nexts_s, self.lasts_s + GAP_STEPS * step_s)
         return Timeline(self.starts_s, ends_s, self.n_frames, max(duration_s, float(ends_s[-1])))
-
-
-def _to_matrix(batch: Any, names: Sequence[str]) -> Floats:
-    """Return columns as an array, shape (n, len(names)); empty values are NaN."""
-    return np.stack([_to_array(batch[name], np.nan) for name in names], axis=1).astype(np.float64)
-
-
-def _to_array(column: Any, fill: Any = 0) -> Any:
-    """Return a column as an array, empty values filled.
-
-    Not by pyarrow's `to_numpy` or `fill_null`, which import pandas: half a second and 60 MB.
-    """
-    import pyarrow as pa
-
-    is_bool = pa.types.is_boolean(column.type)
-    numbers = column.cast(pa.uint8()) if is_bool else column
-    # The same memory without its record of what is empty.
-    plain = pa.Array.from_buffers(numbers.type, len(numbers), [None, numbers.buffers()[1]], offset=numbers.offset)
-    values = np.from_dlpack(plain)
-    if numbers.null_count:
-        values = np.where(np.from_dlpack(column.is_valid().cast(pa.uint8())), values, fill)
-    return values.astype(np.bool_) if is_bool else values
 
 
 def _add_sums(sums: Floats, keys: Ints, values: Floats) -> None:
