@@ -163,10 +163,12 @@ class Camera:
                 for picture in _decode(container, self.is_file):
                     if not self._keep(picture):
                         return
+                has_end = bool(container.duration)
             if self.frames_read == 0:
                 raise ValueError("it gives no picture")
-            if not self.is_file and not NETWORK.match(self.address):
-                raise ValueError("no further picture")
+            # A film on a server has a length and an end. Cameras have none: what ends has vanished.
+            if not (self.is_file or has_end):
+                raise ValueError("no further picture came")
         except Exception as e:
             # Whatever a driver raises here belongs to the thread that takes pictures. A time-out has many names.
             waited_s = time.monotonic() - self._waits_since

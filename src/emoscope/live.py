@@ -1,6 +1,7 @@
 """Live: a running camera in; a view while it runs, the same outputs as a video's afterwards."""
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Iterator
@@ -53,17 +54,25 @@ class LiveState:
     """Frames that came while another was analysed."""
     latency_s: float = 0.0
     """From a frame's arrival to its result."""
-    frames_per_s: float = 0.0
+    recent: tuple[float, float] = (0.0, 0.0)
+    """Frames and seconds, the older the less."""
     people: dict[int, Person] = field(default_factory=dict)
     """The recent ones by track_id."""
     people_count: int = 0
 
+    @property
+    def frames_per_s(self) -> float:
+        """Analysed frames per second of late."""
+        frames, seconds = self.recent
+        return frames / seconds if seconds > 0 else 0.0
+
     def update(self, result: FrameResult, dropped: int, latency_s: float) -> None:
         """Take one frame's result."""
         elapsed = result.time_s - self.time_s
-        if self.frames and elapsed > 0:
-            share = min(1.0, elapsed / RATE_SECONDS)
-            self.frames_per_s += (1 / elapsed - self.frames_per_s) * (share if self.frames > 1 else 1.0)
+        if self.frames:
+            # Frames and seconds fade alike: a burst at the start counts for little, unlike in a mean of 1 / elapsed.
+            kept = math.exp(-elapsed / RATE_SECONDS)
+            self.recent = self.recent[0] * kept + 1, self.recent[1] * kept + elapsed
         self.time_s, self.dropped, self.latency_s = result.time_s, dropped, latency_s
         self.frames += 1
         self.faces += len(result.faces)
