@@ -23,8 +23,8 @@ from emoscope.study import train as train_module
 from emoscope.study.comparison import Comparison, Space, create_fold_config, create_repeat_config
 from emoscope.study.config import TrainConfig
 from emoscope.study.dataset import Dataset
+from emoscope.study.finished import summarize_families
 from emoscope.study.phases import run_comparison
-from emoscope.study.repeats import summarize_families
 from emoscope.study.runs import load_run
 from emoscope.study.search import Trial, find_best, search
 from emoscope.study.splits import Split, create_split
