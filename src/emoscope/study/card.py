@@ -108,7 +108,7 @@ def write_card(folder: Path, dataset: Dataset, path: Path, recipe: Path | None =
             confusions=_find_confusions(np.array(final["views"]["1"]["confusion"])),
             drawings=drawings.name,
             emotions=EMOTIONS,
-            n_calibration=N_CALIBRATION,
+            n_calibration=min(N_CALIBRATION, len(split.train)),
             version=emoscope.__version__,
         )
         drawings.mkdir(parents=True, exist_ok=True)
