@@ -139,16 +139,25 @@ def test_a_step_in_seconds_does_not_drift(fps: float, n: int) -> None:
     assert [i for i in range(7) if Every(3).is_due(i, 0, None)] == [0, 3, 6]
 
 
-def test_automatic_baseline_is_the_median() -> None:
+def test_automatic_baseline_is_the_median_of_the_more_neutral_half() -> None:
     table = make_random_table(900, 4)
     baselines = compute_baselines(table, Baseline("auto"))
     frame = table.to_pandas()
     for track_id, own in frame.groupby("track_id"):
         # The lower of the middle values, found by pandas.
-        median = own[list(PROBABILITIES)].quantile(0.5, interpolation="lower").to_numpy()
+        half = own[own["p_neutral"] >= own["p_neutral"].quantile(0.5, interpolation="lower")]
+        median = half[list(PROBABILITIES)].quantile(0.5, interpolation="lower").to_numpy()
         expected = median / median.sum() if median.sum() >= MIN_MEDIAN_SUM else own[list(PROBABILITIES)].mean()
         assert baselines[int(track_id)] == pytest.approx(np.asarray(expected), abs=2e-5)
     assert len(baselines) == 4 and all(b.sum() == pytest.approx(1) for b in baselines.values())
+
+
+def test_who_smiles_most_of_the_time_rests_without_a_smile() -> None:
+    times_s = [i / 10 for i in range(200)]
+    resting = np.array([0.05, 0, 0.05, 0, 0.5, 0.05, 0.35])
+    table = make_table(times_s, {1: lambda t: feel("happy", 0.8 + 0.15 * (7 * t % 1)) if t > 6 else resting})
+    [baseline] = compute_baselines(table, Baseline("auto")).values()
+    assert baseline[EMOTIONS.index("happy")] < 0.05 and baseline == pytest.approx(resting, abs=0.02)
 
 
 @given(st.lists(st.sampled_from([0.0, 1.0, 0.5, 1 / 64, 63 / 64, 0.3, 0.7000001]), min_size=5, max_size=40))

@@ -108,6 +108,19 @@ def test_who_returns_keeps_the_number_and_a_stranger_gets_a_new_one(five: list[C
     assert again == {0: 3}, "after so long the number must be new"
 
 
+def test_who_is_first_seen_badly_is_recognised_once_seen_well(five: list[Cutout]) -> None:
+    present = [(k / 25, {0: 200.0, 1: 700.0}) for k in range(10)]
+    # What comes in looks like nobody known in its first frame, then like person 0.
+    returns = [(2.0, {3: 450.0, 1: 700.0}), *((2.04 + k / 25, {0: 450.0, 1: 700.0}) for k in range(12))]
+    *_, last = numbers = list(play(five, [*present, *returns]))
+    assert numbers[10] == {3: 3, 1: 2} and last == {0: 1, 1: 2}
+    # Two people who are there together are never taken for one.
+    together = [(k / 25, {0: 200.0, 1: 500.0}) for k in range(10)]
+    twin = [(0.4 + k / 25, {0: 200.0, 1: 500.0, 5: 750.0}) for k in range(12)]
+    *_, last = play([*five, five[0]], [*together, *twin])
+    assert last == {0: 1, 1: 2, 5: 3}
+
+
 def test_predict_says_where_people_will_be() -> None:
     tracker = Tracker()
     ids, boxes = tracker.predict(0.0)

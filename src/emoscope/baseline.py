@@ -33,6 +33,7 @@ MIN_SEEN_S: Final = 2.0
 """With `auto`, people seen for less from first to last get none: an expression can last as long."""
 MIN_MEDIAN_SUM: Final = 0.5
 """Where the seven medians sum to less, the person has no face that they hold most of the time; their mean is taken."""
+NEUTRAL: Final = EMOTIONS.index("neutral")
 _BINS: Final = 64
 _PASSES: Final = 3
 """Each pass narrows the medians to one of 64 bins of the last: within 64^-3 = 4e-6."""
@@ -69,12 +70,14 @@ def parse_baseline(text: str) -> Baseline:
 def compute_baselines(table: Observations, baseline: Baseline) -> dict[int, NDArray[np.float64]]:
     """Return each person's zero line, (7,) summing to 1, by track_id; people with too few observations have none.
 
-    A span gives the mean of the probabilities in it. `auto` gives the median over the recording, divided by its sum
-    so that changes against it sum to 0. Observations that count as uncertain are used like all others.
+    A span gives the mean of the probabilities in it. `auto` gives the median over that half of the person's
+    observations in which neutral is most probable, divided by its sum so that changes against it sum to 0. The source
+    takes the median of all, which makes a smile the resting face of who smiles most of the time. Observations that
+    count as uncertain are used like all others.
     """
     if baseline.kind == "off":
         return {}
-    baselines = _compute_medians(table) if baseline.span is None else _compute_span_means(table, baseline.span)
+    baselines = _compute_resting_faces(table) if baseline.span is None else _compute_span_means(table, baseline.span)
     if not baselines:
         log.warning("nobody was seen for long enough to have a baseline (%s); there are no changes", baseline.setting)
     return baselines
@@ -97,25 +100,40 @@ def _compute_span_means(table: Observations, span: Span) -> dict[int, NDArray[np
     return {int(track_id): row[1:] / row[1:].sum() for track_id, row in found if row[0] >= MIN_OBSERVATIONS}
 
 
-def _compute_medians(table: Observations) -> dict[int, NDArray[np.float64]]:
+def _compute_resting_faces(table: Observations) -> dict[int, NDArray[np.float64]]:
+    """Return the medians of each person's more neutral half, divided by their sum."""
     ids, counts, means = _find_steady_people(table)
     if len(ids) == 0:
         return {}
+    neutral_from = _compute_medians(table, ids, counts, np.zeros(len(ids)))[:, NEUTRAL]
+    # The lower edge of the median's bin: the median itself belongs to the half.
+    neutral_from = np.maximum(neutral_from - _BINS**-_PASSES, 0)
+    half = np.zeros(len(ids), np.int64)
+    for person, _ in _read_known(table, ids, neutral_from):
+        half += np.bincount(person, minlength=len(ids))
+    medians = _compute_medians(table, ids, half, neutral_from)
+    total = medians.sum(axis=1, keepdims=True)
+    values = np.where(total >= MIN_MEDIAN_SUM, medians / np.maximum(total, MIN_MEDIAN_SUM), means)
+    return dict(zip(ids.tolist(), values, strict=True))
+
+
+def _compute_medians(
+    table: Observations, ids: NDArray[np.int64], counts: NDArray[np.int64], neutral_from: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return medians (people, 7) of the observations that are at least so neutral, of which there are `counts`."""
     # The lower one of the two middle values where the count is even.
     rank = np.repeat(((counts - 1) // 2)[:, None], len(EMOTIONS), axis=1)
     low = np.zeros((len(ids), len(EMOTIONS)))
     width = 1.0
     for _ in range(_PASSES):
         width /= _BINS
-        histogram, below = _count(table, ids, low, width)
+        histogram, below = _count(table, ids, neutral_from, low, width)
         reached = below[:, :, None] + np.cumsum(histogram, axis=2)
         low = low + (reached <= rank[:, :, None]).sum(axis=2) * width
     medians = low + width / 2
     # A median in the lowest bin is that of an emotion that never shows.
     medians[low == 0] = 0
-    total = medians.sum(axis=1, keepdims=True)
-    values = np.where(total >= MIN_MEDIAN_SUM, medians / np.maximum(total, MIN_MEDIAN_SUM), means)
-    return dict(zip(ids.tolist(), values, strict=True))
+    return medians
 
 
 def _find_steady_people(table: Observations) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
@@ -135,8 +153,22 @@ def _find_steady_people(table: Observations) -> tuple[NDArray[np.int64], NDArray
     return ids[is_steady], found[:, 0].astype(np.int64), found[:, 1:] / found[:, 1:].sum(axis=1, keepdims=True)
 
 
+def _read_known(
+    table: Observations, ids: NDArray[np.int64], neutral_from: NDArray[np.float64]
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float64]]]:
+    """Yield place in `ids` (m,) and probabilities (m, 7) of these people's observations that are so neutral."""
+    for track_id, _, probabilities in _read_people(table):
+        person = np.minimum(np.searchsorted(ids, track_id), len(ids) - 1)
+        is_wanted = (ids[person] == track_id) & (probabilities[:, NEUTRAL] >= neutral_from[person])
+        yield person[is_wanted], probabilities[is_wanted]
+
+
 def _count(
-    table: Observations, ids: NDArray[np.int64], low: NDArray[np.float64], width: float
+    table: Observations,
+    ids: NDArray[np.int64],
+    neutral_from: NDArray[np.float64],
+    low: NDArray[np.float64],
+    width: float,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Count each person's probabilities in bins of a width from `low` (people, 7) on.
 
@@ -145,14 +177,13 @@ def _count(
     """
     histogram = np.zeros((len(ids), len(EMOTIONS), _BINS), np.int64)
     below = np.zeros((len(ids), len(EMOTIONS)), np.int64)
-    for track_id, _, probabilities in _read_people(table):
-        person = np.minimum(np.searchsorted(ids, track_id), len(ids) - 1)
-        is_known = ids[person] == track_id
-        person, p = person[is_known], probabilities[is_known]
+    for person, p in _read_known(table, ids, neutral_from):
         # Bins are counted from 0 so that each pass agrees with the last on which bin a value lies in.
         position = np.floor(p / width).astype(np.int64) - np.rint(low[person] / width).astype(np.int64)
         cell = person[:, None] * len(EMOTIONS) + np.arange(len(EMOTIONS))
         _add_counts(below, cell[position < 0])
+        # The value 1 belongs to the last bin.
+        position = np.where(p >= 1, np.minimum(position, _BINS - 1), position)
         is_inside = (position >= 0) & (position < _BINS)
         _add_counts(histogram, cell[is_inside] * _BINS + position[is_inside])
     return histogram, below

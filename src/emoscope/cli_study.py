@@ -1,11 +1,14 @@
 """The commands of `emoscope study`: run, status, report, card."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from emoscope.cli_common import STUDY_PACKAGES, AsJson, Data, print_json, require
+
+if TYPE_CHECKING:
+    from emoscope.study.status import TrainingStatus
 
 study_app = typer.Typer(help="Studies: whole recipes from a file, their state, report and card.", no_args_is_help=True)
 
@@ -25,6 +28,10 @@ def run_study(
             "--final", help="Also measure on test images, the last thing to do; a study with families always ends so."
         ),
     ] = False,
+    protocol: Annotated[
+        str | None,
+        typer.Option(help="Instead of the file's; `naive` lets copies fall on both sides, to show what that is worth."),
+    ] = None,
     storage: Annotated[
         str | None, typer.Option(metavar="URL", help="Optuna's database; by default search.db in DIR.")
     ] = None,
@@ -39,6 +46,8 @@ def run_study(
     from emoscope.study.trackers import create_tracker
 
     values = load_yaml(file)
+    if protocol and isinstance(values.get("settings", {}), dict):
+        values["settings"] = {**values.get("settings", {}), "protocol": protocol}
     if "families" in values:
         run_comparison(values, data, output, runs, storage, mlflow, as_json)
         return
@@ -76,16 +85,19 @@ def run_comparison(
 ) -> None:
     """Run a study with families and print what became of each."""
     require("optuna")
-    from emoscope.study.comparison import Comparison
     from emoscope.study.dataset import Dataset
-    from emoscope.study.phases import run_comparison as run
-    from emoscope.study.repeats import summarize_families
-    from emoscope.study.trackers import create_tracker
+    from emoscope.study.finished import find_finished, summarize_families
 
-    comparison = Comparison.from_dict(values)
-    track = create_tracker(mlflow, comparison.name)
-    runs = runs or output / "runs"
-    results = run(Dataset.load(data), comparison, output, runs, storage=storage, tell=print_progress, track=track)
+    runs, dataset = runs or output / "runs", Dataset.load(data)
+    results = find_finished(values, dataset.sha256, output, runs)
+    if results is None:
+        from emoscope.study.comparison import Comparison
+        from emoscope.study.phases import run_comparison as run
+        from emoscope.study.trackers import create_tracker
+
+        comparison = Comparison.from_dict(values)
+        track = create_tracker(mlflow, comparison.name)
+        results = run(dataset, comparison, output, runs, storage=storage, tell=print_progress, track=track)
     summary = summarize_families(results, runs)
     if as_json:
         print_json({"results": results, "test": summary})
@@ -103,12 +115,14 @@ def show_status(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a study.")],
     as_json: AsJson = False,
 ) -> None:
-    """Tell where a study of families stands and how long it will take."""
-    require(*STUDY_PACKAGES)
+    """Tell where a study stands and how long it will take."""
     import dataclasses
 
-    from emoscope.study.status import estimate_left_s, find_status, load_study
+    from emoscope.study.status import estimate_left_s, find_status, find_trainings, load_recipe, load_study
 
+    if recipe := load_recipe(folder):
+        print_trainings(find_trainings(*recipe), (folder / "final.json").is_file(), as_json)
+        return
     phases = find_status(*load_study(folder))
     left_s = estimate_left_s(phases)
     if as_json:
@@ -120,13 +134,36 @@ def show_status(
         typer.echo(
             f"{phase.family:20}{phase.phase:10}{phase.n_done:6}{phase.n_failed:8}{phase.n_total:6}{minutes:9.1f}"
         )
-    n_left = sum(phase.n_left for phase in phases)
+    print_left(sum(phase.n_left for phase in phases), left_s)
+
+
+def print_trainings(trainings: "list[TrainingStatus]", is_measured: bool, as_json: bool) -> None:
+    """Print where the trainings of a study without families stand."""
+    import dataclasses
+
+    left = [training.left_s for training in trainings]
+    left_s = None if None in left else sum(s for s in left if s is not None)
+    if as_json:
+        entries = [dataclasses.asdict(training) for training in trainings]
+        print_json({"trainings": entries, "is_measured": is_measured, "left_s": left_s})
+        return
+    typer.echo(f"{'network':20}{'seed':>5}{'epoch':>7}{'of':>6}  run")
+    for t in trainings:
+        typer.echo(f"{t.network:20}{t.seed:5}{t.epoch:7}{t.epochs:6}  {t.run or ''}{', finished' * t.is_finished}")
+    print_left(sum(not t.is_finished for t in trainings), left_s)
+    if is_measured:
+        typer.echo("measured on test images")
+
+
+def print_left(n_left: int, left_s: float | None) -> None:
+    """Print how many trainings are left and how long they will take."""
+    n_trainings = f"{n_left} {'training' if n_left == 1 else 'trainings'} left"
     if n_left == 0:
         typer.echo("finished")
     elif left_s is None:
-        typer.echo(f"{n_left} trainings left; none has ended yet, so their time cannot be told")
+        typer.echo(f"{n_trainings}; none is far enough to tell their time")
     else:
-        typer.echo(f"{n_left} trainings left, about {left_s / 3600:.1f} h ({left_s / 60:.0f} min)")
+        typer.echo(f"{n_trainings}, about {left_s / 3600:.1f} h ({left_s / 60:.0f} min)")
 
 
 @study_app.command("report")

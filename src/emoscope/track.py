@@ -17,7 +17,7 @@ from emoscope.types import Faces, Image
 HIGH_SCORE = 0.8
 """Faces below this score yield to the others: ByteTrack's two stages (Zhang et al., 2022) as one decision."""
 LOW_COST = 1.5
-"""What a face below HIGH_SCORE has to fit better than one above it."""
+"""How much better a face below HIGH_SCORE has to fit a person than one above it to come first."""
 MAX_GAP_S = 1.5
 """Without pictures, or after one or two glimpses only, a person unseen for longer gets a new number on return."""
 RE_ENTRY_S = 5.0
@@ -36,9 +36,9 @@ ELSEWHERE_COST = 1.5
 ELSEWHERE_S = 0.3
 """Nobody is elsewhere sooner than this."""
 SAME_LOOKS = 0.19
-"""Looks that differ so much speak neither for nor against: of 14 people in photographs, 99 % of the distances to
-others are larger than 0.16 and half larger than 0.34; within 5 s of the demo clip 95 % of the distances of a person
-to herself are below 0.14, half below 0.07."""
+"""Looks that differ so much speak neither for nor against. Root mean square difference of thumbnails; set by 13
+people in photographs and the demo clip: 95 % of a person's distances to herself within 5 s are below 0.14, 99 % of
+the distances to others above 0.16 and half of them above 0.34; see also results/tracking.json."""
 LOOKS_SLOPE = 50.0
 """Log likelihood ratio per unit of distance, from the same distributions."""
 LOOKS_LIMITS = -4.5, 8.0
@@ -47,6 +47,10 @@ BLIND_COST = 1.5
 """What a link has against it where there are no pictures to confirm it."""
 COVERED_LIMIT = 1.0
 """The upper limit for a face that another one covers in part."""
+LATE_FRAMES = 12
+"""A new person whose first views were poor, at the picture's edge or half covered, may be recognised within so many."""
+LATE_COST = 1.5
+"""How much surer late recognition must be: it changes a number already given."""
 MAX_COVERED = 0.1
 """A face of which more is shared with another face is covered; it teaches nothing about its looks."""
 EXPECT_S = 0.5
@@ -61,6 +65,7 @@ class Track:
 
     track_id: int
     motion: Motion
+    first_s: float
     n_frames: int = 1
 
     def is_kept(self, time_s: float, by_looks: bool) -> bool:
@@ -108,7 +113,10 @@ class Tracker:
         for i in np.flatnonzero(ids == 0).tolist():
             self.n_people += 1
             ids[i] = self.n_people
-            self.tracks.append(Track(self.n_people, Motion(*boxes[i], time_s=time_s)))
+            self.tracks.append(Track(self.n_people, Motion(*boxes[i], time_s=time_s), time_s))
+        if looks is not None:
+            for wrong, right in self._recognise_late(time_s):
+                ids[ids == wrong] = right
         return faces.replace(track_id=ids)
 
     def predict(self, time_s: float) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
@@ -135,15 +143,14 @@ class Tracker:
             return np.zeros((len(faces), 0), np.float32)
         costs = _compute_motion_costs(faces.xyxy, self.tracks, time_s, can_be_elsewhere=looks is not None)
         if looks is not None:
-            distances = self.memory.compare(looks)
-            says = np.clip((distances - np.float32(SAME_LOOKS)) * np.float32(LOOKS_SLOPE), *LOOKS_LIMITS)
+            says = _weigh_looks(self.memory.compare(looks))
             # Looking different means little where somebody else covers the face.
-            says = np.where(is_clear[:, None], says, np.minimum(says, np.float32(COVERED_LIMIT)))
-            costs += np.nan_to_num(says, nan=0.0)
+            costs += np.where(is_clear[:, None], says, np.minimum(says, np.float32(COVERED_LIMIT)))
         else:
             costs += np.float32(BLIND_COST)
-        costs += np.where(faces.score < HIGH_SCORE, np.float32(LOW_COST), np.float32(0))[:, None]
-        return costs
+        # Yielding must not turn a link into a new person where nobody contends.
+        yielding = np.minimum(costs + np.float32(LOW_COST), np.float32(-0.01))
+        return np.where((faces.score < HIGH_SCORE)[:, None] & (costs < 0), yielding, costs)
 
     def _learn(
         self, faces: Faces, looks: Looks, is_clear: NDArray[np.bool_], pairs: list[tuple[int, int]], time_s: float
@@ -164,6 +171,41 @@ class Tracker:
         if is_new.any():
             new = np.flatnonzero(is_new)
             self.memory.add(looks[new], is_clear[new])
+
+    def _recognise_late(self, time_s: float) -> list[tuple[int, int]]:
+        """Let new people who turn out to be somebody lost go on as these; return pairs of numbers, new and true."""
+        new = [
+            j
+            for j, t in enumerate(self.tracks)
+            if MIN_FRAMES <= t.n_frames <= LATE_FRAMES and t.motion.time_s == time_s and self.memory.n_views[j] > 1
+        ]
+        if not new:
+            return []
+        lost = [j for j, t in enumerate(self.tracks) if t.n_frames >= MIN_FRAMES and t.motion.time_s < time_s]
+        if not lost:
+            return []
+        says = _weigh_looks(self.memory.compare(self.memory.recall(new))[:, lost])
+        # Nobody is in two places at once.
+        ended_s = np.array([self.tracks[j].motion.time_s for j in lost])
+        began_s = np.array([self.tracks[j].first_s for j in new])
+        says[ended_s[None, :] >= began_s[:, None]] = np.inf
+        pairs = []
+        for i, k in assign(says + np.float32(ELSEWHERE_COST + LATE_COST)):
+            track, known = self.tracks[new[i]], self.tracks[lost[k]]
+            pairs.append((track.track_id, known.track_id))
+            known.motion, known.n_frames = track.motion, known.n_frames + track.n_frames
+            track.n_frames = 0
+        if pairs:
+            kept = [j for j, t in enumerate(self.tracks) if t.n_frames > 0]
+            self.tracks = [self.tracks[j] for j in kept]
+            self.memory.keep(kept)
+        return pairs
+
+
+def _weigh_looks(distances: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return log likelihood ratios of being somebody else, from distances of looks; 0 where these are unknown."""
+    says = np.clip((distances - np.float32(SAME_LOOKS)) * np.float32(LOOKS_SLOPE), *LOOKS_LIMITS)
+    return np.asarray(np.nan_to_num(says, nan=0.0), np.float32)
 
 
 def _to_centres(xyxy: NDArray[np.float32]) -> list[Centre]:

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import random
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,8 +24,8 @@ from emoscope.study import train as train_module
 from emoscope.study.comparison import Comparison, Space, create_fold_config, create_repeat_config
 from emoscope.study.config import TrainConfig
 from emoscope.study.dataset import Dataset
+from emoscope.study.finished import find_finished, summarize_families
 from emoscope.study.phases import run_comparison
-from emoscope.study.repeats import summarize_families
 from emoscope.study.runs import load_run
 from emoscope.study.search import Trial, find_best, search
 from emoscope.study.splits import Split, create_split
@@ -117,6 +118,44 @@ def test_a_second_call_trains_nothing(tiny: Path, faces: Dataset, monkeypatch: p
     lines: list[str] = []
     run_comparison(faces, Comparison.from_dict(yaml.safe_load(TINY)), tiny, tiny / "runs", tell=lines.append)
     assert read_figures(tiny) == before and lines == []
+
+
+def test_a_finished_comparison_is_known_without_torch(tiny: Path, faces: Dataset, tmp_path: Path) -> None:
+    values = yaml.safe_load(TINY)
+    results = json.loads((tiny / "results.json").read_text())
+    assert find_finished(values, faces.sha256, tiny, tiny / "runs") == results
+    code = (
+        "import sys, yaml\nfrom pathlib import Path\nfrom emoscope.study.finished import *\n"
+        f"folder = Path({str(tiny)!r})\n"
+        f"results = find_finished(yaml.safe_load({TINY!r}), {faces.sha256!r}, folder, folder / 'runs')\n"
+        "assert summarize_families(results, folder / 'runs')\n"
+        "assert not {'torch', 'timm', 'optuna', 'sklearn'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    for other in ({**values, "repeats": 3}, {**values, "settings": {**values["settings"], "epochs": 3}}):
+        assert find_finished(other, faces.sha256, tiny, tiny / "runs") is None
+    assert find_finished(values, "0" * 64, tiny, tiny / "runs") is None
+    assert find_finished(values, faces.sha256, tmp_path, tmp_path / "runs") is None
+    folder = tmp_path / "study"
+    shutil.copytree(tiny, folder, ignore=shutil.ignore_patterns("tensorboard"))
+    assert find_finished(values, faces.sha256, folder, folder / "runs") == results
+    entry = results["families"]["second"]["candidates"][0]["runs"][0]
+    (folder / "runs" / entry / "result.json").unlink()
+    assert find_finished(values, faces.sha256, folder, folder / "runs") is None, "a run is missing"
+
+
+def test_another_protocol_by_a_flag(tmp_path: Path, faces_file: Path, emoscope: Command) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text(TINY)
+    options = ["study", "run", path, "--data", faces_file, "-o", tmp_path / "out", "--protocol"]
+    code, _, stderr = emoscope(*options, "mine")
+    assert code == 2 and "protocol is 'mine'" in stderr
+    path.write_text(f"{TINY.split('space:')[0]}families: {{one: {{}}}}\nsearch: {{trials: 1}}\nfolds: 2\nrepeats: 1\n")
+    code, _, stderr = emoscope(*options, "naive")
+    assert code == 0, stderr
+    [final] = (tmp_path / "out" / "runs").glob("*/final.json")
+    assert load_run(final.parent).config.protocol == "naive"
+    assert "without_leaked" in json.loads(final.read_text())["views"]["1"]
 
 
 def test_splits_are_files_with_a_hash(tiny: Path, faces: Dataset, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from sklearn.metrics import f1_score
 
 from conftest import Command
 from emoscope.errors import InputError
+from emoscope.files import compute_sha256
 from emoscope.models.registry import find_network
 from emoscope.recognize import Recognizer, calibrate, compute_probabilities
 from emoscope.spec import Calibration, ModelSpec
@@ -159,6 +160,52 @@ def test_the_card_tells_everything(study: Path, faces_file: Path, tmp_path: Path
         assert code == 2 and words in stderr and stderr.count("\n") == 1
 
 
+def test_the_card_of_an_embedded_network_needs_its_recipe(
+    study: Path, faces_file: Path, tmp_path: Path, emoscope: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its run's folder is not at hand: only a file that asks for the very same trainings may be named."""
+    model = export_variant(study / "pair.onnx", tmp_path / "small.onnx", "int8", Dataset.load(faces_file)).name
+    final = json.loads((study / "final.json").read_text())
+    final |= {"model": model, "sha256": compute_sha256(tmp_path / "small.onnx")}
+    folder = tmp_path / "measured"
+    folder.mkdir()
+    (folder / "final.json").write_text(json.dumps(final))
+    shutil.copyfile(study / "final.npz", folder / "final.npz")
+    shutil.copyfile(study / "pair.measurements.json", tmp_path / "small.measurements.json")
+    monkeypatch.setattr("emoscope.study.card.load_embedded", lambda: (model, {model: None}))
+    monkeypatch.setattr("emoscope.study.card.find_network", lambda name: tmp_path / "small.onnx")
+    recipe, options = tmp_path / "pair.yaml", ["study", "card", folder, "--data", faces_file, "-o", tmp_path / "c.md"]
+    recipe.write_text(TINY.format(name="pair"))
+    code, _, stderr = emoscope(*options, "--recipe", recipe)
+    assert code == 0, stderr
+    text = (tmp_path / "c.md").read_text()
+    assert "pair.yaml" in text and "written as int8" in text and final["sha256"] in text and "history" not in text
+    assert "**mixup_alpha 0.3**" in text and "FER2013, fingerprint" not in text
+    recipe.write_text(TINY.format(name="pair").replace("0.05", "0.06"))
+    code, _, stderr = emoscope(*options, "--recipe", recipe)
+    assert code == 2 and "made the network; name the file that did" in stderr
+    assert emoscope(*options)[0] == 0 and "Run `" in (tmp_path / "c.md").read_text()
+
+
+def test_status_of_a_study_without_families(study: Path, tmp_path: Path, emoscope: Command) -> None:
+    status = json.loads(emoscope("study", "status", study, "--json")[1])
+    assert status["left_s"] == 0 and status["is_measured"]
+    assert [(t["seed"], t["epoch"], t["epochs"], t["is_finished"]) for t in status["trainings"]] == [
+        (0, 2, 2, True), (1, 2, 2, True),
+    ]  # fmt: skip
+    folder = shutil.copytree(study, tmp_path / "study", ignore=shutil.ignore_patterns("final.*"))
+    first, second = (folder / "runs" / t["run"] for t in status["trainings"])
+    shutil.rmtree(second)
+    (first / "result.json").unlink()
+    (first / "metrics.csv").write_text("epoch,size_px,fit_s,validate_s\n1,24,50.0,10.0\n")
+    status = json.loads(emoscope("study", "status", folder, "--json")[1])
+    assert [t["epoch"] for t in status["trainings"]] == [1, 0] and not status["is_measured"]
+    assert status["left_s"] == 60 + 2 * 60, "an epoch of the first, two of the second"
+    assert "2 trainings left, about 0.1 h (3 min)" in emoscope("study", "status", folder)[1]
+    shutil.rmtree(first)
+    assert "none is far enough" in emoscope("study", "status", folder)[1]
+
+
 def test_small_weights_read_nearly_the_same(study: Path, faces: Dataset, tmp_path: Path) -> None:
     source = study / "pair.onnx"
     plain = Recognizer(source).predict(faces.pixels)
@@ -183,14 +230,15 @@ def test_small_weights_need_the_data(study: Path, faces_file: Path, tmp_path: Pa
 def test_a_study_reports_every_mistake_at_once(tmp_path: Path, faces_file: Path, emoscope: Command) -> None:
     path = tmp_path / "s.yaml"
     path.write_text(
-        "name: a/b\nrepeat: 3\nsettings: {epoch: 2, dropout: 7}\nmembers: [{seed: -1}, {network: 5}]\n"
+        "name: a/b\nrepeat: 3\nsettings: {epoch: 2, dropout: 7}\nmembers: [{seed: -1, network: vgg61}, {network: 5}]\n"
         "student: {patience: x}\n"
     )
     code, _, stderr = emoscope("study", "run", path, "--data", faces_file, "-o", tmp_path / "out")
     assert code == 2 and stderr.count("\n") == 1 and not (tmp_path / "out").exists()
     for words in (
         "name is 'a/b'", "unknown key repeat", "settings: unknown key epoch", "settings: dropout is 7",
-        "member 1: seed is -1", "member 2: network is 5", "student: patience is 'x'", "distil_weight is missing",
+        "member 1: seed is -1", "no network 'vgg61'",
+        "member 2: network is 5", "student: patience is 'x'", "distil_weight is missing",
     ):  # fmt: skip
         assert stderr.count(words) == 1, words
     for text, words in (
@@ -319,3 +367,5 @@ def test_the_embedded_networks_measurements_are_known() -> None:
     entries = load_ledger(path)
     assert entries and all(entry["part"] == "PrivateTest" and entry["date"] for entry in entries)
     assert entries[0]["data_sha256"] == Recognizer(path).spec.data_sha256
+    card = (Path(__file__).parents[2] / "docs" / "model-card.md").read_text(encoding="utf-8")
+    assert compute_sha256(path) in card, "docs/model-card.md is another network's; write it with `emoscope study card`"

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from safetensors.numpy import load_file
@@ -30,7 +30,7 @@ from emoscope.study.metrics import compute_ece, compute_metrics
 from emoscope.study.networks import create_network
 from emoscope.study.predict import load_weights, predict_logits
 from emoscope.study.runs import load_run
-from emoscope.study.splits import create_split
+from emoscope.study.splits import create_split, create_thesis_split
 from emoscope.study.train import train
 
 TINY = TrainConfig(network="compact-tiny", epochs=4, batch_size=32, learning_rate=0.05, precision="float32")
@@ -140,6 +140,27 @@ def test_no_image_and_no_copy_stands_on_two_sides(faces: Dataset, protocol: str,
     assert create_split(faces, TrainConfig(protocol=protocol, split_seed=seed)).sha256 == split.sha256
 
 
+@given(st.lists(st.integers(0, 3), min_size=70, max_size=140), st.integers(0, 9), st.integers(2, 8), st.integers(-1, 9))
+@settings(max_examples=25)
+def test_no_copy_stands_on_two_sides_of_any_split(n_copies: list[int], seed: int, n_folds: int, fold_seed: int) -> None:
+    """Random groups of copies, whose labels may contradict each other, random seeds and folds."""
+    rng = np.random.default_rng(seed)
+    ids = rng.permutation(np.repeat(np.arange(len(n_copies)), [1 + n for n in n_copies]))
+    pixels = np.zeros((len(ids), 48, 48), np.uint8)
+    pixels[:, 0, 0], pixels[:, 0, 1] = ids % 256, ids // 256
+    labels = np.where(rng.random(len(ids)) < 0.05, rng.integers(0, 7, len(ids)), ids % 7)
+    dataset = Dataset.create(pixels, labels, np.full(len(ids), ""))
+    held = []
+    for fold in range(n_folds):
+        split = create_thesis_split(dataset, seed, fold, n_folds, fold_seed)
+        parts = [split.train, split.validation, split.test]
+        assert sorted(np.concatenate(parts).tolist()) == list(range(len(ids)))
+        groups = [set(ids[part].tolist()) for part in parts]
+        assert not (groups[0] & groups[1] or groups[0] & groups[2] or groups[1] & groups[2])
+        held.append(split.validation)
+    assert sorted(np.concatenate([*held, split.test]).tolist()) == list(range(len(ids))), "each validates once"
+
+
 def test_real_splits(shared: Path, tmp_path: Path) -> None:
     path = tmp_path / "raw.npz"
     subprocess.run([sys.executable, str(shared / "tools" / "fer2013"), "npz", str(path)], check=True)
@@ -218,10 +239,12 @@ def test_a_checkpoint_holds_everything_until_the_run_is_finished(faces: Dataset,
 
 def test_config_reports_every_mistake_at_once(tmp_path: Path, faces_file: Path, emoscope: Command) -> None:
     path = tmp_path / "c.yaml"
-    path.write_text("epochs: 0\nprotocol: mine\nlearning_rate: -1\nsizes_px: [48]\nsize_shares: [0.5]\ndropout: 2\n")
+    path.write_text(
+        "network: vgg61\nepochs: 0\nprotocol: mine\nlearning_rate: -1\nsizes_px: [48]\nsize_shares: [0.5]\ndropout: 2\n"
+    )
     code, _, stderr = emoscope("train", "--data", faces_file, "-o", tmp_path / "r", "--config", path)
     assert code == 2 and stderr.count("\n") == 1
-    for name in ("epochs", "protocol", "learning_rate", "size_shares", "dropout"):
+    for name in ("vgg61", "epochs", "protocol", "learning_rate", "size_shares", "dropout"):
         assert name in stderr
     for text, words in (
         ("epoch: 3", "unknown key epoch"),

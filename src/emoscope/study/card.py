@@ -104,10 +104,11 @@ def write_card(folder: Path, dataset: Dataset, path: Path, recipe: Path | None =
             n_bytes=model.stat().st_size,
             counts={part: len(getattr(split, part)) for part in ("train", "validation", "test")},
             robustness=robustness,
+            deceptive=_find_deceptive(robustness),
             confusions=_find_confusions(np.array(final["views"]["1"]["confusion"])),
             drawings=drawings.name,
             emotions=EMOTIONS,
-            n_calibration=N_CALIBRATION,
+            n_calibration=min(N_CALIBRATION, len(split.train)),
             version=emoscope.__version__,
         )
         drawings.mkdir(parents=True, exist_ok=True)
@@ -210,6 +211,11 @@ def _find_confusions(confusion: np.ndarray[Any, np.dtype[np.int64]]) -> list[tup
     np.fill_diagonal(shares, 0)
     order = np.argsort(-shares, axis=None)[:5]
     return [(EMOTIONS[i // 7], EMOTIONS[i % 7], float(shares.flat[i])) for i in order]
+
+
+def _find_deceptive(robustness: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the change after which the most faces are read wrongly without being called uncertain."""
+    return max(robustness, key=lambda row: 1 - row["accuracy"] - row["uncertain"])
 
 
 def _draw(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, Self, get_args
 
 from emoscope.errors import InputError
-from emoscope.study.config import TrainConfig, check_head, load_yaml, read_mapping
+from emoscope.study.config import TrainConfig, check_head, find_unknown_networks, load_yaml, read_mapping
 
 Sampler = Literal["gp", "tpe", "random"]
 
@@ -87,8 +87,12 @@ class Comparison:
         return {"search": n, "crossval": min(self.candidates, n) * self.folds, "final": self.repeats}
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
+    def from_dict(cls, values: dict[str, Any], is_new: bool = True) -> Self:
         """Make a comparison from YAML values.
+
+        Args:
+            values: of the file.
+            is_new: also check that its networks are known; a study that has begun was checked.
 
         Raises:
             InputError: lists everything that is wrong.
@@ -107,6 +111,10 @@ class Comparison:
         if search["sampler"] not in get_args(Sampler):
             problems.append(f"sampler is {search['sampler']!r}, expected one of {', '.join(get_args(Sampler))}")
         families = _read_families(values, problems)
+        if is_new:
+            problems += [
+                f"{family}: {problem}" for family, space in families.items() for problem in _find_unknown(space)
+            ]
         if problems:
             raise InputError(f"the study is wrong: {'; '.join(dict.fromkeys(problems))}; mend these values")
         return cls(str(values["name"]), families, sampler=search["sampler"], **numbers, raw=values)
@@ -164,20 +172,11 @@ def _check_space(family: str, settings: dict[str, Any], space: dict[str, list[An
         problems.append("settings: protocol is official, expected thesis or naive, which draw folds")
     if any(key in {**settings, **space} for key in ("fold", "n_folds", "fold_seed", "seed")):
         problems.append(f"{family}: fold, n_folds, fold_seed and seed are the phases' own; leave them out")
-    return problems + _check_networks(family, [settings.get("network", "compact"), *space.get("network", [])])
-
-
-def _check_networks(family: str, names: list[Any]) -> list[str]:
-    # Imported here: torch and timm take seconds, and only a study needs them.
-    from emoscope.study.networks import find_network_facts
-
-    problems = []
-    for name in dict.fromkeys(n for n in names if isinstance(n, str)):
-        try:
-            find_network_facts(name)
-        except InputError as e:
-            problems.append(f"{family}: {e}")
     return problems
+
+
+def _find_unknown(space: Space) -> list[str]:
+    return find_unknown_networks([space.settings.get("network", "compact"), *space.values.get("network", ())])
 
 
 def create_fold_config(config: TrainConfig, fold: int, n_folds: int) -> TrainConfig:

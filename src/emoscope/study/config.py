@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import typing
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, Self
@@ -237,7 +237,11 @@ class TrainConfig:
         Raises:
             InputError: no such file, not YAML, or a wrong value.
         """
-        return cls.from_dict(load_yaml(path))
+        values = load_yaml(path)
+        problems = cls.find_problems(values) + find_unknown_networks([values.get("network", "compact")])
+        if problems:
+            raise InputError(f"the training config is wrong: {'; '.join(problems)}; mend these values")
+        return cls.from_dict(values)
 
 
 def load_yaml(path: Path) -> dict[str, Any]:
@@ -257,6 +261,20 @@ def load_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise InputError(f"{path} holds no keys and values; write lines such as `epochs: 40`")
     return {str(key): value for key, value in values.items()}
+
+
+def find_unknown_networks(names: Iterable[Any]) -> list[str]:
+    """Return one line for each name that no network has."""
+    # Imported here: torch and timm take seconds, and a config that has been checked does without.
+    from emoscope.study.networks import find_network_facts
+
+    problems = []
+    for name in dict.fromkeys(n for n in names if isinstance(n, str)):
+        try:
+            find_network_facts(name)
+        except InputError as e:
+            problems.append(str(e))
+    return problems
 
 
 def check_head(values: Mapping[str, Any], keys: Collection[str]) -> list[str]:

@@ -180,8 +180,9 @@ def draw_counts(axes: Axes, counts: Sequence[int]) -> None:
     """Draw how many images each class has."""
     axes.barh(range(len(EMOTIONS)), counts, height=0.62, color=COLOURS)
     for label, count in enumerate(counts):
-        text = f" {count:,}  ({count / max(sum(counts), 1):.1%})"
-        axes.text(count, label, text, va="center", ha="left", color=INK)
+        text = f"{count:,} ({count / max(sum(counts), 1):.1%})"
+        # SVG drops leading spaces: the gap is an offset.
+        axes.annotate(text, (count, label), (5, 0), textcoords="offset points", va="center", ha="left", color=INK)
     axes.set_yticks(range(len(EMOTIONS)), EMOTIONS)
     axes.set(ylim=(len(EMOTIONS) - 0.5, -0.5), xlim=(0, max(counts) * 1.25))
     axes.set_xticks([])

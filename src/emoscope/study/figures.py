@@ -10,6 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
 from emoscope.emotions import COLOURS, EMOTIONS
@@ -151,8 +152,11 @@ def plot_coverage(
             axes.plot(coverage[kept], accuracy[kept], "o", color="#c8413b")
             text = f"not uncertain: {coverage[kept]:.0%} of the faces,\n{accuracy[kept]:.1%} of them right"
             place = (coverage[kept], accuracy[kept])
-            axes.annotate(text, place, xytext=(-12, 14), textcoords="offset points")
-        axes.set(xlabel="share of faces kept, most certain first", ylabel="accuracy", xlim=(0, 1.02))
+            # Below the falling curve there is room on the left, whatever the share that is kept.
+            axes.annotate(text, place, xytext=(-12, -4), textcoords="offset points", ha="right", va="top")
+        axes.set(xlabel="share of faces kept, most certain first", ylabel="share that is right", xlim=(0, 1.02))
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(PercentFormatter(1.0, decimals=0))
 
 
 def plot_history(history: Sequence[dict[str, float]], path: Path) -> None:

@@ -1,12 +1,14 @@
 """A config in; what moves the weights out: optimiser, schedule, loss, sharpness-aware steps, precision."""
 
 import contextlib
+import logging
 import time
 from collections.abc import Iterator
 from typing import Protocol
 
 import numpy as np
 import torch
+from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from timm.optim import param_groups_weight_decay
 from timm.scheduler import CosineLRScheduler, StepLRScheduler
@@ -41,15 +43,16 @@ def create_schedule(optimizer: torch.optim.Optimizer, config: TrainConfig, n_ste
     if config.schedule == "one-cycle":
         return OneCycle(optimizer, config, n_steps)
     if config.schedule == "cosine":
-        schedule: Schedule = CosineLRScheduler(
-            optimizer,
-            t_initial=max(1, n_steps - warmup),
-            lr_min=config.learning_rate * 1e-3,
-            warmup_t=warmup,
-            warmup_lr_init=start,
-            warmup_prefix=True,
-            t_in_epochs=False,
-        )
+        with _quiet():
+            schedule: Schedule = CosineLRScheduler(
+                optimizer,
+                t_initial=max(1, n_steps - warmup),
+                lr_min=config.learning_rate * 1e-3,
+                warmup_t=warmup,
+                warmup_lr_init=start,
+                warmup_prefix=True,
+                t_in_epochs=False,
+            )
         return schedule
     constant: Schedule = StepLRScheduler(
         optimizer, decay_t=n_steps + 1, decay_rate=1.0, warmup_t=warmup, warmup_lr_init=start, t_in_epochs=False
@@ -149,6 +152,26 @@ def climb(network: nn.Module, rho: float) -> Iterator[None]:
         with torch.no_grad():
             for p, value in zip(weights, kept, strict=True):
                 p.copy_(value)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep lines of libraries that tell nothing new off the terminal."""
+    loggers = [logging.getLogger(name) for name in ("lightning_fabric", "timm.scheduler")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def create_fabric(precision: str = "float32") -> Fabric:
+    """Create what sets up device and precision, `float32` or `bfloat16`."""
+    with _quiet():
+        return Fabric(accelerator="auto", devices=1, precision=PRECISIONS[precision])  # type: ignore[arg-type]
 
 
 PRECISIONS = {"float32": "32-true", "bfloat16": "bf16-mixed"}

@@ -21,7 +21,7 @@ from emoscope.study.config import TrainConfig
 from emoscope.study.dataset import Dataset
 from emoscope.study.folder import open_study
 from emoscope.study.repeats import measure_run
-from emoscope.study.runs import Run
+from emoscope.study.runs import RECIPE_VERSION, Run
 from emoscope.study.search import Trial, find_best, search
 from emoscope.study.setup import build_network
 from emoscope.study.splits import Split, create_split
@@ -85,7 +85,12 @@ class _Phases:
         self.tell, self.track = tell, track
         self.splits: dict[str, Split] = {}
         self.has_trained = False
-        self.results: dict[str, Any] = {"name": comparison.name, "data_sha256": dataset.sha256, "families": {}}
+        self.results: dict[str, Any] = {
+            "name": comparison.name,
+            "data_sha256": dataset.sha256,
+            "recipe": RECIPE_VERSION,
+            "families": {},
+        }
 
     def run(self, storage: str) -> dict[str, Any]:
         """Do all phases of all families."""
@@ -96,6 +101,7 @@ class _Phases:
             candidates = self.search(family, storage)
             winner = self.cross_validate(family, [trial.config for trial in candidates])
             self.repeat(family, winner)
+        self.results["is_finished"] = True
         write_json(self.folder / "results.json", self.results)
         return self.results
 

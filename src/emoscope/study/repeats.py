@@ -11,12 +11,11 @@ from emoscope.files import open_atomic, write_json
 from emoscope.preprocess import VIEWS
 from emoscope.study.dataset import Dataset
 from emoscope.study.export import create_spec, describe_validation, load_network
+from emoscope.study.finished import KEYS
 from emoscope.study.measure import describe_test
 from emoscope.study.predict import predict_logits
-from emoscope.study.runs import Run, load_run
+from emoscope.study.runs import Run
 from emoscope.study.splits import Split, create_split
-
-KEYS = ("accuracy", "macro_f1", "ece")
 
 
 def finish_repeats(dataset: Dataset, runs: list[Run], folder: Path, final: bool) -> dict[str, Any]:
@@ -39,27 +38,6 @@ def summarize_repeats(entries: list[dict[str, Any]]) -> dict[str, Any]:
         summary["mean"][n_views] = dict(zip(KEYS, table.mean(0).tolist(), strict=True))
         sd = table.std(0, ddof=1).tolist() if len(table) > 1 else [None] * len(KEYS)
         summary["sd"][n_views] = dict(zip(KEYS, sd, strict=True))
-    return summary
-
-
-def summarize_families(results: dict[str, Any], runs: Path) -> dict[str, dict[str, Any]]:
-    """Return mean and sample standard deviation on the test images by family, of those whose repeats were measured.
-
-    Args:
-        results: what a comparison's results.json holds.
-        runs: folder of its trainings.
-    """
-    summary = {}
-    for family, found in results["families"].items():
-        folders = [runs / entry["run"] for entry in found["final"] if entry["run"]]
-        figures = [json.loads((f / "final.json").read_text(encoding="utf-8"))["views"]["1"] for f in folders]
-        if not figures:
-            continue
-        row: dict[str, Any] = {"network": load_run(folders[0]).config.network, "n": len(figures)}
-        for key in KEYS:
-            values = np.array([f[key] for f in figures])
-            row |= {key: float(values.mean()), f"{key}_sd": float(values.std(ddof=1)) if len(values) > 1 else 0.0}
-        summary[family] = row
     return summary
 
 

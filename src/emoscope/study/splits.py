@@ -9,7 +9,6 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import StratifiedGroupKFold
 
 from emoscope.emotions import EMOTIONS
 from emoscope.errors import InputError
@@ -119,6 +118,9 @@ def create_thesis_split(
 def _hold_out(
     labels: NDArray[np.uint8], groups: NDArray[np.integer], rows: Rows, n_parts: int, seed: int, part: int
 ) -> tuple[Rows, Rows]:
+    # Imported here: it takes more than a second, and what reads splits that are files does without.
+    from sklearn.model_selection import StratifiedGroupKFold
+
     folds = StratifiedGroupKFold(n_parts, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
         # A class with fewer images than parts is spread as far as it goes; create_thesis_split checked its size.

@@ -1,5 +1,6 @@
-"""Where a comparison stands: its config, results.json and the run folders in; counts and time left out."""
+"""Where a study stands: its config, results.json and the run folders in; counts and time left out."""
 
+import contextlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,8 @@ import numpy as np
 
 from emoscope.errors import InputError
 from emoscope.study.comparison import Comparison
+from emoscope.study.runs import load_run
+from emoscope.study.studyfile import StudyConfig
 
 PHASES = ("search", "crossval", "final")
 
@@ -66,6 +69,57 @@ def estimate_left_s(phases: list[PhaseStatus]) -> float | None:
     return left
 
 
+@dataclass(frozen=True)
+class TrainingStatus:
+    """One training of a study without families."""
+
+    network: str
+    seed: int
+    run: str | None
+    """Its folder; None before it began."""
+    epoch: int
+    """Epochs done."""
+    epochs: int
+    """At most."""
+    is_finished: bool
+    left_s: float | None
+    """None before any training has done an epoch."""
+
+
+def find_trainings(config: StudyConfig, data_sha256: str, runs: Path) -> list[TrainingStatus]:
+    """Return where each training of a study stands, in their order."""
+    folders = {}
+    for path in runs.glob("*/run.json"):
+        with contextlib.suppress(InputError):
+            known = load_run(path.parent)
+            folders[known.config, known.data_sha256] = known
+    found, pace = [], None
+    for training in config.trainings:
+        run = folders.get((training, data_sha256))
+        history = run.load_history() if run and (run.folder / "metrics.csv").is_file() else []
+        if history:
+            last = history[-1]
+            pace = int(last["size_px"]), last["fit_s"] + last["validate_s"]
+        is_finished = run is not None and run.is_finished
+        # Other networks cost otherwise; until they train, the pace of those before is the best guess.
+        left_s = 0.0 if is_finished else training.estimate_left_s(len(history), *pace) if pace else None
+        name = run.folder.name if run else None
+        found.append(
+            TrainingStatus(training.network, training.seed, name, len(history), training.epochs, is_finished, left_s)
+        )
+    return found
+
+
+def load_recipe(folder: Path) -> tuple[StudyConfig, str, Path] | None:
+    """Return config, data fingerprint and runs folder of a study without families; None for any other folder."""
+    try:
+        values = json.loads((folder / "study.json").read_text(encoding="utf-8"))
+        runs, data_sha256 = folder / values.pop("runs"), values.pop("data_sha256")
+        return None if "families" in values else (StudyConfig.from_dict(values, is_new=False), data_sha256, runs)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
 def load_study(folder: Path) -> tuple[Comparison, dict[str, Any], Path]:
     """Return a comparison's config, results and the folder of its runs.
 
@@ -78,7 +132,7 @@ def load_study(folder: Path) -> tuple[Comparison, dict[str, Any], Path]:
         values.pop("data_sha256")
         if "families" not in values:
             raise InputError(f"{folder} holds no comparison of networks; name the folder of a study with `families`")
-        comparison = Comparison.from_dict(values)
+        comparison = Comparison.from_dict(values, is_new=False)
         path = folder / "results.json"
         results = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"families": {}}
     except (OSError, ValueError, KeyError, TypeError) as e:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from emoscope.errors import InputError
-from emoscope.study.config import TrainConfig, check_head, load_yaml, read_mapping
+from emoscope.study.config import TrainConfig, check_head, find_unknown_networks, load_yaml, read_mapping
 
 KEYS = ("name", "settings", "members", "student", "repeats")
 
@@ -39,8 +39,12 @@ class StudyConfig:
         return [*self.members, *([self.student] if self.student else [])]
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
+    def from_dict(cls, values: dict[str, Any], is_new: bool = True) -> Self:
         """Make a study from YAML values.
+
+        Args:
+            values: of the file.
+            is_new: also check that its networks are known; a study that has begun was checked.
 
         Raises:
             InputError: lists everything that is wrong.
@@ -64,6 +68,8 @@ class StudyConfig:
             problems += [f"{part}: {problem}" for problem in TrainConfig.find_problems(merged) if problem not in shared]
             if part != "student" and merged.get("distil_weight"):
                 problems.append(f"{part}: distil_weight belongs to the student")
+        if is_new:
+            problems += find_unknown_networks(merged.get("network", "compact") for merged in parts.values())
         if "student" in parts and not parts["student"].get("distil_weight"):
             problems.append("student: distil_weight is missing, expected a share such as 0.7")
         if repeats and (len(members) != 1 or "student" in parts):

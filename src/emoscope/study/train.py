@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
@@ -28,11 +27,11 @@ from emoscope.study.dataset import Dataset
 from emoscope.study.inputs import Augmentation, create_batch
 from emoscope.study.metrics import compute_f1_of, compute_metrics
 from emoscope.study.optimize import (
-    PRECISIONS,
     Loss,
     choose_precision,
     climb,
     compute_class_weights,
+    create_fabric,
     create_optimizer,
     create_schedule,
     mix,
@@ -77,13 +76,13 @@ class Trainer:
                 f"{len(split.train)} training images do not fill one batch of {self.n_images}; "
                 "lower --batch-size or add images"
             )
-        device = Fabric(accelerator="auto", devices=1).device
+        device = create_fabric().device
         if run.checkpoint_path.is_file():
             precision, reason = read_precision(run.checkpoint_path), "as in the epochs before"
         else:
             precision, reason = choose_precision(config, device)
         log.info("device %s, precision %s (%s)", device, precision, reason)
-        self.fabric = Fabric(accelerator="auto", devices=1, precision=PRECISIONS[precision])  # type: ignore[arg-type]
+        self.fabric = create_fabric(precision)
         # A checkpoint's weights replace the first ones at once.
         network = build_network(config, is_new=not run.checkpoint_path.is_file())
         network = network.to(self.fabric.device).to(memory_format=torch.channels_last)
