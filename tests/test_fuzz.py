@@ -1,6 +1,8 @@
 """Damaged and hostile media: every frame before the damage and one line about it, bounded memory, never a traceback."""
 
 import struct
+import subprocess
+import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -152,6 +154,17 @@ def test_a_video_that_grows_in_the_middle_keeps_what_came_before(
     monkeypatch.setattr("emoscope.video.MAX_FRAME_PIXELS", 256 * 256)
     [source] = find_sources([tmp_path / "both.ts"])
     assert len(list(source)) == 10 and "512 x 512 pixels" in source.problems[0]
+
+
+def test_libraries_do_not_speak_on_stderr(seeds: dict[str, dict[str, bytes]], tmp_path: Path) -> None:
+    # libpng writes there by itself, past Python and past every setting: only a real process shows it.
+    for number, name in enumerate(("alpha", "colour")):
+        (tmp_path / f"{number}.png").write_bytes(seeds["png"][name][:5000])
+    command = [sys.executable, "-m", "emoscope", "analyze", "0.png", "1.png", "-o", "out", "--detector", "haar"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    *lines, last = done.stderr.splitlines()
+    assert done.returncode == 2 and [line.split(" is cut off")[0] for line in lines] == ["error: 0.png", "error: 1.png"]
+    assert last == "2 of 2 sources failed, see above"
 
 
 @pytest.mark.parametrize("kind", ["png", "webp"])
