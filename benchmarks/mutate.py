@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-KINDS = ("mp4", "webm", "jpg", "png", "gif")
+KINDS = ("mp4", "webm", "jpg", "png", "gif", "webp")
 TRUNCATIONS_THAT_KEEP_THE_INDEX = ("faststart", "webm", "gif", "fragmented")
 """Names of seeds whose index, if they have one, stands in front: what comes before a cut can be read."""
 
@@ -97,6 +97,10 @@ def create_seeds() -> dict[str, dict[str, bytes]]:
         "gif": {
             "gif small": _encode_video(small, "gif", "gif", {}),
             "gif": bytes(cv2.imencodeanimation(".gif", animation)[1]),
+        },
+        "webp": {
+            "still": encode(".webp", picture),
+            "animated": bytes(cv2.imencodeanimation(".webp", animation)[1]),
         },
     }
 

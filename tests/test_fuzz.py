@@ -1,6 +1,8 @@
 """Damaged and hostile media: every frame before the damage and one line about it, bounded memory, never a traceback."""
 
 import struct
+import subprocess
+import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +17,7 @@ from emoscope.pictures import load_picture
 from emoscope.source import find_sources
 from emoscope.structure import is_animated, is_cut_off, is_encrypted
 from emoscope.types import Image
+from emoscope.video import load_frames
 from fuzz import judge_cut, read
 from mutate import KINDS, TRUNCATIONS_THAT_KEEP_THE_INDEX, create_seeds, mutate
 
@@ -153,8 +156,35 @@ def test_a_video_that_grows_in_the_middle_keeps_what_came_before(
     assert len(list(source)) == 10 and "512 x 512 pixels" in source.problems[0]
 
 
-def test_animations_are_video(seeds: dict[str, dict[str, bytes]], tmp_path: Path) -> None:
-    (tmp_path / "a.png").write_bytes(seeds["png"]["animated"])
-    [source] = find_sources([tmp_path / "a.png"])
+def test_libraries_do_not_speak_on_stderr(seeds: dict[str, dict[str, bytes]], tmp_path: Path) -> None:
+    # libpng writes there by itself, past Python and past every setting: only a real process shows it.
+    for number, name in enumerate(("alpha", "colour")):
+        (tmp_path / f"{number}.png").write_bytes(seeds["png"][name][:5000])
+    command = [sys.executable, "-m", "emoscope", "analyze", "0.png", "1.png", "-o", "out", "--detector", "haar"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    *lines, last = done.stderr.splitlines()
+    assert done.returncode == 2 and [line.split(" is cut off")[0] for line in lines] == ["error: 0.png", "error: 1.png"]
+    assert last == "2 of 2 sources failed, see above"
+
+
+@pytest.mark.parametrize("kind", ["png", "webp"])
+def test_animations_are_video(kind: str, seeds: dict[str, dict[str, bytes]], tmp_path: Path) -> None:
+    path = tmp_path / f"a.{kind}"
+    path.write_bytes(seeds[kind]["animated"])
+    [source] = find_sources([path])
     frames = list(source)
     assert source.kind == "video" and [frame.time_s for frame in frames] == pytest.approx([0.04 * i for i in range(6)])
+    assert {zlib.crc32(image) for _, image in load_frames(path, [(i, 0.04 * i) for i in (1, 4)])} == {
+        zlib.crc32(frames[i].image) for i in (1, 4)
+    }
+
+
+def test_an_endless_animation_is_refused(
+    seeds: dict[str, dict[str, bytes]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.webp").write_bytes(seeds["webp"]["animated"])
+    monkeypatch.setattr("emoscope.webp.BLOCK_PIXELS", 1)
+    assert len(list(find_sources([tmp_path / "a.webp"])[0])) == 6
+    monkeypatch.setattr("emoscope.webp.MAX_BLOCKS", 5)
+    with pytest.raises(InputError, match=r"more than 5 frames .* convert it to mp4"):
+        list(find_sources([tmp_path / "a.webp"])[0])

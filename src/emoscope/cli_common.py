@@ -1,6 +1,9 @@
 """What the commands of all modules share: options, checks and printing."""
 
 import json
+import logging
+import os
+import sys
 from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
@@ -36,6 +39,26 @@ STUDY_PACKAGES = (
     "yaml",
     "tensorboard",
 )
+
+
+def quiet_libraries() -> None:
+    """Take the process's stderr away from native libraries, which comment on damaged media there; Python keeps it.
+
+    Not with -v.
+    """
+    logger = logging.getLogger("emoscope")
+    if logger.isEnabledFor(logging.INFO) or sys.stderr is not sys.__stderr__ or sys.stderr is None:
+        return
+    sys.stderr.flush()
+    # libpng and others print by themselves: there is no setting, only the descriptor.
+    kept = os.dup(2)
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 2)
+    os.close(nothing)
+    sys.stderr = os.fdopen(kept, "w", buffering=1, encoding=sys.stderr.encoding, errors="backslashreplace")
+    for handler in logger.handlers:
+        if isinstance(handler, logging.StreamHandler):
+            handler.setStream(sys.stderr)
 
 
 def print_json(value: Any) -> None:

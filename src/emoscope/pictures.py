@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from emoscope.errors import InputError
-from emoscope.structure import find_picture_size
+from emoscope.structure import find_picture_size, is_cut_off
 from emoscope.types import Image
 
 MAX_PICTURE_PIXELS = 1 << 28
@@ -35,6 +35,8 @@ def load_picture(path: Path) -> Image:
         image = cv2.imdecode(data, cv2.IMREAD_COLOR)
     except cv2.error as e:
         raise InputError(f"{path} cannot be decoded ({e.err}); expected a picture of at most 2^30 pixels") from e
+    if image is None and is_cut_off(path):
+        raise InputError(f"{path} is cut off and cannot be decoded; expected a complete picture")
     if image is None:
         raise InputError(f"{path} cannot be decoded as a picture; expected a complete jpg, png, tiff, webp or bmp file")
     return np.asarray(image, np.uint8)

@@ -32,8 +32,8 @@ def is_encrypted(path: Path) -> bool:
 
 
 def is_animated(path: Path) -> bool:
-    """Tell whether a PNG file is an animation."""
-    return _look(path, lambda file, size: any(kind == b"acTL" for kind, _, _ in _walk_png(file, size)), False)
+    """Tell whether a PNG or WebP file is an animation."""
+    return _look(path, _find_animation, False)
 
 
 def find_picture_size(path: Path) -> tuple[int, int] | None:
@@ -102,6 +102,14 @@ def _find_encryption(file: BinaryIO, size: int) -> bool:
             # The name of the sample entry that stands for encrypted video, whatever its codec.
             return b"encv" in file.read(min(length, size))
     return False
+
+
+def _find_animation(file: BinaryIO, size: int) -> bool:
+    head = file.read(21)
+    if head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X":
+        # A flag of the extended header (RFC 9649, section 2.7).
+        return len(head) > 20 and bool(head[20] & 2)
+    return any(kind == b"acTL" for kind, _, _ in _walk_png(file, size))
 
 
 def _is_matroska_cut(file: BinaryIO, size: int) -> bool:

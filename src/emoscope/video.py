@@ -8,7 +8,7 @@ import numpy as np
 
 from emoscope.errors import InputError
 from emoscope.pictures import check_size
-from emoscope.structure import is_cut_off, is_encrypted
+from emoscope.structure import is_animated, is_cut_off, is_encrypted
 from emoscope.types import Image
 
 if TYPE_CHECKING:
@@ -36,6 +36,10 @@ def open_container(path: Path) -> "InputContainer":
     """
     import av
 
+    if path.suffix.lower() == ".webp" and is_animated(path):
+        from emoscope.webp import convert_animation
+
+        return av.open(convert_animation(path), "r", format="nut")
     try:
         # Playlists inside a file must not make the decoder open other files or addresses. Not `options`: with these,
         # PyAV 17 and older crash on damaged MPEG transport streams.
