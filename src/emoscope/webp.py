@@ -10,10 +10,11 @@ import cv2
 import numpy as np
 
 from emoscope.errors import InputError
+from emoscope.pictures import check_size
 from emoscope.types import Image
 
 BLOCK_PIXELS = 1 << 25
-"""So many pixels are decoded at once, 0.13 GB."""
+"""So many pixels are decoded at once, 0.13 GB; a larger frame is refused."""
 MAX_BLOCKS = 16
 """For each block OpenCV decodes everything before it again, so the time grows with the square of their number."""
 
@@ -22,7 +23,7 @@ def convert_animation(path: Path) -> IO[bytes]:
     """Write an animation without loss into a temporary file that goes with the returned handle.
 
     Raises:
-        InputError: it is damaged from the beginning, or too long.
+        InputError: it is damaged from the beginning, too large or too long.
     """
     import av
 
@@ -56,10 +57,14 @@ def _read_frames(path: Path) -> Iterator[tuple[Image, int]]:
     data = np.fromfile(path, np.uint8)[None]
     # The canvas, each side less one, in three bytes (RFC 9649, section 2.7).
     width, height = (int.from_bytes(data[0, at : at + 3].tobytes(), "little") + 1 for at in (24, 27))
+    check_size(path, width, height, BLOCK_PIXELS)
     step = max(1, BLOCK_PIXELS // (width * height))
     n = 0
     for block in range(MAX_BLOCKS + 1):
-        is_read, animation = cv2.imdecodeanimation(data, block * step, step)
+        try:
+            is_read, animation = cv2.imdecodeanimation(data, block * step, step)
+        except cv2.error:
+            break
         if not is_read or len(animation.frames) == 0:
             break
         if block == MAX_BLOCKS:
