@@ -13,8 +13,8 @@ from emoscope.errors import InputError
 from emoscope.pictures import check_size
 from emoscope.types import Image
 
-BLOCK_PIXELS = 1 << 25
-"""So many pixels are decoded at once, 0.13 GB; a larger frame is refused."""
+BLOCK_PIXELS = 1 << 24
+"""So many pixels are decoded at once, 0.07 GB and as much again within OpenCV; a larger frame is refused."""
 MAX_BLOCKS = 16
 """For each block OpenCV decodes everything before it again, so the time grows with the square of their number."""
 
@@ -35,13 +35,16 @@ def convert_animation(path: Path) -> IO[bytes]:
         with av.open(file, "w", format="nut") as out:
             for image, duration_ms in _read_frames(path):
                 if writer is None:
-                    writer = out.add_stream("ffv1", rate=25)
+                    # Larger files than FFV1's, but that needs 80 bytes of memory for a pixel.
+                    writer = out.add_stream("utvideo", rate=25)
                     writer.height, writer.width = image.shape[:2]
-                    writer.pix_fmt = "bgr0"
+                    writer.pix_fmt = "gbrp"
+                    # Each thread would take frames of its own.
+                    writer.codec_context.thread_count = 1
                     writer.codec_context.time_base = Fraction(1, 1000)
                 picture = av.VideoFrame.from_ndarray(image, format="bgr24")
                 picture.pts, picture.time_base = time_ms, Fraction(1, 1000)
-                out.mux(writer.encode(picture.reformat(format="bgr0")))
+                out.mux(writer.encode(picture.reformat(format="gbrp")))
                 # Some animations say 0; browsers show these frames for a tenth of a second.
                 time_ms += duration_ms or 100
             out.mux(writer.encode())
