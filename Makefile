@@ -6,9 +6,10 @@ PIP_FLAGS := --disable-pip-version-check --quiet --constraint constraints.txt
 
 demo: .venv/installed
 	.venv/bin/python demo/make_clip.py demo/clip.mp4
-	.venv/bin/emoscope analyze demo/clip.mp4 -o demo/result --annotate
-	cp demo/result/report.html demo/report.html
-	@echo "Open demo/report.html in a browser."
+	printf 'name,start_s,end_s\ntogether,3,7\n' > demo/events.csv
+	.venv/bin/emoscope analyze demo/clip.mp4 -o demo/result --annotate --thumbnails clear --events demo/events.csv
+	.venv/bin/emoscope report demo/result -o demo/report.html
+	@echo "Open demo/report.html in a browser; demo/result/report.html also plays the annotated video."
 
 # One thread per process: two processes with two threads each on two cores wait for each other most of the time.
 test: check
@@ -48,4 +49,4 @@ benchmarks: .venv-dev/installed
 	touch $@
 
 clean:
-	rm -rf .venv .venv-dev demo/clip.mp4 demo/result demo/report.html
+	rm -rf .venv .venv-dev demo/clip.mp4 demo/events.csv demo/result demo/report.html

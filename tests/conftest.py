@@ -78,18 +78,21 @@ def clip_time_s(index: int) -> float:
     return index * 0.04 if index < 20 else 0.8 + (index - 20) * 0.1
 
 
-def write_clip(path: Path, frames: list[tuple[Image, float]], codec: str = "libx264") -> None:
-    """Write frames with their presentation times."""
+def write_clip(path: Path, frames: list[tuple[Image, float]], codec: str = "libx264", pixels: str = "yuv420p") -> None:
+    """Write frames with their presentation times; an avi file keeps only a rate of 10."""
     from fractions import Fraction
 
-    with av.open(str(path), "w", options={"movflags": "+faststart"}) as container:
-        stream = container.add_stream(codec, rate=25)
+    is_avi = path.suffix == ".avi"
+    base = Fraction(1, 10) if is_avi else Fraction(1, 1000)
+    options = {"movflags": "+faststart"} if path.suffix in (".mp4", ".mov") else {}
+    with av.open(str(path), "w", options=options) as container:
+        stream = container.add_stream(codec, rate=10 if is_avi else 25)
         stream.height, stream.width = frames[0][0].shape[:2]
-        stream.pix_fmt = "yuv420p"
-        stream.codec_context.time_base = Fraction(1, 1000)
+        stream.pix_fmt = pixels
+        stream.codec_context.time_base = base
         for image, time_s in frames:
-            picture = av.VideoFrame.from_ndarray(image, format="bgr24")
-            picture.pts, picture.time_base = round(time_s * 1000), Fraction(1, 1000)
+            picture = av.VideoFrame.from_ndarray(image, format="bgr24").reformat(format=pixels)
+            picture.pts, picture.time_base = round(time_s / base), base
             container.mux(stream.encode(picture))
         container.mux(stream.encode())
 

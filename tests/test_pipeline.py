@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -12,10 +13,12 @@ from hypothesis import strategies as st
 
 from emoscope import ahead
 from emoscope.ahead import Ahead
+from emoscope.annotate import annotate
 from emoscope.detect import FULL_LOOK_S, VideoDetector, create_detector
+from emoscope.observations import create_observations
 from emoscope.pipeline import Analyzer
 from emoscope.source import find_sources
-from emoscope.types import Faces, Image
+from emoscope.types import Faces, Frame, Image
 
 
 def test_overlapping_stages_read_what_single_frames_give(clip: Path) -> None:
@@ -112,3 +115,19 @@ def test_cheap_looks_find_the_face_where_full_ones_do(portrait: Image) -> None:
     detector = create_detector("haar").detector
     full, cheap = (detector.detect(portrait, reduce).xyxy[0] for reduce in (1, 2))
     np.testing.assert_allclose(cheap, full, atol=12)
+
+
+def test_five_hundred_faces_in_one_frame(portrait: Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every face gets its own row, number and reading, and they keep their numbers in the next frame."""
+    rows, columns = np.divmod(np.arange(500), 25)
+    xyxy = np.stack([columns, rows, columns + 0.9, rows + 0.9], axis=1).astype(np.float32) * 40
+    faces = Faces(xyxy, np.full(500, 0.9, np.float32))
+    crowd = np.tile(np.asarray(cv2.resize(portrait[20:220, 120:320], (40, 40)), np.uint8), (20, 25, 1))
+    analyzer = Analyzer(detector="haar")
+    monkeypatch.setattr(analyzer.detector, "detect", lambda *arguments: faces)
+    results = [analyzer.analyze(Frame(crowd, i, i / 25, "crowd.mp4")) for i in range(2)]
+    for result in results:
+        assert result.faces.track_id is not None and result.faces.track_id.tolist() == list(range(1, 501))
+        np.testing.assert_allclose(result.probabilities.sum(axis=1), 1)
+    assert len(create_observations(results, tmp_path / "o.parquet").to_pandas()) == 1000
+    assert annotate(crowd, results[0], blur_faces=True).shape == crowd.shape

@@ -250,7 +250,8 @@ def _find_clear(xyxy: NDArray[np.float32], others: NDArray[np.float32], is_same:
     if is_same and len(xyxy) == 1:
         return np.ones(1, np.bool_)
     low, high = np.maximum(xyxy[:, None, :2], others[:, :2]), np.minimum(xyxy[:, None, 2:], others[:, 2:])
-    shared = np.clip(high - low, 0, None).prod(axis=2)
+    sides = np.maximum(high - low, 0)
+    shared = sides[..., 0] * sides[..., 1]
     if is_same:
         np.fill_diagonal(shared, 0)
     areas = (xyxy[:, 2:] - xyxy[:, :2]).prod(axis=1)
