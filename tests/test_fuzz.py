@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 
@@ -110,8 +111,6 @@ def write_encrypted(path: Path, image: Image) -> None:
 
 def write_song(path: Path, image: Image) -> None:
     """Write a second of sound with a cover picture in front, as music players do (ID3v2.3, APIC)."""
-    import cv2
-
     with av.open(str(path), "w", format="mp3") as container:
         stream = container.add_stream("mp3", rate=44100)
         sound = av.AudioFrame.from_ndarray(np.zeros((1, 44100), np.int16), format="s16p", layout="mono")
@@ -179,11 +178,23 @@ def test_animations_are_video(kind: str, seeds: dict[str, dict[str, bytes]], tmp
     }
 
 
+@pytest.mark.parametrize("side", [64, 65, 3, 1])
+def test_webp_is_read_without_loss(side: int, portrait: Image, tmp_path: Path) -> None:
+    animation = cv2.Animation()
+    animation.frames = [np.ascontiguousarray(portrait[i : i + side, 200 : 200 + side]) for i in (40, 90, 140)]
+    animation.durations = np.array([30, 500, 40], np.int32)
+    (tmp_path / "a.webp").write_bytes(bytes(cv2.imencodeanimation(".webp", animation)[1]))
+    frames = list(find_sources([tmp_path / "a.webp"])[0])
+    assert [frame.time_s for frame in frames] == pytest.approx([0, 0.03, 0.53])
+    expected = cv2.imreadanimation(str(tmp_path / "a.webp"))[1].frames
+    assert all(np.array_equal(a.image, b[:, :, :3]) for a, b in zip(frames, expected, strict=True))
+
+
 def test_an_endless_animation_is_refused(
     seeds: dict[str, dict[str, bytes]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "a.webp").write_bytes(seeds["webp"]["animated"])
-    monkeypatch.setattr("emoscope.webp.BLOCK_PIXELS", 1)
+    monkeypatch.setattr("emoscope.webp.BLOCK_PIXELS", 96 * 72)
     assert len(list(find_sources([tmp_path / "a.webp"])[0])) == 6
     monkeypatch.setattr("emoscope.webp.MAX_BLOCKS", 5)
     with pytest.raises(InputError, match=r"more than 5 frames .* convert it to mp4"):

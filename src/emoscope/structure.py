@@ -74,6 +74,9 @@ def _is_mp4_cut(file: BinaryIO, size: int) -> bool:
     # A whole header's worth of something else stands behind the last box.
     if end > size or size - end >= 8:
         return end > size
+    # Fragments may follow each other without end, so a piece of a header is the next one's.
+    if end < size and b"moof" in kinds:
+        return True
     # Cut between two boxes: either the index or the pictures are missing.
     return not (kinds & {b"moov", b"meta"} and kinds & {b"mdat", b"moof"})
 

@@ -36,11 +36,11 @@ def open_container(path: Path) -> "InputContainer":
     """
     import av
 
-    if path.suffix.lower() == ".webp" and is_animated(path):
-        from emoscope.webp import convert_animation
-
-        return av.open(convert_animation(path), "r", format="nut")
     try:
+        if path.suffix.lower() == ".webp" and is_animated(path):
+            from emoscope.webp import convert_animation
+
+            return av.open(convert_animation(path), "r", format="nut")
         # Playlists inside a file must not make the decoder open other files or addresses. Not `options`: with these,
         # PyAV 17 and older crash on damaged MPEG transport streams.
         return av.open(str(path), container_options={"protocol_whitelist": "file"})

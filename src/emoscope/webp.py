@@ -10,10 +10,11 @@ import cv2
 import numpy as np
 
 from emoscope.errors import InputError
+from emoscope.pictures import check_size
 from emoscope.types import Image
 
-BLOCK_PIXELS = 1 << 25
-"""So many pixels are decoded at once, 0.13 GB."""
+BLOCK_PIXELS = 1 << 24
+"""So many pixels are decoded at once, 0.07 GB and as much again within OpenCV; a larger frame is refused."""
 MAX_BLOCKS = 16
 """For each block OpenCV decodes everything before it again, so the time grows with the square of their number."""
 
@@ -22,7 +23,7 @@ def convert_animation(path: Path) -> IO[bytes]:
     """Write an animation without loss into a temporary file that goes with the returned handle.
 
     Raises:
-        InputError: it is damaged from the beginning, or too long.
+        InputError: it is damaged from the beginning, too large or too long.
     """
     import av
 
@@ -34,13 +35,16 @@ def convert_animation(path: Path) -> IO[bytes]:
         with av.open(file, "w", format="nut") as out:
             for image, duration_ms in _read_frames(path):
                 if writer is None:
-                    writer = out.add_stream("ffv1", rate=25)
+                    # Larger files than FFV1's, but that needs 80 bytes of memory for a pixel.
+                    writer = out.add_stream("utvideo", rate=25)
                     writer.height, writer.width = image.shape[:2]
-                    writer.pix_fmt = "bgr0"
+                    writer.pix_fmt = "gbrp"
+                    # Each thread would take frames of its own.
+                    writer.codec_context.thread_count = 1
                     writer.codec_context.time_base = Fraction(1, 1000)
                 picture = av.VideoFrame.from_ndarray(image, format="bgr24")
                 picture.pts, picture.time_base = time_ms, Fraction(1, 1000)
-                out.mux(writer.encode(picture.reformat(format="bgr0")))
+                out.mux(writer.encode(picture.reformat(format="gbrp")))
                 # Some animations say 0; browsers show these frames for a tenth of a second.
                 time_ms += duration_ms or 100
             out.mux(writer.encode())
@@ -56,10 +60,14 @@ def _read_frames(path: Path) -> Iterator[tuple[Image, int]]:
     data = np.fromfile(path, np.uint8)[None]
     # The canvas, each side less one, in three bytes (RFC 9649, section 2.7).
     width, height = (int.from_bytes(data[0, at : at + 3].tobytes(), "little") + 1 for at in (24, 27))
+    check_size(path, width, height, BLOCK_PIXELS)
     step = max(1, BLOCK_PIXELS // (width * height))
     n = 0
     for block in range(MAX_BLOCKS + 1):
-        is_read, animation = cv2.imdecodeanimation(data, block * step, step)
+        try:
+            is_read, animation = cv2.imdecodeanimation(data, block * step, step)
+        except cv2.error:
+            break
         if not is_read or len(animation.frames) == 0:
             break
         if block == MAX_BLOCKS:
