@@ -99,15 +99,15 @@ def test_video_is_searched_in_full_now_and_then_and_whenever_somebody_is_missing
     nobody = np.empty((0, 4), np.float32)
     expected = np.array([[0, 0, 240, 240]], np.float32)
     detector.detect(image, 0.0, nobody)
-    for i in range(1, 26):
+    for i in range(1, 51):
         assert len(detector.detect(image, i / 25, expected)) == 1
-    assert FULL_LOOK_S == 0.5 and fake.looks.count(1) == 2 and set(fake.looks) == {1, 4}
+    assert FULL_LOOK_S == 1 and fake.looks.count(1) == 3 and set(fake.looks) == {1, 4}
     fake.looks.clear()
     fake.side_px = 100  # Too small for the cheap look: a full one follows in the same frame.
-    assert len(detector.detect(image, 1.01, expected)) == 1 and fake.looks == [4, 1]
+    assert len(detector.detect(image, 2.04, expected)) == 1 and fake.looks == [4, 1]
     fake.looks.clear()
     small = np.array([[0, 0, 70, 70], [200, 0, 500, 300]], np.float32)
-    detector.detect(image, 1.05, small)
+    detector.detect(image, 2.08, small)
     assert fake.looks == [1], "the smallest expected face decides"
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from emoscope.cli_common import AsJson, Balanced, DetectorChoice, Model, Views, print_json, quiet_libraries
+from emoscope.cli_common import AsJson, Balanced, DetectorChoice, Model, Views, print_json, set_up_libraries
 
 if TYPE_CHECKING:
     from emoscope.batch import Progress, SourceResult
@@ -70,7 +70,7 @@ def analyze(
     from emoscope.settings import Settings, parse_formats
     from emoscope.signals import stop_on_signals
 
-    quiet_libraries()
+    set_up_libraries()
     settings = Settings(
         detector=detector.value,
         model=model,

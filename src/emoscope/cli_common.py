@@ -41,11 +41,15 @@ STUDY_PACKAGES = (
 )
 
 
-def quiet_libraries() -> None:
-    """Take the process's stderr away from native libraries, which comment on damaged media there; Python keeps it.
+def set_up_libraries() -> None:
+    """Bring native libraries into line: one thread in OpenCV, and nothing of theirs on stderr unless with -v.
 
-    Not with -v.
+    Stages already share the cores among them: more threads within one cost more than they bring. libpng and others
+    comment on damaged media on the process's stderr, which Python keeps for itself.
     """
+    import cv2
+
+    cv2.setNumThreads(1)
     logger = logging.getLogger("emoscope")
     if logger.isEnabledFor(logging.INFO) or sys.stderr is not sys.__stderr__ or sys.stderr is None:
         return

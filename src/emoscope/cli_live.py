@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from emoscope.cli_common import AsJson, Balanced, DetectorChoice, Model, Views, print_json, quiet_libraries
+from emoscope.cli_common import AsJson, Balanced, DetectorChoice, Model, Views, print_json, set_up_libraries
 from emoscope.errors import InputError
 
 CONSENT = (
@@ -49,7 +49,7 @@ def live(
     from emoscope.pipeline import Analyzer
     from emoscope.settings import Settings
 
-    quiet_libraries()
+    set_up_libraries()
     settings = Settings(
         detector=detector.value,
         model=model,
