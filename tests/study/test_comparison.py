@@ -6,6 +6,7 @@ import random
 import resource
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -18,7 +19,7 @@ import torch
 import yaml
 
 from conftest import Command
-from emoscope.errors import InputError
+from emoscope.errors import InputError, OutputError
 from emoscope.study import phases as phases_module
 from emoscope.study import train as train_module
 from emoscope.study.comparison import Comparison, Space, create_fold_config, create_repeat_config
@@ -323,6 +324,16 @@ def test_a_search_cut_off_asks_for_the_same_trials(sampler: Any, tmp_path: Path)
         )
         == unbroken
     )
+
+
+def test_a_search_whose_database_fails_says_so(tmp_path: Path) -> None:
+    def spoil(config: TrainConfig) -> tuple[float | None, str]:
+        with sqlite3.connect(tmp_path / "s.db") as connection:
+            connection.execute("DROP TABLE trial_values")
+        return 0.5, ""
+
+    with pytest.raises(OutputError, match=r"s.db cannot be used any more \(.*trial_values.*run the command again"):
+        search(SPACE, spoil, n_trials=3, storage=f"sqlite:///{tmp_path}/s.db")
 
 
 def test_a_small_space_is_searched_whole(faces: Dataset) -> None:

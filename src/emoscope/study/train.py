@@ -17,7 +17,7 @@ from torch.nn import functional as F  # noqa: N812
 from torch.utils.tensorboard import SummaryWriter
 
 from emoscope.emotions import EMOTIONS
-from emoscope.errors import InputError
+from emoscope.errors import InputError, OutputError
 from emoscope.files import open_atomic, remove_leftovers, write_json
 from emoscope.preprocess import VIEWS
 from emoscope.recognize import calibrate
@@ -182,6 +182,21 @@ class Trainer:
         with SummaryWriter(self.run.folder / "tensorboard", purge_step=self.state.epoch + 1) as self.board:
             yield
 
+    def write_board(self, row: dict[str, float]) -> None:
+        """Write an epoch's figures for TensorBoard.
+
+        Raises:
+            OutputError: they cannot be written.
+        """
+        try:
+            for key, value in row.items():
+                self.board.add_scalar(key, value, self.state.epoch)
+            self.board.flush()
+        except OSError as e:
+            raise OutputError(
+                f"cannot write {self.run.folder / 'tensorboard'} ({e.strerror or e}); make room, and run it again"
+            ) from e
+
     def predict_validation(self, network: nn.Module, n_views: int = 1) -> NDArray[np.float32]:
         """Return the validation images' logits (n, views, 7)."""
         return predict_logits(network, self.dataset.pixels[self.split.validation], self.spec, n_views)
@@ -215,9 +230,7 @@ class Trainer:
             state.stale_f1, state.stale_epochs = figures["macro_f1"], 0
         state.epoch += 1
         self.run.write_history(state.history)
-        for key, value in row.items():
-            self.board.add_scalar(key, value, state.epoch)
-        self.board.flush()
+        self.write_board(row)
         state.save(self.run.checkpoint_path)
         return row
 
