@@ -1,6 +1,7 @@
 """What a training run is: a frozen config, from the command line or YAML in, JSON beside every artefact out."""
 
 import dataclasses
+import difflib
 import math
 import typing
 from collections.abc import Collection, Iterable, Mapping
@@ -157,9 +158,7 @@ class TrainConfig:
     def find_problems(cls, values: Mapping[str, Any]) -> list[str]:
         """Return everything that is wrong with a config's values, as a user would write them; the rest is default."""
         fields = {f.name: f for f in dataclasses.fields(cls)}
-        problems = [
-            f"unknown key {name}, expected some of {', '.join(fields)}" for name in sorted(set(values) - set(fields))
-        ]
+        problems = find_unknown_keys(values, fields)
         right: dict[str, Any] = {}
         for name, field in fields.items():
             value = values.get(name, field.default)
@@ -263,6 +262,16 @@ def load_yaml(path: Path) -> dict[str, Any]:
     return {str(key): value for key, value in values.items()}
 
 
+def find_unknown_keys(values: Mapping[str, Any], keys: Collection[str]) -> list[str]:
+    """Return one line for each key that is none of these, with those that may have been meant."""
+    problems = []
+    for key in sorted(set(values) - set(keys)):
+        close = difflib.get_close_matches(key, keys, 3)
+        hint = f"did you mean {' or '.join(close)}?" if close else f"expected some of {', '.join(keys)}"
+        problems.append(f"unknown key {key}, {hint}")
+    return problems
+
+
 def find_unknown_networks(names: Iterable[Any]) -> list[str]:
     """Return one line for each name that no network has."""
     # Imported here: torch and timm take seconds, and a config that has been checked does without.
@@ -279,7 +288,7 @@ def find_unknown_networks(names: Iterable[Any]) -> list[str]:
 
 def check_head(values: Mapping[str, Any], keys: Collection[str]) -> list[str]:
     """Return what is wrong with the keys and the name of a study file, one line each."""
-    problems = [f"unknown key {key}, expected some of {', '.join(keys)}" for key in sorted(set(values) - set(keys))]
+    problems = find_unknown_keys(values, keys)
     name = values.get("name")
     if not isinstance(name, str) or not name or not all(c.isalnum() or c in "-_." for c in name):
         problems.append(f"name is {name!r}, expected letters, digits, '-', '_' and '.'")
