@@ -40,7 +40,7 @@ def run_study(
 ) -> None:
     """Train everything a study file asks for, or go on where it was cut off; end with figures on validation."""
     require(*STUDY_PACKAGES)
-    from emoscope.study.config import load_yaml
+    from emoscope.study.check import load_yaml
     from emoscope.study.dataset import Dataset
     from emoscope.study.studyfile import StudyConfig
     from emoscope.study.trackers import create_tracker

@@ -21,7 +21,6 @@ import yaml
 from conftest import Command
 from emoscope.errors import InputError, OutputError
 from emoscope.study import phases as phases_module
-from emoscope.study import train as train_module
 from emoscope.study.comparison import Comparison, Space, create_fold_config, create_repeat_config
 from emoscope.study.config import TrainConfig
 from emoscope.study.dataset import Dataset
@@ -32,7 +31,8 @@ from emoscope.study.search import Trial, find_best, search
 from emoscope.study.splits import Split, create_split
 from emoscope.study.status import find_status
 from emoscope.study.trackers import create_tracker
-from emoscope.study.train import DivergedError, train
+from emoscope.study.train import train
+from emoscope.study.trainer import DivergedError, Trainer
 
 STUDIES = Path(__file__).parents[2] / "studies"
 
@@ -115,7 +115,7 @@ def test_the_phases_follow_the_protocol(tiny: Path, faces: Dataset) -> None:
 
 def test_a_second_call_trains_nothing(tiny: Path, faces: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     before = read_figures(tiny)
-    monkeypatch.setattr(train_module.Trainer, "run_epoch", lambda self: pytest.fail("it trains"))
+    monkeypatch.setattr(Trainer, "run_epoch", lambda self: pytest.fail("it trains"))
     lines: list[str] = []
     run_comparison(faces, Comparison.from_dict(yaml.safe_load(TINY)), tiny, tiny / "runs", tell=lines.append)
     assert read_figures(tiny) == before and lines == []
@@ -368,7 +368,7 @@ def test_memory_that_runs_out_halves_the_batch(
     faces: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     config = TrainConfig(network="compact-tiny", epochs=2, batch_size=32, precision="float32", augment=False)
-    forward, limit = train_module.nn.Module.__call__, 16
+    forward, limit = torch.nn.Module.__call__, 16
 
     def run_short(self: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
         if self.training and isinstance(x, torch.Tensor) and x.ndim == 4 and len(x) > limit:

@@ -23,7 +23,8 @@ from emoscope.models.registry import find_network
 from emoscope.recognize import Recognizer, calibrate, compute_probabilities
 from emoscope.spec import Calibration, ModelSpec
 from emoscope.study.calibrate import fit_bias, fit_calibrations
-from emoscope.study.config import TrainConfig, load_yaml
+from emoscope.study.check import load_yaml
+from emoscope.study.config import TrainConfig
 from emoscope.study.dataset import Dataset
 from emoscope.study.export import Ensemble, export_variant
 from emoscope.study.measure import load_ledger
