@@ -81,7 +81,7 @@ def check_value(value: Any, kind: Any, limits: tuple[float, float] | None) -> st
         is_right = (
             isinstance(value, list | tuple) and len(value) > 0 and not any(check_value(v, kind, limits) for v in value)
         )
-        return "" if is_right else f"a list of {check_value(None, kind, limits)}"
+        return "" if is_right else f"a list, each of it {check_value(None, kind, limits)}"
     if kind is bool:
         return "" if isinstance(value, bool) else "true or false"
     if kind is str:
