@@ -89,7 +89,7 @@ def run_comparison(
     from emoscope.study.finished import find_finished, summarize_families
 
     runs, dataset = runs or output / "runs", Dataset.load(data)
-    results = find_finished(values, dataset.sha256, output, runs)
+    results = None if mlflow else find_finished(values, dataset.sha256, output, runs)
     if results is None:
         from emoscope.study.comparison import Comparison
         from emoscope.study.phases import run_comparison as run

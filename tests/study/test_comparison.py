@@ -436,7 +436,7 @@ def test_a_study_belongs_to_its_data_and_needs_enough(tiny: Path, tmp_path: Path
     assert code == 2 and "class disgust has 7 different images, expected at least 8" in stderr
 
 
-def test_finished_runs_stand_in_mlflow_once(tiny: Path, tmp_path: Path, emoscope: Command) -> None:
+def test_finished_runs_stand_in_mlflow_once(tiny: Path, faces_file: Path, tmp_path: Path, emoscope: Command) -> None:
     from mlflow import MlflowClient
 
     uri = f"sqlite:///{tmp_path}/mlflow.db"
@@ -448,6 +448,16 @@ def test_finished_runs_stand_in_mlflow_once(tiny: Path, tmp_path: Path, emoscope
     assert entry.info.run_name == run.folder.name and entry.data.params["network"] == "compact-tiny"
     history = client.get_metric_history(entry.info.run_id, "validation_macro_f1")
     assert [m.value for m in history] == pytest.approx([row["validation_macro_f1"] for row in run.load_history()])
+    # Runs that an earlier call trained are logged too: it may have been killed before.
+    file = tmp_path / "tiny.yaml"
+    file.write_text(TINY)
+    options = ["study", "run", file, "--data", faces_file, "-o", shutil.copytree(tiny, tmp_path / "tiny")]
+    code, _, stderr = emoscope(*options, "--mlflow", uri)
+    assert code == 0, stderr
+    entries = client.search_runs([client.get_experiment_by_name("tiny").experiment_id])
+    names = [entry.info.run_name for entry in entries]
+    assert len(names) == len(set(names)) and set(names) == {path.name for path in (tiny / "runs").iterdir()}
+    assert {entry.info.status for entry in entries} == {"FINISHED"}
     with pytest.raises(InputError, match="cannot log to the MLflow"):
         create_tracker("nonsense://somewhere", "tiny")
 

@@ -181,7 +181,11 @@ def test_the_card_of_an_embedded_network_needs_its_recipe(
     assert code == 0, stderr
     text = (tmp_path / "c.md").read_text()
     assert "pair.yaml" in text and "written as int8" in text and final["sha256"] in text and "history" not in text
-    assert "defaults: `network` compact-tiny, " in text and "`mixup_alpha` 0.3" in text and "FER2013, fingerprint" not in text
+    assert (
+        "defaults: `network` compact-tiny, " in text
+        and "`mixup_alpha` 0.3" in text
+        and "FER2013, fingerprint" not in text
+    )
     recipe.write_text(TINY.format(name="pair").replace("0.05", "0.06"))
     code, _, stderr = emoscope(*options, "--recipe", recipe)
     assert code == 2 and "made the network; name the file that did" in stderr
