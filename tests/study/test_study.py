@@ -148,7 +148,13 @@ def test_the_card_tells_everything(study: Path, faces_file: Path, tmp_path: Path
     final = json.loads((study / "final.json").read_text())
     for figure in (final["views"][v][key] for v in ("1", "2", "10") for key in ("accuracy", "macro_f1")):
         assert f"{100 * figure:.2f} %" in text
-    assert "these images\nonce**" in text and final["sha256"] in text and "16 px wide" in text and "Licence" in text
+    assert (
+        "hard predictions" in text
+        and "these images\nonce**" in text
+        and final["sha256"] in text
+        and "16 px wide" in text
+        and "Licence" in text
+    )
     drawings = re.findall(r"!\[.*?\]\((.*?)\)", text)
     assert {Path(d).name for d in drawings} >= {"confusion.png", "roc.png", "reliability.png", "coverage.png"}
     for drawing in drawings:

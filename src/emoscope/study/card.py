@@ -30,6 +30,7 @@ from emoscope.study.figures import (
     plot_roc,
 )
 from emoscope.study.measure import load_ledger
+from emoscope.study.metrics import describe_auc
 from emoscope.study.quantize import N_CALIBRATION
 from emoscope.study.robustness import measure_robustness
 from emoscope.study.runs import Run, load_run, name_run
@@ -110,6 +111,7 @@ def write_card(folder: Path, dataset: Dataset, path: Path, recipe: Path | None =
             confusions=_find_confusions(np.array(final["views"]["1"]["confusion"])),
             drawings=drawings.name,
             emotions=EMOTIONS,
+            describe_auc=describe_auc,
             n_calibration=min(N_CALIBRATION, len(split.train)),
             version=emoscope.__version__,
         )

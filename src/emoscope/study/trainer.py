@@ -4,6 +4,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,10 @@ log = logging.getLogger(__name__)
 
 class DivergedError(InputError):
     """A training whose loss is no number any more; another learning rate may do."""
+
+
+def _explain(path: Path, error: OSError) -> OutputError:
+    return OutputError(f"cannot write {path} ({error.strerror or error}); make room, and run it again")
 
 
 def compute_seed(seed: int, epoch: int) -> int:
@@ -176,9 +181,22 @@ class Trainer:
 
     @contextlib.contextmanager
     def open_board(self) -> Iterator[None]:
-        """Keep TensorBoard's file open; what an interrupted epoch wrote after the last checkpoint is void."""
-        with SummaryWriter(self.run.folder / "tensorboard", purge_step=self.state.epoch + 1) as self.board:
+        """Keep TensorBoard's file open; what an interrupted epoch wrote after the last checkpoint is void.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        folder = self.run.folder / "tensorboard"
+        try:
+            self.board = SummaryWriter(folder, purge_step=self.state.epoch + 1)
+        except OSError as e:
+            raise _explain(folder, e) from e
+        try:
             yield
+        finally:
+            # Every epoch was flushed: closing can only fail where there was nothing left to write.
+            with contextlib.suppress(OSError):
+                self.board.close()
 
     def write_board(self, row: dict[str, float]) -> None:
         """Write an epoch's figures for TensorBoard.
@@ -191,9 +209,7 @@ class Trainer:
                 self.board.add_scalar(key, value, self.state.epoch)
             self.board.flush()
         except OSError as e:
-            raise OutputError(
-                f"cannot write {self.run.folder / 'tensorboard'} ({e.strerror or e}); make room, and run it again"
-            ) from e
+            raise _explain(self.run.folder / "tensorboard", e) from e
 
     def predict_validation(self, network: nn.Module, n_views: int = 1) -> NDArray[np.float32]:
         """Return the validation images' logits (n, views, 7)."""
