@@ -31,7 +31,7 @@ from emoscope.study.networks import create_network
 from emoscope.study.runs import open_run
 from emoscope.study.splits import create_split
 from emoscope.study.synthetic import create_synthetic
-from emoscope.study.train import Trainer
+from emoscope.study.trainer import Trainer
 
 PEAK_TFLOPS = {"H100": 989, "H200": 989, "A100": 312}
 """Dense bfloat16, by name of the device; NVIDIA's data sheets."""

@@ -40,7 +40,7 @@ def run_study(
 ) -> None:
     """Train everything a study file asks for, or go on where it was cut off; end with figures on validation."""
     require(*STUDY_PACKAGES)
-    from emoscope.study.config import load_yaml
+    from emoscope.study.check import load_yaml
     from emoscope.study.dataset import Dataset
     from emoscope.study.studyfile import StudyConfig
     from emoscope.study.trackers import create_tracker
@@ -89,7 +89,7 @@ def run_comparison(
     from emoscope.study.finished import find_finished, summarize_families
 
     runs, dataset = runs or output / "runs", Dataset.load(data)
-    results = find_finished(values, dataset.sha256, output, runs)
+    results = None if mlflow else find_finished(values, dataset.sha256, output, runs)
     if results is None:
         from emoscope.study.comparison import Comparison
         from emoscope.study.phases import run_comparison as run

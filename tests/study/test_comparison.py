@@ -6,6 +6,7 @@ import random
 import resource
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -18,9 +19,8 @@ import torch
 import yaml
 
 from conftest import Command
-from emoscope.errors import InputError
+from emoscope.errors import InputError, OutputError
 from emoscope.study import phases as phases_module
-from emoscope.study import train as train_module
 from emoscope.study.comparison import Comparison, Space, create_fold_config, create_repeat_config
 from emoscope.study.config import TrainConfig
 from emoscope.study.dataset import Dataset
@@ -31,7 +31,8 @@ from emoscope.study.search import Trial, find_best, search
 from emoscope.study.splits import Split, create_split
 from emoscope.study.status import find_status
 from emoscope.study.trackers import create_tracker
-from emoscope.study.train import DivergedError, train
+from emoscope.study.train import train
+from emoscope.study.trainer import DivergedError, Trainer
 
 STUDIES = Path(__file__).parents[2] / "studies"
 
@@ -114,7 +115,7 @@ def test_the_phases_follow_the_protocol(tiny: Path, faces: Dataset) -> None:
 
 def test_a_second_call_trains_nothing(tiny: Path, faces: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     before = read_figures(tiny)
-    monkeypatch.setattr(train_module.Trainer, "run_epoch", lambda self: pytest.fail("it trains"))
+    monkeypatch.setattr(Trainer, "run_epoch", lambda self: pytest.fail("it trains"))
     lines: list[str] = []
     run_comparison(faces, Comparison.from_dict(yaml.safe_load(TINY)), tiny, tiny / "runs", tell=lines.append)
     assert read_figures(tiny) == before and lines == []
@@ -325,6 +326,16 @@ def test_a_search_cut_off_asks_for_the_same_trials(sampler: Any, tmp_path: Path)
     )
 
 
+def test_a_search_whose_database_fails_says_so(tmp_path: Path) -> None:
+    def spoil(config: TrainConfig) -> tuple[float | None, str]:
+        with sqlite3.connect(tmp_path / "s.db") as connection:
+            connection.execute("DROP TABLE trial_values")
+        return 0.5, ""
+
+    with pytest.raises(OutputError, match=r"s.db cannot be used any more \(.*trial_values.*run the command again"):
+        search(SPACE, spoil, n_trials=3, storage=f"sqlite:///{tmp_path}/s.db")
+
+
 def test_a_small_space_is_searched_whole(faces: Dataset) -> None:
     space = Space(SPACE.settings, {"branches": (0, 1), "branch_width": (8, 16), "batch_size": (32, 64)})
     assert space.count(100) == 6 and space.count(4) == 4, "a branch's width says nothing without a branch"
@@ -357,7 +368,7 @@ def test_memory_that_runs_out_halves_the_batch(
     faces: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     config = TrainConfig(network="compact-tiny", epochs=2, batch_size=32, precision="float32", augment=False)
-    forward, limit = train_module.nn.Module.__call__, 16
+    forward, limit = torch.nn.Module.__call__, 16
 
     def run_short(self: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
         if self.training and isinstance(x, torch.Tensor) and x.ndim == 4 and len(x) > limit:
@@ -425,7 +436,7 @@ def test_a_study_belongs_to_its_data_and_needs_enough(tiny: Path, tmp_path: Path
     assert code == 2 and "class disgust has 7 different images, expected at least 8" in stderr
 
 
-def test_finished_runs_stand_in_mlflow_once(tiny: Path, tmp_path: Path, emoscope: Command) -> None:
+def test_finished_runs_stand_in_mlflow_once(tiny: Path, faces_file: Path, tmp_path: Path, emoscope: Command) -> None:
     from mlflow import MlflowClient
 
     uri = f"sqlite:///{tmp_path}/mlflow.db"
@@ -437,6 +448,16 @@ def test_finished_runs_stand_in_mlflow_once(tiny: Path, tmp_path: Path, emoscope
     assert entry.info.run_name == run.folder.name and entry.data.params["network"] == "compact-tiny"
     history = client.get_metric_history(entry.info.run_id, "validation_macro_f1")
     assert [m.value for m in history] == pytest.approx([row["validation_macro_f1"] for row in run.load_history()])
+    # Runs that an earlier call trained are logged too: it may have been killed before.
+    file = tmp_path / "tiny.yaml"
+    file.write_text(TINY)
+    options = ["study", "run", file, "--data", faces_file, "-o", shutil.copytree(tiny, tmp_path / "tiny")]
+    code, _, stderr = emoscope(*options, "--mlflow", uri)
+    assert code == 0, stderr
+    entries = client.search_runs([client.get_experiment_by_name("tiny").experiment_id])
+    names = [entry.info.run_name for entry in entries]
+    assert len(names) == len(set(names)) and set(names) == {path.name for path in (tiny / "runs").iterdir()}
+    assert {entry.info.status for entry in entries} == {"FINISHED"}
     with pytest.raises(InputError, match="cannot log to the MLflow"):
         create_tracker("nonsense://somewhere", "tiny")
 

@@ -23,7 +23,8 @@ from emoscope.models.registry import find_network
 from emoscope.recognize import Recognizer, calibrate, compute_probabilities
 from emoscope.spec import Calibration, ModelSpec
 from emoscope.study.calibrate import fit_bias, fit_calibrations
-from emoscope.study.config import TrainConfig, load_yaml
+from emoscope.study.check import load_yaml
+from emoscope.study.config import TrainConfig
 from emoscope.study.dataset import Dataset
 from emoscope.study.export import Ensemble, export_variant
 from emoscope.study.measure import load_ledger
@@ -147,7 +148,13 @@ def test_the_card_tells_everything(study: Path, faces_file: Path, tmp_path: Path
     final = json.loads((study / "final.json").read_text())
     for figure in (final["views"][v][key] for v in ("1", "2", "10") for key in ("accuracy", "macro_f1")):
         assert f"{100 * figure:.2f} %" in text
-    assert "1 time**" in text and final["sha256"] in text and "16 px wide" in text and "Licence" in text
+    assert (
+        "hard predictions" in text
+        and "these images\nonce**" in text
+        and final["sha256"] in text
+        and "16 px wide" in text
+        and "Licence" in text
+    )
     drawings = re.findall(r"!\[.*?\]\((.*?)\)", text)
     assert {Path(d).name for d in drawings} >= {"confusion.png", "roc.png", "reliability.png", "coverage.png"}
     for drawing in drawings:
@@ -180,7 +187,11 @@ def test_the_card_of_an_embedded_network_needs_its_recipe(
     assert code == 0, stderr
     text = (tmp_path / "c.md").read_text()
     assert "pair.yaml" in text and "written as int8" in text and final["sha256"] in text and "history" not in text
-    assert "**mixup_alpha 0.3**" in text and "FER2013, fingerprint" not in text
+    assert (
+        "defaults: `network` compact-tiny, " in text
+        and "`mixup_alpha` 0.3" in text
+        and "FER2013, fingerprint" not in text
+    )
     recipe.write_text(TINY.format(name="pair").replace("0.05", "0.06"))
     code, _, stderr = emoscope(*options, "--recipe", recipe)
     assert code == 2 and "made the network; name the file that did" in stderr

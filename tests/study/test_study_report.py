@@ -249,6 +249,31 @@ def test_the_best_repeat_is_shown_as_it_was_measured(tiny: Path) -> None:
             )
 
 
+def test_tables_are_whole_in_latex_and_markdown(tiny: Path) -> None:
+    """As pdflatex and a Markdown reader need them: braces and environments closed, every row with all its cells."""
+    texts = read(tiny / "report")
+    tex = re.sub(r"\\[%&_#${}]", "", texts["tables.tex"])
+    depths = list(itertools.accumulate({"{": 1, "}": -1}.get(c, 0) for c in tex))
+    assert min(depths) == 0 == depths[-1]
+    ends = re.findall(r"\\(begin|end)\{(\w+)\}", tex)
+    open_ones: list[str] = []
+    for kind, name in ends:
+        if kind == "begin":
+            open_ones.append(name)
+        else:
+            assert open_ones.pop() == name
+    tables = re.findall(
+        r"\\begin\{(?:tabular|longtable)\}\{((?:[lr]|p\{6cm\})+)\}(.*?)\\end\{(?:tab|long)", tex, re.DOTALL
+    )
+    assert not open_ones and len(tables) == texts["tables.md"].count("**Table ")
+    for columns, body in tables:
+        n = len(columns.replace("p{6cm}", "p"))
+        rows = [row for row in body.split(r"\\") if "&" in row and "multicolumn" not in row]
+        assert rows and {row.count("&") + 1 for row in rows} == {n}
+    for block in re.findall(r"(?:^\|.*\n)+", texts["tables.md"], re.MULTILINE):
+        assert len({line.count("|") for line in block.splitlines()}) == 1
+
+
 def test_the_naive_split_is_flagged(faces: Dataset, tmp_path: Path) -> None:
     values = {**yaml.safe_load(TINY), "search": {"trials": 1, "candidates": 1}, "repeats": 1}
     values["settings"] |= {"protocol": "naive", "epochs": 1}

@@ -18,7 +18,7 @@ from hypothesis.extra import numpy as hnp
 from safetensors.numpy import load_file
 
 from conftest import Command
-from emoscope.errors import InputError
+from emoscope.errors import InputError, OutputError
 from emoscope.recognize import Recognizer, calibrate, compute_probabilities
 from emoscope.spec import ModelSpec
 from emoscope.study.calibrate import fit_temperature, fit_threshold
@@ -117,6 +117,20 @@ def test_early_stopping_keeps_the_best_epoch(faces: Dataset, tmp_path: Path) -> 
     best = max(rows, key=lambda row: row["validation_macro_f1"])
     assert result["best_epoch"] == best["epoch"]
     assert result["validation"]["macro_f1"] == pytest.approx(best["validation_macro_f1"])
+
+
+@pytest.mark.parametrize("name", ["__init__", "add_scalar", "flush"])
+def test_a_board_that_cannot_be_written_is_said(
+    name: str, faces: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: object, **kwargs: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as context:
+        context.setattr(f"emoscope.study.trainer.SummaryWriter.{name}", fail)
+        with pytest.raises(OutputError, match=r"cannot write .*tensorboard \(No space left on device\); make room"):
+            train(faces, TINY, tmp_path)
+    assert train(faces, TINY, tmp_path).load_result()["epochs"] == 4
 
 
 def test_divergence_is_said(faces: Dataset, tmp_path: Path) -> None:

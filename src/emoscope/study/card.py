@@ -30,6 +30,7 @@ from emoscope.study.figures import (
     plot_roc,
 )
 from emoscope.study.measure import load_ledger
+from emoscope.study.metrics import describe_auc
 from emoscope.study.quantize import N_CALIBRATION
 from emoscope.study.robustness import measure_robustness
 from emoscope.study.runs import Run, load_run, name_run
@@ -81,7 +82,7 @@ def write_card(folder: Path, dataset: Dataset, path: Path, recipe: Path | None =
     is_embedded = (folder / "final.json").is_file() and not (folder / "study.json").exists()
     subject = _find_embedded(folder, dataset, recipe) if is_embedded else _find_of_study(folder, dataset)
     model, final, recognizer = subject.model, subject.final, Recognizer(subject.model)
-    drawings = path.with_suffix("")
+    drawings, ledger = path.with_suffix(""), load_ledger(model)
     with np.load(folder / "final.npz", allow_pickle=False) as z:
         test = {key: z[key] for key in z.files}
     with tempfile.TemporaryDirectory() as temporary:
@@ -96,7 +97,9 @@ def write_card(folder: Path, dataset: Dataset, path: Path, recipe: Path | None =
             spec=recognizer.spec,
             calibration=recognizer.calibration,
             final=final,
-            ledger=load_ledger(model),
+            ledger=ledger,
+            # `emoscope evaluate` may have measured it again since.
+            n_measured=max(final["times_measured"], len(ledger)),
             runs=subject.runs,
             n_histories=len(subject.histories),
             is_fer2013=dataset.sha256 == FER2013_SHA256,
@@ -108,6 +111,7 @@ def write_card(folder: Path, dataset: Dataset, path: Path, recipe: Path | None =
             confusions=_find_confusions(np.array(final["views"]["1"]["confusion"])),
             drawings=drawings.name,
             emotions=EMOTIONS,
+            describe_auc=describe_auc,
             n_calibration=min(N_CALIBRATION, len(split.train)),
             version=emoscope.__version__,
         )

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, Final, Literal, Self, get_args
 
 from emoscope.errors import InputError
-from emoscope.study.config import TrainConfig, check_head, find_unknown_networks, load_yaml, read_mapping
+from emoscope.study.check import check_head, find_unknown_networks, load_yaml, read_mapping
+from emoscope.study.config import TrainConfig
 
 Sampler = Literal["gp", "tpe", "random"]
 

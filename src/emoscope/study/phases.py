@@ -208,8 +208,9 @@ class _Phases:
             problem = " ".join(str(e).split())
             self.tell(f"{label}: failed, {problem}")
             return None, problem
+        # Also those of earlier calls: a process may have been killed before it could track them.
+        self.track(run)
         if said:
-            self.track(run)
             left_s = estimate_left_s(find_status(self.comparison, self.results, self.runs))
             self.tell(
                 f"{label}: done, validation macro F1 {run.load_result()['validation']['macro_f1']:.4f}"

@@ -6,6 +6,7 @@ the same trials as one that never was. Optuna's storage remembers them; the run 
 
 import contextlib
 import dataclasses
+import re
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -14,8 +15,9 @@ import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.exc import SQLAlchemyError
 
-from emoscope.errors import InputError
+from emoscope.errors import InputError, OutputError
 from emoscope.study.comparison import Sampler, Space
 from emoscope.study.config import TrainConfig
 
@@ -87,9 +89,10 @@ def search(
 
     Raises:
         InputError: the storage cannot be used.
+        OutputError: it fails while it is written, for example because the disk is full; make room and run it again.
     """
     known: dict[TrainConfig, Trial] = {}
-    with _quiet():
+    with _quiet(), _explain_failures(storage):
         study = _open_study(storage, name)
         # A trial that was cut off is asked for again: its run goes on from its last epoch.
         for stale in study.get_trials(deepcopy=False, states=(TrialState.RUNNING, TrialState.WAITING)):
@@ -159,9 +162,30 @@ def _open_study(storage: str | None, name: str) -> optuna.Study:
         return optuna.create_study(storage=storage, study_name=name, direction="maximize", load_if_exists=True)
     except Exception as e:
         raise InputError(
-            f"the search cannot use the storage {storage} ({' '.join(str(e).split())[:200]}); name a database that you "
+            f"the search cannot use the storage {_describe(storage)} ({_shorten(e)}); name a database that you "
             "may write to, such as sqlite:///search.db"
         ) from e
+
+
+@contextlib.contextmanager
+def _explain_failures(storage: str | None) -> Iterator[None]:
+    try:
+        yield
+    except (optuna.exceptions.StorageInternalError, SQLAlchemyError) as e:
+        # Optuna's own message speaks of invalid data, the database's says what it is.
+        raise OutputError(
+            f"the search's database {_describe(storage)} cannot be used any more ({_shorten(e.__cause__ or e)}); make "
+            "room or mend it, and run the command again: finished trainings are kept"
+        ) from e
+
+
+def _describe(storage: str | None) -> str:
+    """Return a storage's URL without its password."""
+    return re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", storage or "in memory")
+
+
+def _shorten(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200]
 
 
 @contextlib.contextmanager

@@ -131,7 +131,10 @@ def load_study(folder: Path) -> tuple[Comparison, dict[str, Any], Path]:
         runs = folder / values.pop("runs")
         values.pop("data_sha256")
         if "families" not in values:
-            raise InputError(f"{folder} holds no comparison of networks; name the folder of a study with `families`")
+            raise InputError(
+                f"{folder} holds no comparison of networks; name the folder of a study with `families`, or write a "
+                "card of its network with `emoscope study card`"
+            )
         comparison = Comparison.from_dict(values, is_new=False)
         path = folder / "results.json"
         results = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"families": {}}

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from emoscope.errors import InputError
-from emoscope.study.config import TrainConfig, check_head, find_unknown_networks, load_yaml, read_mapping
+from emoscope.study.check import check_head, find_unknown_networks, load_yaml, read_mapping
+from emoscope.study.config import TrainConfig
 
 KEYS = ("name", "settings", "members", "student", "repeats")
 

@@ -35,6 +35,9 @@ FORMATS_LATEX = {"number": "r", "long": r"p{6cm}"}
 SIZE_LATEX = r"\scriptsize\setlength{\tabcolsep}{3pt}"
 """Ten columns beside each other."""
 
+FIT_LATEX = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}"
+"""What is wider than the page's text is made smaller, and nothing larger."""
+
 MAX_ROWS_LATEX = 35
 """A longer table does not fit on a page and is set as a `longtable`."""
 
@@ -98,6 +101,8 @@ class Table:
         # A float begins with the page's own size again.
         start = "\\begin{table}[htbp]\n"
         if text.startswith(start):
+            text = text.replace("\\begin{tabular}", f"{FIT_LATEX}{{%\n\\begin{{tabular}}", 1)
+            text = text.replace("\\end{tabular}", "\\end{tabular}}", 1)
             return text.replace(start, f"{start}{SIZE_LATEX}\n", 1)
         return f"{{{SIZE_LATEX}\n{text}}}\n"
 

@@ -1,0 +1,278 @@
+"""What one training does: an epoch at a time, each ending with a checkpoint in the run's folder."""
+
+import contextlib
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from timm.utils import ModelEmaV3
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+from torch.utils.tensorboard import SummaryWriter
+
+from emoscope.emotions import EMOTIONS
+from emoscope.errors import InputError, OutputError
+from emoscope.files import open_atomic, write_json
+from emoscope.preprocess import VIEWS
+from emoscope.recognize import calibrate
+from emoscope.spec import Calibration
+from emoscope.study.config import TrainConfig
+from emoscope.study.dataset import Dataset
+from emoscope.study.inputs import Augmentation, create_batch
+from emoscope.study.metrics import compute_f1_of, compute_metrics
+from emoscope.study.optimize import (
+    Loss,
+    choose_precision,
+    climb,
+    compute_class_weights,
+    create_fabric,
+    create_optimizer,
+    create_schedule,
+    mix,
+)
+from emoscope.study.predict import load_weights, predict_logits
+from emoscope.study.runs import Run
+from emoscope.study.setup import build_network, describe_input, find_size_px
+from emoscope.study.splits import Split
+from emoscope.study.state import State, read_precision, save_tensors
+
+log = logging.getLogger(__name__)
+
+
+class DivergedError(InputError):
+    """A training whose loss is no number any more; another learning rate may do."""
+
+
+def _explain(path: Path, error: OSError) -> OutputError:
+    return OutputError(f"cannot write {path} ({error.strerror or error}); make room, and run it again")
+
+
+def compute_seed(seed: int, epoch: int) -> int:
+    """Return an epoch's own seed, so that a resumed run draws what the unbroken one would have drawn."""
+    return int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])
+
+
+class Trainer:
+    """The parts of one training, set up once."""
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        split: Split,
+        config: TrainConfig,
+        run: Run,
+        teacher: NDArray[np.float32] | None = None,
+        n_parts: int = 1,
+    ) -> None:
+        self.config, self.run, self.dataset, self.split, self.n_parts = config, run, dataset, split, n_parts
+        self.spec = describe_input(config)
+        self.n_images = config.batch_size // config.repeats
+        """Different images per batch."""
+        self.n_batches = len(split.train) // self.n_images
+        if self.n_batches == 0:
+            raise InputError(
+                f"{len(split.train)} training images do not fill one batch of {self.n_images}; "
+                "lower --batch-size or add images"
+            )
+        device = create_fabric().device
+        if run.checkpoint_path.is_file():
+            precision, reason = read_precision(run.checkpoint_path), "as in the epochs before"
+        else:
+            precision, reason = choose_precision(config, device)
+        log.info("device %s, precision %s (%s)", device, precision, reason)
+        self.fabric = create_fabric(precision)
+        # A checkpoint's weights replace the first ones at once.
+        network = build_network(config, is_new=not run.checkpoint_path.is_file())
+        network = network.to(self.fabric.device).to(memory_format=torch.channels_last)
+        optimizer = create_optimizer(network, config)
+        self.averager = (
+            ModelEmaV3(network, decay=config.ema_decay, use_warmup=True, foreach=True) if config.ema_decay else None
+        )
+        self.state = State(network, self.averager.module if self.averager else network, optimizer, precision=precision)
+        if config.compile:
+            # Sizes are few and fixed: one kernel each is faster than one for all.
+            network.compile(dynamic=False)
+        self.model, self.optimizer = self.fabric.setup(network, optimizer)
+        self.schedule = create_schedule(optimizer, config, config.epochs * self.n_batches)
+        weights = compute_class_weights(dataset.emotion[split.train], config.class_weight_power)
+        self.loss = Loss(config, weights.to(device))
+        self.faces = torch.from_numpy(dataset.pixels[split.train]).to(device)
+        self.labels = torch.from_numpy(dataset.emotion[split.train].astype(np.int64)).to(device)
+        self.teacher = None if teacher is None else torch.from_numpy(teacher).to(device)
+
+    def create_batch(
+        self, rows: Tensor, epoch: int, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return inputs (n, c, s, s), labels (n,) or mixed (n, 7), and the teacher's probabilities (n, 7) if any."""
+        config = self.config
+        how = Augmentation() if config.augment else None
+        size_px = find_size_px(config, config.find_size_px(epoch))
+        x = create_batch(self.faces[rows], size_px, self.spec, how, generator)
+        labels, teacher = self.labels[rows], None if self.teacher is None else self.teacher[rows]
+        if config.mixup_alpha and epoch < round((1 - config.mixup_off) * config.epochs):
+            targets = [F.one_hot(labels, len(EMOTIONS)).float()] + ([] if teacher is None else [teacher])
+            x, mixed = mix(x, targets, config.mixup_alpha, generator)
+            labels, teacher = mixed[0], mixed[1] if teacher is not None else None
+        return x, labels, teacher
+
+    def step(self, x: Tensor, labels: Tensor, teacher: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Do one optimiser update; return the loss and the logits (n, 7)."""
+        if self.config.sam_rho:
+            self.backward(x, labels, teacher)
+            with climb(self.state.network, self.config.sam_rho):
+                self.optimizer.zero_grad()
+                loss, logits = self.backward(x, labels, teacher)
+        else:
+            loss, logits = self.backward(x, labels, teacher)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        return loss, logits
+
+    def backward(self, x: Tensor, labels: Tensor, teacher: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Add up the gradients of a batch, in parts where it does not fit into memory; return loss and logits."""
+        losses, logits = [], []
+        parts = [None] * self.n_parts if teacher is None else teacher.chunk(self.n_parts)
+        for inputs, targets, taught in zip(x.chunk(self.n_parts), labels.chunk(self.n_parts), parts, strict=True):
+            out = self.model(inputs)
+            loss = self.loss(out, targets, taught) * (len(inputs) / len(x))
+            self.fabric.backward(loss)
+            losses.append(loss.detach())
+            logits.append(out.detach())
+        return torch.stack(losses).sum(), torch.cat(logits)
+
+    def fit_epoch(self, epoch: int) -> tuple[float, float]:
+        """Train one epoch; return the mean loss and the macro F1 of what was predicted on the way.
+
+        Raises:
+            DivergedError: the loss is no number any more.
+        """
+        config = self.config
+        seed = compute_seed(config.seed, epoch)
+        # On the device: drawing a GPU's noise on the CPU would take longer than the step.
+        generator = torch.Generator(self.faces.device).manual_seed(seed)
+        order = torch.randperm(len(self.faces), device=generator.device, generator=generator)
+        self.model.train()
+        total = torch.zeros((), device=self.faces.device)
+        n_classes = len(EMOTIONS)
+        pairs = torch.zeros(n_classes**2, dtype=torch.int64, device=self.faces.device)
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)  # dropout
+            for i in range(self.n_batches):
+                step = epoch * self.n_batches + i
+                self.schedule.step_update(step)
+                rows = order[i * self.n_images : (i + 1) * self.n_images].repeat_interleave(config.repeats)
+                x, labels, teacher = self.create_batch(rows, epoch, generator)
+                loss, logits = self.step(x, labels, teacher)
+                if self.averager:
+                    self.averager.update(self.state.network, step=step)
+                total += loss
+                pairs += torch.bincount(self.labels[rows] * n_classes + logits.argmax(1), minlength=n_classes**2)
+        mean = float(total) / self.n_batches
+        if not np.isfinite(mean):
+            raise DivergedError(
+                f"the training diverged in epoch {epoch + 1} (loss {mean}); lower --learning-rate and train again"
+            )
+        return mean, float(compute_f1_of(pairs.view(n_classes, n_classes).cpu().numpy()).mean())
+
+    @contextlib.contextmanager
+    def open_board(self) -> Iterator[None]:
+        """Keep TensorBoard's file open; what an interrupted epoch wrote after the last checkpoint is void.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        folder = self.run.folder / "tensorboard"
+        try:
+            self.board = SummaryWriter(folder, purge_step=self.state.epoch + 1)
+        except OSError as e:
+            raise _explain(folder, e) from e
+        try:
+            yield
+        finally:
+            # Every epoch was flushed: closing can only fail where there was nothing left to write.
+            with contextlib.suppress(OSError):
+                self.board.close()
+
+    def write_board(self, row: dict[str, float]) -> None:
+        """Write an epoch's figures for TensorBoard.
+
+        Raises:
+            OutputError: they cannot be written.
+        """
+        try:
+            for key, value in row.items():
+                self.board.add_scalar(key, value, self.state.epoch)
+            self.board.flush()
+        except OSError as e:
+            raise _explain(self.run.folder / "tensorboard", e) from e
+
+    def predict_validation(self, network: nn.Module, n_views: int = 1) -> NDArray[np.float32]:
+        """Return the validation images' logits (n, views, 7)."""
+        return predict_logits(network, self.dataset.pixels[self.split.validation], self.spec, n_views)
+
+    def run_epoch(self) -> dict[str, float]:
+        """Train, validate, select and checkpoint one epoch; return its row of the history."""
+        state, start = self.state, time.perf_counter()
+        loss, train_f1 = self.fit_epoch(state.epoch)
+        fitted = time.perf_counter()
+        figures = compute_metrics(
+            calibrate(self.predict_validation(state.ema), Calibration()), self.dataset.emotion[self.split.validation]
+        )
+        row = {
+            "epoch": state.epoch + 1,
+            "size_px": find_size_px(self.config, self.config.find_size_px(state.epoch)),
+            "learning_rate": self.optimizer.param_groups[0]["lr"],
+            "train_loss": loss,
+            "train_macro_f1": train_f1,
+            "validation_nll": figures["nll"],
+            "validation_accuracy": figures["accuracy"],
+            "validation_macro_f1": figures["macro_f1"],
+            "fit_s": fitted - start,
+            "validate_s": time.perf_counter() - fitted,
+        }
+        state.history.append(row)
+        if figures["macro_f1"] > state.best_macro_f1:
+            state.best_macro_f1, state.best_epoch = figures["macro_f1"], state.epoch
+            save_tensors(self.run.best_path, state.ema.state_dict(), {"epoch": str(state.epoch + 1)})
+        state.stale_epochs += 1
+        if figures["macro_f1"] > state.stale_f1 + self.config.min_delta:
+            state.stale_f1, state.stale_epochs = figures["macro_f1"], 0
+        state.epoch += 1
+        self.run.write_history(state.history)
+        self.write_board(row)
+        state.save(self.run.checkpoint_path)
+        return row
+
+    def finish(self, views: Sequence[int] = VIEWS) -> None:
+        """Keep the validation logits of the selected weights and write the result."""
+        network = build_network(self.config, is_new=False)
+        load_weights(network, self.run.best_path)
+        network.to(self.fabric.device).to(memory_format=torch.channels_last)
+        logits = {n_views: self.predict_validation(network, n_views) for n_views in views}
+        labels = self.dataset.emotion[self.split.validation]
+        with open_atomic(self.run.validation_path) as temporary:
+            arrays: dict[str, NDArray[Any]] = {f"logits_{n_views}": values for n_views, values in logits.items()}
+            arrays |= {"rows": self.split.validation, "labels": labels}
+            np.savez_compressed(temporary, allow_pickle=False, **arrays)
+        write_json(
+            self.run.result_path,
+            {
+                "epochs": self.state.epoch,
+                "best_epoch": self.state.best_epoch + 1,
+                "precision": self.state.precision,
+                "parts_per_batch": self.n_parts,
+                "train_s": sum(row["fit_s"] + row["validate_s"] for row in self.state.history),
+                "validation": compute_metrics(calibrate(logits[1], Calibration()), labels),
+            },
+        )
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all epochs are trained or early stopping ended it."""
+        config = self.config
+        return self.state.epoch >= config.epochs or 0 < config.patience <= self.state.stale_epochs
