@@ -2,7 +2,7 @@
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -13,6 +13,11 @@ from emoscope.report.wording import format_clock
 SCRIPTS = ("draw.js", "zoom.js", "moment.js", "page.js")
 """In this order they make one script."""
 STYLES = ("page.css", "charts.css")
+
+
+def load_style(names: Sequence[str] = STYLES) -> str:
+    """Return the style sheet of all reports, or some of its parts."""
+    return "".join(_read(f"css/{name}") for name in names)
 
 
 @cache
@@ -52,7 +57,7 @@ def render(template: str, content: Mapping[str, Any], images: Images | None = No
     return environment.get_template(template).render(
         content,
         images=images or Images(),
-        style=Markup("".join(_read(f"css/{name}") for name in STYLES)),
+        style=Markup(load_style()),
         script=Markup(script),
         script_hash=script_hash,
     )

@@ -13,6 +13,7 @@ from markupsafe import Markup
 import emoscope
 from emoscope.errors import InputError
 from emoscope.files import open_atomic
+from emoscope.report.page import load_style
 from emoscope.study.dataset import Dataset
 from emoscope.study.report.blocks import Section, number
 from emoscope.study.report.compare import create_comparison
@@ -84,8 +85,7 @@ def create_sections(evidence: Evidence, dataset: Dataset | None) -> list[Section
 
 def _load_style() -> Markup:
     """Return the style of the application's reports with what this one has beside."""
-    shared = (files("emoscope.report") / "report.css").read_text(encoding="utf-8")
-    return Markup(shared + (files(__name__) / "report.css").read_text(encoding="utf-8"))
+    return Markup(load_style(["page.css"]) + (files(__name__) / "report.css").read_text(encoding="utf-8"))
 
 
 def _render(template: str, values: dict[str, Any], is_html: bool = False) -> str:
