@@ -55,3 +55,25 @@ def write_result(name: str, values: dict[str, Any]) -> None:
 def create_parser(text: str | None) -> argparse.ArgumentParser:
     """Return a parser with a benchmark's docstring as its help."""
     return argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
+
+
+def repeat_clip(clip: Path, n: int, path: Path) -> Path:
+    """Write a clip's video n times in a row, packet by packet, without encoding it anew."""
+    import av
+
+    with av.open(str(path), "w", options={"movflags": "+faststart"}) as out:
+        target, offset = None, 0
+        for _ in range(n):
+            with av.open(str(clip)) as container:
+                stream = container.streams.video[0]
+                target = target or out.add_stream_from_template(stream)
+                end = 0
+                for packet in container.demux(stream):
+                    if packet.dts is None or packet.pts is None:
+                        continue
+                    end = max(end, packet.pts + packet.duration)
+                    packet.pts, packet.dts = packet.pts + offset, packet.dts + offset
+                    packet.stream = target
+                    out.mux(packet)
+                offset += end
+    return path

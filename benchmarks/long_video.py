@@ -5,6 +5,7 @@ the report's page is there within 2 s.
 """
 
 import json
+import math
 import resource
 import subprocess
 import sys
@@ -13,7 +14,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from common import create_parser, write_result
+import av
+
+from common import create_parser, repeat_clip, write_result
 
 
 def main() -> None:
@@ -24,7 +27,9 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        repeat(arguments.clip, folder / "long.mp4", arguments.hours * 3600)
+        with av.open(str(arguments.clip)) as container:
+            length_s = (container.duration or 0) / 1e6
+        repeat_clip(arguments.clip, math.ceil(arguments.hours * 3600 / length_s), folder / "long.mp4")
         command = [sys.executable, "-m", "emoscope", "analyze", "long.mp4", "-o", "out", "--every", "0.2s", "--json"]
         start = time.perf_counter()
         subprocess.run(command, capture_output=True, check=True, cwd=folder)
@@ -50,25 +55,6 @@ def main() -> None:
                 "bars": bars,
             },
         )
-
-
-def repeat(clip: Path, path: Path, seconds: float) -> None:
-    """Copy a clip's video packets again and again with rising time stamps."""
-    import av
-
-    with av.open(str(clip)) as source, av.open(str(path), "w") as target:
-        video = source.streams.video[0]
-        stream = target.add_stream_from_template(video)
-        length = video.duration or 0
-        shift = 0
-        while shift * video.time_base < seconds:
-            source.seek(0, stream=video)
-            for packet in source.demux(video):
-                if packet.dts is None:
-                    continue
-                packet.pts, packet.dts, packet.stream = packet.pts + shift, packet.dts + shift, stream
-                target.mux(packet)
-            shift += length
 
 
 def open_in_browser(page: Path, chromium: Path) -> dict[str, float]:
