@@ -4,6 +4,7 @@ The clip is made from a picture of five people over which a camera wanders. Bar:
 """
 
 import json
+import resource
 import statistics
 import subprocess
 import sys
@@ -46,6 +47,7 @@ def main() -> None:
             "wall_s": [round(wall, 2) for wall in walls],
             "times_real_time": round(speed, 2),
             "people": entry["people"],
+            "peak_mb": round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1000),
             "faces_per_frame": round(summary["audience"]["people_mean"], 2),
             "bars": {"1.5 times real time": speed >= 1.5, "five people": entry["people"] == 5},
         },
