@@ -93,6 +93,7 @@ def test_parts_and_options_from_the_command_line(clip: Path, tmp_path: Path, emo
         (["--events", "nothing.csv"], "cannot read nothing.csv"),
         (["--smooth", "-1"], "expected 0 (off) or more"),
         (["--anonymous", "--explain"], "leave out --explain"),
+        (["--blur-faces"], "add --annotate"),
     ],
 )
 def test_impossible_options(options: list[str], words: str, clip: Path, tmp_path: Path, emoscope: Command) -> None:
@@ -168,6 +169,24 @@ def test_two_writers_of_one_folder(clip: Path, slow_clip: Path, tmp_path: Path, 
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=60)
     assert (tmp_path / "o" / "summary.json").is_file()
+
+
+def test_hidden_faces(clip: Path, tmp_path: Path, emoscope: Command) -> None:
+    """What shows faces clearly without --blur-faces does not with it."""
+    pictures = []
+    for options in ([], ["--blur-faces"]):
+        out = tmp_path / f"o{len(options)}"
+        assert emoscope("analyze", clip, "-o", out, "--detector", "haar", "--annotate", "--explain", *options)[0] == 0
+        import av
+
+        with av.open(str(out / "annotated.mp4")) as video:
+            frame = next(video.decode(video=0)).to_ndarray(format="gray")
+        [explanation, *_] = sorted((out / "explanations").iterdir())
+        # The middle of the face, without box and bars.
+        pictures.append([frame[72:112, 106:146], cv2.imread(str(explanation), cv2.IMREAD_GRAYSCALE)[:192]])
+    for clear, hidden in zip(*pictures, strict=True):
+        # Edges are what a face is known by.
+        assert cv2.Laplacian(hidden, cv2.CV_64F).std() < 0.5 * cv2.Laplacian(clear, cv2.CV_64F).std()
 
 
 def test_library_settings(clip: Path, tmp_path: Path) -> None:

@@ -49,7 +49,9 @@ def analyze(
     views: Views = 1,
     balanced: Balanced = False,
     annotate: Annotated[bool, typer.Option("--annotate", help="Also write annotated.mp4 (or pictures).")] = False,
-    blur_faces: Annotated[bool, typer.Option("--blur-faces", help="Hide the faces there.")] = False,
+    blur_faces: Annotated[
+        bool, typer.Option("--blur-faces", help="Hide who the people are in these pictures.")
+    ] = False,
     thumbnails: Annotated[ThumbnailChoice, typer.Option(help="Faces shown in the report.")] = ThumbnailChoice.none,
     explain: Annotated[bool, typer.Option("--explain", help="Show what the network looked at (stores faces).")] = False,
     anonymous: Annotated[bool, typer.Option("--anonymous", help="Write no face boxes and no clear face.")] = False,

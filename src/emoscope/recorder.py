@@ -139,7 +139,7 @@ class Recorder:
         if settings.explain:
             from emoscope.explain import explain
 
-            explain(observations, summary, analyzer.recognizer, self.folder)
+            explain(observations, summary, analyzer.recognizer, self.folder, blur=self.hides)
         if settings.report:
             write_report(observations, summary, self.folder / "report.html", self.folder)
         text = json.dumps(summary, indent=2, ensure_ascii=False)

@@ -44,7 +44,7 @@ class Settings:
     annotate: bool = False
     """Write annotated.mp4, or annotated/ with a picture each."""
     blur_faces: bool = False
-    """Hide the faces there."""
+    """Hide who the people are there, and in explanations."""
     thumbnails: Thumbnails = "none"
     """Keep small pictures of faces for the report."""
     explain: bool = False
@@ -60,6 +60,8 @@ class Settings:
         """
         if self.anonymous and (self.explain or self.thumbnails == "clear"):
             raise InputError("anonymous results hold no face; leave out --explain and use --thumbnails blurred")
+        if self.blur_faces and not (self.annotate or self.explain):
+            raise InputError("there is no picture in which faces could be blurred; add --annotate or --explain")
         if not 0 <= self.smoothing_s < float("inf"):
             raise InputError(f"the smoothing is {self.smoothing_s:g} s, expected 0 (off) or more")
 
