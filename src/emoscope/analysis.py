@@ -125,15 +125,7 @@ def analyze_source(
         OSError: the folder cannot be written.
     """
     start = time.perf_counter()
-    side_px = PICTURE_SIDE_PX if source.kind == "pictures" else VIDEO_SIDE_PX
-    analyzer = Analyzer(
-        settings.detector,
-        settings.model,
-        settings.n_views,
-        settings.balanced,
-        settings.max_side_px or side_px,
-        settings.smoothing_s,
-    )
+    analyzer = create_analyzer(settings, is_video=source.kind == "video")
     with Recorder(folder, settings, str(source.path), source.kind, source) as recorder:
         for frame, result in analyzer.analyze_frames(source):
             recorder.add(frame, result)
@@ -152,6 +144,18 @@ def analyze_source(
         },
     )
     return Analysis(Observations(folder / "observations.parquet"), summary, folder)
+
+
+def create_analyzer(settings: Settings, is_video: bool = True) -> Analyzer:
+    """Load what reads faces as the settings say.
+
+    Raises:
+        InputError: an unknown detector or model.
+        ModelError: a model that is damaged or not to be had.
+    """
+    side_px = settings.max_side_px or (VIDEO_SIDE_PX if is_video else PICTURE_SIDE_PX)
+    choices = settings.detector, settings.model, settings.n_views, settings.balanced
+    return Analyzer(*choices, max_side_px=side_px, smoothing_s=settings.smoothing_s)
 
 
 def describe_end(source: Source, more: list[str]) -> dict[str, Any]:

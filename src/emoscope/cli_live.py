@@ -43,10 +43,10 @@ def live(
     """
     if output is not None and no_save:
         raise InputError("--output and --no-save contradict each other; give one of them")
+    from emoscope.analysis import create_analyzer
     from emoscope.camera import Camera
     from emoscope.live import analyze_live
     from emoscope.live_view import create_view
-    from emoscope.pipeline import Analyzer
     from emoscope.settings import Settings
 
     set_up_libraries()
@@ -60,7 +60,7 @@ def live(
         anonymous=anonymous,
     )
     running = Camera(camera)
-    analyzer = Analyzer(detector.value, model, views, balanced, smoothing_s=smooth)
+    analyzer = create_analyzer(settings)
     typer.echo(CONSENT, err=True)
     # stdout belongs to the JSON document where one is asked for.
     shown = create_view(
