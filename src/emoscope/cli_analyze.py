@@ -151,7 +151,8 @@ def show_progress() -> "Iterator[Callable[[Progress], None]]":
                 return
             drawn_s = time.monotonic()
             place = f"{number} of {progress.n_sources}: " if progress.n_sources > 1 else ""
-            text = f"{place}{progress.source}, frame {progress.frames}, {progress.faces} {'face' if progress.faces == 1 else 'faces'}"
+            faces = "1 face" if progress.faces == 1 else f"{progress.faces} faces"
+            text = f"{place}{progress.source}, frame {progress.frames}, {faces}"
             total = None if progress.share is None else 1
             bars.update(task, description=text, total=total, completed=progress.share or 0)
 
