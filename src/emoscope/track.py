@@ -53,6 +53,10 @@ LATE_COST = 1.5
 """How much surer late recognition must be: it changes a number already given."""
 MAX_COVERED = 0.1
 """A face of which more is shared with another face is covered; it teaches nothing about its looks."""
+LOOK_EVERY_S = 0.2
+"""A person who is alone is looked at so often; in between a box where it is expected is enough."""
+ALONE_IOU = 0.6
+"""Overlap of the expected and the found box that leaves no doubt."""
 EXPECT_S = 0.5
 """For so long a person unseen is still expected near where the motion led."""
 MAX_TRACKS = 1000
@@ -66,6 +70,8 @@ class Track:
     track_id: int
     motion: Motion
     first_s: float
+    looked_s: float
+    """When the person's looks were last learned."""
     n_frames: int = 1
 
     def is_kept(self, time_s: float, by_looks: bool) -> bool:
@@ -95,6 +101,11 @@ class Tracker:
             time_s: presentation time; must not run backwards.
             image: (h, w, 3) uint8 BGR, the frame; without it motion alone decides. Give it for all frames or for none.
         """
+        if self._goes_on_alone(faces, time_s):
+            [track] = self.tracks
+            track.n_frames += 1
+            track.motion.update(_to_centres(faces.xyxy)[0], time_s)
+            return faces.replace(track_id=np.array([track.track_id], np.int64))
         self._drop(time_s, by_looks=image is not None)
         ids = np.zeros(len(faces), np.int64)
         if len(faces) == 0:
@@ -113,11 +124,24 @@ class Tracker:
         for i in np.flatnonzero(ids == 0).tolist():
             self.n_people += 1
             ids[i] = self.n_people
-            self.tracks.append(Track(self.n_people, Motion(*boxes[i], time_s=time_s), time_s))
+            self.tracks.append(Track(self.n_people, Motion(*boxes[i], time_s=time_s), time_s, time_s))
         if looks is not None:
             for wrong, right in self._recognise_late(time_s):
                 ids[ids == wrong] = right
         return faces.replace(track_id=ids)
+
+    def _goes_on_alone(self, faces: Faces, time_s: float) -> bool:
+        """Say whether the one face is the one known person's beyond doubt, so that looks need not be asked."""
+        if len(faces) != 1 or len(self.tracks) != 1:
+            return False
+        [track] = self.tracks
+        if track.n_frames <= LATE_FRAMES or not 0 <= time_s - track.looked_s < LOOK_EVERY_S:
+            return False
+        x, y, _ = track.motion.expect(time_s)
+        w, h = track.motion.width, track.motion.height
+        x1, y1, x2, y2 = faces.xyxy[0].tolist()
+        shared = max(0.0, min(x2, x + w / 2) - max(x1, x - w / 2)) * max(0.0, min(y2, y + h / 2) - max(y1, y - h / 2))
+        return bool(shared > ALONE_IOU * (w * h + (x2 - x1) * (y2 - y1) - shared))
 
     def predict(self, time_s: float) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Return numbers (m,) and boxes xyxy (m, 4), in pixels, where people seen lately are expected at a time."""
@@ -163,7 +187,9 @@ class Tracker:
         clear = [(i, j) for i, j in pairs if is_clear[i]]
         if clear:
             rows = [i for i, _ in clear]
-            elapsed_s = [time_s - self.tracks[j].motion.time_s for _, j in clear]
+            elapsed_s = [time_s - self.tracks[j].looked_s for _, j in clear]
+            for _, j in clear:
+                self.tracks[j].looked_s = time_s
             columns = np.array([j for _, j in clear])
             self.memory.update(columns, looks[rows], np.array(elapsed_s, np.float32))
         is_new = np.ones(len(faces), np.bool_)
@@ -194,6 +220,7 @@ class Tracker:
             track, known = self.tracks[new[i]], self.tracks[lost[k]]
             pairs.append((track.track_id, known.track_id))
             known.motion, known.n_frames = track.motion, known.n_frames + track.n_frames
+            known.looked_s = track.looked_s
             track.n_frames = 0
         if pairs:
             kept = [j for j, t in enumerate(self.tracks) if t.n_frames > 0]
