@@ -28,7 +28,8 @@ class Ahead(Generic[T]):
         self.items, self.measure = items, measure
         self.waiting: collections.deque[tuple[T, int]] = collections.deque()
         self.n_bytes = 0
-        self.is_done = self.is_closed = False
+        self.n_wanted = 1
+        self.is_done = self.is_closed = self.is_full = False
         self.error: BaseException | None = None
         self.changed = threading.Condition()
         self.thread = threading.Thread(target=self._work, daemon=True)
@@ -52,32 +53,43 @@ class Ahead(Generic[T]):
     def _put(self, item: T) -> bool:
         size = self.measure(item)
         with self.changed:
-            self.changed.wait_for(lambda: self.is_closed or not self.waiting or self._has_room(size))
+            while not (self.is_closed or self._has_room(size)):
+                self.is_full = True
+                self.changed.notify_all()
+                self.changed.wait()
             self.waiting.append((item, size))
             self.n_bytes += size
-            self.changed.notify_all()
+            if len(self.waiting) >= self.n_wanted:
+                self.changed.notify_all()
             return not self.is_closed
 
     def _has_room(self, size: int) -> bool:
-        return len(self.waiting) < MAX_ITEMS and self.n_bytes + size <= MAX_BYTES
+        # A single item may be larger than the limit.
+        return not self.waiting or (len(self.waiting) < MAX_ITEMS and self.n_bytes + size <= MAX_BYTES)
 
     def take(self, n: int) -> list[T]:
-        """Return the items that are ready, at most n; wait for one if none is; nothing at the end.
+        """Return the next n items; fewer where no more can wait in memory or come, nothing at the end.
+
+        Threads that wake each other for every item spend their time on that, and networks are faster on several.
 
         Raises:
             What the iterator raised, after its last item was taken.
         """
         with self.changed:
-            self.changed.wait_for(lambda: self.waiting or self.is_done)
+            self.n_wanted = n
+            self.changed.wait_for(
+                lambda: self.is_done or len(self.waiting) >= n or (self.is_full and len(self.waiting) > 0)
+            )
             taken = [self.waiting.popleft() for _ in range(min(n, len(self.waiting)))]
             self.n_bytes -= sum(size for _, size in taken)
-            self.changed.notify_all()
+            if self.is_full:
+                self.is_full = False
+                self.changed.notify_all()
         if not taken and self.error is not None:
             raise self.error
         return [item for item, _ in taken]
 
     def __iter__(self) -> Iterator[T]:
-        # A few at once: threads that wake each other for every item spend their time on that.
         while items := self.take(4):
             yield from items
 
