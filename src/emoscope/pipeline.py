@@ -16,7 +16,7 @@ PICTURE_SIDE_PX = 1280
 VIDEO_SIDE_PX = 640
 """Detection size of video."""
 FRAMES_AT_ONCE = 8
-"""Frames whose faces are recognised together: eight take half the time per face of singles (results/recognition.json)."""
+"""Frames whose faces are recognised together: eight take half the time of singles (results/recognition.json)."""
 
 Look = tuple[Frame, Faces, list[Image]]
 """A frame, its faces with their track_id, and a crop of each."""
