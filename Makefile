@@ -45,7 +45,7 @@ benchmarks: .venv-dev/installed
 
 .venv-dev/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-dev
-	.venv-dev/bin/python -m pip install $(PIP_FLAGS) --editable ".[study,serve,demo,dev]"
+	.venv-dev/bin/python -m pip install $(PIP_FLAGS) --editable ".[study,serve,ray,notebooks,docs,demo,dev]"
 	touch $@
 
 clean:

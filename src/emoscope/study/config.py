@@ -43,6 +43,7 @@ RANGES: Final[Mapping[str, tuple[float, float]]] = {
     "sizes_px": (16, 512),
     "size_shares": (0, 1),
     "min_delta": (0, 1),
+    "degrade": (0, 1),
 }
 """Smallest and largest value of each number."""
 
@@ -116,6 +117,9 @@ class TrainConfig:
     """Moving average of the weights per step; 0 switches it off."""
     augment: bool = True
     """One affine warp, brightness, contrast, erasing; see inputs.py."""
+    degrade: float = 0.0
+    """Share of the faces that are softened, and share of those that get noise: robustness to distance and poor light;
+    0 leaves both out."""
     repeats: int = 1
     """How often each image stands in its batch, augmented anew each time (Hoffer et al., Augment your batch, 2020);
     `batch_size` counts images with their repeats."""

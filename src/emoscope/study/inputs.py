@@ -25,6 +25,12 @@ class Augmentation:
     erase_probability: float = 0.5
     erase_area: tuple[float, float] = (0.02, 0.2)
     """Smallest and largest erased share of the picture (Zhong et al., Random erasing, 2020)."""
+    degrade_probability: float = 0.0
+    """Of a face to be softened, and, drawn apart, of one to be made noisy: what distance and poor light do."""
+    noise: float = 0.12
+    """Largest standard deviation of the noise, as a share of full white."""
+    blur_sigma: float = 2.5 / 48
+    """Standard deviation of the strongest softening, as a share of the side."""
 
 
 def _uniform(n: int, low: float, high: float, generator: torch.Generator) -> Tensor:
@@ -73,6 +79,35 @@ def erase(faces: Tensor, how: Augmentation, generator: torch.Generator) -> None:
     mask = (in_rows[:, :, None] & in_columns[:, None, :])[:, None]
     noise = torch.randn(faces.shape, device=generator.device, generator=generator)
     faces.copy_(torch.where(mask, noise, faces))
+
+
+def degrade(faces: Tensor, how: Augmentation, generator: torch.Generator) -> Tensor:
+    """Soften some faces and add noise to some, each by its own strength.
+
+    Args:
+        faces: (n, 1, s, s) float32 in 0..1.
+        how: strengths.
+        generator: on the device of the faces.
+
+    Returns:
+        The same shape, in 0..1.
+    """
+    n, _, _, side = faces.shape
+    sigma = how.blur_sigma * side
+    taps = torch.arange(-math.ceil(2 * sigma), math.ceil(2 * sigma) + 1, device=faces.device)
+    kernel = torch.exp(-(taps**2) / (2 * sigma**2))
+    kernel = (kernel / kernel.sum()).view(1, 1, 1, -1)
+    padded = F.pad(faces, [kernel.shape[-1] // 2] * 4, mode="replicate")
+    soft = F.conv2d(F.conv2d(padded, kernel), kernel.mT)
+
+    def draw(high: float) -> Tensor:
+        chosen = _uniform(n, 0, 1, generator) < how.degrade_probability
+        return (_uniform(n, 0, high, generator) * chosen).view(n, 1, 1, 1)
+
+    # A share of the softened picture costs one kernel for all; its own width for each face would cost n.
+    faces = faces.lerp(soft, draw(1))
+    noise = torch.randn(faces.shape, device=faces.device, generator=generator)
+    return (faces + noise * draw(how.noise)).clamp_(0, 1)
 
 
 @lru_cache(maxsize=64)
@@ -125,6 +160,8 @@ def create_batch(
         shift = _uniform(n, -how.brightness, how.brightness, generator).view(n, 1, 1, 1)
         mean = x.mean((1, 2, 3), keepdim=True)
         x = (x * contrast + (mean * (1 - contrast) + shift)).clamp_(0, 1)
+        if how.degrade_probability:
+            x = degrade(x, how, generator)
     elif is_auto and x.shape[-1] != size_px:
         x = F.interpolate(x, size=(size_px, size_px), mode="bilinear", antialias=True, align_corners=False)
     if not is_auto:

@@ -110,7 +110,7 @@ class Trainer:
     ) -> tuple[Tensor, Tensor, Tensor | None]:
         """Return inputs (n, c, s, s), labels (n,) or mixed (n, 7), and the teacher's probabilities (n, 7) if any."""
         config = self.config
-        how = Augmentation() if config.augment else None
+        how = Augmentation(degrade_probability=config.degrade) if config.augment else None
         size_px = find_size_px(config, config.find_size_px(epoch))
         x = create_batch(self.faces[rows], size_px, self.spec, how, generator)
         labels, teacher = self.labels[rows], None if self.teacher is None else self.teacher[rows]
