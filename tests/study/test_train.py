@@ -25,7 +25,7 @@ from emoscope.study.calibrate import fit_temperature, fit_threshold
 from emoscope.study.config import TrainConfig
 from emoscope.study.dataset import Dataset
 from emoscope.study.export import compare_with_onnx
-from emoscope.study.inputs import Augmentation, create_batch
+from emoscope.study.inputs import Augmentation, create_batch, degrade
 from emoscope.study.metrics import compute_ece, compute_metrics
 from emoscope.study.networks import create_network
 from emoscope.study.predict import load_weights, predict_logits
@@ -234,6 +234,18 @@ def test_augmentation_is_seeded_mild_and_different_per_face(faces: Dataset) -> N
     mean = first.mean(0)[0].flatten()
     plain = create_batch(same[:1], 40, spec, None, torch.Generator())[0, 0]
     assert torch.corrcoef(torch.stack([mean, (plain + plain.flip(1)).flatten()]))[0, 1] > 0.8
+
+
+def test_some_faces_are_softened_and_some_made_noisy() -> None:
+    grey = torch.full((1000, 1, 48, 48), 0.5)
+    spread = degrade(grey, Augmentation(degrade_probability=0.3), torch.Generator().manual_seed(1)).std((1, 2, 3))
+    assert 0.25 < (spread > 0.001).float().mean() < 0.35 and 0.1 < spread.max() < 0.13
+
+    stripes = (torch.arange(48) % 4 < 2).float().expand(1000, 1, 48, 48)
+    soft = degrade(stripes, Augmentation(degrade_probability=0.3, noise=0), torch.Generator().manual_seed(1))
+    contrast = soft.std((1, 2, 3)) / stripes.std()
+    assert 0.25 < (contrast < 0.99).float().mean() < 0.35 and contrast.min() < 0.3 and contrast.max() < 1.01
+    assert soft.min() >= 0 and soft.max() <= 1
 
 
 def test_a_checkpoint_holds_everything_until_the_run_is_finished(faces: Dataset, tmp_path: Path) -> None:
