@@ -14,6 +14,7 @@ from emoscope.cli_analyze import analyze
 from emoscope.cli_common import STUDY_PACKAGES, AsJson, Balanced, Data, Model, Views, print_json, require
 from emoscope.cli_live import live
 from emoscope.cli_report import compare, report
+from emoscope.cli_serve import serve
 from emoscope.cli_study import study_app
 from emoscope.errors import EmoscopeError, InputError
 
@@ -28,7 +29,7 @@ app = typer.Typer(
 data_app = typer.Typer(help="Datasets: import them once, look at them.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 app.add_typer(study_app, name="study")
-for command in (analyze, live, report, compare):
+for command in (analyze, live, report, compare, serve):
     app.command()(command)
 
 

@@ -70,13 +70,17 @@ def print_json(value: Any) -> None:
     typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
-def require(*names: str) -> None:
+def require(*names: str, extra: str = "study") -> None:
     """Check that optional packages are there.
+
+    Args:
+        names: the packages.
+        extra: the set that they belong to.
 
     Raises:
         MissingExtraError: some are not.
     """
     if missing := [name for name in names if find_spec(name) is None]:
         raise MissingExtraError(
-            f"this command needs {', '.join(missing)}; install the study's packages: pip install 'emoscope[study]'"
+            f"this command needs {', '.join(missing)}; install the packages for it: pip install 'emoscope[{extra}]'"
         )

@@ -3,6 +3,7 @@
 Decoders are silent about most of this: they give what is there, and a cut file looks like a short one.
 """
 
+import io
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,9 +22,9 @@ JPEG_SIZES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 """JPEG markers whose segment holds the picture's size (ITU-T T.81, table B.1)."""
 
 
-def is_cut_off(path: Path) -> bool:
+def is_cut_off(media: Path | bytes) -> bool:
     """Tell whether a file ends before its structure says; False where its kind is not known or does not say."""
-    return _look(path, _find_cut, False)
+    return _look(media, _find_cut, False)
 
 
 def is_encrypted(path: Path) -> bool:
@@ -36,14 +37,16 @@ def is_animated(path: Path) -> bool:
     return _look(path, _find_animation, False)
 
 
-def find_picture_size(path: Path) -> tuple[int, int] | None:
-    """Return width and height that a PNG or JPEG file announces; None for others."""
-    return _look(path, _find_size, None)
+def find_picture_size(media: Path | bytes) -> tuple[int, int] | None:
+    """Return width and height that a PNG, JPEG, WebP or BMP file announces; None for others."""
+    return _look(media, _find_size, None)
 
 
-def _look(path: Path, question: Callable[[BinaryIO, int], T], otherwise: T) -> T:
+def _look(media: Path | bytes, question: Callable[[BinaryIO, int], T], otherwise: T) -> T:
+    if isinstance(media, bytes):
+        return question(io.BytesIO(media), len(media))
     try:
-        with path.open("rb") as file:
+        with media.open("rb") as file:
             return question(file, os.fstat(file.fileno()).st_size)
     except OSError:
         return otherwise
@@ -216,9 +219,13 @@ def _walk_jpeg(file: BinaryIO, size: int) -> Iterator[tuple[int, int, int]]:
 
 
 def _find_size(file: BinaryIO, size: int) -> tuple[int, int] | None:
-    head = file.read(24)
+    head = file.read(30)
     if head[:8] == PNG:
         return int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return _find_webp_size(head)
+    if head[:2] == b"BM":
+        return _find_bmp_size(head)
     if head[:2] != b"\xff\xd8":
         return None
     for marker, start, _ in _walk_jpeg(file, size):
@@ -227,3 +234,29 @@ def _find_size(file: BinaryIO, size: int) -> tuple[int, int] | None:
             data = file.read(4)
             return int.from_bytes(data[2:], "big"), int.from_bytes(data[:2], "big")
     return None
+
+
+def _find_webp_size(head: bytes) -> tuple[int, int] | None:
+    """Read the size from a WebP's first chunk (RFC 9649, sections 2.5 to 2.7)."""
+    kind, start = head[12:16], head[20:30]
+    if len(start) < 10:
+        return None
+    if kind == b"VP8X":
+        return int.from_bytes(start[4:7], "little") + 1, int.from_bytes(start[7:10], "little") + 1
+    if kind == b"VP8L":
+        bits = int.from_bytes(start[1:5], "little")
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    if kind == b"VP8 ":
+        # The upper two bits of each ask the viewer to enlarge the picture.
+        return int.from_bytes(start[6:8], "little") & 0x3FFF, int.from_bytes(start[8:10], "little") & 0x3FFF
+    return None
+
+
+def _find_bmp_size(head: bytes) -> tuple[int, int] | None:
+    """Read the size from a BMP's header; rows from top to bottom have a negative height."""
+    if len(head) < 26:
+        return None
+    if int.from_bytes(head[14:18], "little") == 12:
+        return int.from_bytes(head[18:20], "little"), int.from_bytes(head[20:22], "little")
+    width, height = (int.from_bytes(head[at : at + 4], "little", signed=True) for at in (18, 22))
+    return abs(width), abs(height)

@@ -2,16 +2,15 @@
 
 import contextlib
 from collections.abc import AsyncIterator
-from pathlib import Path
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, Response
 from fastapi.staticfiles import StaticFiles
 
 import emoscope
-from emoscope.server import problems
-from emoscope.server.options import ServerOptions
-
-PAGE = Path(__file__).parent / "page"
+from emoscope.server import images, openapi, problems, service, session
+from emoscope.server.guard import Guard
+from emoscope.server.metrics import Metrics
+from emoscope.server.options import PAGE, ServerOptions
 
 
 def create_app(options: ServerOptions) -> FastAPI:
@@ -19,14 +18,54 @@ def create_app(options: ServerOptions) -> FastAPI:
 
     Args:
         options: limits and places; `app.state.options` in every route.
+
+    Raises:
+        InputError: an option that nobody can read.
     """
 
     @contextlib.asynccontextmanager
     async def run(app: FastAPI) -> AsyncIterator[None]:
-        yield
+        async with contextlib.AsyncExitStack() as stack:
+            await stack.enter_async_context(images.open_images(app, options))
+            yield
 
-    app = FastAPI(title="emoscope", version=emoscope.__version__, lifespan=run, docs_url=None, redoc_url=None)
-    app.state.options = options
+    app = FastAPI(
+        title="emoscope",
+        version=emoscope.__version__,
+        description=openapi.DESCRIPTION,
+        lifespan=run,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        responses=problems.describe(*openapi.ALWAYS),
+    )
+    app.state.options, app.state.metrics = options, Metrics()
     problems.install(app)
-    app.mount("/", StaticFiles(directory=PAGE, html=True), name="page")
+    openapi.install(app)
+    app.add_middleware(Guard, options=options, metrics=app.state.metrics)
+    app.include_router(service.router)
+    app.include_router(session.router)
+    app.include_router(images.router)
+    _add_page(app)
     return app
+
+
+def _add_page(app: FastAPI) -> None:
+    """Serve the files of the page.
+
+    Not mounted at /, which would answer for every address and method that no route has.
+    """
+    static = StaticFiles(directory=PAGE)
+    names = {path.name for path in PAGE.iterdir() if path.is_file()}
+
+    @app.get("/", include_in_schema=False)
+    async def read_page(request: Request) -> Response:
+        return await static.get_response("index.html", request.scope)
+
+    @app.get("/{name}", include_in_schema=False)
+    async def read_page_file(name: str, request: Request) -> Response:
+        if name not in names:
+            raise problems.ProblemError(
+                404, "Not Found", "there is nothing at this address; /openapi.json has them all"
+            )
+        return await static.get_response(name, request.scope)

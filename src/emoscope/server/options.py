@@ -6,6 +6,10 @@ from pathlib import Path
 
 from emoscope.errors import InputError
 
+PAGE = Path(__file__).parent / "page"
+"""The files of the page."""
+MAX_PICTURE_BYTES = 50_000_000
+
 
 @dataclass(frozen=True)
 class ServerOptions:
@@ -39,6 +43,11 @@ class ServerOptions:
     """How long results are kept."""
     rate: str = "200/second"
     """Requests per client, in the notation of the package `limits`."""
+
+    @property
+    def max_picture_bytes(self) -> int:
+        """Largest picture."""
+        return min(self.max_upload_bytes // 100, MAX_PICTURE_BYTES)
 
     def __post_init__(self) -> None:
         """Check what a careless start would open to others.
