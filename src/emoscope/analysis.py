@@ -126,12 +126,12 @@ def analyze_source(
     """
     start = time.perf_counter()
     analyzer = create_analyzer(settings, is_video=source.kind == "video")
-    with Recorder(folder, settings, str(source.path), source.kind, source) as recorder:
+    with Recorder(folder, settings, source.label, source.kind, source) as recorder:
         for frame, result in analyzer.analyze_frames(source):
             recorder.add(frame, result)
             on_frame(result)
     if recorder.table.n_rows == 0 and not source.stop.is_set():
-        raise InputError(f"{source.path}: none of its pictures can be read; first: {source.problems[0]}")
+        raise InputError(f"{source.label}: none of its pictures can be read; first: {source.problems[0]}")
     wall_s = round(time.perf_counter() - start, 3)
     _, summary = recorder.finish(
         analyzer,
@@ -168,7 +168,7 @@ def describe_end(source: Source, more: list[str]) -> dict[str, Any]:
     problems, reason = list(source.problems), "damaged" if source.problems else None
     if source.stop.is_set():
         at = f"after {source.duration_s:.2f} s" if source.kind == "video" else f"after {source.frames_read} pictures"
-        problems.append(f"{source.path} was not read to its end: the analysis was stopped {at}; --resume does it anew")
+        problems.append(f"{source.label} was not read to its end: the analysis was stopped {at}; --resume does it anew")
         reason = "stopped"
     return {
         "status": "incomplete" if reason else "complete",

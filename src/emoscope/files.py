@@ -72,7 +72,7 @@ def open_atomic_folder(path: Path, names: tuple[str, ...]) -> Iterator[Path]:
     working = path.resolve().with_name(path.resolve().name + INCOMPLETE)
     try:
         working.mkdir(parents=True, exist_ok=True)
-        lock = _lock(working)
+        lock = lock_folder(working)
     except OSError as e:
         raise _explain(path, e) from e
     try:
@@ -86,7 +86,7 @@ def open_atomic_folder(path: Path, names: tuple[str, ...]) -> Iterator[Path]:
         os.close(lock)
 
 
-def _lock(folder: Path) -> int:
+def lock_folder(folder: Path) -> int:
     """Take a folder for this process until the returned descriptor is closed or the process ends.
 
     Raises:

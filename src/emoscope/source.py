@@ -80,6 +80,8 @@ class Source:
     """Leave out what a video shows from there on."""
     stop: threading.Event = field(default_factory=threading.Event)
     """Once set, no further frame is given."""
+    name: str = ""
+    """What results call a video, where that is not its path."""
     frames_announced: int | None = None
     """What a video's header says, if it says."""
     length_s: float | None = None
@@ -92,6 +94,11 @@ class Source:
     """Presentation time of the last decoded frame."""
     problems: list[str] = field(default_factory=list)
     """What was damaged; the rest was read."""
+
+    @property
+    def label(self) -> str:
+        """What results and messages call it."""
+        return self.name or str(self.path)
 
     @property
     def progress(self) -> float | None:
@@ -160,14 +167,14 @@ class Source:
                     raise explain(self.path, e) from e
                 reason = getattr(e, "strerror", None) or e
                 self.problems.append(
-                    f"{self.path} is damaged after {self.duration_s:.2f} s ({reason}); everything before was analysed"
+                    f"{self.label} is damaged after {self.duration_s:.2f} s ({reason}); everything before was analysed"
                 )
                 break
-            yield Frame(image, index, time_s, str(self.path))
+            yield Frame(image, index, time_s, self.label)
         if given_s is None and self.frames_read and not self.stop.is_set():
             raise InputError(
-                f"{self.path} shows nothing from {self.start_s:g} s on (its last frame is at {self.duration_s:.2f} s); "
-                "choose an earlier --start"
+                f"{self.label} shows nothing from {self.start_s:g} s on (its last frame is at "
+                f"{self.duration_s:.2f} s); choose an earlier --start"
             )
 
     def _seek(self, container: "InputContainer", stream: "VideoStream") -> list[int]:
@@ -180,16 +187,16 @@ class Source:
 
     def _check_end(self) -> None:
         if self.frames_read == 0:
-            raise InputError(f"{self.path} holds no frame that can be decoded; expected a playable video")
+            raise InputError(f"{self.label} holds no frame that can be decoded; expected a playable video")
         announced = self.frames_announced
         if announced and self.frames_read < announced * (1 - MISSING_SHARE) - 1:
             self.problems.append(
-                f"{self.path} ends after {self.frames_read} of {announced} frames (it is cut off); "
+                f"{self.label} ends after {self.frames_read} of {announced} frames (it is cut off); "
                 "everything before was analysed"
             )
         elif is_cut_off(self.path):
             self.problems.append(
-                f"{self.path} is cut off after {self.duration_s:.2f} s; everything before was analysed"
+                f"{self.label} is cut off after {self.duration_s:.2f} s; everything before was analysed"
             )
 
 

@@ -7,7 +7,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.staticfiles import StaticFiles
 
 import emoscope
-from emoscope.server import images, openapi, problems, service, session
+from emoscope.server import images, openapi, problems, service, session, videos
 from emoscope.server.guard import Guard
 from emoscope.server.metrics import Metrics
 from emoscope.server.options import PAGE, ServerOptions
@@ -27,6 +27,7 @@ def create_app(options: ServerOptions) -> FastAPI:
     async def run(app: FastAPI) -> AsyncIterator[None]:
         async with contextlib.AsyncExitStack() as stack:
             await stack.enter_async_context(images.open_images(app, options))
+            await stack.enter_async_context(videos.open_jobs(app, options))
             yield
 
     app = FastAPI(
@@ -46,6 +47,7 @@ def create_app(options: ServerOptions) -> FastAPI:
     app.include_router(service.router)
     app.include_router(session.router)
     app.include_router(images.router)
+    app.include_router(videos.router)
     _add_page(app)
     return app
 
