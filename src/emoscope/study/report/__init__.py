@@ -3,6 +3,8 @@
 Every figure is read from a run's folder; figures of the reference study stand beside them, named as such.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -58,6 +60,35 @@ def write_report(folder: Path, dataset: Dataset | None = None, output: Path | No
         with open_atomic(output / name) as partial:
             partial.write_text(text, encoding="utf-8")
     return output / "report.html"
+
+
+@dataclass(frozen=True)
+class Excerpt:
+    """Some sections of a report, which a notebook shows as they are."""
+
+    sections: Sequence[Section]
+
+    def _repr_html_(self) -> str:
+        style = Markup((files(__name__) / "excerpt.css").read_text(encoding="utf-8"))
+        return _render("excerpt.html.jinja", {"sections": self.sections, "style": style}, is_html=True)
+
+
+def show_report(folder: Path, keys: Sequence[str], dataset: Dataset | None = None) -> Excerpt:
+    """Return some sections of a comparison's report for a notebook, with the numbers that they have there.
+
+    Args:
+        folder: of the comparison.
+        keys: of the sections, as in the page's addresses: `data`, `comparison`, `vgg-search`, `resizing`, ...
+        dataset: the one that it was begun with, for pictures of its faces.
+
+    Raises:
+        InputError: the report has no such section; choose one that the message lists.
+    """
+    sections = [s for top in create_sections(load_evidence(folder), dataset) for s in top.walk()]
+    known = {section.key: section for section in sections}
+    if unknown := sorted(set(keys) - set(known)):
+        raise InputError(f"the report has no section {', '.join(unknown)}; choose from {', '.join(known)}")
+    return Excerpt([known[key] for key in keys])
 
 
 def create_sections(evidence: Evidence, dataset: Dataset | None) -> list[Section]:
