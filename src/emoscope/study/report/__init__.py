@@ -91,6 +91,13 @@ def show_report(folder: Path, keys: Sequence[str], dataset: Dataset | None = Non
     return Excerpt([known[key] for key in keys])
 
 
+def show_blocks(*blocks: Any) -> Excerpt:
+    """Return single blocks, such as those of pictures.py, for a notebook."""
+    section = Section("excerpt", "", list(blocks))
+    number([section])
+    return Excerpt([section])
+
+
 def create_sections(evidence: Evidence, dataset: Dataset | None) -> list[Section]:
     """Create everything that a report says, its tables and figures numbered.
 
