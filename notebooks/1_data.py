@@ -64,7 +64,7 @@ pd.DataFrame({"all": facts["classes"], **facts["classes_by_usage"]})
 always_happy = np.full((len(dataset), len(EMOTIONS)), 0.01)
 always_happy[:, EMOTIONS.index("happy")] = 0.94
 figures = compute_metrics(always_happy, dataset.emotion)
-pd.Series({key: figures[key] for key in ("accuracy", "macro_f1", "mean_auc")})
+pd.DataFrame([figures], index=["always happy"])[["accuracy", "macro_f1", "mean_auc"]].round(3)
 
 # %% [markdown]
 # ## Copies
@@ -72,7 +72,7 @@ pd.Series({key: figures[key] for key in ("accuracy", "macro_f1", "mean_auc")})
 # other one tests it, the test measures memory. The table counts such groups of identical images.
 
 # %%
-pd.Series(facts["duplicates"])
+pd.Series(facts["duplicates"], name="images or groups").to_frame()
 
 # %% [markdown]
 # ## Three parts, and what each is for
@@ -81,9 +81,9 @@ pd.Series(facts["duplicates"])
 #   because it was chosen for that.
 # * **Test**: set aside first and looked at last, once. Nothing is chosen by it.
 #
-# The thesis protocol sets 20 % aside and draws the rest into eight **folds**: in turn, each fold validates what the
-# other seven have trained. One fold's figure depends on which images happen to lie in it; the mean of eight says
-# more, and their spread says how much more one may read into it. Identical images always stay on one side:
+# The thesis protocol sets 20 % aside and draws the rest into eight **folds**: in turn, each fold validates what the other
+# seven have trained. One fold's figure depends on which images happen to lie in it; the mean of eight is steadier, and
+# their spread says how far it can be trusted. Identical images always stay on one side:
 
 # %%
 rows = []

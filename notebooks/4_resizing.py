@@ -58,10 +58,10 @@ float(np.abs(back - face).max())
 
 # %% [markdown]
 # ## What it can bring
-# A network made for ImageNet expects large pictures. DenseNet halves its input five times: of 48 px are left one or
-# two positions, so almost nothing says *where* in the face something is. At 175 px five or six are left, and filters
-# learnt on large photographs meet edges as wide as those they know. More places also mean more work: the cost grows
-# with the number of pixels.
+# A network made for ImageNet expects large pictures. DenseNet halves its input five times: of 48 px a single position is
+# left, so almost nothing says *where* in the face something is. At 175 px five are left on each side, and filters learnt
+# on large photographs meet edges as wide as those they know. More places also mean more work: the cost grows with the
+# number of pixels.
 
 # %%
 sizes_px = (48, 100, 125, 150, 175)

@@ -15,7 +15,7 @@
 
 # %%
 DATA = ""  # for example "../fer2013.npz"; empty: faces drawn on the spot
-SETTINGS = {"network": "compact-tiny", "epochs": 12, "batch_size": 64, "augment": False}  # FER2013: {} takes hours
+SETTINGS = {"network": "compact-tiny", "epochs": 15, "batch_size": 64, "augment": False}  # FER2013: {} takes hours
 
 # %%
 import warnings
@@ -40,7 +40,7 @@ from emoscope.study.synthetic import create_synthetic
 from emoscope.study.train import train
 
 warnings.filterwarnings("ignore", "IProgress not found")  # tqdm's, where the kernel has no ipywidgets
-dataset = Dataset.load(Path(DATA)) if DATA else create_synthetic(1400)
+dataset = Dataset.load(Path(DATA)) if DATA else create_synthetic(2100)
 work = Path("work") / dataset.sha256[:8] / "embedded"
 
 # %% [markdown]
@@ -78,12 +78,13 @@ Image(work / "history.png")
 
 # %%
 spec = export_run(run.folder, work / "mine.onnx", "mine")
-pd.Series(spec.find_calibration(1).__dict__, name="calibration").astype(str).to_frame()
+calibration = spec.find_calibration(1)
+pd.Series({"temperature": calibration.temperature, "uncertain below": calibration.uncertain_below}).round(3).to_frame("")
 
 # %%
 with np.load(run.validation_path) as z:
     logits, labels = z["logits_1"], z["labels"]
-before, after = calibrate(logits, Calibration()), calibrate(logits, spec.find_calibration(1))
+before, after = calibrate(logits, Calibration()), calibrate(logits, calibration)
 plot_reliability([("as trained", before, labels), ("calibrated", after, labels)], work / "reliability.png")
 Image(work / "reliability.png")
 

@@ -53,7 +53,7 @@ observations[["time_s", "track_id", "emotion", "probability", "uncertain"]].head
 
 # %%
 people = pd.DataFrame(analysis.summary["people"])
-people[[column for column in ("track_id", "coverage", "observations", "uncertain_share") if column in people]].round(3)
+people[["track_id", "frames", "coverage", "emotion", "uncertain_share"]].round(3)
 
 # %% [markdown]
 # ## Probabilities, not verdicts

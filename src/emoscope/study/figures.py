@@ -171,7 +171,9 @@ def plot_history(history: Sequence[dict[str, float]], path: Path) -> None:
         losses.set(ylabel="training loss")
         draw_sizes(axes, history)
         lines = [*axes.get_lines()[:2], *losses.get_lines()]
-        axes.legend(lines, [str(line.get_label()) for line in lines], loc="center right", frameon=False)
+        # Above the axes: wherever it lay within, some curve would run through it.
+        names = [str(line.get_label()) for line in lines]
+        axes.legend(lines, names, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, frameon=False)
 
 
 def plot_faces(faces: NDArray[np.uint8], titles: Sequence[str], path: Path, columns: int = 7) -> None:
