@@ -2,7 +2,7 @@
 PYTHON ?= python3
 PIP_FLAGS := --disable-pip-version-check --quiet --constraint constraints.txt
 
-.PHONY: demo test test-slow check format benchmarks clean
+.PHONY: demo test test-slow check format docs notebooks benchmarks clean
 
 demo: .venv/installed
 	.venv/bin/python demo/make_clip.py demo/clip.mp4
@@ -15,7 +15,7 @@ demo: .venv/installed
 test: check
 	OMP_NUM_THREADS=1 .venv-dev/bin/python -m pytest -n 2 -m "not slow"
 
-# Longer tests, about 12 minutes: the ten networks, and a study killed twenty times.
+# Longer tests, about 15 minutes: the ten networks, a study killed twenty times, the notebooks.
 test-slow: .venv-dev/installed
 	.venv-dev/bin/python -m pytest -m slow
 
@@ -27,6 +27,14 @@ check: .venv-dev/installed
 format: .venv-dev/installed
 	.venv-dev/bin/ruff check --fix .
 	.venv-dev/bin/ruff format .
+
+# The site, in site/; a link that leads nowhere is an error. To write: .venv-dev/bin/mkdocs serve
+docs: .venv-dev/installed
+	NO_MKDOCS_2_WARNING=1 .venv-dev/bin/python -m mkdocs build --strict
+
+# An .ipynb beside each notebook's .py; Jupyter with jupytext keeps the two in step.
+notebooks: .venv-dev/installed
+	.venv-dev/bin/jupytext --sync notebooks/*.py
 
 # Needs FER2013 (DATA) and a video (CLIP); each writes its file in results/. benchmarks/accuracy.py collects a study's
 # figures and is called after `emoscope study run --final`.
@@ -49,4 +57,4 @@ benchmarks: .venv-dev/installed
 	touch $@
 
 clean:
-	rm -rf .venv .venv-dev demo/clip.mp4 demo/events.csv demo/result demo/report.html
+	rm -rf .venv .venv-dev site notebooks/*.ipynb notebooks/work demo/clip.mp4 demo/events.csv demo/result demo/report.html

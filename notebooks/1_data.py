@@ -19,6 +19,9 @@ DATA = ""  # for example "../fer2013.npz"; empty: faces drawn on the spot
 
 # %%
 import warnings
+
+warnings.filterwarnings("ignore", "IProgress not found")  # tqdm's, where the kernel has no ipywidgets
+
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +39,6 @@ from emoscope.study.report.pictures import show_augmented
 from emoscope.study.splits import create_thesis_split
 from emoscope.study.synthetic import create_synthetic
 
-warnings.filterwarnings("ignore", "IProgress not found")  # tqdm's, where the kernel has no ipywidgets
 dataset = Dataset.load(Path(DATA)) if DATA else create_synthetic(1400)
 work = Path("work") / dataset.sha256[:8]
 facts = describe_dataset(dataset)
@@ -81,9 +83,9 @@ pd.Series(facts["duplicates"], name="images or groups").to_frame()
 #   because it was chosen for that.
 # * **Test**: set aside first and looked at last, once. Nothing is chosen by it.
 #
-# The thesis protocol sets 20 % aside and draws the rest into eight **folds**: in turn, each fold validates what the other
-# seven have trained. One fold's figure depends on which images happen to lie in it; the mean of eight is steadier, and
-# their spread says how far it can be trusted. Identical images always stay on one side:
+# The thesis protocol sets 20 % aside and draws the rest into eight **folds**: in turn, each fold validates what the
+# other seven have trained. One fold's figure depends on which images happen to lie in it; the mean of eight is
+# steadier, and their spread says how far it can be trusted. Identical images always stay on one side:
 
 # %%
 rows = []

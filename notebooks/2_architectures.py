@@ -21,6 +21,9 @@ FAMILIES = ("vgg", "resnet", "densenet", "inception")
 
 # %%
 import warnings
+
+warnings.filterwarnings("ignore", "IProgress not found")  # tqdm's, where the kernel has no ipywidgets
+
 from pathlib import Path
 
 import pandas as pd
@@ -34,7 +37,6 @@ from emoscope.study.reference import compute_headline
 from emoscope.study.report import show_report
 from emoscope.study.synthetic import create_synthetic
 
-warnings.filterwarnings("ignore", "IProgress not found")  # tqdm's, where the kernel has no ipywidgets
 dataset = Dataset.load(Path(DATA)) if DATA else create_synthetic(900)
 work = Path("work") / dataset.sha256[:8] / "architectures"
 

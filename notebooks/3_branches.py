@@ -19,6 +19,9 @@ FAMILY = "vgg-branches"
 
 # %%
 import warnings
+
+warnings.filterwarnings("ignore", "IProgress not found")  # tqdm's, where the kernel has no ipywidgets
+
 from pathlib import Path
 
 import pandas as pd
@@ -33,7 +36,6 @@ from emoscope.study.report import show_report
 from emoscope.study.synthetic import create_synthetic
 from emoscope.study.vgg import Branches
 
-warnings.filterwarnings("ignore", "IProgress not found")  # tqdm's, where the kernel has no ipywidgets
 dataset = Dataset.load(Path(DATA)) if DATA else create_synthetic(900)
 work = Path("work") / dataset.sha256[:8] / "branches"
 

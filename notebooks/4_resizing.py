@@ -19,6 +19,9 @@ FAMILY = "densenet-resized"
 
 # %%
 import warnings
+
+warnings.filterwarnings("ignore", "IProgress not found")  # tqdm's, where the kernel has no ipywidgets
+
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +37,6 @@ from emoscope.study.report import show_blocks, show_report
 from emoscope.study.report.pictures import show_kernels
 from emoscope.study.synthetic import create_synthetic
 
-warnings.filterwarnings("ignore", "IProgress not found")  # tqdm's, where the kernel has no ipywidgets
 dataset = Dataset.load(Path(DATA)) if DATA else create_synthetic(900)
 work = Path("work") / dataset.sha256[:8] / "resizing"
 
@@ -58,10 +60,10 @@ float(np.abs(back - face).max())
 
 # %% [markdown]
 # ## What it can bring
-# A network made for ImageNet expects large pictures. DenseNet halves its input five times: of 48 px a single position is
-# left, so almost nothing says *where* in the face something is. At 175 px five are left on each side, and filters learnt
-# on large photographs meet edges as wide as those they know. More places also mean more work: the cost grows with the
-# number of pixels.
+# A network made for ImageNet expects large pictures. DenseNet halves its input five times: of 48 px a single position
+# is left, so almost nothing says *where* in the face something is. At 175 px five are left on each side, and filters
+# learnt on large photographs meet edges as wide as those they know. More places also mean more work: the cost grows
+# with the number of pixels.
 
 # %%
 sizes_px = (48, 100, 125, 150, 175)

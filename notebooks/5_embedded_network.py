@@ -19,6 +19,9 @@ SETTINGS = {"network": "compact-tiny", "epochs": 15, "batch_size": 64, "augment"
 
 # %%
 import warnings
+
+warnings.filterwarnings("ignore", "IProgress not found")  # tqdm's, where the kernel has no ipywidgets
+
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +42,6 @@ from emoscope.study.figures import plot_confusion, plot_history, plot_reliabilit
 from emoscope.study.synthetic import create_synthetic
 from emoscope.study.train import train
 
-warnings.filterwarnings("ignore", "IProgress not found")  # tqdm's, where the kernel has no ipywidgets
 dataset = Dataset.load(Path(DATA)) if DATA else create_synthetic(2100)
 work = Path("work") / dataset.sha256[:8] / "embedded"
 
@@ -79,7 +81,9 @@ Image(work / "history.png")
 # %%
 spec = export_run(run.folder, work / "mine.onnx", "mine")
 calibration = spec.find_calibration(1)
-pd.Series({"temperature": calibration.temperature, "uncertain below": calibration.uncertain_below}).round(3).to_frame("")
+pd.Series({"temperature": calibration.temperature, "uncertain below": calibration.uncertain_below}).round(3).to_frame(
+    ""
+)
 
 # %%
 with np.load(run.validation_path) as z:

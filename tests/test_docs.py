@@ -1,0 +1,56 @@
+"""What is written about emoscope: commands that exist, a citation that is one."""
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+import yaml
+
+from emoscope.cli import app
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+COMING = {"several-machines.md"}
+"""Pages whose commands are not merged yet."""
+
+
+def list_commands(page: Path) -> list[list[str]]:
+    """The words of every line of a code block that calls emoscope."""
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```$", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    lines = [line for kind, block in blocks if not kind for line in block.replace("\\\n", " ").splitlines()]
+    return [shlex.split(line, comments=True) for line in lines if line.startswith("emoscope ")]
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if p.name not in COMING], ids=lambda p: p.name)
+def test_pages_call_commands_with_options_that_exist(page: Path) -> None:
+    for words in list_commands(page):
+        command: Any = typer.main.get_command(app)
+        rest = words[1:]
+        while rest and rest[0] in getattr(command, "commands", {}):
+            command, rest = command.commands[rest[0]], rest[1:]
+        if "[OPTIONS]" in rest:
+            continue
+        assert not hasattr(command, "commands") or rest[:1] == ["--help"], f"{page.name}: {' '.join(words)}"
+        known = {option for p in command.params for option in (*p.opts, *p.secondary_opts)} | {"-h", "--help"}
+        unknown = [word for word in rest if re.match(r"--?[a-z]", word) and word not in known]
+        assert unknown == [], f"{page.name}: {' '.join(words)}"
+
+
+def test_there_are_commands_to_check() -> None:
+    assert sum(len(list_commands(page)) for page in PAGES) > 50
+
+
+def test_the_citation_has_what_cff_asks_for_and_the_package_says() -> None:
+    project = re.search(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE)
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert project is not None
+    assert citation["cff-version"] == "1.2.0"
+    assert {"message", "title", "authors", "abstract", "keywords"} <= set(citation)
+    assert citation["version"] == project[1]
+    assert citation["license"] == "MIT"
+    assert citation["authors"][0]["name"] in (ROOT / "LICENSE").read_text(encoding="utf-8")
+    for reference in citation["references"]:
+        assert {"type", "title", "authors"} <= set(reference)
