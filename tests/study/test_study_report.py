@@ -19,9 +19,10 @@ from emoscope.study.dataset import Dataset
 from emoscope.study.metrics import compute_metrics
 from emoscope.study.phases import run_comparison
 from emoscope.study.reference import compute_headline, find_reference
-from emoscope.study.report import write_report
+from emoscope.study.report import show_blocks, show_report, write_report
 from emoscope.study.report.compare import judge
 from emoscope.study.report.evidence import load_evidence
+from emoscope.study.report.pictures import show_samples
 from emoscope.study.report.settings import find_beside
 from emoscope.study.statistics import compute_corrected_t_test, compute_mcnemar, compute_mean_interval
 from emoscope.study.synthetic import create_synthetic
@@ -293,3 +294,19 @@ def test_a_study_that_just_began_has_a_report(tiny: Path, tmp_path: Path) -> Non
     shutil.copyfile(tiny / "study.json", folder / "study.json")
     page = write_report(folder, output=tmp_path / "out").read_text(encoding="utf-8")
     assert "16 trainings are left" in page and sorted(p.name for p in (tmp_path / "out").iterdir()) == sorted(FORMS)
+
+
+def test_a_notebook_shows_sections_of_the_report_and_nothing_that_reaches_beyond_them(
+    tiny: Path, faces: Dataset
+) -> None:
+    text = show_report(tiny, ["vgg-search", "resizing"], faces)._repr_html_()
+    page = (tiny / "report" / "report.html").read_text(encoding="utf-8")
+    tables = re.findall(r'<table class="data".*?</table>', text, re.DOTALL)
+    assert len(tables) >= 2 and all(table in page for table in tables)
+    assert text.count("<img") == 8 and "<svg" in text
+    # Every rule lies within the excerpt's own.
+    style = re.search(r"<style>(.*?)</style>", text, re.DOTALL)
+    assert style and re.fullmatch(r"/\*[^*]*\*/\s*\.emoscope-excerpt \{.*\}\s*", style[1], re.DOTALL)
+    assert "Figure 1." in show_blocks(show_samples(faces))._repr_html_()
+    with pytest.raises(InputError, match="no section nothing; choose from summary, data, comparison"):
+        show_report(tiny, ["nothing"])
