@@ -9,9 +9,9 @@
 # %% [markdown]
 # # 5. Training the embedded network
 #
-# The application must run offline on a plain processor, in a file of a few megabytes. None of the networks so far
-# fits. This chapter trains a small one from scratch, as `studies/compact-cpu.yaml` does, makes its probabilities
-# honest, and packs it into the one file that the application needs.
+# The application must run offline on a plain processor, in a file of a few megabytes. Networks such as VGG16 are far
+# too large for that. This chapter trains a small one from scratch, as `studies/compact-cpu.yaml` does, makes its
+# probabilities honest, and packs it into the one file that the application needs.
 
 # %%
 DATA = ""  # for example "../fer2013.npz"; empty: faces drawn on the spot
@@ -81,9 +81,8 @@ Image(work / "history.png")
 # %%
 spec = export_run(run.folder, work / "mine.onnx", "mine")
 calibration = spec.find_calibration(1)
-pd.Series({"temperature": calibration.temperature, "uncertain below": calibration.uncertain_below}).round(3).to_frame(
-    ""
-)
+fitted = {"temperature": calibration.temperature, "uncertain below": calibration.uncertain_below}
+pd.Series(fitted, name="fitted").round(3).to_frame()
 
 # %%
 with np.load(run.validation_path) as z:
