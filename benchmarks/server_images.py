@@ -44,11 +44,11 @@ def main() -> None:
     picture = (
         arguments.picture.read_bytes() if arguments.picture else cv2.imencode(".jpg", create_portrait())[1].tobytes()
     )
-    with tempfile.TemporaryDirectory() as folder:
-        with open_server(Path(folder), "--rate", "1000000/second", "--detector", arguments.detector) as server:
-            request = create_upload(picture, server.port)
-            asyncio.run(measure(server.port, request, arguments.clients, min(3.0, arguments.seconds)))
-            times_s = asyncio.run(measure(server.port, request, arguments.clients, arguments.seconds))
+    more = "--rate", "1000000/second", "--detector", arguments.detector
+    with tempfile.TemporaryDirectory() as folder, open_server(Path(folder), *more) as server:
+        request = create_upload(picture, server.port)
+        asyncio.run(measure(server.port, request, arguments.clients, min(3.0, arguments.seconds)))
+        times_s = asyncio.run(measure(server.port, request, arguments.clients, arguments.seconds))
     rate = len(times_s) / arguments.seconds
     p50, p99 = (1000 * float(np.quantile(times_s, q)) for q in (0.5, 0.99))
     write_result(

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import socket
 import subprocess
 import sys
@@ -29,13 +30,13 @@ class Server:
 
 
 @contextlib.contextmanager
-def open_server(data: Path, *arguments: str) -> Iterator[Server]:
+def open_server(data: Path, *arguments: str, **environment: str) -> Iterator[Server]:
     """Start `emoscope serve` on a free port and wait until it answers; end it with the block."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "emoscope", "serve", "--port", str(port), "--data", str(data), *arguments]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env={**os.environ, **environment})
     try:
         wait_for(port, process)
         yield Server(port, process)
@@ -60,7 +61,8 @@ def wait_for(port: int, process: "subprocess.Popen[bytes]") -> None:
 
 def create_upload(data: bytes, port: int, name: str = "picture.jpg", kind: str = "image/jpeg") -> bytes:
     """Return a whole request that posts a file to /v1/images."""
-    head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\nContent-Type: {kind}\r\n\r\n'
+    field = f'Content-Disposition: form-data; name="file"; filename="{name}"'
+    head = f"--{BOUNDARY}\r\n{field}\r\nContent-Type: {kind}\r\n\r\n"
     body = head.encode() + data + f"\r\n--{BOUNDARY}--\r\n".encode()
     return (
         f"POST /v1/images HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Length: {len(body)}\r\n"

@@ -1,6 +1,7 @@
 """The command `emoscope serve`."""
 
 import dataclasses
+import logging
 import os
 import signal
 import socket
@@ -122,6 +123,8 @@ def run(options: "ServerOptions", certificate: Path | None = None, key: Path | N
 
     from emoscope.server.app import create_app
 
+    # It would write a line for every damaged form, as many as somebody sends.
+    logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
     config = uvicorn.Config(
         create_app(options),
         log_level="warning",

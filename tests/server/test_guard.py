@@ -20,6 +20,7 @@ from emoscope.server import ServerOptions, create_app, guard
 from emoscope.server.problems import PROBLEM_TYPE
 
 OWN = "http://127.0.0.1:8000"
+TALK = "ws://127.0.0.1:8000/v1/talk"
 
 
 def create_client(tmp_path: Path, base_url: str = OWN, **options: Any) -> TestClient:
@@ -100,10 +101,10 @@ def test_origins(tmp_path: Path, token: str | None, origin: str, is_own: bool) -
     headers = {"Origin": origin, "Authorization": f"Bearer {token}"}
     assert (client.get("/v1/models", headers=headers).status_code == 200) is is_own
     if is_own:
-        with client.websocket_connect("/v1/talk", headers=headers) as socket:
+        with client.websocket_connect(TALK, headers=headers) as socket:
             assert socket.receive_text() == "hello"
     else:
-        with pytest.raises(WebSocketDisconnect), client.websocket_connect("/v1/talk", headers=headers):
+        with pytest.raises(WebSocketDisconnect), client.websocket_connect(TALK, headers=headers):
             pass
 
 
@@ -113,13 +114,13 @@ def test_a_token_is_asked_for_everywhere(tmp_path: Path) -> None:
     for path in ("/v1/models", "/metrics", "/openapi.json", "/v1/none", "/index.html"):
         answer = client.get(path)
         assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer"), path
-    with pytest.raises(WebSocketDisconnect), client.websocket_connect("/v1/talk"):
+    with pytest.raises(WebSocketDisconnect), client.websocket_connect(TALK):
         pass
     for value in ("Bearer wrong", "Bearer ", "Bearer", "Basic öffne", "öffne", "Bearer öffne2"):
         assert client.get("/v1/models", headers={"Authorization": value.encode()}).status_code == 401, value
     right = {"Authorization": "bearer öffne".encode()}
     assert client.get("/v1/models", headers=right).status_code == 200
-    with client.websocket_connect("/v1/talk", headers=right) as socket:
+    with client.websocket_connect(TALK, headers=right) as socket:
         assert socket.receive_text() == "hello"
 
 
@@ -144,7 +145,7 @@ def test_signing_in(tmp_path: Path) -> None:
         cookie = answer.headers["set-cookie"]
         assert "HttpOnly" in cookie and "SameSite=strict" in cookie and "sesame" not in cookie
         assert client.get("/v1/models").status_code == client.get("/").status_code == 200
-        with client.websocket_connect("/v1/talk") as socket:
+        with client.websocket_connect(TALK) as socket:
             assert socket.receive_text() == "hello"
     client.cookies.set("emoscope_session", "0" * 64)
     assert create_client(tmp_path, token="other").get("/v1/models", cookies=client.cookies).status_code == 401
