@@ -161,8 +161,10 @@ def open_socket(host: str, port: int) -> socket.socket:
         [(family, _, _, _, address), *_] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         return socket.create_server(address[:2], family=family)
     except OSError as e:
+        # Python adds the address, which stands here already.
+        reason = (e.strerror or str(e)).split(" (while")[0]
         raise InputError(
-            f"cannot listen on {host}, port {port} ({e.strerror}); choose another with --host or --port"
+            f"cannot listen on {host}, port {port} ({reason}); choose another with --host or --port"
         ) from e
 
 
