@@ -49,13 +49,14 @@ def create_bomb(width: int, height: int, colour: int = 2) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
 
 
-def create_hostile(random: Random, seeds: dict[str, dict[str, bytes]], number: int) -> tuple[str, bytes]:
+def create_hostile(random: Random, seeds: dict[str, dict[str, bytes]], which: int, path: str) -> tuple[str, bytes]:
     """Return what kind of attack it is, and the file."""
     pictures = [data for kind in ("jpg", "png", "webp") for data in seeds[kind].values()]
     picture = pictures[random.integers(0, len(pictures))]
-    kind = ("mutated", "mutated", "mutated", "truncated", "bomb", "announced", "polyglot", "type", "noise")[number % 9]
+    kind = ("mutated", "mutated", "mutated", "truncated", "bomb", "announced", "polyglot", "type", "noise")[which]
     if kind == "mutated":
-        return kind, mutate(seeds, str(random.choice(["jpg", "png", "webp"])), 0, number)[2]
+        media = ("jpg", "png", "webp") if path == "/v1/images" else ("mp4", "webm", "gif")
+        return kind, mutate(seeds, str(random.choice(media)), 0, int(random.integers(0, 1 << 30)))[2]
     if kind == "truncated":
         return kind, picture[: random.integers(0, len(picture))]
     if kind == "bomb":
@@ -113,9 +114,11 @@ async def upload(port: int, n: int, seed: int) -> tuple[Counter[str], list[str],
     findings: list[str] = []
     slowest_s = 0.0
     for number in range(n):
-        kind, data = create_hostile(random, seeds, number)
+        path = "/v1/images" if number % 3 else "/v1/videos"
+        kind, data = create_hostile(random, seeds, random.integers(0, 9), path)
         name = NAMES[number % len(NAMES)] if number % 2 else "picture.jpg"
-        request = create_upload(data, port, name, str(random.choice(["image/jpeg", "text/html", "video/mp4", ""])))
+        claimed = str(random.choice(["image/jpeg", "text/html", "video/mp4", ""]))
+        request = create_upload(data, port, name, claimed, path)
         if number % 10 == 0:
             kind, request = "broken form", break_form(request, random)
         start = time.perf_counter()
@@ -123,15 +126,25 @@ async def upload(port: int, n: int, seed: int) -> tuple[Counter[str], list[str],
             async with asyncio.timeout(HANG_S):
                 reader, writer = await asyncio.open_connection("127.0.0.1", port)
                 status, body = await exchange(reader, writer, request)
+                if status == 202:
+                    await delete(reader, writer, json.loads(body)["id"])
                 writer.close()
         except (OSError, EOFError, TimeoutError) as e:
             findings.append(f"{number} {kind}: {type(e).__name__}")
             continue
         slowest_s = max(slowest_s, time.perf_counter() - start)
-        outcomes[f"{kind} {status}"] += 1
+        outcomes[f"{path} {kind} {status}"] += 1
         if status not in DOCUMENTED or b"Traceback" in body or b"/src/" in body or not is_json(body):
             findings.append(f"{number} {kind}: {status} {body[:200]!r}")
     return outcomes, findings, slowest_s
+
+
+async def delete(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, job: str) -> None:
+    """Let a video that was taken be read for a moment, then delete it."""
+    await asyncio.sleep(0.2)
+    status, _ = await exchange(reader, writer, f"DELETE /v1/jobs/{job} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+    if status != 204:
+        raise OSError(f"deletion was answered with {status}")
 
 
 def is_json(body: bytes) -> bool:
@@ -145,6 +158,15 @@ def list_files(*folders: Path) -> set[str]:
     """Return all files below folders, but for the list of jobs, which is the server's own."""
     paths = (path for folder in folders for path in folder.rglob("*"))
     return {str(path) for path in paths if path.is_file() and ".sqlite" not in path.name and ".db" not in path.name}
+
+
+def wait_for_no_files(before: set[str], *folders: Path) -> list[str]:
+    """Return the files that are still left when jobs that were deleted have had time to end."""
+    for _ in range(100):
+        if not (left := list_files(*folders) - before):
+            break
+        time.sleep(0.1)
+    return sorted(left)
 
 
 def main() -> None:
@@ -161,7 +183,7 @@ def main() -> None:
         with open_server(data, *more, TMPDIR=str(temporary)) as server:
             before = list_files(data, temporary)
             outcomes, findings, slowest_s = asyncio.run(upload(server.port, arguments.uploads, arguments.seed))
-            left = sorted(list_files(data, temporary) - before)
+            left = wait_for_no_files(before, data, temporary)
             found = check(f"http://127.0.0.1:{server.port}", arguments.cases, arguments.seed)
             is_alive = server.process.poll() is None
     write(outcomes, findings, slowest_s, left, found, is_alive)

@@ -59,13 +59,15 @@ def wait_for(port: int, process: "subprocess.Popen[bytes]") -> None:
     raise SystemExit(f"the server did not start (exit code {process.poll()})")
 
 
-def create_upload(data: bytes, port: int, name: str = "picture.jpg", kind: str = "image/jpeg") -> bytes:
-    """Return a whole request that posts a file to /v1/images."""
+def create_upload(
+    data: bytes, port: int, name: str = "picture.jpg", kind: str = "image/jpeg", path: str = "/v1/images"
+) -> bytes:
+    """Return a whole request that posts a file."""
     field = f'Content-Disposition: form-data; name="file"; filename="{name}"'
     head = f"--{BOUNDARY}\r\n{field}\r\nContent-Type: {kind}\r\n\r\n"
     body = head.encode() + data + f"\r\n--{BOUNDARY}--\r\n".encode()
     return (
-        f"POST /v1/images HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Length: {len(body)}\r\n"
+        f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Length: {len(body)}\r\n"
         f"Content-Type: multipart/form-data; boundary={BOUNDARY}\r\n\r\n"
     ).encode() + body
 
@@ -74,8 +76,8 @@ async def exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, r
     """Send a request over an open connection; return status and body."""
     writer.write(request)
     head = await reader.readuntil(b"\r\n\r\n")
-    length = next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
-    return int(head[9:12]), await reader.readexactly(int(length.split(b":")[1]))
+    lengths = [line.split(b":")[1] for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
+    return int(head[9:12]), await reader.readexactly(int(lengths[0]) if lengths else 0)
 
 
 def create_portrait(width: int = 640, height: int = 480) -> NDArray[np.uint8]:
