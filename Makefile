@@ -2,7 +2,7 @@
 PYTHON ?= python3
 PIP_FLAGS := --disable-pip-version-check --quiet --constraint constraints.txt
 
-.PHONY: demo test test-slow check format docs notebooks benchmarks clean
+.PHONY: demo test test-slow check audit format docs notebooks benchmarks clean
 
 demo: .venv/installed
 	.venv/bin/python demo/make_clip.py demo/clip.mp4
@@ -23,6 +23,11 @@ check: .venv-dev/installed
 	.venv-dev/bin/ruff check .
 	.venv-dev/bin/ruff format --check .
 	.venv-dev/bin/mypy
+	.venv-dev/bin/hadolint Dockerfile
+
+# Fails when a pinned dependency has a known vulnerability; without a connection it only says so.
+audit: .venv-dev/installed
+	.venv-dev/bin/python .ci/audit.py
 
 format: .venv-dev/installed
 	.venv-dev/bin/ruff check --fix .

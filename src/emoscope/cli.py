@@ -254,10 +254,18 @@ def export(
 
 
 @app.command()
-def models(as_json: AsJson = False) -> None:
+def models(
+    fetch: Annotated[bool, typer.Option("--fetch", help="First fetch what is not embedded, for later use offline.")] = (
+        False
+    ),
+    as_json: AsJson = False,
+) -> None:
     """List what is embedded, fetched and cached."""
+    from emoscope.models import registry
     from emoscope.models.listing import list_models
 
+    if fetch:
+        registry.fetch(registry.YUNET)
     entries = list_models()
     if as_json:
         print_json({"models": entries})

@@ -1,6 +1,7 @@
 """The command `emoscope serve`."""
 
 import dataclasses
+import logging
 import os
 import signal
 import socket
@@ -122,6 +123,8 @@ def run(options: "ServerOptions", certificate: Path | None = None, key: Path | N
 
     from emoscope.server.app import create_app
 
+    # It would write a line for every damaged form, as many as somebody sends.
+    logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
     config = uvicorn.Config(
         create_app(options),
         log_level="warning",
@@ -158,8 +161,10 @@ def open_socket(host: str, port: int) -> socket.socket:
         [(family, _, _, _, address), *_] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         return socket.create_server(address[:2], family=family)
     except OSError as e:
+        # Python adds the address, which stands here already.
+        reason = (e.strerror or str(e)).split(" (while")[0]
         raise InputError(
-            f"cannot listen on {host}, port {port} ({e.strerror}); choose another with --host or --port"
+            f"cannot listen on {host}, port {port} ({reason}); choose another with --host or --port"
         ) from e
 
 

@@ -8,6 +8,7 @@ from fastapi.staticfiles import StaticFiles
 
 import emoscope
 from emoscope.server import images, openapi, problems, service, session, videos
+from emoscope.server.access import Access
 from emoscope.server.guard import Guard
 from emoscope.server.metrics import Metrics
 from emoscope.server.options import PAGE, ServerOptions
@@ -43,7 +44,8 @@ def create_app(options: ServerOptions) -> FastAPI:
     app.state.options, app.state.metrics = options, Metrics()
     problems.install(app)
     openapi.install(app)
-    app.add_middleware(Guard, options=options, metrics=app.state.metrics)
+    # Made here: middleware is made with the first request only, too late for an error in the options.
+    app.add_middleware(Guard, options=options, access=Access(options), metrics=app.state.metrics)
     app.include_router(service.router)
     app.include_router(session.router)
     app.include_router(images.router)

@@ -43,8 +43,8 @@ POLICY_VIOLATION = 1008
 class Guard:
     """ASGI middleware."""
 
-    def __init__(self, app: ASGIApp, options: ServerOptions, metrics: Metrics) -> None:
-        self.app, self.metrics, self.access = app, metrics, Access(options)
+    def __init__(self, app: ASGIApp, options: ServerOptions, access: Access, metrics: Metrics) -> None:
+        self.app, self.metrics, self.access = app, metrics, access
         self.limits = {
             "/v1/images": options.max_picture_bytes + FORM_BYTES,
             "/v1/videos": options.max_upload_bytes + FORM_BYTES,

@@ -10,7 +10,7 @@ import os
 import signal
 import threading
 from collections.abc import AsyncIterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import Any
@@ -66,10 +66,7 @@ class Reader:
         Raises:
             EmoscopeError: it cannot be read, or reading it crashed or took too long.
         """
-        if self.executor is None:
-            await self.start()
-        assert self.executor is not None
-        future = self.executor.submit(_read, self.options, data)
+        future = await self._submit(data)
         try:
             return await asyncio.wait_for(asyncio.wrap_future(future), TIME_LIMIT_S)
         except TimeoutError as e:
@@ -86,12 +83,23 @@ class Reader:
                 self.stop()
             raise
 
+    async def _submit(self, data: bytes) -> "Future[Reading]":
+        if self.executor is not None:
+            # It may have died of something else since the last picture.
+            with contextlib.suppress(BrokenProcessPool):
+                return self.executor.submit(_read, self.options, data)
+            self.stop()
+        await self.start()
+        assert self.executor is not None
+        return self.executor.submit(_read, self.options, data)
+
     def stop(self) -> None:
         """End the process, whatever it does; the next picture starts another."""
         if self.executor is None:
             return
         with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGTERM)
+            # Windows has no SIGKILL; its SIGTERM is one.
+            os.kill(self.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
         self.executor.shutdown(wait=False, cancel_futures=True)
         self.executor = None
 
@@ -171,7 +179,6 @@ def _read(options: ReaderOptions, data: bytes) -> Reading:
     from emoscope.crop import crop_faces
     from emoscope.server.faces import describe_faces
     from emoscope.server.pictures import decode_picture
-    from emoscope.structure import is_cut_off
     from emoscope.types import FrameResult
 
     detector, recognizer = _create_stages(options)
@@ -185,6 +192,5 @@ def _read(options: ReaderOptions, data: bytes) -> Reading:
         "detector": detector.name,
         "model": recognizer.spec.name,
         "uncertain_below": uncertain_below,
-        "message": "the picture is cut off; what is there of it was read" if is_cut_off(data) else None,
     }
     return Reading(json.dumps(answer, separators=(",", ":")).encode(), len(faces))

@@ -49,7 +49,6 @@ class ImageAnswer(BaseModel):
                     "detector": "yunet",
                     "model": "compact-2",
                     "uncertain_below": 0.46,
-                    "message": None,
                 }
             ]
         }
@@ -60,7 +59,6 @@ class ImageAnswer(BaseModel):
     detector: str
     model: str
     uncertain_below: Share
-    message: str | None = Field(description="What is amiss with the picture, in one line.")
 
 
 def create_faces(result: FrameResult) -> list[Face]:
