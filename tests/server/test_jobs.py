@@ -131,40 +131,43 @@ def test_damaged_videos_say_so(server: Server, clip: Path) -> None:
     assert not any("upload" in name for name in server.list_files())
 
 
-@pytest.mark.parametrize(
-    ("name", "status", "words"),
-    [
-        ("picture", 415, "/v1/images"),
-        ("avif", 415, "/v1/images"),
-        ("junk", 422, "cannot be decoded"),
-        ("playlist", 422, "cannot be decoded"),
-        ("concat", 422, "cannot be decoded"),
-        ("nothing", 422, "missing or empty"),
-        ("long", 422, "expected at most 1 s"),
-        ("large", 422, "320 x 240"),
-        ("form", 422, "every"),
-        ("field", 422, "surprise"),
-    ],
-)
-def test_what_is_not_taken_leaves_nothing(tmp_path: Path, clip: Path, name: str, status: int, words: str) -> None:
-    (tmp_path / "data" / "jobs").mkdir(parents=True)
-    (tmp_path / "data" / "other.mp4").write_bytes(clip.read_bytes())
+def test_what_is_not_taken_leaves_nothing(tmp_path: Path, clip: Path) -> None:
+    video = clip.read_bytes()
     picture = cv2.imencode(".jpg", np.full((40, 40, 3), 90, np.uint8))[1].tobytes()
-    contents = {
-        "picture": picture,
-        "avif": b"\0\0\0\x1cftypavif" + bytes(100),
-        "junk": bytes(range(256)) * 10,
-        "playlist": f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nfile://{clip}\n#EXT-X-ENDLIST\n".encode(),
-        "concat": b"ffconcat version 1.0\nfile ../../other.mp4\n",
-        "nothing": b"",
-    }
-    limits = {"long": {"max_duration_s": 1.0}, "large": {"max_pixels": 1000}}.get(name, {})
-    form = {"form": {"every": "often"}, "field": {"surprise": "1"}}.get(name, {})
+    playlist = f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nfile://{clip}\n#EXT-X-ENDLIST\n".encode()
+    # A decoder that follows these reads files of the server.
+    list_of_files = b"ffconcat version 1.0\nfile other.mp4\n"
+    cases: list[tuple[bytes, dict[str, str], int, str]] = [
+        (picture, {}, 415, "/v1/images"),
+        (b"\0\0\0\x1cftypavif" + bytes(100), {}, 415, "/v1/images"),
+        (bytes(range(256)) * 10, {}, 422, "cannot be decoded"),
+        (playlist, {}, 422, "cannot be decoded"),
+        (list_of_files, {}, 422, "cannot be decoded"),
+        (b"", {}, 422, "missing or empty"),
+        (video, {"every": "often"}, 422, "no step"),
+        (video, {"views": "3"}, 422, "views"),
+        (video, {"start": "9", "end": "8"}, 422, "not after the start"),
+        (video, {"anonymous": "true", "thumbnails": "clear"}, 422, "no face"),
+        (video, {"surprise": "1"}, 422, "surprise"),
+    ]
+    for server in open_server(tmp_path / "data"):
+        for content, form, status, words in cases:
+            check_refused(server, server.send(content, **form), status, words)
+        assert server.client.get("/v1/jobs").json() == {"jobs": []}
+
+
+@pytest.mark.parametrize(
+    ("limits", "words"), [({"max_duration_s": 1.0}, "at most 1 s"), ({"max_pixels": 99}, "pixels")]
+)
+def test_limits_hold_for_what_the_header_says(tmp_path: Path, clip: Path, limits: dict[str, Any], words: str) -> None:
     for server in open_server(tmp_path / "data", **limits):
-        answer = server.send(contents.get(name) or (b"" if name == "nothing" else clip.read_bytes()), **form)
-        assert answer.status_code == status and words in answer.json()["detail"], answer.text
-        assert answer.headers["content-type"] == "application/problem+json"
-        assert server.list_files() == [] and server.client.get("/v1/jobs").json() == {"jobs": []}
+        check_refused(server, server.send(clip), 422, words)
+
+
+def check_refused(server: Server, answer: Any, status: int, words: str) -> None:
+    assert answer.status_code == status and words in answer.json()["detail"], answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert server.list_files() == []
 
 
 def test_uploads_stop_at_their_limit_and_at_a_full_disk(
@@ -335,3 +338,11 @@ def test_a_live_recording_becomes_a_job(tmp_path: Path) -> None:
     torn = jobs.create_live("camera", Settings()).finish()
     assert torn.state == "failed" and torn.message == "the recording was not written to its end"
     jobs.close()
+
+
+@pytest.mark.slow
+def test_no_job_is_lost_or_done_twice_when_the_server_is_killed(tmp_path: Path, clip: Path) -> None:
+    from server_kill import FAULTS, kill_often
+
+    counts = kill_often(clip, tmp_path, 3, ("--detector", "haar"))
+    assert counts["finished"] == 30 and {name: counts[name] for name in FAULTS} == dict.fromkeys(FAULTS, 0)
