@@ -1,8 +1,9 @@
 """Kill a server while ten videos are read, start it again, twenty times: is any job lost, or done twice?
 
 A real `emoscope serve` gets a clip ten times over and is killed (SIGKILL) after a random time; the next one must bring
-each job to an end, with one whole result or a reason. The clip is repeated, so that few jobs end before that. Bars: no job lost, none unended, none without result or reason,
-none with files of two results, no file of an upload left, and no process of a killed server alive.
+each job to an end, with one whole result or a reason. The clip is repeated, so that few jobs end before that. Bars: no
+job lost, none unended, none without result or reason, none with files of two results, no file of an upload left, and no
+process of a killed server alive.
 """
 
 import os

@@ -1,5 +1,6 @@
 """Videos as jobs: real worker processes on small clips, what goes wrong, and what a dead server leaves."""
 
+import contextlib
 import errno
 import io
 import json
@@ -7,9 +8,10 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
+from unittest import mock
 
 import cv2
 import numpy as np
@@ -17,14 +19,14 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from emoscope.server import process, runner
+from emoscope.server import images, process, runner
 from emoscope.server.app import create_app
 from emoscope.server.options import ServerOptions
 from emoscope.server.runner import Jobs
 from emoscope.server.store import Job, Store
 from emoscope.settings import Settings
 
-LIMIT_S = 60.0
+LIMIT_S, BASE = 60.0, "http://127.0.0.1"
 
 
 class Server:
@@ -63,9 +65,15 @@ def wait_for(look: Callable[[], Any]) -> Any:
     raise AssertionError("it did not happen in time")
 
 
+@contextlib.asynccontextmanager
+async def open_nothing(*arguments: Any) -> AsyncIterator[None]:
+    yield
+
+
 def open_server(data: Path, **options: Any) -> Iterator[Server]:
     app = create_app(ServerOptions(data=data, detector="haar", **{"workers": 1, **options}))
-    with TestClient(app, base_url="http://127.0.0.1") as client:
+    # Processes that read pictures take a second to start.
+    with mock.patch.object(images, "open_images", open_nothing), TestClient(app, base_url=BASE) as client:
         yield Server(client, app, data)
 
 
