@@ -14,8 +14,13 @@ from emoscope.server.store import Job
 
 router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["results"])
 
-REPORT_CSP = "sandbox allow-scripts allow-popups"
-"""The report's own meta policy names the one script it may run; here it also loses the server's origin."""
+REPORT_CSP = (
+    "connect-src 'none'; object-src 'none'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'; "
+    "sandbox allow-scripts allow-popups"
+)
+"""Beside the report's own meta policy, which names the one script it may run; here it also loses the server's origin."""
+WITH_VIDEO = " allow-same-origin"
+"""A report that plays annotated.mp4 keeps the origin: browsers give others no file of this server."""
 
 
 class ResultFile(FileResponse):
@@ -73,7 +78,8 @@ def _describe_file(media_type: str) -> dict[int | str, dict[str, Any]]:
 async def read_report(jobs: AllJobs, job: AJob) -> ResultFile:
     """Read the report, one self-contained page."""
     answer = _send(jobs, job, "report", is_shown=True)
-    answer.headers["Content-Security-Policy"] = REPORT_CSP
+    has_video = (jobs.store.get_result(job.id) / FILES["annotated.mp4"][0]).exists()
+    answer.headers["Content-Security-Policy"] = REPORT_CSP + (WITH_VIDEO if has_video else "")
     return answer
 
 
