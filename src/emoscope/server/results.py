@@ -18,7 +18,7 @@ REPORT_CSP = (
     "connect-src 'none'; object-src 'none'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'; "
     "sandbox allow-scripts allow-popups"
 )
-"""Beside the report's own meta policy, which names the one script it may run; here it also loses the server's origin."""
+"""Beside the report's own meta policy, which names the one script it may run: it loses the server's origin too."""
 WITH_VIDEO = " allow-same-origin"
 """A report that plays annotated.mp4 keeps the origin: browsers give others no file of this server."""
 
