@@ -52,6 +52,11 @@ FORM_SCHEMA["properties"] = {
     **FORM_SCHEMA["properties"],
 }
 FORM_SCHEMA["required"] = ["file"]
+for field in FORM_SCHEMA["properties"].values():
+    # A form has no null: what is optional is left out.
+    if "anyOf" in field:
+        field |= field.pop("anyOf")[0]
+        del field["default"]
 FORM_BODY = {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": FORM_SCHEMA}}}}
 
 
