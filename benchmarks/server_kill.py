@@ -153,12 +153,13 @@ def check_jobs(server: Server, data: Path, sent: list[str]) -> dict[str, int]:
             counts["without_result_or_reason"] += not job["message"]
         elif job["state"] == "finished":
             counts["finished"] += 1
-            table = server.client.get(job["links"]["observations.csv"]).text.splitlines()
-            frames = [line.split(",")[1] for line in table[1:]]
-            summary = server.client.get(job["links"]["summary"]).json()
-            counts["without_result_or_reason"] += len(set(frames)) != summary["frames"] or "report" not in job["links"]
-            # One face in it: a frame that stands there twice was written twice.
-            counts["doubled"] += summary["faces"] != len(frames)
+            lines = server.client.get(job["links"]["observations.csv"]).text.splitlines()[1:]
+            # Frame and person: a row that stands there twice was written twice.
+            rows = [(line.split(",")[1], line.split(",")[3]) for line in lines]
+            n_frames = server.client.get(job["links"]["summary"]).json()["frames"]
+            is_whole = len({frame for frame, _ in rows}) == n_frames and "report" in job["links"]
+            counts["without_result_or_reason"] += not is_whole
+            counts["doubled"] += len(set(rows)) != len(rows)
     found = {str(path.relative_to(data / "jobs")) for path in (data / "jobs").rglob("*")}
     counts["leftover_files"] = sum("upload" in name or ".incomplete" in name for name in found)
     counts["begun_again"] = read_list(data / "jobs.sqlite", "SELECT count(*) FROM jobs WHERE attempts > 1")[0][0]

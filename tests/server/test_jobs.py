@@ -354,5 +354,5 @@ def test_a_live_recording_becomes_a_job(tmp_path: Path) -> None:
 def test_no_job_is_lost_or_done_twice_when_the_server_is_killed(tmp_path: Path, clip: Path) -> None:
     from server_kill import FAULTS, kill_often
 
-    counts = kill_often(clip, tmp_path, 3, ("--detector", "haar"))
-    assert counts["finished"] == 30 and {name: counts[name] for name in FAULTS} == dict.fromkeys(FAULTS, 0)
+    counts = kill_often(clip, tmp_path, 2, ("--detector", "haar"))
+    assert counts["finished"] == 20 and {name: counts[name] for name in FAULTS} == dict.fromkeys(FAULTS, 0)
