@@ -12,6 +12,7 @@ import typer
 
 from emoscope.cli_common import DetectorChoice, Model, require, set_up_libraries
 from emoscope.errors import InputError, OutputError
+from emoscope.files import lock_folder
 
 if TYPE_CHECKING:
     from emoscope.server.options import ServerOptions
@@ -98,6 +99,8 @@ def check_folder(data: Path) -> None:
         raise OutputError(f"cannot make the folder {data} ({e.strerror}); choose another with --data") from e
     if not os.access(data, os.W_OK | os.X_OK):
         raise OutputError(f"cannot write into the folder {data}; choose another with --data")
+    # Said here in one line; the server takes it for good when it starts.
+    os.close(lock_folder(data))
 
 
 def check_models(options: "ServerOptions") -> "ServerOptions":

@@ -7,7 +7,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.staticfiles import StaticFiles
 
 import emoscope
-from emoscope.server import images, openapi, problems, service, session, videos
+from emoscope.server import images, openapi, problems, results, service, session, videos
 from emoscope.server.access import Access
 from emoscope.server.guard import Guard
 from emoscope.server.metrics import Metrics
@@ -50,6 +50,7 @@ def create_app(options: ServerOptions) -> FastAPI:
     app.include_router(session.router)
     app.include_router(images.router)
     app.include_router(videos.router)
+    app.include_router(results.router)
     _add_page(app)
     return app
 

@@ -6,19 +6,16 @@ a worker puts them in place last, so that who finds a whole result need not anal
 
 import asyncio
 import contextlib
-import json
 import logging
 import secrets
-import signal
 import sqlite3
-import sys
 import time
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from emoscope.server.options import ServerOptions
+from emoscope.server.process import explain, open_worker, read_reports
 from emoscope.server.recording import LiveJob
 from emoscope.server.store import Job, Store
 from emoscope.settings import Settings
@@ -33,9 +30,6 @@ CHECK_S = 60.0
 """How long a look at a file's header may take."""
 SWEEP_S = 60.0
 """How often expired jobs are looked for."""
-END_S = 20.0
-"""How long a worker may take to end after its last report."""
-WORKER = (sys.executable, "-P", "-m", "emoscope.server.worker")
 
 
 @dataclass
@@ -176,11 +170,11 @@ class Jobs:
             "model": str(options.model.resolve()) if isinstance(options.model, Path) else options.model,
         }
         end: dict[str, Any] = {}
-        async with self._open_worker(self.store.jobs / job.id, task) as process:
+        async with open_worker(self.store.jobs / job.id, task) as process:
             run.process = process
             try:
                 async with asyncio.timeout(STUCK_S) as limit:
-                    async for report in _read_reports(process):
+                    async for report in read_reports(process):
                         if report.get("frames", 0) > run.frames:
                             limit.reschedule(asyncio.get_running_loop().time() + STUCK_S)
                         run.frames, run.progress = report.get("frames", run.frames), report.get("progress")
@@ -191,35 +185,13 @@ class Jobs:
         # Not its report: it may have died between its last rename and that.
         if summary := self.store.load_summary(job.id):
             return "finished", summary.get("message"), summary.get("frames", 0)
-        return "failed", end.get("failed") or f"{_explain(process)} while reading {job.name}", 0
+        return "failed", end.get("failed") or f"{explain(process)} while reading {job.name}", 0
 
     def _end(self, job: Job, state: Any, message: str | None, frames: int = 0) -> None:
         # In this order: a job whose upload is gone must have ended.
         self.store.end(job.id, state, message, frames)
         self.store.remove_upload(job.id)
         self.count()
-
-    @contextlib.asynccontextmanager
-    async def _open_worker(self, folder: Path, task: dict[str, Any]) -> AsyncIterator[asyncio.subprocess.Process]:
-        """Start a worker on a task; it is gone when the block ends."""
-        pipe = asyncio.subprocess.PIPE
-        # In a session of its own: Ctrl-C is for the server, which then stops its workers.
-        process = await asyncio.create_subprocess_exec(
-            *WORKER, cwd=folder, stdin=pipe, stdout=pipe, start_new_session=True
-        )
-        try:
-            assert process.stdin is not None
-            # It may be dead already; its exit code will tell.
-            with contextlib.suppress(ConnectionError):
-                process.stdin.write(json.dumps(task).encode() + b"\n")
-                await process.stdin.drain()
-            yield process
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(process.wait(), END_S)
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await asyncio.shield(process.wait())
 
     def _describe_limits(self) -> dict[str, float]:
         return {"max_pixels": self.options.max_pixels, "max_duration_s": self.options.max_duration_s}
@@ -232,15 +204,15 @@ class Jobs:
         """
         task = {"what": "check", "name": name, "limits": self._describe_limits()}
         answer: dict[str, Any] = {}
-        async with self.checks, self._open_worker(self.store.jobs / job_id, task) as process:
+        async with self.checks, open_worker(self.store.jobs / job_id, task) as process:
             try:
                 async with asyncio.timeout(CHECK_S):
-                    async for report in _read_reports(process):
+                    async for report in read_reports(process):
                         answer = report
             except TimeoutError:
                 process.kill()
                 return {"failed": f"{name} cannot be decoded (its header took more than {CHECK_S:.0f} s)"}
-        return answer or {"failed": f"{name} cannot be decoded ({_explain(process)})"}
+        return answer or {"failed": f"{name} cannot be decoded ({explain(process)})"}
 
     def has_room(self) -> bool:
         """Tell whether another job may wait."""
@@ -289,19 +261,3 @@ class Jobs:
             OSError: the data folder cannot be written.
         """
         return LiveJob(self.store, self.recording, name, settings, self.count)
-
-
-async def _read_reports(process: asyncio.subprocess.Process) -> AsyncIterator[dict[str, Any]]:
-    assert process.stdout is not None
-    async for line in process.stdout:
-        # The last line of a process that died may be torn.
-        with contextlib.suppress(ValueError):
-            yield json.loads(line)
-
-
-def _explain(process: asyncio.subprocess.Process) -> str:
-    code = process.returncode or 0
-    if code < 0:
-        name = signal.strsignal(-code)
-        return f"the process ended with signal {-code} ({name})"
-    return f"the process ended with code {code}"

@@ -28,7 +28,7 @@ class _Parser(MultiPartParser):
         super().__init__(
             request.headers, request.stream(), max_files=1, max_fields=MAX_FIELDS, max_part_size=MAX_FIELD_BYTES
         )
-        self.place, self.max_bytes, self.n_bytes = place, max_bytes, 0
+        self.place, self.max_bytes, self.n_bytes, self.is_whole = place, max_bytes, 0, False
 
     def on_headers_finished(self) -> None:
         super().on_headers_finished()
@@ -48,6 +48,9 @@ class _Parser(MultiPartParser):
                 raise ProblemError(413, "Too large", detail)
         super().on_part_data(data, start, end)
 
+    def on_end(self) -> None:
+        self.is_whole = True
+
 
 async def receive(request: Request, place: Path, max_bytes: int) -> tuple[str, dict[str, str]]:
     """Write a request's file part `file` to a new file.
@@ -66,8 +69,11 @@ async def receive(request: Request, place: Path, max_bytes: int) -> tuple[str, d
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
         raise ProblemError(415, "Unsupported media type", "expected multipart/form-data with the video as field file")
     try:
-        form = await _Parser(request, place, max_bytes).parse()
+        parser = _Parser(request, place, max_bytes)
+        form = await parser.parse()
         await form.close()
+        if not parser.is_whole:
+            raise MultiPartException("its last boundary is missing")
     except MultiPartException as e:
         raise ProblemError(400, "Damaged request", f"the form cannot be read: {e.message}") from e
     except ClientDisconnect as e:
