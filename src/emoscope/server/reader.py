@@ -97,11 +97,13 @@ class Reader:
         """End the process, whatever it does; the next picture starts another."""
         if self.executor is None:
             return
-        with contextlib.suppress(ProcessLookupError):
-            # Windows has no SIGKILL; its SIGTERM is one.
-            os.kill(self.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
+        # 0 as long as it has not told: that would be this process's whole group.
+        if self.pid:
+            with contextlib.suppress(ProcessLookupError):
+                # Windows has no SIGKILL; its SIGTERM is one.
+                os.kill(self.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
         self.executor.shutdown(wait=False, cancel_futures=True)
-        self.executor = None
+        self.executor, self.pid = None, 0
 
 
 class Readers:
