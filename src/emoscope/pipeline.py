@@ -52,9 +52,14 @@ class Analyzer:
         choice = create_detector(detector, max_side_px)
         self.detector, self.detector_reason = VideoDetector(choice.detector), choice.reason
         self.max_side_px = max_side_px
-        self.tracker = Tracker()
         self.smoothing_s = smoothing_s
-        self.smoother = Smoother(smoothing_s) if smoothing_s else None
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget everybody: what comes next is another recording, whose people are counted from 1."""
+        self.tracker = Tracker()
+        self.detector.forget()
+        self.smoother = Smoother(self.smoothing_s) if self.smoothing_s else None
         self.source: str | None = None
 
     def analyze(self, frame: Frame) -> FrameResult:

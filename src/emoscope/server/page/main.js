@@ -1,0 +1,58 @@
+// The page: files that are dropped or chosen go their way; the camera and the list of jobs look after themselves.
+import { $ } from "./dom.js";
+import { loadJobs, sendVideo } from "./jobs.js";
+import { readPicture } from "./pictures.js";
+import "./view.js";
+
+const PICTURE = /\.(jpe?g|png|webp|bmp)$/i;
+const isPicture = (file) =>
+  file.type ? file.type.startsWith("image/") && file.type !== "image/gif" : PICTURE.test(file.name);
+
+const form = document.querySelector("#settings form");
+
+// What differs from the defaults; null if something cannot be meant.
+const readSettings = () => {
+  if (!form.checkValidity()) {
+    $("settings").open = true;
+    form.reportValidity();
+    return null;
+  }
+  return [...new FormData(form)].map(([name, value]) => [name, value.trim()]).filter(([, value]) => value);
+};
+
+// What excludes each other is not offered.
+const alignSettings = () => {
+  const { annotate, blur_faces: blur, anonymous, thumbnails } = form.elements;
+  blur.disabled = !annotate.checked;
+  if (blur.disabled) blur.checked = false;
+  thumbnails.querySelector("[value=clear]").disabled = anonymous.checked;
+  if (anonymous.checked && thumbnails.value === "clear") thumbnails.value = "blurred";
+};
+
+const take = async (files) => {
+  const videos = files.filter((file) => !isPicture(file));
+  const settings = videos.length ? readSettings() : [];
+  if (settings) for (const file of videos) sendVideo(file, settings);
+  // One after the other: the first is read while the next is sent, and their order stays.
+  for (const file of files.filter(isPicture).reverse()) await readPicture(file);
+};
+
+const drop = $("drop"), choose = $("choose");
+choose.addEventListener("change", () => { take([...choose.files]); choose.value = ""; });
+// Anywhere on the page: a file that misses the field must not replace the page.
+for (const kind of ["dragover", "drop", "dragleave"]) {
+  document.addEventListener(kind, (event) => {
+    if (!event.dataTransfer?.types.includes("Files")) return;
+    event.preventDefault();
+    drop.classList.toggle("over", kind === "dragover");
+    if (kind === "drop") take([...event.dataTransfer.files]);
+  });
+}
+document.addEventListener("paste", (event) => {
+  const files = [...(event.clipboardData?.files ?? [])];
+  if (files.length) take(files);
+});
+form.addEventListener("change", alignSettings);
+form.addEventListener("submit", (event) => event.preventDefault());
+alignSettings();
+loadJobs();

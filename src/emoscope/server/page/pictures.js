@@ -1,0 +1,81 @@
+// Pictures: sent, read at once, shown with boxes and bars. Nothing of them is kept by the server.
+import { request } from "./api.js";
+import { $, make, fit, say } from "./dom.js";
+import { describe } from "./emotions.js";
+import { FaceCards, drawBoxes } from "./faces.js";
+
+const MAX_SHOWN_PX = 2000;
+
+// What the browser can show of a file; null where it does not know the kind.
+const load = async (file) => {
+  try {
+    const whole = await createImageBitmap(file);
+    const scale = Math.min(1, MAX_SHOWN_PX / Math.max(whole.width, whole.height));
+    if (scale === 1) return whole;
+    const small = await createImageBitmap(whole, { resizeWidth: Math.round(whole.width * scale), resizeQuality: "high" });
+    whole.close();
+    return small;
+  } catch {
+    return null;
+  }
+};
+
+const draw = (canvas, bitmap, answer, faces) => {
+  const { context, width, height } = fit(canvas);
+  context.clearRect(0, 0, width, height);
+  if (bitmap) context.drawImage(bitmap, 0, 0, width, height);
+  drawBoxes(context, faces, width / answer.size_wh[0]);
+};
+
+const show = (card, file, bitmap, answer) => {
+  // From left to right, as people look for them.
+  const faces = [...answer.faces].sort((a, b) => a.xyxy[0] - b.xyxy[0]).map((face, i) => [i + 1, face]);
+  const count = faces.length === 1 ? "1 face" : `${faces.length || "no"} face${faces.length ? "s" : ""}`;
+  const canvas = make("canvas", { className: "picture" });
+  canvas.style.aspectRatio = answer.size_wh.join(" / ");
+  canvas.style.maxWidth = `${Math.max(240, Math.round(70 * answer.size_wh[0] / answer.size_wh[1]))}vh`;
+  canvas.role = "img";
+  canvas.ariaLabel = `${file.name} with ${count}`;
+  const list = make("div", { className: "faces" });
+  new FaceCards(list, "Face").show(faces);
+  card.note.textContent = [
+    faces.length ? count : "No face was found. Faces that are turned away, covered or very small are missed.",
+    answer.message, bitmap ? "" : "This browser cannot show this kind of picture; the boxes are on an empty ground.",
+  ].filter(Boolean).join(" · ");
+  card.body.append(canvas, list);
+  card.body.classList.toggle("many", faces.length > 2);
+  const redraw = () => draw(canvas, bitmap, answer, faces);
+  new ResizeObserver(redraw).observe(canvas);
+  const first = faces.slice(0, 3).map(([number, face]) => `face ${number} ${describe(face)}`).join("; ");
+  say(`${file.name}: ${count}${first ? ". " + first : ""}${faces.length > 3 ? "; and more" : ""}.`);
+};
+
+const makeCard = (file) => {
+  const note = make("p", { className: "note" }, "Reading…"), body = make("div", { className: "picture-body" });
+  const remove = make("button", { type: "button", className: "button small" }, "Remove");
+  remove.ariaLabel = `Remove ${file.name} from the page`;
+  const element = make("article", { className: "card" },
+    make("div", { className: "card-head" }, make("h3", {}, file.name), note, remove), body);
+  remove.onclick = () => {
+    element.remove();
+    $("pictures").hidden = !$("picture-list").children.length;
+    $("choose").focus();
+  };
+  return { element, note, body };
+};
+
+// Read one picture; its card comes first in the list.
+export const readPicture = async (file) => {
+  const card = makeCard(file), form = new FormData();
+  $("picture-list").prepend(card.element);
+  $("pictures").hidden = false;
+  form.append("file", file);
+  try {
+    const [answer, bitmap] = await Promise.all([request("/v1/images", { method: "POST", body: form }), load(file)]);
+    show(card, file, bitmap, answer);
+  } catch (error) {
+    card.note.textContent = error.message;
+    card.note.className = "trouble";
+    say(`${file.name}: ${error.message}`);
+  }
+};

@@ -1,0 +1,51 @@
+// The last minute: shares of the seven emotions, the mean of all faces, stacked over time.
+import { COLOURS, EMOTIONS } from "./emotions.js";
+import { fit } from "./dom.js";
+
+const SPAN_S = 60;
+const BIN_S = 0.25;
+const N_BINS = SPAN_S / BIN_S;
+
+export class Timeline {
+  constructor(canvas) {
+    this.canvas = canvas;
+    this.clear();
+    new ResizeObserver(() => this.draw()).observe(canvas);
+  }
+
+  // Sums by bin number; old bins are dropped, so that an hour takes no more memory than a minute.
+  clear() { this.bins = new Map(); this.draw(); }
+
+  now() { return performance.now() / 1000; }
+
+  add(faces) {
+    const number = Math.floor(this.now() / BIN_S);
+    const bin = this.bins.get(number) ?? { count: 0, sums: EMOTIONS.map(() => 0) };
+    for (const { probabilities } of faces) {
+      bin.count += 1;
+      EMOTIONS.forEach((name, i) => { bin.sums[i] += probabilities[name]; });
+    }
+    this.bins.set(number, bin);
+    for (const key of this.bins.keys()) if (key < number - N_BINS) this.bins.delete(key);
+  }
+
+  draw() {
+    const { context, width, height } = fit(this.canvas);
+    if (!width) return;
+    context.clearRect(0, 0, width, height);
+    const end = this.now();
+    for (const [number, { count, sums }] of this.bins) {
+      if (!count) continue;
+      const x = width * (1 - (end - number * BIN_S) / SPAN_S);
+      let bottom = height;
+      // From the bottom up as in the report: neutral lowest, angry on top.
+      for (let i = EMOTIONS.length - 1; i >= 0; i--) {
+        const part = (height * sums[i]) / count;
+        context.fillStyle = COLOURS[i];
+        // Half a pixel wider: no seams between the bins.
+        context.fillRect(x, bottom - part, (width * BIN_S) / SPAN_S + 0.5, part + 0.5);
+        bottom -= part;
+      }
+    }
+  }
+}
