@@ -7,7 +7,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.staticfiles import StaticFiles
 
 import emoscope
-from emoscope.server import images, openapi, problems, results, service, session, videos
+from emoscope.server import images, index, live, openapi, problems, results, service, session, videos
 from emoscope.server.access import Access
 from emoscope.server.guard import Guard
 from emoscope.server.metrics import Metrics
@@ -29,6 +29,7 @@ def create_app(options: ServerOptions) -> FastAPI:
         async with contextlib.AsyncExitStack() as stack:
             await stack.enter_async_context(images.open_images(app, options))
             await stack.enter_async_context(videos.open_jobs(app, options))
+            await stack.enter_async_context(live.open_live(app, options))
             yield
 
     app = FastAPI(
@@ -51,6 +52,8 @@ def create_app(options: ServerOptions) -> FastAPI:
     app.include_router(images.router)
     app.include_router(videos.router)
     app.include_router(results.router)
+    app.include_router(live.router)
+    app.include_router(index.router)
     _add_page(app)
     return app
 
@@ -62,10 +65,6 @@ def _add_page(app: FastAPI) -> None:
     """
     static = StaticFiles(directory=PAGE)
     names = {path.name for path in PAGE.iterdir() if path.is_file()}
-
-    @app.get("/", include_in_schema=False)
-    async def read_page(request: Request) -> Response:
-        return await static.get_response("index.html", request.scope)
 
     @app.get("/{name}", include_in_schema=False)
     async def read_page_file(name: str, request: Request) -> Response:

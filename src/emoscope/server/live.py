@@ -272,9 +272,10 @@ def decode_frame(data: bytes, options: ServerOptions) -> Any:
         UnsupportedError: no JPEG.
         InputError: it is damaged.
     """
-    limit = min(options.max_upload_bytes // 100, 50_000_000)
-    if len(data) > limit:
-        raise TooLargeError(f"the frame has {len(data)} bytes, expected at most {limit}; send smaller frames")
+    if len(data) > options.max_picture_bytes:
+        raise TooLargeError(
+            f"the frame has {len(data)} bytes, expected at most {options.max_picture_bytes}; send smaller frames"
+        )
     if find_kind(data) != "jpeg":
         raise UnsupportedError("the frame is no JPEG picture; send each frame as one JPEG")
     if data.count(b"\xff\xda") > MAX_SCANS:

@@ -17,13 +17,17 @@ export const explain = (error) => TROUBLES[error.name] ?? `The camera cannot be 
 export const findObstacle = () => {
   if (!window.isSecureContext) {
     return `Browsers give the camera only to pages that come over https, or from this same computer. Open http://localhost${
-      location.port ? ":" + location.port : ""} on the computer that runs emoscope, or put https in front of it.`;
+      location.port ? ":" + location.port : ""} on the computer that runs emoscope, or start emoscope with a certificate (--tls-cert).`;
   }
   return navigator.mediaDevices?.getUserMedia ? "" : "This browser has no access to cameras. Try another one.";
 };
 
 export class Camera {
-  constructor(video) { Object.assign(this, { video, canvas: document.createElement("canvas"), stream: null }); }
+  constructor(video) {
+    Object.assign(this, { video, canvas: document.createElement("canvas"), stream: null, turn: 0 });
+    // A hidden page is told of no new pictures: when it is hidden or shown, the other way of waiting begins.
+    document.addEventListener("visibilitychange", () => { if (this.stream) this.wait(); });
+  }
 
   async start(deviceId) {
     const size = { width: { ideal: WIDTH }, height: { ideal: 480 }, frameRate: { ideal: 30 } };
@@ -53,22 +57,19 @@ export class Camera {
 
   // Call back with each new picture while it runs; once a second where nobody looks.
   follow(onPicture) {
-    const { stream } = this;
-    const next = () => {
-      if (this.stream !== stream) return;
-      if (!document.hidden && this.video.requestVideoFrameCallback) this.video.requestVideoFrameCallback(step);
-      else setTimeout(step, document.hidden ? HIDDEN_MS : 33);
-    };
-    let isTaken = false;
+    this.onPicture = onPicture;
+    this.wait();
+  }
+
+  wait() {
+    const turn = ++this.turn;
     const step = async () => {
-      if (this.stream !== stream || isTaken) return;
-      isTaken = true;
-      try { await onPicture(); } finally { isTaken = false; }
-      next();
+      if (!this.stream || turn !== this.turn) return;
+      await this.onPicture();
+      if (turn === this.turn) this.wait();
     };
-    // Hidden pages get no new pictures called: whoever hides or shows it starts the other way of waiting.
-    document.addEventListener("visibilitychange", () => next());
-    next();
+    if (!document.hidden && this.video.requestVideoFrameCallback) this.video.requestVideoFrameCallback(step);
+    else setTimeout(step, document.hidden ? HIDDEN_MS : 33);
   }
 
   // The picture now, as a JPEG of 640 pixels' width; null before the first.

@@ -38,3 +38,9 @@ export const fit = (canvas) => {
   context.setTransform(scale, 0, 0, scale, 0, 0);
   return { context, width, height };
 };
+
+// Let what is new be seen, without more movement than was asked for.
+export const reveal = (element, block = "nearest") => {
+  const isCalm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  element.scrollIntoView({ block, behavior: isCalm ? "auto" : "smooth" });
+};

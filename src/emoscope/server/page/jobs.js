@@ -1,6 +1,6 @@
 // Videos and recordings: uploads on their way, jobs as they run, results to read, downloads, deletion.
 import { request, upload } from "./api.js";
-import { $, make, setText, complain, say } from "./dom.js";
+import { $, complain, make, reveal, say, setText } from "./dom.js";
 
 const LIST_EVERY_MS = 5000;
 // Browsers open six connections to a server at most; each watched job takes one for as long as it runs.
@@ -174,6 +174,7 @@ export const sendVideo = async (file, settings) => {
   add(row, true);
   showProgress(row, 0);
   row.note.textContent = "Uploading";
+  reveal(row.element);
   say(`Uploading ${file.name}.`);
   try {
     const job = await upload("/v1/videos", form, (share) => {

@@ -1,6 +1,6 @@
 // Pictures: sent, read at once, shown with boxes and bars. Nothing of them is kept by the server.
 import { request } from "./api.js";
-import { $, make, fit, say } from "./dom.js";
+import { $, fit, make, reveal, say } from "./dom.js";
 import { describe } from "./emotions.js";
 import { FaceCards, drawBoxes } from "./faces.js";
 
@@ -73,6 +73,7 @@ export const readPicture = async (file) => {
   try {
     const [answer, bitmap] = await Promise.all([request("/v1/images", { method: "POST", body: form }), load(file)]);
     show(card, file, bitmap, answer);
+    reveal(card.element, "start");
   } catch (error) {
     card.note.textContent = error.message;
     card.note.className = "trouble";

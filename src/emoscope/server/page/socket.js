@@ -48,10 +48,10 @@ export class LiveSocket {
     return this.isReady && this.socket.readyState === WebSocket.OPEN && this.sent - this.answered < MAX_ON_THEIR_WAY;
   }
 
-  // Send one frame; true if it went.
-  send(blob) {
+  // Send one frame, taken at a time; true if it went.
+  send(blob, takenAt) {
     if (!this.canSend) return false;
-    this.sentAt.set(this.sent++, performance.now());
+    this.sentAt.set(this.sent++, takenAt);
     this.socket.send(blob);
     return true;
   }

@@ -33,17 +33,18 @@ export class Timeline {
     const { context, width, height } = fit(this.canvas);
     if (!width) return;
     context.clearRect(0, 0, width, height);
-    const end = this.now();
+    // Ends and begins at whole bins and whole pixels: no seams, and nothing trembles as it moves.
+    const end = Math.floor(this.now() / BIN_S) + 1, scale = this.canvas.width / width;
+    const place = (number) => Math.round(scale * width * (1 - (end - number) / N_BINS)) / scale;
     for (const [number, { count, sums }] of this.bins) {
       if (!count) continue;
-      const x = width * (1 - (end - number * BIN_S) / SPAN_S);
+      const x = place(number), step = place(number + 1) - x;
       let bottom = height;
       // From the bottom up as in the report: neutral lowest, angry on top.
       for (let i = EMOTIONS.length - 1; i >= 0; i--) {
         const part = (height * sums[i]) / count;
         context.fillStyle = COLOURS[i];
-        // Half a pixel wider: no seams between the bins.
-        context.fillRect(x, bottom - part, (width * BIN_S) / SPAN_S + 0.5, part + 0.5);
+        context.fillRect(x, bottom - part, step, part);
         bottom -= part;
       }
     }

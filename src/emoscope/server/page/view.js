@@ -1,7 +1,7 @@
 // The live view: consent, then picture, boxes, bars and the last minute; recording; what happens when things fail.
 import { sentence } from "./api.js";
 import { Camera, explain, findObstacle } from "./camera.js";
-import { $, complain, fit, make, say, setText } from "./dom.js";
+import { $, complain, fit, make, reveal, say, setText } from "./dom.js";
 import { COLOURS, EMOTIONS, describe } from "./emotions.js";
 import { FaceCards, drawBoxes } from "./faces.js";
 import { loadJobs } from "./jobs.js";
@@ -117,9 +117,9 @@ const showProblem = (message) => {
 
 const sendPicture = async () => {
   if (!socket?.canSend) return;
-  const from = socket.socket, blob = await camera.takeJpeg();
+  const from = socket.socket, takenAt = performance.now(), blob = await camera.takeJpeg();
   // Not into a connection that came after it.
-  if (blob && socket && socket.socket === from) socket.send(blob);
+  if (blob && socket && socket.socket === from) socket.send(blob, takenAt);
 };
 
 const listCameras = async (current) => {
@@ -159,7 +159,8 @@ const start = async () => {
   });
   showRecord("off");
   timer = setInterval(showFacts, FACTS_MS);
-  $("live").focus();
+  $("live").focus({ preventScroll: true });
+  reveal($("live"), "start");
 };
 
 const hangUp = () => {
@@ -197,7 +198,7 @@ $("camera-open").onclick = () => {
   $("agree").checked = false;
   $("consent").hidden = false;
   $("camera-open").setAttribute("aria-expanded", "true");
-  $("consent").scrollIntoView({ block: "start" });
+  reveal($("consent"), "start");
   $("consent").focus({ preventScroll: true });
 };
 $("consent-cancel").onclick = () => {
