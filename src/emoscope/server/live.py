@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import dataclasses
-import json
 import logging
 import os
 import time
@@ -16,12 +15,11 @@ from fastapi import APIRouter, FastAPI, WebSocket, WebSocketDisconnect
 
 from emoscope.analysis import create_analyzer
 from emoscope.emotions import EMOTIONS
-from emoscope.errors import EmoscopeError, InputError, OutputError
+from emoscope.errors import EmoscopeError, OutputError
 from emoscope.pipeline import Analyzer
-from emoscope.server.faces import describe_faces
+from emoscope.server.live_messages import decode_frame, describe_observations, describe_problem, parse_wish
 from emoscope.server.live_recording import Recording
 from emoscope.server.options import ServerOptions
-from emoscope.server.pictures import TooLargeError, UnsupportedError, decode_picture, find_kind
 from emoscope.settings import Settings
 from emoscope.types import Frame, FrameResult
 
@@ -33,9 +31,6 @@ IDLE_S: Final = 60.0
 """A client that sends nothing for so long is gone, or holds a place that others wait for."""
 MAX_WISHES: Final = 8
 """Text messages that may wait; more are passed over."""
-MAX_WISH_LENGTH: Final = 200
-MAX_SCANS: Final = 64
-"""A progressive JPEG of more scans takes seconds to decode; encoders write about ten."""
 BUSY: Final = 1013
 """Close code `try again later` (IANA's registry of WebSocket close codes)."""
 
@@ -50,6 +45,8 @@ class Desk:
         self.n_taken = 0
         # As many threads as cores: their queue serves the connections in turn, more threads would only share cores.
         self.threads = ThreadPoolExecutor(max(2, os.cpu_count() or 1), "live")
+        # Apart from them: others' frames need not wait for a report.
+        self.writers = ThreadPoolExecutor(2, "recording")
 
     @contextlib.asynccontextmanager
     async def lend(self) -> AsyncIterator[Analyzer | None]:
@@ -71,18 +68,24 @@ class Desk:
             gauge.dec()
 
     async def run(self, work: Callable[[], T]) -> T:
-        """Do something in one of the threads; what waits for them is done in the order in which it came."""
+        """Read in one of the threads; what waits for them is done in the order in which it came."""
         return await asyncio.get_running_loop().run_in_executor(self.threads, work)
+
+    async def write(self, work: Callable[[], T]) -> T:
+        """Begin or end a recording in a thread; it is done even if nobody waits for it any more."""
+        return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self.writers, work))
 
 
 @contextlib.asynccontextmanager
 async def open_live(app: FastAPI, options: ServerOptions) -> AsyncIterator[None]:
-    """Keep the desk while the server runs; connections have ended when this does."""
-    app.state.live = Desk(app, options)
+    """Keep the desk while the server runs; connections have ended when this does. Needs `app.state.jobs`."""
+    desk = app.state.live = Desk(app, options)
     try:
         yield
     finally:
-        app.state.live.threads.shutdown(cancel_futures=True)
+        desk.threads.shutdown(cancel_futures=True)
+        # Recordings are written to their end.
+        desk.writers.shutdown()
 
 
 @router.websocket("/v1/live")
@@ -100,14 +103,8 @@ async def live(socket: WebSocket) -> None:
                 await Connection(socket, desk, analyzer).serve()
         except EmoscopeError as e:
             # The model or the detector cannot be loaded.
-            await socket.send_json(describe_problem(type(e).__name__, e.http_status, str(e)))
+            await socket.send_text(describe_problem(e.http_status, str(e)))
             await socket.close(1011, "the server cannot read faces")
-
-
-def describe_problem(title: str, status: int, detail: str, frame: int | None = None) -> dict[str, Any]:
-    """Return the message that says what went wrong, and with which frame."""
-    message = {"type": "problem", "title": title, "status": status, "detail": detail}
-    return message if frame is None else {**message, "frame": frame}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,14 +155,16 @@ class Connection:
                 await self._end_recording()
 
     async def _receive(self) -> None:
-        while not self.is_over:
-            try:
+        try:
+            while not self.is_over:
                 async with asyncio.timeout(IDLE_S):
                     message = await self.socket.receive()
-            except TimeoutError:
-                self.is_over = self.is_idle = True
-            else:
                 self._take(message)
+                self.changed.set()
+        except TimeoutError:
+            self.is_idle = True
+        finally:
+            self.is_over = True
             self.changed.set()
 
     def _take(self, message: Any) -> None:
@@ -198,11 +197,11 @@ class Connection:
             message = await self.desk.run(lambda: self._read(received, dropped))
             metrics.live_frames.inc()
         except EmoscopeError as e:
-            message = json.dumps(describe_problem(type(e).__name__, e.http_status, str(e), received.index))
+            message = describe_problem(e.http_status, str(e), received.index)
         except Exception as e:
             log.error("a live frame failed", exc_info=e)
             detail = "the server made a mistake, which its log describes; go on with other frames"
-            message = json.dumps(describe_problem("Server error", 500, detail, received.index))
+            message = describe_problem(500, detail, received.index)
         await self.socket.send_text(message)
         if self.recording is not None and self.recording.duration_s >= self.desk.options.max_duration_s:
             await self._stop()
@@ -223,7 +222,9 @@ class Connection:
         except OSError as e:
             recording, self.recording = self.recording, None
             recording.job.discard()
-            raise OutputError(f"the recording cannot be written ({e.strerror or e}); free some space on the server") from e
+            raise OutputError(
+                f"the recording cannot be written ({e.strerror or e}); free some space on the server"
+            ) from e
 
     async def _obey(self, text: str) -> None:
         wish = parse_wish(text)
@@ -237,12 +238,11 @@ class Connection:
             await self._complain(409, f"it {'records already' if wish == 'record' else 'does not record'}")
 
     async def _complain(self, status: int, detail: str) -> None:
-        await self.socket.send_json(describe_problem("Message refused", status, detail))
+        await self.socket.send_text(describe_problem(status, detail))
 
     async def _begin_recording(self) -> None:
         jobs, settings = self.desk.app.state.jobs, self.desk.settings
-        # Not in the live threads: it loads packages, and others' frames need not wait for that.
-        self.recording = await asyncio.to_thread(lambda: Recording(jobs.create_live("Camera", settings), settings))
+        self.recording = await self.desk.write(lambda: Recording(jobs.create_live("Camera", settings), settings))
         self.analyzer.begin()
 
     async def _stop(self) -> None:
@@ -258,49 +258,7 @@ class Connection:
         if recording is None:
             return None
         try:
-            return await asyncio.to_thread(recording.finish, self.analyzer)
+            return await self.desk.write(lambda: recording.finish(self.analyzer))
         except Exception as e:
             log.error("a recording could not be finished", exc_info=e)
             return None
-
-
-def decode_frame(data: bytes, options: ServerOptions) -> Any:
-    """Return the image (h, w, 3) uint8 BGR of a JPEG frame.
-
-    Raises:
-        TooLargeError: more bytes or pixels than the limits allow.
-        UnsupportedError: no JPEG.
-        InputError: it is damaged.
-    """
-    if len(data) > options.max_picture_bytes:
-        raise TooLargeError(
-            f"the frame has {len(data)} bytes, expected at most {options.max_picture_bytes}; send smaller frames"
-        )
-    if find_kind(data) != "jpeg":
-        raise UnsupportedError("the frame is no JPEG picture; send each frame as one JPEG")
-    if data.count(b"\xff\xda") > MAX_SCANS:
-        raise InputError(f"the frame has more than {MAX_SCANS} scans; send baseline JPEG")
-    return decode_picture(data, options.max_pixels)
-
-
-def describe_observations(result: FrameResult, dropped: int) -> str:
-    """Return the message of one frame's faces."""
-    message = {
-        "type": "observations",
-        "frame": result.index,
-        "dropped": dropped,
-        "time_s": round(result.time_s, 3),
-        "size_wh": result.size_wh,
-        "faces": describe_faces(result),
-    }
-    return json.dumps(message, separators=(",", ":"))
-
-
-def parse_wish(text: str) -> str | None:
-    """Return `record` or `stop` as a client's message asks; None if it asks for neither."""
-    # Short ones only: a long one may be nested deeper than the parser can go.
-    with contextlib.suppress(ValueError):
-        message = json.loads(text[: MAX_WISH_LENGTH + 1]) if len(text) <= MAX_WISH_LENGTH else None
-        if isinstance(message, dict) and message.get("type") in ("record", "stop"):
-            return str(message["type"])
-    return None
