@@ -32,8 +32,9 @@ export class Camera {
   async start(deviceId) {
     const size = { width: { ideal: WIDTH }, height: { ideal: 480 }, frameRate: { ideal: 30 } };
     const which = deviceId ? { deviceId: { exact: deviceId } } : { facingMode: "user" };
-    const stream = await navigator.mediaDevices.getUserMedia({ audio: false, video: { ...size, ...which } });
+    // First: phones open one camera at a time.
     this.stop();
+    const stream = await navigator.mediaDevices.getUserMedia({ audio: false, video: { ...size, ...which } });
     this.stream = stream;
     this.video.srcObject = stream;
     // Browsers may refuse to play only what has sound or what is not shown.

@@ -6,8 +6,7 @@ const LIST_EVERY_MS = 5000;
 // Browsers open six connections to a server at most; each watched job takes one for as long as it runs.
 const MAX_WATCHED = 2;
 const DOWNLOADS = {
-  "observations.csv": "Table (CSV)", "observations.parquet": "Table (Parquet)",
-  "annotated.mp4": "Video with boxes", summary: "Summary (JSON)",
+  "observations.csv": "Table (CSV)", "observations.parquet": "Parquet", summary: "Summary", "annotated.mp4": "Video",
 };
 const rows = new Map();
 const watched = new Map();
@@ -60,7 +59,7 @@ const showProgress = (row, share) => {
 const makeLinks = (job) => {
   const links = [];
   if (job.links.report) {
-    const report = make("a", { href: job.links.report, target: "_blank", rel: "noopener", className: "button primary" }, "Read the report");
+    const report = make("a", { href: job.links.report, target: "_blank", rel: "noopener", className: "button small" }, "Read the report");
     report.append(make("span", { className: "hidden" }, ` of ${job.name} (opens in a new tab)`));
     links.push(report);
   }
@@ -90,6 +89,8 @@ const showJob = (job, isFirst = false) => {
   if (row.shown && isOver(job)) say(`${job.name}: ${job.state === "finished" ? "done, the report can be read" : describe(job)}.`);
   row.shown = job.state;
   row.element.dataset.state = job.state;
+  // Several recordings have the same name.
+  row.remove.ariaLabel = `Delete ${job.name} of ${when(job.created)}`;
   row.links.replaceChildren(...(job.state === "finished" ? makeLinks(job) : []));
 };
 
@@ -188,12 +189,15 @@ export const sendVideo = async (file, settings) => {
   } catch (error) {
     if (error.name === "AbortError") return drop(row);
     showProgress(row, undefined);
-    row.note.textContent = error.message;
+    // A sentence begins with a capital letter, but not at the cost of the file's name.
+    const { message } = error, { name } = file;
+    const text = message.toLowerCase().startsWith(name.toLowerCase()) ? name + message.slice(name.length) : message;
+    row.note.textContent = text;
     row.note.className = "trouble";
     row.remove.textContent = "Remove";
     row.remove.ariaLabel = `Remove ${file.name} from the list`;
     row.remove.onclick = () => drop(row);
-    say(`${file.name}: ${error.message}`);
+    say(`${file.name}: ${text}`);
   }
 };
 

@@ -60,7 +60,6 @@ const showReading = (message) => {
   if (now - last.cards < CARDS_MS) return;
   last.cards = now;
   cards.show(faces);
-  $("live-faces").classList.toggle("empty-faces", !faces.length);
   timeline.draw();
   speak(now);
 };
@@ -132,9 +131,7 @@ const listCameras = async (current) => {
 const openCamera = async (deviceId) => {
   const track = await camera.start(deviceId);
   track.onended = () => stop("The camera was disconnected. Connect it and start again.");
-  const video = $("video");
-  $("video").parentElement.style.aspectRatio = `${video.videoWidth || 4} / ${video.videoHeight || 3}`;
-  video.classList.toggle("mirrored", camera.isMirrored);
+  $("video").classList.toggle("mirrored", camera.isMirrored);
   listCameras(track.getSettings().deviceId);
   camera.follow(sendPicture);
 };
@@ -169,7 +166,7 @@ const hangUp = () => {
   socket = null;
   // A recording is kept by the server when its connection ends; it is listed as soon as it is written.
   if (record.state !== "off") {
-    leaving.on = { ...leaving.on, reading() {}, state() {} };
+    leaving.on = { state() {} };
     leaving.on.recorded = () => { leaving.close(); loadJobs(); };
     if (record.state === "on") leaving.ask("stop");
     setTimeout(() => { leaving.close(); loadJobs(); }, LEAVE_MS);
@@ -224,4 +221,8 @@ $("record").onclick = () => {
 $("camera-list").onchange = async () => {
   try { await openCamera($("camera-list").value); } catch (error) { stop(explain(error)); }
 };
+// Also when a phone is turned.
+$("video").addEventListener("resize", ({ target }) => {
+  target.parentElement.style.aspectRatio = `${target.videoWidth} / ${target.videoHeight}`;
+});
 window.addEventListener("pagehide", () => { if (socket) stop(); });
