@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
+from server_process import OPENER, Server
 from starlette.websockets import WebSocketDisconnect
 
 from emoscope.emotions import EMOTIONS
@@ -240,3 +241,28 @@ def test_a_recording_ends_by_itself(client: TestClient, jpeg: bytes) -> None:
         socket.send_json({"type": "record"})
         assert read(socket, jpeg)["type"] == "observations"
         assert socket.receive_json()["type"] == "recorded"
+
+
+@pytest.mark.slow
+def test_a_server_that_ends_keeps_what_it_records(tmp_path: Path, jpeg: bytes) -> None:
+    import websockets.exceptions
+    from websockets.sync.client import connect
+
+    server = Server(tmp_path / "data", "--detector", "haar")
+    try:
+        with connect(server.address.replace("http", "ws") + "v1/live") as socket:
+            socket.recv()
+            socket.send('{"type": "record"}')
+            for _ in range(5):
+                socket.send(jpeg)
+                socket.recv()
+            server.process.terminate()
+            with pytest.raises(websockets.exceptions.ConnectionClosed):
+                socket.recv(10)
+        assert server.stop() == 0
+        server.start()
+        with OPENER.open(server.address + "v1/jobs") as answer:
+            [job] = json.load(answer)["jobs"]
+        assert (job["state"], job["frames"]) == ("finished", 5) and "report" in job["links"]
+    finally:
+        server.kill()

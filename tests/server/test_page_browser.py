@@ -3,13 +3,8 @@
 Needs Chromium on this machine, so these are slow tests: `make test-slow`.
 """
 
-import os
 import shutil
-import socket
-import subprocess
-import sys
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,48 +13,16 @@ import av
 import cv2
 import numpy as np
 import pytest
+from server_process import SHARED, WAIT_S, Server
 
 from emoscope.types import Image
 
 pytestmark = pytest.mark.slow
-SHARED = Path(__file__).parents[3] / "shared"
 FAKE_DEVICE, FAKE_CONSENT = "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"
-WAIT_S = 30
 READY = "#legend li:nth-of-type(7)"
 """What a script makes once all of them are loaded."""
 
 
-class Server:
-    """A server process that can be killed and started again at its address."""
-
-    def __init__(self, data: Path, *arguments: str) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
-        self.address = f"http://127.0.0.1:{self.port}/"
-        self.command = [sys.executable, "-m", "emoscope", "serve", "--port", str(self.port), "--data", str(data)]
-        self.command += arguments
-        self.start()
-
-    def start(self) -> None:
-        models = SHARED / "models"
-        cache = {"EMOSCOPE_CACHE": str(models)} if models.is_dir() else {}
-        self.process = subprocess.Popen(self.command, env=os.environ | cache)
-        deadline = time.monotonic() + WAIT_S
-        while True:
-            try:
-                with OPENER.open(self.address + "healthz", timeout=5):
-                    return
-            except OSError:
-                assert time.monotonic() < deadline and self.process.poll() is None, "the server does not start"
-                time.sleep(0.1)
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-
-# Not urlopen, which tests may not call: they reach no network but their own server.
-OPENER = urllib.request.build_opener()
 Launch = Callable[..., Any]
 
 

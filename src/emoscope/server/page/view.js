@@ -89,12 +89,15 @@ const showConnection = (name, facts) => {
   $("live").classList.toggle("lost", name !== "connected");
   if (name === "connected") {
     complain("camera-trouble", "");
-    if (wasLost) say("Connected again.");
+    if (wasLost) {
+      say("Connected again.");
+      loadJobs();
+    }
     return;
   }
   const reason = name === "busy" ? "The server reads as many cameras as it can." : "The connection to the server is lost.";
   const wasRecording = record.state !== "off";
-  const kept = wasRecording ? " The recording ended with it; what the server had of it is listed below once it is back." : "";
+  const kept = wasRecording ? " The recording ended with it; if the server could keep it, it is listed below once the connection is back." : "";
   if (!wasLost || wasRecording) complain("camera-trouble", `${reason} Trying again until it answers.${kept}`);
   setState(`Trying again in ${Math.max(1, Math.round(facts.waitMs / 1000))} s`);
   clearFaces();
