@@ -65,7 +65,9 @@ export const drawBoxes = (context, faces, scale, mirrorWidth = 0) => {
       context.strokeRect(x1, y1, x2 - x1, y2 - y1);
     }
     context.setLineDash([]);
-    const text = `${number} ${uncertain ? "uncertain" : emotion}`;
+    const long = `${number} ${uncertain ? "uncertain" : emotion}`;
+    // Small faces stand close together: their names would cover each other, and the cards have them.
+    const text = context.measureText(long).width < 1.5 * (x2 - x1) ? long : `${number}`;
     const width = context.measureText(text).width + 14;
     const top = y1 >= 24 ? y1 - 24 : Math.max(0, y1);
     const left = Math.max(0, Math.min(x1 - 2, context.canvas.clientWidth - width));
