@@ -5,7 +5,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from emoscope.cli_common import STUDY_PACKAGES, AsJson, Data, print_json, require
+from emoscope.cli_common import (
+    STUDY_PACKAGES,
+    Address,
+    AsJson,
+    Data,
+    ExecutorChoice,
+    ExecutorOption,
+    Workers,
+    print_json,
+    require,
+)
 
 if TYPE_CHECKING:
     from emoscope.study.status import TrainingStatus
@@ -36,10 +46,14 @@ def run_study(
         str | None, typer.Option(metavar="URL", help="Optuna's database; by default search.db in DIR.")
     ] = None,
     mlflow: Annotated[str | None, typer.Option(metavar="URI", help="Also log finished runs to this MLflow.")] = None,
+    executor: ExecutorOption = ExecutorChoice.local,
+    address: Address = None,
+    workers: Workers = 1,
     as_json: AsJson = False,
 ) -> None:
     """Train everything a study file asks for, or go on where it was cut off; end with figures on validation."""
     require(*STUDY_PACKAGES)
+    from emoscope.executors import open_executor
     from emoscope.study.check import load_yaml
     from emoscope.study.dataset import Dataset
     from emoscope.study.studyfile import StudyConfig
@@ -49,14 +63,18 @@ def run_study(
     if protocol and isinstance(values.get("settings", {}), dict):
         values["settings"] = {**values.get("settings", {}), "protocol": protocol}
     if "families" in values:
-        run_comparison(values, data, output, runs, storage, mlflow, as_json)
+        where = {"kind": executor.value, "address": address, "workers": workers}
+        run_comparison(values, data, output, runs, storage, mlflow, as_json, where)
         return
     config = StudyConfig.from_dict(values)
     track = create_tracker(mlflow, config.name)
     dataset = Dataset.load(data)
     from emoscope.study.study import run_study as run
 
-    result = run(dataset, config, output, runs, final, print_progress, track)
+    with open_executor(
+        executor.value, shared=dataset, workers=workers, address=address, resources=config.resources
+    ) as opened:
+        result = run(dataset, config, output, runs, final, print_progress, track, opened)
     if as_json:
         print_json(result)
         return
@@ -82,9 +100,11 @@ def run_comparison(
     storage: str | None,
     mlflow: str | None,
     as_json: bool,
+    where: dict[str, Any],
 ) -> None:
     """Run a study with families and print what became of each."""
     require("optuna")
+    from emoscope.executors import open_executor
     from emoscope.study.dataset import Dataset
     from emoscope.study.finished import find_finished, summarize_families
 
@@ -92,12 +112,23 @@ def run_comparison(
     results = None if mlflow else find_finished(values, dataset.sha256, output, runs)
     if results is None:
         from emoscope.study.comparison import Comparison
+        from emoscope.study.phases import load_faces
         from emoscope.study.phases import run_comparison as run
         from emoscope.study.trackers import create_tracker
 
         comparison = Comparison.from_dict(values)
         track = create_tracker(mlflow, comparison.name)
-        results = run(dataset, comparison, output, runs, storage=storage, tell=print_progress, track=track)
+        with open_executor(**where, shared=load_faces(dataset, comparison), resources=comparison.resources) as executor:
+            results = run(
+                dataset,
+                comparison,
+                output,
+                runs,
+                storage=storage,
+                tell=print_progress,
+                track=track,
+                executor=executor,
+            )
     summary = summarize_families(results, runs)
     if as_json:
         print_json({"results": results, "test": summary})

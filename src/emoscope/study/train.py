@@ -68,6 +68,7 @@ def train(
     if run.is_finished:
         log.warning("run %s kept no weights; training it again", run.folder)
         run.result_path.unlink()
+    run.claim()
     remove_leftovers(run.folder)
     for n_parts in (1, 2):
         try:
@@ -96,6 +97,7 @@ def _fit(trainer: Trainer, on_epoch: Callable[[dict[str, float]], None], keep: b
         while not trainer.is_done:
             on_epoch(trainer.run_epoch())
     trainer.finish(VIEWS if keep else VIEWS[:1])
+    run.release()
     # Half a gigabyte for the largest networks, and nobody goes on from it.
     run.checkpoint_path.unlink()
     if not keep:

@@ -236,6 +236,7 @@ class Trainer:
             "validate_s": time.perf_counter() - fitted,
         }
         state.history.append(row)
+        self.run.check_claim()
         if figures["macro_f1"] > state.best_macro_f1:
             state.best_macro_f1, state.best_epoch = figures["macro_f1"], state.epoch
             save_tensors(self.run.best_path, state.ema.state_dict(), {"epoch": str(state.epoch + 1)})
@@ -255,6 +256,7 @@ class Trainer:
         network.to(self.fabric.device).to(memory_format=torch.channels_last)
         logits = {n_views: self.predict_validation(network, n_views) for n_views in views}
         labels = self.dataset.emotion[self.split.validation]
+        self.run.check_claim()
         with open_atomic(self.run.validation_path) as temporary:
             arrays: dict[str, NDArray[Any]] = {f"logits_{n_views}": values for n_views, values in logits.items()}
             arrays |= {"rows": self.split.validation, "labels": labels}
