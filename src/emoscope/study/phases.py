@@ -75,8 +75,10 @@ def run_comparison(
 
 
 def load_faces(dataset: Dataset, comparison: Comparison) -> Dataset:
-    """Return the part of a dataset that a comparison uses."""
-    return dataset.sample(comparison.images, comparison.seed) if comparison.images else dataset
+    """Return the part of a dataset that a comparison uses, its fingerprint known: workers need not compute it."""
+    faces = dataset.sample(comparison.images, comparison.seed) if comparison.images else dataset
+    assert faces.sha256
+    return faces
 
 
 @dataclass(frozen=True)
