@@ -53,13 +53,13 @@ def start_cluster(n_nodes: int) -> Any:
     """Start a Ray cluster of machines with one core each, all on this one, and let its workers import this file."""
     # As open_ray() sets them; here Ray is imported before.
     os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS_SKIP_REGEX": "."}
-    from ray.cluster_utils import Cluster
+    cluster_utils = pytest.importorskip("ray.cluster_utils")
 
     root = Path(__file__).parents[1]
     paths = [root / "src", root / "tests", *os.environ.get("PYTHONPATH", "").split(":")]
     os.environ["PYTHONPATH"] = ":".join(map(str, paths))
     small = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
-    cluster = Cluster(initialize_head=True, head_node_args={**small, "include_dashboard": False})
+    cluster = cluster_utils.Cluster(initialize_head=True, head_node_args={**small, "include_dashboard": False})
     for _ in range(n_nodes - 1):
         cluster.add_node(**small)
     return cluster
@@ -68,7 +68,6 @@ def start_cluster(n_nodes: int) -> Any:
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
     """Where a Ray cluster of two machines answers."""
-    pytest.importorskip("ray")
     with pytest.MonkeyPatch.context() as patch:
         for name in ("PYTHONPATH", "RAY_USAGE_STATS_ENABLED", "RAY_DEDUP_LOGS_SKIP_REGEX"):
             patch.setenv(name, os.environ.get(name, ""))
@@ -98,7 +97,7 @@ def test_work_elsewhere(
     executor: Executor = request.getfixturevalue(kind)
     assert executor.n_slots == 2 and not executor.is_here
     items = [*(("add", i) for i in range(20)), ("error", "one line"), ("die once", tmp_path / "once"), ("pid", 0)]
-    done = {item: future for item, future in map_unordered(executor, work, items)}
+    done = dict(map_unordered(executor, work, items))
     assert [done["add", i].result() for i in range(20)] == list(range(10, 30))
     error = done["error", "one line"].exception()
     assert type(error) is InputError and str(error) == "one line", "errors come back as they were raised"
@@ -232,7 +231,6 @@ def wait_until(condition: Any, process: "subprocess.Popen[str]", what: str) -> N
 @pytest.mark.timeout(1800)
 def test_machines_die_during_a_study(faces_file: Path, tmp_path: Path) -> None:
     """24 trainings on four machines, two of which die one after the other while each of the four trains."""
-    pytest.importorskip("ray")
     values = yaml.safe_load(STUDY)
     values |= {"repeats": 4, "settings": {**values["settings"], "epochs": 12, "patience": 0}}
     study = yaml.safe_dump(values)
