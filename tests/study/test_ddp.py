@@ -28,7 +28,8 @@ CONFIG = TrainConfig(
     protocol="thesis",
     epochs=2,
     batch_size=28,
-    learning_rate=0.02,
+    # At 0.02 another number of threads alone moves the loss of 20 steps by 3e-4: rounding grows with every step.
+    learning_rate=0.002,
     sizes_px=(24,),
     size_shares=(1.0,),
     dropout=0.0,
@@ -59,7 +60,7 @@ def test_two_processes_have_the_figures_of_one(runs: tuple[Run, Run], faces: Dat
     with np.load(runs[0].folder / "split.npz") as z:
         assert len(z["train"]) // (CONFIG.batch_size // CONFIG.repeats) >= 20
     for ours, theirs in zip(one, two, strict=True):
-        assert ours["train_loss"] == pytest.approx(theirs["train_loss"], abs=1e-3)
+        assert ours["train_loss"] == pytest.approx(theirs["train_loss"], abs=1e-4)
         assert ours["validation_nll"] == pytest.approx(theirs["validation_nll"], abs=1e-3)
     assert one[0]["train_loss"] != one[1]["train_loss"]
     states = []
