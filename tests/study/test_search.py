@@ -33,7 +33,7 @@ POSTGRESQL = Path("/usr/lib/postgresql/15/bin")
 
 
 def score(config: TrainConfig) -> Outcome:
-    if config.optimizer == "adam" and config.learning_rate == 0.01:
+    if config.learning_rate == 0.01:
         return None, "diverged"
     return 0.6 - 0.1 * abs(np.log10(config.learning_rate) + 3) - 0.02 * config.head_layers + config.batch_size / 5e3, ""
 
@@ -62,7 +62,7 @@ def search_slowly(in_flight: int, order: random.Random, n_steps: int | None = No
                 future.set_result(score(begun.pop(future)))
                 ended += 1
     except StopIteration as end:
-        assert most == in_flight
+        assert most <= in_flight
         trials: list[Trial] = end.value
         return trials
     finally:
