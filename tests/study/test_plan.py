@@ -13,7 +13,8 @@ from emoscope.study.check import load_yaml
 from emoscope.study.comparison import Comparison
 from emoscope.study.config import TrainConfig
 from emoscope.study.dataset import Dataset
-from emoscope.study.plan import PhasePlan, Plan, Timer, choose_samples
+from emoscope.study.plan import PhasePlan, Plan, choose_samples
+from emoscope.study.timing import Timer
 
 STUDIES = Path(__file__).parents[2] / "studies"
 
