@@ -79,6 +79,7 @@ def test_devices_leave_earlier_names_alone() -> None:
         dataclasses.replace(CONFIG, devices=3)
 
 
+@pytest.mark.slow
 def test_a_killed_training_of_two_goes_on(runs: tuple[Run, Run], faces_file: Path, tmp_path: Path) -> None:
     config = tmp_path / "config.yaml"
     config.write_text(json.dumps(CONFIG.to_dict()))
