@@ -1,6 +1,8 @@
 """Several sources in, a folder of results each out; one bad source does not stop the rest."""
 
 import json
+import os
+import platform
 import threading
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -9,10 +11,12 @@ from typing import Any, Literal
 
 from emoscope.analysis import analyze_source
 from emoscope.clock import Every
-from emoscope.errors import EmoscopeError
+from emoscope.errors import EmoscopeError, InputError
+from emoscope.executors import Executor, map_unordered
 from emoscope.files import open_atomic_folder
 from emoscope.recorder import OUTPUT_NAMES, SUMMARY_FILE
 from emoscope.settings import Settings
+from emoscope.signals import heed_file, tell_by_file
 from emoscope.source import EVERY_FRAME, Source, find_sources
 from emoscope.types import FrameResult
 
@@ -79,6 +83,7 @@ def analyze_sources(
     resume: bool = False,
     stop: threading.Event | None = None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
+    executor: Executor | None = None,
 ) -> list[SourceResult]:
     """Analyse files and folders, each into a folder of its own.
 
@@ -92,7 +97,8 @@ def analyze_sources(
         end_s: where to end in videos.
         resume: leave alone what an earlier analysis with the same settings finished.
         stop: once set, the source at work is ended, what was read of it is written, and no other is begun.
-        on_progress: told now and then.
+        on_progress: told now and then; with an executor other than this process, after each source.
+        executor: does the work, one source at a time each; shares the settings. None works here.
 
     Raises:
         InputError: an end before the start.
@@ -107,18 +113,89 @@ def analyze_sources(
             results.append(SourceResult(str(path), "failed", message=str(e)))
     is_single = len(sources) + len(results) == 1
     taken: set[Path] = set()
-    for number, source in enumerate(sources, 1):
-        folder = _choose_folder(source, output, is_single, taken)
-        if stop.is_set():
-            results.append(SourceResult(str(source.path), "stopped", message=f"{source.path} was not begun"))
-            continue
+    folders = [_choose_folder(source, output, is_single, taken) for source in sources]
+    if executor is not None and not executor.is_here:
+        return results + analyze_elsewhere(executor, sources, folders, settings, resume, stop, on_progress)
+    for number, (source, folder) in enumerate(zip(sources, folders, strict=True), 1):
         source.stop = stop
         tell = _make_teller(source, number, len(sources), on_progress)
-        try:
-            results.append(_analyze(source, folder, settings, resume, tell))
-        except EmoscopeError as e:
-            results.append(SourceResult(str(source.path), "failed", message=str(e)))
+        results.append(analyze_one(source, folder, settings, resume, tell))
     return results
+
+
+def analyze_elsewhere(
+    executor: Executor,
+    sources: list[Source],
+    folders: list[Path],
+    settings: Settings,
+    resume: bool,
+    stop: threading.Event,
+    on_progress: Callable[[Progress], None],
+) -> list[SourceResult]:
+    """Analyse sources by an executor that shares the settings; return their results in the sources' order."""
+    found: dict[int, SourceResult] = {}
+    with tell_by_file(stop, folders[0].resolve().parent if folders else Path()) as stop_file:
+        jobs = [
+            Job(i, source, folder, resume, Path.cwd(), stop_file)
+            for i, (source, folder) in enumerate(zip(sources, folders, strict=True))
+        ]
+        for job, future in map_unordered(executor, do_job, jobs):
+            try:
+                result: SourceResult = future.result()
+            except EmoscopeError as e:
+                result = SourceResult(str(job.source.path), "failed", message=str(e))
+            found[job.number] = result
+            on_progress(Progress(job.source.path.name, len(found), len(jobs), 1.0, result.frames, result.faces))
+    return [found[i] for i in range(len(jobs))]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One source for an executor."""
+
+    number: int
+    source: Source
+    folder: Path
+    resume: bool
+    working_folder: Path
+    """The caller's: relative names mean the same everywhere, and results tell them as they were given."""
+    stop_file: Path
+    """Once it is there, the work is to end."""
+
+    def __str__(self) -> str:
+        return str(self.source.path)
+
+
+def do_job(settings: Settings, job: Job) -> SourceResult:
+    """Analyse one source in a process that does nothing else meanwhile."""
+    import cv2
+
+    cv2.setNumThreads(1)
+    try:
+        os.chdir(job.working_folder)
+    except OSError as e:
+        raise InputError(
+            f"{platform.node()} does not reach {job.working_folder} ({e.strerror}); put sources and results into a "
+            "folder that all machines share, and call emoscope there"
+        ) from e
+    with heed_file(job.stop_file) as job.source.stop:
+        return analyze_one(job.source, job.folder, settings, job.resume)
+
+
+def analyze_one(
+    source: Source,
+    folder: Path,
+    settings: Settings,
+    resume: bool,
+    tell: Callable[[FrameResult], None] = lambda result: None,
+) -> SourceResult:
+    """Analyse one source unless the work is to end; a problem is a result."""
+    if source.stop.is_set():
+        return SourceResult(str(source.path), "stopped", message=f"{source.path} was not begun")
+    try:
+        return _analyze(source, folder, settings, resume, tell)
+    except EmoscopeError as e:
+        return SourceResult(str(source.path), "failed", message=str(e))
 
 
 def _choose_folder(source: Source, output: Path | None, is_single: bool, taken: set[Path]) -> Path:

@@ -136,6 +136,7 @@ def train(
     size_shares: Annotated[str | None, typer.Option(help="Share of the epochs at each, e.g. 0.3,0.3,0.4.")] = None,
     augment: Annotated[bool | None, typer.Option("--augment/--no-augment", help="Change each face anew.")] = None,
     compile: Annotated[bool | None, typer.Option(help="Compile the network; needs a C++ compiler.")] = None,
+    devices: Annotated[int | None, typer.Option(help="Accelerators or processes that share every batch.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Train one network, or go on with the same training where it was cut off."""
@@ -155,6 +156,7 @@ def train(
         "size_shares": parse_numbers(size_shares, float, "--size-shares"),
         "augment": augment,
         "compile": compile,
+        "devices": devices,
     }
     if flags["sizes_px"] and len(flags["sizes_px"]) == 1:
         flags["size_shares"] = flags["size_shares"] or (1.0,)

@@ -10,7 +10,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from emoscope.cli_common import AsJson, Balanced, DetectorChoice, Model, Views, print_json, set_up_libraries
+from emoscope.cli_common import (
+    Address,
+    AsJson,
+    Balanced,
+    DetectorChoice,
+    ExecutorChoice,
+    ExecutorOption,
+    Model,
+    Views,
+    Workers,
+    print_json,
+    set_up_libraries,
+)
 
 if TYPE_CHECKING:
     from emoscope.batch import Progress, SourceResult
@@ -58,6 +70,9 @@ def analyze(
     formats: Annotated[str, typer.Option(metavar="LIST", help="More files: jsonl, eaf (ELAN), vtt (subtitles).")] = "",
     no_report: Annotated[bool, typer.Option("--no-report", help="Leave out report.html.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Leave alone what is finished already.")] = False,
+    executor: ExecutorOption = ExecutorChoice.local,
+    address: Address = None,
+    workers: Workers = 1,
     as_json: AsJson = False,
 ) -> None:
     """Read the emotions in pictures and videos; write tables, a summary and a report.
@@ -69,6 +84,7 @@ def analyze(
     from emoscope.batch import analyze_sources
     from emoscope.clock import parse_every, parse_time
     from emoscope.events import load_events
+    from emoscope.executors import open_executor
     from emoscope.settings import Settings, parse_formats
     from emoscope.signals import stop_on_signals
 
@@ -89,7 +105,12 @@ def analyze(
         explain=explain,
         anonymous=anonymous,
     )
-    with stop_on_signals() as stop, show_progress() as on_progress:
+    # Ray takes signals for itself when it starts: ours come after.
+    with (
+        open_executor(executor.value, shared=settings, workers=workers, address=address) as opened,
+        stop_on_signals() as stop,
+        show_progress() as on_progress,
+    ):
         results = analyze_sources(
             [Path(s) for s in sources],
             output,
@@ -100,6 +121,7 @@ def analyze(
             resume=resume,
             stop=stop,
             on_progress=on_progress,
+            executor=opened,
         )
     if as_json:
         print_json({"sources": [r.to_dict() for r in results]})

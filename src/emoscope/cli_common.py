@@ -28,6 +28,20 @@ class DetectorChoice(StrEnum):
     haar = "haar"
 
 
+class ExecutorChoice(StrEnum):
+    """Values of --executor."""
+
+    local = "local"
+    ray = "ray"
+
+
+ExecutorOption = Annotated[ExecutorChoice, typer.Option("--executor", help="This machine, or a Ray cluster.")]
+Address = Annotated[
+    str | None,
+    typer.Option(metavar="HOST:PORT", help="Of a running Ray cluster, or `auto`; else a Ray is started here."),
+]
+Workers = Annotated[int, typer.Option(min=1, help="Processes of this machine that work at once.")]
+
 STUDY_PACKAGES = (
     "torch",
     "timm",

@@ -1,11 +1,22 @@
-"""The commands of `emoscope study`: run, status, report, card."""
+"""The commands of `emoscope study`: run, plan, status, report, card."""
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from emoscope.cli_common import STUDY_PACKAGES, AsJson, Data, print_json, require
+from emoscope.cli_common import (
+    STUDY_PACKAGES,
+    Address,
+    AsJson,
+    Data,
+    ExecutorChoice,
+    ExecutorOption,
+    Workers,
+    print_json,
+    require,
+)
 
 if TYPE_CHECKING:
     from emoscope.study.status import TrainingStatus
@@ -36,27 +47,32 @@ def run_study(
         str | None, typer.Option(metavar="URL", help="Optuna's database; by default search.db in DIR.")
     ] = None,
     mlflow: Annotated[str | None, typer.Option(metavar="URI", help="Also log finished runs to this MLflow.")] = None,
+    executor: ExecutorOption = ExecutorChoice.local,
+    address: Address = None,
+    workers: Workers = 1,
     as_json: AsJson = False,
 ) -> None:
     """Train everything a study file asks for, or go on where it was cut off; end with figures on validation."""
     require(*STUDY_PACKAGES)
-    from emoscope.study.check import load_yaml
+    from emoscope.executors import open_executor
     from emoscope.study.dataset import Dataset
     from emoscope.study.studyfile import StudyConfig
     from emoscope.study.trackers import create_tracker
 
-    values = load_yaml(file)
-    if protocol and isinstance(values.get("settings", {}), dict):
-        values["settings"] = {**values.get("settings", {}), "protocol": protocol}
+    values = load_study_file(file, protocol)
     if "families" in values:
-        run_comparison(values, data, output, runs, storage, mlflow, as_json)
+        where = {"kind": executor.value, "address": address, "workers": workers}
+        run_comparison(values, data, output, runs, storage, mlflow, as_json, where)
         return
     config = StudyConfig.from_dict(values)
     track = create_tracker(mlflow, config.name)
     dataset = Dataset.load(data)
     from emoscope.study.study import run_study as run
 
-    result = run(dataset, config, output, runs, final, print_progress, track)
+    with open_executor(
+        executor.value, shared=dataset, workers=workers, address=address, resources=config.resources
+    ) as opened:
+        result = run(dataset, config, output, runs, final, print_progress, track, opened)
     if as_json:
         print_json(result)
         return
@@ -67,6 +83,63 @@ def run_study(
             print_figures(f"test, {views} views", figures)
     if result["model"]:
         typer.echo(f"{config.name} -> {result['model']}")
+
+
+def load_study_file(file: Path, protocol: str | None) -> dict[str, Any]:
+    """Read a study's values, its protocol replaced if asked."""
+    from emoscope.study.check import load_yaml
+
+    values = load_yaml(file)
+    if protocol and isinstance(values.get("settings", {}), dict):
+        values["settings"] = {**values.get("settings", {}), "protocol": protocol}
+    return values
+
+
+@study_app.command("plan")
+def plan_study(
+    file: Annotated[Path, typer.Argument(help="The study, a YAML file such as studies/thesis.yaml.")],
+    data: Data,
+    machines: Annotated[int, typer.Option(min=1, help="Machines such as this one.")] = 1,
+    gpus: Annotated[int, typer.Option(min=0, help="Accelerators of each, a training on each; 0: one training.")] = 0,
+    price_per_hour: Annotated[float | None, typer.Option(min=0, help="Of one machine, in your currency.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Tell how many trainings a study has and what they will take, from seconds of timing; nothing is trained."""
+    start = time.perf_counter()
+    require(*STUDY_PACKAGES, "optuna")
+    from emoscope.study.comparison import Comparison
+    from emoscope.study.dataset import Dataset
+    from emoscope.study.plan import plan_study as plan
+    from emoscope.study.studyfile import StudyConfig
+
+    values = load_study_file(file, None)
+    config = (Comparison if "families" in values else StudyConfig).from_dict(values)
+    dataset = Dataset.load(data)
+    found = plan(config, dataset, machines, gpus, time.perf_counter() - start, print_progress)
+    hours, least_h = found.find_wall_s() / 3600, found.find_wall_s(is_least=True) / 3600
+    cost = None if price_per_hour is None else hours * machines * price_per_hour
+    if as_json:
+        print_json({**found.to_dict(), "cost": cost})
+        return
+    typer.echo(f"{'family':20}{'phase':10}{'runs':>6}{'TFLOP':>12}{'minutes':>10}")
+    for p in found.phases:
+        typer.echo(f"{p.family:20}{p.phase:10}{p.n_runs:6}{p.flops / 1e12:12.3g}{p.seconds / 60:10.1f}")
+    typer.echo(
+        f"{'all':20}{'':10}{found.n_runs:6}{found.flops / 1e12:12.3g}{sum(p.seconds for p in found.phases) / 60:10.1f}"
+    )
+    at_once = f"{found.n_slots} {'training' if found.n_slots == 1 else 'trainings'} at once"
+    typer.echo(
+        f"about {hours:.2f} h ({hours * 60:.1f} min) with {at_once}; "
+        f"timed on {found.device} in {found.calibration_s:.0f} s"
+    )
+    if least_h < hours:
+        typer.echo(f"early stopping may shorten it, to {least_h:.2f} h ({least_h * 60:.1f} min) at the least")
+    if cost is not None:
+        typer.echo(f"cost: about {cost:.2f} ({machines} x {hours:.2f} h x {price_per_hour:g})")
+    if gpus and found.device == "the CPU":
+        typer.echo(
+            "warning: this machine has no accelerator, so the times are the CPU's; plan where it will run", err=True
+        )
 
 
 def print_progress(line: str) -> None:
@@ -82,9 +155,11 @@ def run_comparison(
     storage: str | None,
     mlflow: str | None,
     as_json: bool,
+    where: dict[str, Any],
 ) -> None:
     """Run a study with families and print what became of each."""
     require("optuna")
+    from emoscope.executors import open_executor
     from emoscope.study.dataset import Dataset
     from emoscope.study.finished import find_finished, summarize_families
 
@@ -92,12 +167,23 @@ def run_comparison(
     results = None if mlflow else find_finished(values, dataset.sha256, output, runs)
     if results is None:
         from emoscope.study.comparison import Comparison
+        from emoscope.study.phases import load_faces
         from emoscope.study.phases import run_comparison as run
         from emoscope.study.trackers import create_tracker
 
         comparison = Comparison.from_dict(values)
         track = create_tracker(mlflow, comparison.name)
-        results = run(dataset, comparison, output, runs, storage=storage, tell=print_progress, track=track)
+        with open_executor(**where, shared=load_faces(dataset, comparison), resources=comparison.resources) as executor:
+            results = run(
+                dataset,
+                comparison,
+                output,
+                runs,
+                storage=storage,
+                tell=print_progress,
+                track=track,
+                executor=executor,
+            )
     summary = summarize_families(results, runs)
     if as_json:
         print_json({"results": results, "test": summary})

@@ -1,11 +1,17 @@
-"""Signals: Ctrl-C in, an event out that asks for a normal end."""
+"""Signals: Ctrl-C in, an event out that asks for a normal end; by a file also in processes on other machines."""
 
 import logging
 import signal
 import threading
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
+
+from emoscope.files import open_atomic
+
+POLL_S = 0.5
 
 log = logging.getLogger(__name__)
 
@@ -37,3 +43,46 @@ def stop_on_signals() -> Iterator[threading.Event]:
     finally:
         for number, handler in earlier.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def tell_by_file(stop: threading.Event, folder: Path) -> Iterator[Path]:
+    """Yield a file that appears in a folder once an event is set, for heed_file() in other processes."""
+    path, over = folder / f".emoscope-stop-{uuid.uuid4().hex}", threading.Event()
+
+    def watch() -> None:
+        while not over.wait(POLL_S):
+            if stop.is_set():
+                with open_atomic(path):
+                    pass
+                return
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield path
+    finally:
+        over.set()
+        watcher.join()
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
+def heed_file(path: Path) -> Iterator[threading.Event]:
+    """Yield an event that is set once a file is there."""
+    stop, over = threading.Event(), threading.Event()
+    if path.exists():
+        stop.set()
+
+    def watch() -> None:
+        while not (over.wait(POLL_S) or stop.is_set()):
+            if path.exists():
+                stop.set()
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield stop
+    finally:
+        over.set()
+        watcher.join()

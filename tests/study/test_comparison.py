@@ -20,7 +20,7 @@ import yaml
 
 from conftest import Command
 from emoscope.errors import InputError, OutputError
-from emoscope.study import phases as phases_module
+from emoscope.study import trainings as trainings_module
 from emoscope.study.comparison import Comparison, Space, create_fold_config, create_repeat_config
 from emoscope.study.config import TrainConfig
 from emoscope.study.dataset import Dataset
@@ -352,7 +352,7 @@ def test_failures_are_recorded_and_survived(faces: Dataset, tmp_path: Path, monk
             raise RuntimeError("the device says no")
         return train(dataset, config, *args, **kwargs)
 
-    monkeypatch.setattr(phases_module, "train", fail_sometimes)
+    monkeypatch.setattr(trainings_module, "train", fail_sometimes)
     values = {**yaml.safe_load(TINY), "search": {"trials": 4, "candidates": 1}}
     comparison = Comparison.from_dict({**values, "families": {"first": {}}})
     lines: list[str] = []

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from emoscope.errors import InputError
+from emoscope.executors import Resources
 
 
 def load_yaml(path: Path) -> dict[str, Any]:
@@ -68,6 +69,20 @@ def read_mapping(found: Any, key: str, problems: list[str]) -> dict[str, Any]:
         return found or {}
     problems.append(f"{key} is {found!r}, expected keys and values")
     return {}
+
+
+def read_resources(values: Mapping[str, Any], problems: list[str]) -> Resources | None:
+    """Return what a study file says that one training occupies, if it does; add what is wrong to the problems."""
+    if values.get("resources") is None:
+        return None
+    found = read_mapping(values["resources"], "resources", problems)
+    limits = {"cpus": (1, 1024), "gpus": (0, 64)}
+    wrong = [f"resources: {line}" for line in find_unknown_keys(found, limits)]
+    for key, value in found.items():
+        if key in limits and (expected := check_value(value, float, limits[key])):
+            wrong.append(f"resources: {key} is {value!r}, expected {expected}")
+    problems += wrong
+    return None if wrong else Resources(**found)
 
 
 def check_value(value: Any, kind: Any, limits: tuple[float, float] | None) -> str:

@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any, Final, Literal, Self, get_args
 
 from emoscope.errors import InputError
-from emoscope.study.check import check_head, find_unknown_networks, load_yaml, read_mapping
+from emoscope.executors import Resources
+from emoscope.study.check import check_head, find_unknown_networks, load_yaml, read_mapping, read_resources
 from emoscope.study.config import TrainConfig
 
 Sampler = Literal["gp", "tpe", "random"]
 
-KEYS: Final = ("name", "settings", "space", "families", "search", "folds", "repeats", "images")
-SEARCH_DEFAULTS: Final = {"trials": 30, "candidates": 3, "sampler": "gp", "seed": 0}
-LEAST: Final = {"trials": 1, "candidates": 1, "seed": 0, "folds": 2, "repeats": 1, "images": 0}
+KEYS: Final = ("name", "settings", "space", "families", "search", "folds", "repeats", "images", "resources")
+SEARCH_DEFAULTS: Final = {"trials": 30, "candidates": 3, "sampler": "gp", "seed": 0, "in_flight": 1}
+LEAST: Final = {"trials": 1, "candidates": 1, "seed": 0, "in_flight": 1, "folds": 2, "repeats": 1, "images": 0}
 """Smallest value of each number."""
 
 
@@ -65,10 +66,14 @@ class Comparison:
     """Optuna's Gaussian process with expected improvement, tree-structured Parzen estimator, or random."""
     seed: int = 0
     """Of the search."""
+    in_flight: int = 1
+    """How many trials are asked for before the first of them is told; it decides which trials there are."""
     folds: int = 8
     repeats: int = 10
     images: int = 0
     """Use only about so many images, as many of each class; 0: all."""
+    resources: Resources | None = None
+    """What a training occupies; None: one core, and here as many threads as torch takes by itself."""
     raw: dict[str, Any] = field(default_factory=dict, compare=False)
     """The file's values."""
 
@@ -80,6 +85,7 @@ class Comparison:
         """Return a short hash of everything that decides a family's trials but the data."""
         space = self.families[family]
         facts = [space.settings, space.values, self.sampler, self.seed]
+        facts += [self.in_flight] if self.in_flight > 1 else []
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
 
     def count_runs(self, family: str) -> dict[str, int]:
@@ -104,7 +110,7 @@ class Comparison:
             f"search: unknown key {key}, expected some of {', '.join(SEARCH_DEFAULTS)}"
             for key in sorted(set(search) - set(SEARCH_DEFAULTS))
         ]
-        numbers = {key: search[key] for key in ("trials", "candidates", "seed")}
+        numbers = {key: search[key] for key in ("trials", "candidates", "seed", "in_flight")}
         numbers |= {key: values.get(key, getattr(cls, key)) for key in ("folds", "repeats", "images")}
         for key, value in numbers.items():
             if not isinstance(value, int) or isinstance(value, bool) or not LEAST[key] <= value <= 10_000_000:
@@ -112,13 +118,14 @@ class Comparison:
         if search["sampler"] not in get_args(Sampler):
             problems.append(f"sampler is {search['sampler']!r}, expected one of {', '.join(get_args(Sampler))}")
         families = _read_families(values, problems)
+        resources = read_resources(values, problems)
         if is_new:
             problems += [
                 f"{family}: {problem}" for family, space in families.items() for problem in _find_unknown(space)
             ]
         if problems:
             raise InputError(f"the study is wrong: {'; '.join(dict.fromkeys(problems))}; mend these values")
-        return cls(str(values["name"]), families, sampler=search["sampler"], **numbers, raw=values)
+        return cls(str(values["name"]), families, sampler=search["sampler"], **numbers, resources=resources, raw=values)
 
     @classmethod
     def load(cls, path: Path) -> Self:

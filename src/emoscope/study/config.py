@@ -44,6 +44,7 @@ RANGES: Final[Mapping[str, tuple[float, float]]] = {
     "size_shares": (0, 1),
     "min_delta": (0, 1),
     "degrade": (0, 1),
+    "devices": (1, 1024),
 }
 """Smallest and largest value of each number."""
 
@@ -146,6 +147,8 @@ class TrainConfig:
     """`auto` times both on the first batch and keeps the faster."""
     compile: bool = False
     """Compile the network with torch.compile; needs a C++ compiler on the CPU."""
+    devices: int = 1
+    """Accelerators, or on the CPU processes, that share every batch; figures agree to rounding with those of one."""
 
     def __post_init__(self) -> None:
         """Check every value, all problems in one error.
@@ -174,6 +177,8 @@ class TrainConfig:
             problems.append(f"size_shares is {right['size_shares']}, expected one per size with sum 1")
         if {"batch_size", "repeats"} <= set(right) and right["batch_size"] % right["repeats"]:
             problems.append(f"batch_size is {right['batch_size']}, expected a multiple of repeats ({right['repeats']})")
+        if {"batch_size", "devices"} <= set(right) and right["batch_size"] % right["devices"]:
+            problems.append(f"batch_size is {right['batch_size']}, expected a multiple of devices ({right['devices']})")
         if {"fold", "n_folds"} <= set(right) and right["fold"] >= right["n_folds"]:
             problems.append(f"fold is {right['fold']}, expected less than n_folds ({right['n_folds']})")
         if right.get("protocol") == "official" and (right.get("fold", 0) > 0 or right.get("fold_seed", -1) >= 0):

@@ -4,11 +4,12 @@ import contextlib
 import logging
 import time
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from numpy.typing import NDArray
 from timm.optim import param_groups_weight_decay
 from timm.scheduler import CosineLRScheduler, StepLRScheduler
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from emoscope.emotions import EMOTIONS
+from emoscope.errors import InputError
 from emoscope.study.config import TrainConfig
 from emoscope.study.setup import build_network, describe_input
 
@@ -99,15 +101,28 @@ class Loss:
         self.config = config
         self.cross_entropy = nn.CrossEntropyLoss(class_weights, label_smoothing=config.label_smoothing)
 
-    def __call__(self, logits: Tensor, labels: Tensor, teacher: Tensor | None) -> Tensor:
+    def weigh(self, labels: Tensor) -> Tensor:
+        """Return what the cross-entropy of these labels is divided by: their weights' sum, or for shares their number.
+
+        Args:
+            labels: (n,) class index, or (n, 7) shares.
+        """
+        weights = self.cross_entropy.weight
+        assert weights is not None
+        return weights[labels].sum() if labels.ndim == 1 else weights.new_tensor(len(labels))
+
+    def __call__(self, logits: Tensor, labels: Tensor, teacher: Tensor | None, share: Tensor | None = None) -> Tensor:
         """Return the mean loss.
 
         Args:
             logits: (n, 7).
             labels: (n,) class index, or (n, 7) shares.
             teacher: (n, 7) probabilities, or None.
+            share: what these images weigh among those of all processes, 1 on average; None: there is one process.
         """
         loss: Tensor = self.cross_entropy(logits, labels)
+        if share is not None:
+            loss = loss * share
         if teacher is None:
             return loss
         temperature, weight = self.config.distil_temperature, self.config.distil_weight
@@ -168,10 +183,20 @@ def _quiet() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def create_fabric(precision: str = "float32") -> Fabric:
-    """Create what sets up device and precision, `float32` or `bfloat16`."""
-    with _quiet():
-        return Fabric(accelerator="auto", devices=1, precision=PRECISIONS[precision])  # type: ignore[arg-type]
+def create_fabric(precision: str = "float32", devices: int = 1) -> Fabric:
+    """Create what sets up device and precision, `float32` or `bfloat16`; with several devices to be launched.
+
+    Raises:
+        InputError: there are not so many accelerators.
+    """
+    # Spawned: Fabric's own way, to start the script anew, is none for a library.
+    strategy = "ddp_spawn" if devices > 1 else "auto"
+    try:
+        with _quiet():
+            kind: Any = PRECISIONS[precision]
+            return Fabric(accelerator="auto", strategy=strategy, devices=devices, precision=kind)
+    except (MisconfigurationException, ValueError) as e:
+        raise InputError(f"{devices} devices cannot be used ({' '.join(str(e).split())[:120]}); lower --devices") from e
 
 
 PRECISIONS = {"float32": "32-true", "bfloat16": "bf16-mixed"}

@@ -9,18 +9,26 @@ import csv
 import hashlib
 import json
 import platform
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from emoscope.errors import InputError
+from emoscope.errors import InputError, OutputError
 from emoscope.files import open_atomic, write_json
 from emoscope.study.config import TrainConfig
 from emoscope.study.dataset import Dataset
 from emoscope.study.splits import Split
 
+_PROCESS = uuid.uuid4().hex
+"""Names this process; process ids of several machines are not unique."""
+
 RECIPE_VERSION = 2
 """Raised whenever the training code or a default changes results, so that old runs are not taken for new ones."""
+
+
+class TakenOverError(OutputError):
+    """A training that another process goes on with."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +58,39 @@ class Run:
     def result_path(self) -> Path:
         """Written last: a run that has it is finished."""
         return self.folder / "result.json"
+
+    def claim(self) -> None:
+        """Take the run for this process: whoever had it before must write no more.
+
+        A machine that Ray gives up as lost may still be at work, and its training go on elsewhere meanwhile.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with open_atomic(self._owner_path) as temporary:
+            temporary.write_text(_PROCESS, encoding="utf-8")
+
+    def check_claim(self) -> None:
+        """Check that the run is still this process's.
+
+        Raises:
+            TakenOverError: another one claimed it; let that one finish, then run the command again.
+        """
+        try:
+            owner = self._owner_path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            owner = ""
+        if owner != _PROCESS:
+            raise TakenOverError(
+                f"the training {self.folder} was taken over by another process; wait until that one has finished, then "
+                "run the command again"
+            )
+
+    def release(self) -> None:
+        """End a claim."""
+        self._owner_path.unlink(missing_ok=True)
+
+    @property
+    def _owner_path(self) -> Path:
+        return self.folder / ".owner"
 
     @property
     def is_finished(self) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from emoscope.executors import Executor
 from emoscope.files import compute_sha256, open_atomic, write_json
 from emoscope.recognize import Recognizer
 from emoscope.study.config import TrainConfig
@@ -18,7 +19,7 @@ from emoscope.study.repeats import finish_repeats
 from emoscope.study.runs import Run
 from emoscope.study.splits import create_split
 from emoscope.study.studyfile import StudyConfig
-from emoscope.study.train import train
+from emoscope.study.trainings import Trainings
 
 TEACHER_VIEWS = 2
 """Views averaged for a student: a picture and its mirror image, as augmentation shows both."""
@@ -34,6 +35,7 @@ def run_study(
     final: bool = False,
     tell: Tell = lambda line: None,
     track: Callable[[Run], None] = lambda run: None,
+    executor: Executor | None = None,
 ) -> dict[str, Any]:
     """Do everything that a study file asks for, or what an earlier call left undone.
 
@@ -46,6 +48,7 @@ def run_study(
         final: also measure on test images.
         tell: told a line of text after every epoch and step.
         track: told every finished run.
+        executor: does the trainings; shares the dataset. None trains here, one after the other.
 
     Returns:
         {"validation": figures, "final": figures or None, "model": file or None}
@@ -56,17 +59,20 @@ def run_study(
     """
     runs = runs or folder / "runs"
     open_study(folder, runs, config.to_dict(), dataset)
-    trainings = config.trainings
+    trainings = Trainings(dataset, runs, executor, config.resources)
+
+    def do(indices: range, teacher: NDArray[np.float32] | None = None) -> list[Run]:
+        return _train_all(trainings, config, indices, teacher, tell, track)
+
+    n = len(config.trainings)
     if config.repeats:
-        repeats = [_train(dataset, config, runs, i, None, tell, track) for i in range(len(trainings))]
-        return finish_repeats(dataset, repeats, folder, final)
-    members = [_train(dataset, config, runs, i, None, tell, track) for i in range(len(config.members))]
+        return finish_repeats(dataset, do(range(n)), folder, final)
+    members = do(range(len(config.members)))
     teacher_path = folder / (f"{config.name}-teacher.onnx" if config.student else f"{config.name}.onnx")
     model = _export(members, dataset, teacher_path, teacher_path.stem)
     if config.student:
         teacher = load_teacher(dataset, teacher_path, config.student, tell)
-        student = _train(dataset, config, runs, len(trainings) - 1, teacher, tell, track)
-        model = _export([student], dataset, folder / f"{config.name}.onnx", config.name)
+        model = _export(do(range(n - 1, n), teacher), dataset, folder / f"{config.name}.onnx", config.name)
     figures = dict(Recognizer(model).spec.figures)
     write_json(folder / "validation.json", {"model": config.name, "sha256": compute_sha256(model), **figures})
     measured = measure_finally(model, dataset, folder) if final else None
@@ -88,19 +94,41 @@ def load_teacher(dataset: Dataset, model: Path, student: TrainConfig, tell: Tell
     return probabilities
 
 
-def _train(
-    dataset: Dataset,
+def _train_all(
+    trainings: Trainings,
     config: StudyConfig,
-    runs: Path,
-    index: int,
+    indices: range,
     teacher: NDArray[np.float32] | None,
     tell: Tell,
     track: Callable[[Run], None],
-) -> Run:
-    """Train one of the study's networks; tell the time that it and those after it still take."""
+) -> list[Run]:
+    """Train some of the study's networks; return their runs in order."""
+    wanted = [
+        trainings.prepare(config.trainings[i], teacher=teacher, on_epoch=_make_teller(config, i, tell)) for i in indices
+    ]
+    ahead = [] if trainings.executor.is_here else [trainings.submit(training) for training in wanted]
+    runs = []
+    for place, i in enumerate(indices):
+        run: Run = (ahead[place] if ahead else trainings.submit(wanted[place])).result()
+        track(run)
+        figures = run.load_result()["validation"]
+        tell(
+            f"{_describe(config, i)}: done, validation accuracy {figures['accuracy']:.4f}, "
+            f"macro F1 {figures['macro_f1']:.4f}"
+        )
+        runs.append(run)
+    return runs
+
+
+def _describe(config: StudyConfig, index: int) -> str:
+    trainings = config.trainings
+    return f"[{index + 1}/{len(trainings)}] {trainings[index].network}, seed {trainings[index].seed}"
+
+
+def _make_teller(config: StudyConfig, index: int, tell: Tell) -> Callable[[dict[str, float]], None]:
+    """Return what tells an epoch, and the time that this training and those after it still take."""
     trainings = config.trainings
     ours = trainings[index]
-    label = f"[{index + 1}/{len(trainings)}] {ours.network}, seed {ours.seed}"
 
     def tell_epoch(row: dict[str, float]) -> None:
         seconds, size_px = row["fit_s"] + row["validate_s"], int(row["size_px"])
@@ -108,16 +136,12 @@ def _train(
         # Other networks cost otherwise; until they train, this one's pace is the best guess.
         left_s += sum(later.estimate_left_s(0, size_px, seconds) for later in trainings[index + 1 :])
         tell(
-            f"{label}: epoch {row['epoch']}/{ours.epochs}  {size_px} px  loss {row['train_loss']:.3f}  "
-            f"validation accuracy {row['validation_accuracy']:.4f}  macro F1 {row['validation_macro_f1']:.4f}  "
-            f"{seconds:.0f} s, about {left_s / 60:.0f} min left"
+            f"{_describe(config, index)}: epoch {row['epoch']}/{ours.epochs}  {size_px} px  "
+            f"loss {row['train_loss']:.3f}  validation accuracy {row['validation_accuracy']:.4f}  "
+            f"macro F1 {row['validation_macro_f1']:.4f}  {seconds:.0f} s, about {left_s / 60:.0f} min left"
         )
 
-    run = train(dataset, ours, runs, tell_epoch, teacher)
-    track(run)
-    figures = run.load_result()["validation"]
-    tell(f"{label}: done, validation accuracy {figures['accuracy']:.4f}, macro F1 {figures['macro_f1']:.4f}")
-    return run
+    return tell_epoch
 
 
 def _export(runs: list[Run], dataset: Dataset, path: Path, name: str) -> Path:

@@ -1,14 +1,16 @@
 """A study: a YAML file in, the list of trainings that belong together out."""
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from emoscope.errors import InputError
-from emoscope.study.check import check_head, find_unknown_networks, load_yaml, read_mapping
+from emoscope.executors import Resources
+from emoscope.study.check import check_head, find_unknown_networks, load_yaml, read_mapping, read_resources
 from emoscope.study.config import TrainConfig
 
-KEYS = ("name", "settings", "members", "student", "repeats")
+KEYS = ("name", "settings", "members", "student", "repeats", "resources")
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,8 @@ class StudyConfig:
     """Trained last, by the members."""
     repeats: int = 0
     """How many random splits of the thesis protocol, with split_seed and seed counted from the member's."""
+    resources: Resources | None = None
+    """What a training occupies; None: one core, and here as many threads as torch takes by itself."""
 
     @property
     def trainings(self) -> list[TrainConfig]:
@@ -54,6 +58,7 @@ class StudyConfig:
         repeats = values.get("repeats", 0)
         if not isinstance(repeats, int) or isinstance(repeats, bool) or not 0 <= repeats <= 1000:
             problems.append(f"repeats is {repeats!r}, expected a whole number of 0 to 1000")
+        resources = read_resources(values, problems)
         settings = read_mapping(values.get("settings"), "settings", problems)
         members = values.get("members") or [{}]
         if not isinstance(members, list) or not all(isinstance(m, dict) for m in members):
@@ -81,7 +86,7 @@ class StudyConfig:
             raise InputError(f"the study is wrong: {'; '.join(problems)}; mend these values")
         configs = {part: TrainConfig.from_dict(merged) for part, merged in parts.items()}
         student = configs.pop("student", None)
-        return cls(str(values["name"]), tuple(configs.values()), student, repeats)
+        return cls(str(values["name"]), tuple(configs.values()), student, repeats, resources)
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -99,4 +104,5 @@ class StudyConfig:
             "members": [m.to_dict() for m in self.members],
             "student": self.student.to_dict() if self.student else None,
             "repeats": self.repeats,
+            **({"resources": dataclasses.asdict(self.resources)} if self.resources else {}),
         }

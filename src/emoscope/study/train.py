@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from emoscope.errors import InputError
 from emoscope.files import remove_leftovers
-from emoscope.preprocess import VIEWS
 from emoscope.study.config import TrainConfig
 from emoscope.study.dataset import Dataset
+from emoscope.study.fit import fit, fit_together
 from emoscope.study.runs import Run, open_run
 from emoscope.study.splits import Split, create_split
 from emoscope.study.trainer import Trainer
@@ -68,10 +68,14 @@ def train(
     if run.is_finished:
         log.warning("run %s kept no weights; training it again", run.folder)
         run.result_path.unlink()
+    run.claim()
     remove_leftovers(run.folder)
     for n_parts in (1, 2):
         try:
-            _fit(Trainer(dataset, split, config, run, teacher, n_parts), on_epoch, keep)
+            if config.devices > 1:
+                fit_together(dataset, split, config, run, teacher, n_parts, on_epoch, keep)
+            else:
+                fit(Trainer(dataset, split, config, run, teacher, n_parts), on_epoch, keep)
             return run
         except torch.OutOfMemoryError:
             log.warning(
@@ -84,19 +88,3 @@ def train(
         f"half a batch of {config.batch_size} images at {config.size_px} px does not fit into the accelerator's "
         "memory; lower batch_size or sizes_px"
     )
-
-
-def _fit(trainer: Trainer, on_epoch: Callable[[dict[str, float]], None], keep: bool) -> None:
-    """Train until a run is finished, from its last whole epoch on."""
-    run = trainer.run
-    if run.checkpoint_path.is_file():
-        trainer.state.load(run.checkpoint_path)
-        log.info("run %s goes on after epoch %d", run.folder, trainer.state.epoch)
-    with trainer.open_board():
-        while not trainer.is_done:
-            on_epoch(trainer.run_epoch())
-    trainer.finish(VIEWS if keep else VIEWS[:1])
-    # Half a gigabyte for the largest networks, and nobody goes on from it.
-    run.checkpoint_path.unlink()
-    if not keep:
-        run.best_path.unlink()

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
@@ -38,6 +39,7 @@ from emoscope.study.optimize import (
 from emoscope.study.predict import load_weights, predict_logits
 from emoscope.study.runs import Run
 from emoscope.study.setup import build_network, describe_input, find_size_px
+from emoscope.study.shared_norm import share_statistics
 from emoscope.study.splits import Split
 from emoscope.study.state import State, read_precision, save_tensors
 
@@ -57,6 +59,17 @@ def compute_seed(seed: int, epoch: int) -> int:
     return int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])
 
 
+def choose_run_precision(config: TrainConfig, run: Run) -> str:
+    """Return the precision of a run's next epochs, and log why."""
+    device = create_fabric().device
+    if run.checkpoint_path.is_file():
+        precision, reason = read_precision(run.checkpoint_path), "as in the epochs before"
+    else:
+        precision, reason = choose_precision(config, device)
+    log.info("device %s, precision %s (%s)", device, precision, reason)
+    return precision
+
+
 class Trainer:
     """The parts of one training, set up once."""
 
@@ -68,7 +81,10 @@ class Trainer:
         run: Run,
         teacher: NDArray[np.float32] | None = None,
         n_parts: int = 1,
+        fabric: Fabric | None = None,
+        precision: str = "",
     ) -> None:
+        """Set up one process's part of a training; without a fabric, which knows the others, it is the only one."""
         self.config, self.run, self.dataset, self.split, self.n_parts = config, run, dataset, split, n_parts
         self.spec = describe_input(config)
         self.n_images = config.batch_size // config.repeats
@@ -79,16 +95,15 @@ class Trainer:
                 f"{len(split.train)} training images do not fill one batch of {self.n_images}; "
                 "lower --batch-size or add images"
             )
-        device = create_fabric().device
-        if run.checkpoint_path.is_file():
-            precision, reason = read_precision(run.checkpoint_path), "as in the epochs before"
-        else:
-            precision, reason = choose_precision(config, device)
-        log.info("device %s, precision %s (%s)", device, precision, reason)
-        self.fabric = create_fabric(precision)
+        precision = precision or choose_run_precision(config, run)
+        self.fabric = fabric or create_fabric(precision)
+        self.is_first = self.fabric.global_rank == 0
+        device = self.fabric.device
         # A checkpoint's weights replace the first ones at once.
         network = build_network(config, is_new=not run.checkpoint_path.is_file())
-        network = network.to(self.fabric.device).to(memory_format=torch.channels_last)
+        network = network.to(device).to(memory_format=torch.channels_last)
+        if self.fabric.world_size > 1:
+            network = share_statistics(network, device)
         optimizer = create_optimizer(network, config)
         self.averager = (
             ModelEmaV3(network, decay=config.ema_decay, use_warmup=True, foreach=True) if config.ema_decay else None
@@ -122,24 +137,49 @@ class Trainer:
 
     def step(self, x: Tensor, labels: Tensor, teacher: Tensor | None) -> tuple[Tensor, Tensor]:
         """Do one optimiser update; return the loss and the logits (n, 7)."""
+        if self.fabric.world_size > 1:
+            return self.step_share(x, labels, teacher)
+        return self.update(x, labels, teacher)
+
+    def step_share(self, x: Tensor, labels: Tensor, teacher: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Do one optimiser update with this process's part of the batch; return its part of loss and logits.
+
+        Every process makes the whole batch, so that it is the batch of a single one, and takes its part.
+        """
+        mine = self.find_share(len(x))
+        # The cross-entropy divides by the sum of its images' class weights, which differs from part to part.
+        share = self.loss.weigh(labels[mine]) * self.fabric.world_size / self.loss.weigh(labels)
+        return self.update(x[mine], labels[mine], None if teacher is None else teacher[mine], share)
+
+    def find_share(self, n: int) -> slice:
+        """Return which of the n images of a batch are this process's."""
+        size, rank = n // self.fabric.world_size, self.fabric.global_rank
+        return slice(rank * size, (rank + 1) * size)
+
+    def update(
+        self, x: Tensor, labels: Tensor, teacher: Tensor | None, share: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Do one optimiser update; return the loss and the logits (n, 7)."""
         if self.config.sam_rho:
-            self.backward(x, labels, teacher)
+            self.backward(x, labels, teacher, share)
             with climb(self.state.network, self.config.sam_rho):
                 self.optimizer.zero_grad()
-                loss, logits = self.backward(x, labels, teacher)
+                loss, logits = self.backward(x, labels, teacher, share)
         else:
-            loss, logits = self.backward(x, labels, teacher)
+            loss, logits = self.backward(x, labels, teacher, share)
         self.optimizer.step()
         self.optimizer.zero_grad()
         return loss, logits
 
-    def backward(self, x: Tensor, labels: Tensor, teacher: Tensor | None) -> tuple[Tensor, Tensor]:
+    def backward(
+        self, x: Tensor, labels: Tensor, teacher: Tensor | None, share: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Add up the gradients of a batch, in parts where it does not fit into memory; return loss and logits."""
         losses, logits = [], []
         parts = [None] * self.n_parts if teacher is None else teacher.chunk(self.n_parts)
         for inputs, targets, taught in zip(x.chunk(self.n_parts), labels.chunk(self.n_parts), parts, strict=True):
             out = self.model(inputs)
-            loss = self.loss(out, targets, taught) * (len(inputs) / len(x))
+            loss = self.loss(out, targets, taught, share) * (len(inputs) / len(x))
             self.fabric.backward(loss)
             losses.append(loss.detach())
             logits.append(out.detach())
@@ -161,7 +201,8 @@ class Trainer:
         n_classes = len(EMOTIONS)
         pairs = torch.zeros(n_classes**2, dtype=torch.int64, device=self.faces.device)
         with torch.random.fork_rng():
-            torch.manual_seed(seed)  # dropout
+            # Dropout: other images need other masks; a single process has the seed that it always had.
+            torch.manual_seed(seed + self.fabric.global_rank)
             for i in range(self.n_batches):
                 step = epoch * self.n_batches + i
                 self.schedule.step_update(step)
@@ -171,7 +212,12 @@ class Trainer:
                 if self.averager:
                     self.averager.update(self.state.network, step=step)
                 total += loss
-                pairs += torch.bincount(self.labels[rows] * n_classes + logits.argmax(1), minlength=n_classes**2)
+                mine = rows[self.find_share(len(rows))]
+                pairs += torch.bincount(self.labels[mine] * n_classes + logits.argmax(1), minlength=n_classes**2)
+        if self.fabric.world_size > 1:
+            torch.distributed.all_reduce(total)
+            total /= self.fabric.world_size
+            torch.distributed.all_reduce(pairs)
         mean = float(total) / self.n_batches
         if not np.isfinite(mean):
             raise DivergedError(
@@ -236,6 +282,7 @@ class Trainer:
             "validate_s": time.perf_counter() - fitted,
         }
         state.history.append(row)
+        self.run.check_claim()
         if figures["macro_f1"] > state.best_macro_f1:
             state.best_macro_f1, state.best_epoch = figures["macro_f1"], state.epoch
             save_tensors(self.run.best_path, state.ema.state_dict(), {"epoch": str(state.epoch + 1)})
@@ -246,7 +293,19 @@ class Trainer:
         self.run.write_history(state.history)
         self.write_board(row)
         state.save(self.run.checkpoint_path)
+        self.agree()
         return row
+
+    def help_epoch(self) -> None:
+        """Do this process's part of an epoch that the first process validates and writes."""
+        self.fit_epoch(self.state.epoch)
+        self.agree()
+
+    def agree(self) -> None:
+        """Tell the other processes, or learn from the first, how far the training is."""
+        if self.fabric.world_size > 1:
+            state = self.state
+            state.epoch, state.stale_epochs = self.fabric.broadcast((state.epoch, state.stale_epochs))
 
     def finish(self, views: Sequence[int] = VIEWS) -> None:
         """Keep the validation logits of the selected weights and write the result."""
@@ -255,6 +314,7 @@ class Trainer:
         network.to(self.fabric.device).to(memory_format=torch.channels_last)
         logits = {n_views: self.predict_validation(network, n_views) for n_views in views}
         labels = self.dataset.emotion[self.split.validation]
+        self.run.check_claim()
         with open_atomic(self.run.validation_path) as temporary:
             arrays: dict[str, NDArray[Any]] = {f"logits_{n_views}": values for n_views, values in logits.items()}
             arrays |= {"rows": self.split.validation, "labels": labels}

@@ -1,0 +1,89 @@
+"""The plan of a study: how many trainings, how long, on how many machines; its estimate against the real time."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from conftest import Command
+from emoscope.study.check import load_yaml
+from emoscope.study.comparison import Comparison
+from emoscope.study.config import TrainConfig
+from emoscope.study.dataset import Dataset
+from emoscope.study.plan import PhasePlan, Plan, choose_samples
+from emoscope.study.timing import Timer
+
+STUDIES = Path(__file__).parents[2] / "studies"
+
+
+def create_plan(n_slots: int) -> Plan:
+    phases = [
+        PhasePlan("a", "search", 10, 100.0, 50.0, 1e9, 1),
+        PhasePlan("a", "crossval", 8, 80.0, 40.0, 1e9, 8),
+        PhasePlan("b", "search", 10, 200.0, 100.0, 1e9, 2),
+    ]
+    return Plan(phases, 5.0, n_slots, n_slots, 1.0, "the CPU")
+
+
+def test_more_machines_shorten_what_can_be_done_at_once() -> None:
+    assert create_plan(1).find_wall_s() == 380 + 5 and create_plan(1).find_wall_s(is_least=True) == 190 + 5
+    assert create_plan(2).find_wall_s() == 190 + 5, "both families keep both busy"
+    assert create_plan(100).find_wall_s() == 100 + 10 + 5, "one trial of a after the other, then its folds at once"
+    assert create_plan(1).n_runs == 28 and create_plan(1).flops == 3e9
+
+
+def test_samples_stand_for_a_space() -> None:
+    comparison = Comparison.from_dict(load_yaml(STUDIES / "thesis.yaml"))
+    for space in comparison.families.values():
+        samples = choose_samples(space, 0)
+        assert {c.network for c in samples} == set(space.values["network"]) and len(samples) >= 2
+
+
+def test_costs_grow_with_what_is_done(faces_file: Path, tmp_path: Path) -> None:
+    timer = Timer(Dataset.load(faces_file), tmp_path, lambda line: None)
+    config = TrainConfig(
+        network="compact-tiny", protocol="thesis", epochs=4, batch_size=32, sizes_px=(24, 48), size_shares=(0.5, 0.5),
+        precision="float32", patience=1,
+    )  # fmt: skip
+    cost = timer.find_cost(config, keep=False)
+    [parts] = timer.known.values()
+    assert parts.step_flops[48] / parts.step_flops[24] == pytest.approx(4, rel=0.1)
+    assert cost.flops > 2 * 9 * (parts.step_flops[24] + parts.step_flops[48]) > 1e9
+    assert 0 < cost.least_s < cost.seconds
+    assert timer.find_cost(config, keep=True).seconds > cost.seconds and len(timer.known) == 1, "timed once"
+
+
+def test_a_plan_of_a_study_without_families(faces_file: Path, tmp_path: Path, emoscope: Command) -> None:
+    file = tmp_path / "two.yaml"
+    settings = {"network": "compact-tiny", "epochs": 2, "batch_size": 32, "sizes_px": [24], "size_shares": [1.0]}
+    file.write_text(yaml.safe_dump({"name": "two", "settings": settings, "members": [{"seed": 0}, {"seed": 1}]}))
+    options = ("study", "plan", file, "--data", faces_file, "--price-per-hour", "36")
+    code, stdout, stderr = emoscope(*options, "--machines", "2", "--json")
+    plan = json.loads(stdout)
+    assert code == 0 and plan["runs"] == 2 and plan["trainings_at_once"] == 2, stderr
+    assert plan["cost"] == pytest.approx(plan["seconds"] / 3600 * 2 * 36)
+    code, stdout, _ = emoscope(*options)
+    assert code == 0 and "1 training at once" in stdout and "cost: about" in stdout
+    assert not list(tmp_path.glob("*/")), "nothing is left behind"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_the_plan_of_the_quick_study_holds(faces_file: Path, tmp_path: Path, emoscope: Command) -> None:
+    """Planned, done, planned again: on a machine that others use as well, the two plans show its mood."""
+    options: Any = (STUDIES / "thesis-quick.yaml", "--data", faces_file)
+    plans, seconds = [], 0.0
+    for step in ("plan", "run", "plan"):
+        start = time.perf_counter()
+        code, stdout, stderr = emoscope("study", step, *options, *(("-o", tmp_path) if step == "run" else ("--json",)))
+        assert code == 0, stderr
+        if step == "plan":
+            plans.append(json.loads(stdout))
+        else:
+            seconds = time.perf_counter() - start
+    assert plans[0]["runs"] == 60 == len(list((tmp_path / "runs").iterdir()))
+    estimate = sum(plan["seconds"] for plan in plans) / 2
+    assert 0.7 < estimate / seconds < 1.3, f"planned {estimate:.0f} s, took {seconds:.0f} s"

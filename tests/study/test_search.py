@@ -1,0 +1,146 @@
+"""Searches with several trials in flight: which trials there are never depends on who is faster, or on a kill."""
+
+import getpass
+import os
+import random
+import shutil
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from emoscope.errors import InputError, MissingExtraError
+from emoscope.study import search as search_module
+from emoscope.study.comparison import Comparison, Space
+from emoscope.study.config import TrainConfig
+from emoscope.study.search import Outcome, Trial, search, search_in_steps
+
+SPACE = Space(
+    {"network": "compact-tiny"},
+    {
+        "optimizer": ("adam", "sgd"),
+        "learning_rate": (0.0001, 0.001, 0.01),
+        "batch_size": (32, 64, 128, 256),
+        "head_layers": (0, 1),
+        "head_width": (512, 1024),
+    },
+)
+POSTGRESQL = Path("/usr/lib/postgresql/15/bin")
+
+
+def score(config: TrainConfig) -> Outcome:
+    if config.learning_rate == 0.01:
+        return None, "diverged"
+    return 0.6 - 0.1 * abs(np.log10(config.learning_rate) + 3) - 0.02 * config.head_layers + config.batch_size / 5e3, ""
+
+
+def search_slowly(in_flight: int, order: random.Random, n_steps: int | None = None, **options: Any) -> list[Trial]:
+    """Search with trainings that end in random order, each only when one is waited for; stop after some of them."""
+    begun: dict[Future[Outcome], TrainConfig] = {}
+    most = 0
+
+    def submit(config: TrainConfig) -> "Future[Outcome]":
+        nonlocal most
+        future: Future[Outcome] = Future()
+        begun[future] = config
+        most = max(most, len(begun))
+        return future
+
+    steps = search_in_steps(SPACE, submit, Future.result, in_flight=in_flight, **options)
+    ended = 0
+    try:
+        while True:
+            waited = next(steps)
+            while not waited.done():
+                if ended == n_steps:
+                    raise KeyboardInterrupt
+                future = order.choice(list(begun))
+                future.set_result(score(begun.pop(future)))
+                ended += 1
+    except StopIteration as end:
+        assert most <= in_flight
+        trials: list[Trial] = end.value
+        return trials
+    finally:
+        steps.close()
+
+
+@pytest.mark.parametrize("sampler", ["gp", "random"])
+def test_which_trial_ends_first_makes_no_difference(sampler: str, tmp_path: Path) -> None:
+    options = {"n_trials": 12, "sampler": sampler, "seed": 3}
+    found = [search_slowly(3, random.Random(i), **options) for i in range(2)]
+    assert found[0] == found[1] and len({trial.config for trial in found[0]}) == 12
+    assert {trial.problem for trial in found[0]} == {"", "diverged"}
+    one = search(SPACE, score, **options)
+    assert [t.config for t in one] == [t.config for t in search_slowly(1, random.Random(0), **options)]
+    if sampler == "gp":
+        assert [t.config for t in one] != [t.config for t in found[0]], "later trials know less"
+    left, trials = random.Random(1), list[Trial]()
+    while not trials:
+        try:
+            trials = search_slowly(3, left, left.randint(1, 4), **options, storage=f"sqlite:///{tmp_path}/s.db")
+        except KeyboardInterrupt:
+            continue
+    assert trials == found[0], "cut off or not"
+
+
+@pytest.fixture
+def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a database server of our own, which listens on a socket in a temporary folder only."""
+    if not (POSTGRESQL / "initdb").is_file():
+        pytest.skip("PostgreSQL 15 is not installed (Debian: apt-get install postgresql)")
+    folder = Path(subprocess.check_output(["mktemp", "-d"], text=True).strip())
+    # PostgreSQL refuses to run as root.
+    user = "nobody" if os.getuid() == 0 else getpass.getuser()
+    if user == "nobody":
+        shutil.chown(folder, user)
+    run: Any = {"user": user, "cwd": folder, "check": True, "stdout": subprocess.DEVNULL} if user == "nobody" else {
+        "cwd": folder, "check": True, "stdout": subprocess.DEVNULL}  # fmt: skip
+    data = str(folder / "data")
+    try:
+        subprocess.run([POSTGRESQL / "initdb", "-D", data, "-U", "emo", "-A", "trust", "--no-sync"], **run)
+        options = f"-c listen_addresses='' -k {folder} -F"
+        subprocess.run([POSTGRESQL / "pg_ctl", "-D", data, "-o", options, "-l", f"{folder}/log", "-w", "start"], **run)
+        try:
+            yield f"postgresql://emo@/postgres?host={folder}"
+        finally:
+            subprocess.run([POSTGRESQL / "pg_ctl", "-D", data, "-m", "immediate", "stop"], **run)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_a_search_in_postgresql(postgresql: str) -> None:
+    options: dict[str, Any] = {"n_trials": 6, "sampler": "random", "seed": 3}
+    here = search_slowly(2, random.Random(0), **options)
+    with pytest.raises(KeyboardInterrupt):
+        search_slowly(2, random.Random(0), 3, **options, storage=postgresql, name="a/b")
+    assert search_slowly(2, random.Random(0), **options, storage=postgresql, name="a/b") == here
+    assert search(SPACE, lambda c: pytest.fail("it trains"), storage=postgresql, name="a/b", **options) == here
+
+
+def test_what_is_said_without_a_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InputError, match=r"cannot use the storage postgresql\+?\w*://me:\*\*\*@127.0.0.1:9/db"):
+        search(SPACE, score, n_trials=1, storage="postgresql://me:secret@127.0.0.1:9/db")
+    monkeypatch.setattr(search_module, "find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'emoscope\[postgresql\]'"):
+        search(SPACE, score, n_trials=1, storage="postgresql://127.0.0.1:9/db")
+
+
+def test_flights_and_resources_in_a_study_file() -> None:
+    values: dict[str, Any] = {
+        "name": "s", "settings": {"protocol": "thesis"}, "families": {"a": {"space": {"batch_size": [32, 64]}}}
+    }  # fmt: skip
+    plain = Comparison.from_dict(values)
+    flying = Comparison.from_dict({**values, "search": {"in_flight": 2}, "resources": {"cpus": 2, "gpus": 0.5}})
+    assert plain.in_flight == 1 and plain.resources is None
+    assert flying.in_flight == 2 and flying.resources is not None and flying.resources.gpus == 0.5
+    assert plain.describe_search("a") != flying.describe_search("a"), "other trials"
+    assert plain.describe_search("a") == Comparison.from_dict({**values, "resources": {"cpus": 1}}).describe_search("a")
+    with pytest.raises(InputError) as e:
+        Comparison.from_dict({**values, "search": {"in_flight": 0}, "resources": {"cpu": 1, "gpus": -1}})
+    for words in ("in_flight is 0", "unknown key cpu, did you mean cpus", "gpus is -1, expected a number of 0 to 64"):
+        assert words in str(e.value)
