@@ -13,8 +13,6 @@ from emoscope.cli import app
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-COMING = {"several-machines.md"}
-"""Pages whose commands are not merged yet."""
 
 
 def list_commands(page: Path) -> list[list[str]]:
@@ -24,7 +22,7 @@ def list_commands(page: Path) -> list[list[str]]:
     return [shlex.split(line, comments=True) for line in lines if line.startswith("emoscope ")]
 
 
-@pytest.mark.parametrize("page", [p for p in PAGES if p.name not in COMING], ids=lambda p: p.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
 def test_pages_call_commands_with_options_that_exist(page: Path) -> None:
     for words in list_commands(page):
         command: Any = typer.main.get_command(app)
