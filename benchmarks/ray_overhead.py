@@ -41,8 +41,7 @@ def open_warm(kind: str, shared: Any, starts: dict[str, float]) -> Iterator[Exec
         address = None
         if kind == "ray":
             # As many as the pool has, whatever this machine has.
-            # And as important to the system: by default Ray's workers yield to everything else on the machine.
-            os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
+            os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
             from ray.cluster_utils import Cluster
 
             head = {"num_cpus": WORKERS, "object_store_memory": 256 * 2**20, "include_dashboard": False}
