@@ -1,5 +1,6 @@
 """The command `emoscope serve`."""
 
+import contextlib
 import dataclasses
 import logging
 import os
@@ -148,10 +149,13 @@ def run(options: "ServerOptions", certificate: Path | None = None, key: Path | N
         typer.echo(f"emoscope is at {describe_address(options.host, port, certificate is not None)} (Ctrl-C ends it)")
         # uvicorn ends in good order and then raises the signal once more.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
-        try:
-            uvicorn.Server(config).run(sockets=[listening])
-        except KeyboardInterrupt:
-            typer.echo("stopped", err=True)
+        server = uvicorn.Server(config)
+        # Whether Ctrl-C still arrives as an exception depends on what the event loop is about to do.
+        with contextlib.suppress(KeyboardInterrupt):
+            server.run(sockets=[listening])
+    if not server.started:
+        raise OutputError("the server could not start, as its log says; mend that and start it again")
+    typer.echo("stopped", err=True)
 
 
 def open_socket(host: str, port: int) -> socket.socket:
