@@ -208,6 +208,7 @@ def evaluate(
     model: Model = "default",
     views: Views = 1,
     balanced: Balanced = False,
+    robustness: Annotated[bool, typer.Option("--robustness", help="Also on images made worse in known ways.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Measure a model on a part of a dataset."""
@@ -215,7 +216,7 @@ def evaluate(
     from emoscope.study.dataset import Dataset
     from emoscope.study.evaluate import evaluate as measure
 
-    figures = measure(Dataset.load(data), split.value, model, views, balanced)
+    figures = measure(Dataset.load(data), split.value, model, views, balanced, robustness)
     if as_json:
         print_json(figures)
         return
@@ -225,6 +226,11 @@ def evaluate(
     for name, row in figures["per_class"].items():
         typer.echo(
             f"{name:10}precision {row['precision']:.3f}  recall {row['recall']:.3f}  f1 {row['f1']:.3f}  n {row['n']}"
+        )
+    for row in figures.get("robustness", []):
+        typer.echo(
+            f"{row['change']:25}accuracy {row['accuracy']:.3f}  f1 {row['macro_f1']:.3f}  "
+            f"uncertain {row['uncertain']:.3f}"
         )
 
 

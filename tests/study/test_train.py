@@ -64,8 +64,12 @@ def test_from_faces_to_figures(faces_file: Path, tmp_path: Path, emoscope: Comma
     assert figures["model"] == "tiny" and figures["n"] == 280 and figures["views"] == 1
     # A quarter of the faces are happy: the network has learned much more than that.
     assert figures["accuracy"] > 0.55
-    code, stdout, _ = emoscope("evaluate", "--data", faces_file, "--split", "validation", "--model", model, "--json")
-    assert json.loads(stdout)["accuracy"] == pytest.approx(result["validation"]["accuracy"])
+    options_v = ["--data", faces_file, "--split", "validation", "--model", model, "--json", "--robustness"]
+    code, stdout, _ = emoscope("evaluate", *options_v)
+    figures = json.loads(stdout)
+    assert figures["accuracy"] == pytest.approx(result["validation"]["accuracy"])
+    robustness = {row["change"]: row["accuracy"] for row in figures["robustness"]}
+    assert robustness["as they are"] == pytest.approx(figures["accuracy"]) > robustness["blur, sigma 2 px"]
     _, _, stderr = emoscope("evaluate", "--data", other_file, "--split", "test", "--model", model)
     assert "trained on another dataset" in stderr, "its own test part cannot be found in other data"
     start = time.perf_counter()
@@ -292,6 +296,7 @@ def test_other_bad_input(tmp_path: Path, faces_file: Path, emoscope: Command) ->
         (["train", "--data", faces_file, "-o", tmp_path / "r", "--network", "vgg99"], "there is no network 'vgg99'"),
         (["train", "--data", faces_file, "-o", tmp_path / "r", "--batch-size", 4000], "do not fill one batch"),
         (["evaluate", "--data", faces_file, "--split", "test", "--views", 3], "3 views"),
+        (["evaluate", "--data", faces_file, "--split", "test", "--robustness"], "on validation images"),
     ):
         code, _, stderr = emoscope(*arguments)
         assert code == 2 and words in stderr and stderr.count("\n") == 1, stderr

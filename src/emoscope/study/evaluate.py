@@ -13,6 +13,7 @@ from emoscope.spec import ModelSpec
 from emoscope.study.dataset import Dataset
 from emoscope.study.measure import find_leaked, record_measurement
 from emoscope.study.metrics import compute_metrics
+from emoscope.study.robustness import measure_robustness
 from emoscope.study.splits import Rows, create_split
 
 log = logging.getLogger(__name__)
@@ -47,7 +48,12 @@ def find_rows(dataset: Dataset, split: str, spec: ModelSpec) -> Rows:
 
 
 def evaluate(
-    dataset: Dataset, split: str, model: str | Path = "default", n_views: int = 1, balanced: bool = False
+    dataset: Dataset,
+    split: str,
+    model: str | Path = "default",
+    n_views: int = 1,
+    balanced: bool = False,
+    robustness: bool = False,
 ) -> dict[str, Any]:
     """Measure a model on a part of a dataset; on test images this is counted beside the model.
 
@@ -57,16 +63,19 @@ def evaluate(
         model: an embedded network's name or an ONNX file.
         n_views: 1, 2 or 10 views averaged.
         balanced: use the operating point with the higher macro F1.
+        robustness: also measure it on the images made worse in known ways; not on test images.
 
     Returns:
         compute_metrics() of all images, with split, views, balanced, model, protocol, data_sha256; for `public` and
         `private` also without_leaked: accuracy, macro_f1 and n without the images that also stand in Training; for
-        test images times_measured, this time included.
+        test images times_measured, this time included; robustness: measure_robustness(), if asked for.
 
     Raises:
-        InputError: no such part or model.
+        InputError: no such part or model, or robustness on test images.
         ModelError: a damaged model.
     """
+    if robustness and split in ("private", "test"):
+        raise InputError("robustness is measured on validation images, expected --split validation or public")
     recognizer = Recognizer(model, n_views, balanced)
     spec = recognizer.spec
     if split not in USAGES and spec.protocol not in ("", "official") and dataset.sha256 != spec.data_sha256:
@@ -86,6 +95,8 @@ def evaluate(
         "protocol": spec.protocol,
         "data_sha256": dataset.sha256,
     }
+    if robustness:
+        figures["robustness"] = measure_robustness(recognizer, dataset.pixels[rows], labels)
     if split in USAGES:
         clean = ~find_leaked(dataset, rows, np.flatnonzero(dataset.usage == "Training"))
         without = compute_metrics(probabilities[clean], labels[clean])
