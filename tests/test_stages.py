@@ -88,12 +88,13 @@ def test_views(portrait: Image) -> None:
     np.testing.assert_allclose(balanced, expected, atol=1e-6)
 
 
-def test_the_embedded_network() -> None:
+@pytest.mark.parametrize("name", ["default", *load_embedded()[1]])
+def test_every_embedded_network(name: str) -> None:
     default, files = load_embedded()
-    assert files[default].path.stat().st_size <= 8_000_000
-    recognizer = Recognizer()
-    spec = recognizer.spec
-    assert spec.name == default and spec.protocol == "official" and len(spec.data_sha256) == 64 and spec.run
+    recognizer = Recognizer(name)
+    spec, name = recognizer.spec, default if name == "default" else name
+    assert files[name].path.stat().st_size <= 8_000_000
+    assert spec.name == name and spec.protocol == "official" and len(spec.data_sha256) == 64 and spec.run
     assert 0 < recognizer.calibration.uncertain_below < 1 and spec.figures["validation"]["accuracy"] > 0.6
     faces = np.random.default_rng(0).integers(0, 256, (37, 48, 48), np.uint8)
     one_by_one = np.concatenate([recognizer.predict(faces[i : i + 1]) for i in range(37)])

@@ -280,11 +280,11 @@ def models(
         return
     for entry in entries:
         name, sha256 = entry["name"], entry["sha256"][:12]
-        typer.echo(f"{name:14}{entry['role']:10}{entry['status']:12}sha256 {sha256}  {entry['licence']}")
+        typer.echo(f"{name:16}{entry['role']:10}{entry['status']:12}sha256 {sha256}  {entry['licence']}")
         for part, figures in entry["figures"].items():
             if isinstance(figures, dict) and "accuracy" in figures:
                 values = ", ".join(f"{key} {figures[key]:.4f}" for key in ("accuracy", "macro_f1", "ece"))
-                typer.echo(f"{'':14}{part}: {values}")
+                typer.echo(f"{'':16}{part}: {values}")
 
 
 def main() -> None:
