@@ -23,6 +23,7 @@ from emoscope.errors import InputError, MissingExtraError
 from emoscope.executors import Executor, Resources, WorkerDiedError, map_unordered, open_executor
 from emoscope.settings import Settings
 from emoscope.types import Image
+from study_folders import read_figures
 
 STUDY = """
 name: small
@@ -186,19 +187,6 @@ def test_an_analysis_elsewhere_is_stopped(clip: Path, tmp_path: Path) -> None:
     assert len(results) == 12 and states[0] == "complete" and "stopped" in states
     for r in results:
         assert (r.output is None) == (r.status == "stopped"), "what was read is written"
-
-
-def read_figures(folder: Path) -> dict[str, Any]:
-    """Everything that a study says, but for times, by file; not the hidden leftovers of killed writers."""
-    figures: dict[str, Any] = {"results": json.loads((folder / "results.json").read_text())}
-    for path in sorted((folder / "runs").glob("*/[!.]*.json")):
-        values = json.loads(path.read_text())
-        values.pop("train_s", None)
-        values.pop("environment", None)
-        figures[f"{path.parent.name}/{path.name}"] = values
-    for path in sorted((folder / "runs").glob("*/[!.]*.npz")):
-        figures[f"{path.parent.name}/{path.name}"] = path.read_bytes()
-    return figures
 
 
 def create_command(study: str, folder: Path, faces_file: Path, *more: str) -> list[str]:

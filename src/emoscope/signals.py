@@ -4,7 +4,7 @@ import logging
 import signal
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -57,13 +57,10 @@ def tell_by_file(stop: threading.Event, folder: Path) -> Iterator[Path]:
                     pass
                 return
 
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
     try:
-        yield path
+        with _run_beside(watch, over):
+            yield path
     finally:
-        over.set()
-        watcher.join()
         path.unlink(missing_ok=True)
 
 
@@ -79,10 +76,17 @@ def heed_file(path: Path) -> Iterator[threading.Event]:
             if path.exists():
                 stop.set()
 
+    with _run_beside(watch, over):
+        yield stop
+
+
+@contextmanager
+def _run_beside(watch: Callable[[], None], over: threading.Event) -> Iterator[None]:
+    """Run a watcher in a thread while the block runs; `over` ends it."""
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
     try:
-        yield stop
+        yield
     finally:
         over.set()
         watcher.join()

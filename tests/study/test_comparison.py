@@ -33,6 +33,7 @@ from emoscope.study.status import find_status
 from emoscope.study.trackers import create_tracker
 from emoscope.study.train import train
 from emoscope.study.trainer import DivergedError, Trainer
+from study_folders import read_figures
 
 STUDIES = Path(__file__).parents[2] / "studies"
 
@@ -60,19 +61,6 @@ def tiny(faces: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tiny")
     run_comparison(faces, Comparison.from_dict(yaml.safe_load(TINY)), folder, folder / "runs")
     return folder
-
-
-def read_figures(folder: Path) -> dict[str, Any]:
-    """Everything that a study says, but for times, by file; not the hidden leftovers of killed writers."""
-    figures: dict[str, Any] = {"results": json.loads((folder / "results.json").read_text())}
-    for path in sorted((folder / "runs").glob("*/[!.]*.json")):
-        values = json.loads(path.read_text())
-        values.pop("train_s", None)
-        values.pop("environment", None)
-        figures[f"{path.parent.name}/{path.name}"] = values
-    for path in sorted((folder / "runs").glob("*/[!.]*.npz")):
-        figures[f"{path.parent.name}/{path.name}"] = path.read_bytes()
-    return figures
 
 
 def test_the_phases_follow_the_protocol(tiny: Path, faces: Dataset) -> None:
