@@ -285,7 +285,7 @@ def write_study_card(
     recipe: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="The study's YAML file, where DIR holds an embedded network's figures alone."
+            metavar="PATH", help="The study's folder or YAML file, where DIR holds an embedded network's figures alone."
         ),
     ] = None,
 ) -> None:

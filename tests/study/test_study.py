@@ -30,7 +30,7 @@ from emoscope.study.export import Ensemble, export_variant
 from emoscope.study.measure import load_ledger
 from emoscope.study.metrics import compute_ece, compute_f1, compute_intervals
 from emoscope.study.networks import create_network
-from emoscope.study.optimize import Loss, climb, create_optimizer, create_schedule, mix
+from emoscope.study.optimize import climb, create_optimizer, create_schedule, mix
 from emoscope.study.robustness import CHANGES, measure_robustness
 from emoscope.study.study import run_study
 from emoscope.study.studyfile import StudyConfig
@@ -58,6 +58,7 @@ def shrink(config: TrainConfig) -> dict[str, object]:
 def test_every_shipped_study_runs(path: Path, faces: Dataset, tmp_path: Path) -> None:
     config = StudyConfig.load(path)
     values = {"name": config.name, "members": [shrink(member) for member in config.members], "repeats": config.repeats}
+    values["teachers"] = list(config.teachers)
     if config.student:
         values["student"] = shrink(config.student)
     config = StudyConfig.from_dict(values)
@@ -311,18 +312,6 @@ def test_mixup_blends_pictures_and_targets_alike() -> None:
         torch.testing.assert_close(mixed.view(8, 8), soft)
         torch.testing.assert_close(soft.sum(1), torch.ones(8))
     assert len({float(mix(x, [targets], 0.5, torch.Generator().manual_seed(s))[1][0][0, 0]) for s in range(5)}) > 1
-
-
-def test_a_student_loses_least_where_it_agrees_with_its_teacher() -> None:
-    loss = Loss(TrainConfig(distil_weight=0.999, label_smoothing=0.0), torch.ones(7))
-    teacher = torch.tensor([[0.5, 0.3, 0.1, 0.04, 0.03, 0.02, 0.01]])
-    logits = torch.zeros(1, 7, requires_grad=True)
-    optimizer = torch.optim.Adam([logits], 0.05)
-    for _ in range(400):
-        optimizer.zero_grad()
-        loss(logits, torch.tensor([0]), teacher).backward()
-        optimizer.step()
-    torch.testing.assert_close(logits.softmax(1), teacher, atol=0.02, rtol=0)
 
 
 def test_each_number_of_views_is_calibrated() -> None:

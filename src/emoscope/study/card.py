@@ -57,6 +57,8 @@ class Subject:
     """What _describe_run() or _describe_recipe() tell of each training."""
     histories: list[list[dict[str, float]]]
     """Of those trainings whose folders are at hand."""
+    teachers: list[str]
+    """Networks whose probabilities it learned."""
 
 
 def write_card(folder: Path, dataset: Dataset, path: Path, recipe: Path | None = None) -> Path:
@@ -69,7 +71,7 @@ def write_card(folder: Path, dataset: Dataset, path: Path, recipe: Path | None =
         folder: of a study that was run with `--final`, or where measure_finally() kept an embedded network's figures.
         dataset: the one it was trained on.
         path: the Markdown file; drawings go into a folder of its name without suffix, beside it.
-        recipe: the study's file, for an embedded network, whose run's folder is not at hand.
+        recipe: for an embedded network: the study's folder, or its file where the folder is no longer at hand.
 
     Returns:
         `path`.
@@ -102,6 +104,7 @@ def write_card(folder: Path, dataset: Dataset, path: Path, recipe: Path | None =
             n_measured=max(final["times_measured"], len(ledger)),
             runs=subject.runs,
             n_histories=len(subject.histories),
+            teachers=subject.teachers,
             is_fer2013=dataset.sha256 == FER2013_SHA256,
             n_parameters=_count_parameters(model),
             n_bytes=model.stat().st_size,
@@ -130,8 +133,19 @@ def _find_of_study(folder: Path, dataset: Dataset) -> Subject:
         raise InputError(f"{folder} holds repeats and no network; a card describes one network")
     model = folder / f"{study['name']}.onnx"
     _check(folder, model, final, study["data_sha256"], dataset)
-    runs = [load_run(folder / study["runs"] / name) for name in Recognizer(model).spec.run.split(" + ")]
-    return Subject(model, final, [_describe_run(run) for run in runs], [run.load_history() for run in runs])
+    return Subject(model, final, *_describe_study(folder, Recognizer(model).spec.run))
+
+
+def _describe_study(folder: Path, run: str) -> tuple[list[dict[str, Any]], list[list[dict[str, float]]], list[str]]:
+    """Return what a study's folder tells of the trainings that made a network: facts, histories, teachers.
+
+    Raises:
+        InputError: they are not there.
+    """
+    study = _load(folder, "study.json")
+    runs = [load_run(folder / study["runs"] / name) for name in run.split(" + ")]
+    teachers = study.get("teachers") or ([f"{study['name']}-teacher"] if study.get("student") else [])
+    return [_describe_run(run) for run in runs], [run.load_history() for run in runs], teachers
 
 
 def _find_embedded(folder: Path, dataset: Dataset, recipe: Path | None) -> Subject:
@@ -141,7 +155,10 @@ def _find_embedded(folder: Path, dataset: Dataset, recipe: Path | None) -> Subje
         raise InputError(f"{folder} holds no study.json and no figures of an embedded network; name another folder")
     model = find_network(final["model"])
     _check(folder, model, final, final["data_sha256"], dataset)
-    return Subject(model, final, _describe_recipe(recipe, dataset, Recognizer(model).spec.run) if recipe else [], [])
+    run = Recognizer(model).spec.run
+    if recipe and recipe.is_dir():
+        return Subject(model, final, *_describe_study(recipe, run))
+    return Subject(model, final, _describe_recipe(recipe, dataset, run) if recipe else [], [], [])
 
 
 def _check(folder: Path, model: Path, final: dict[str, Any], data_sha256: str, dataset: Dataset) -> None:
@@ -176,9 +193,12 @@ def _describe_recipe(recipe: Path, dataset: Dataset, run: str) -> list[dict[str,
     """Return what a study's file tells of the trainings that it asks for.
 
     Raises:
-        InputError: they are not those that made the network: a run is named by its settings, split and data.
+        InputError: they are not those that made the network: a run is named by its settings, split, data and teacher.
     """
-    members = StudyConfig.load(recipe).members
+    study = StudyConfig.load(recipe)
+    if study.student:
+        raise InputError(f"{recipe} has a student, whose run its teachers name too; name the study's folder instead")
+    members = study.members
     names = [name_run(config, create_split(dataset, config), dataset) for config in members]
     if " + ".join(names) != run:
         raise InputError(

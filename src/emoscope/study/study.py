@@ -1,14 +1,17 @@
 """The study: its trainings in a row, then the network they make, its figures on validation and, if asked, on test."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emoscope.emotions import EMOTIONS
+from emoscope.errors import InputError
 from emoscope.executors import Executor
 from emoscope.files import compute_sha256, open_atomic, write_json
+from emoscope.models.registry import find_network
 from emoscope.recognize import Recognizer
 from emoscope.study.config import TrainConfig
 from emoscope.study.dataset import Dataset
@@ -67,28 +70,54 @@ def run_study(
     n = len(config.trainings)
     if config.repeats:
         return finish_repeats(dataset, do(range(n)), folder, final)
-    members = do(range(len(config.members)))
-    teacher_path = folder / (f"{config.name}-teacher.onnx" if config.student else f"{config.name}.onnx")
-    model = _export(members, dataset, teacher_path, teacher_path.stem)
-    if config.student:
-        teacher = load_teacher(dataset, teacher_path, config.student, tell)
-        model = _export(do(range(n - 1, n), teacher), dataset, folder / f"{config.name}.onnx", config.name)
+    model = folder / f"{config.name}.onnx"
+    if config.student is None:
+        _export(do(range(n)), dataset, model)
+    else:
+        teachers = [find_network(name) for name in config.teachers]
+        if not teachers:
+            teachers = [_export(do(range(n - 1)), dataset, folder / f"{config.name}-teacher.onnx")]
+        teacher = load_teacher(dataset, teachers, config.student, folder / f"{config.name}-teacher.npz", tell)
+        _export(do(range(n - 1, n), teacher), dataset, model)
     figures = dict(Recognizer(model).spec.figures)
     write_json(folder / "validation.json", {"model": config.name, "sha256": compute_sha256(model), **figures})
     measured = measure_finally(model, dataset, folder) if final else None
     return {"validation": figures, "final": measured, "model": str(model)}
 
 
-def load_teacher(dataset: Dataset, model: Path, student: TrainConfig, tell: Tell) -> NDArray[np.float32]:
-    """Return a network's probabilities (n, 7) for the student's training images, in their order; kept beside it."""
-    path, sha256 = model.with_suffix(".npz"), compute_sha256(model)
+def load_teacher(
+    dataset: Dataset, models: Sequence[Path], student: TrainConfig, path: Path, tell: Tell
+) -> NDArray[np.float32]:
+    """Return the networks' averaged probabilities (n, 7) for the student's training images, in their order.
+
+    Args:
+        dataset: labelled faces.
+        models: ONNX files.
+        student: says which images are its training images.
+        path: keeps the probabilities: another processor's would differ in their last digits, and the student be new.
+        tell: told what takes time.
+
+    Raises:
+        InputError: a network saw images that the student is validated or tested with.
+    """
+    sha256 = " ".join(compute_sha256(model) for model in models)
     split = create_split(dataset, student)
     if path.is_file():
         with np.load(path, allow_pickle=False) as z:
             if str(z["model"]) == sha256 and str(z["split"]) == split.sha256:
                 return np.asarray(z["probabilities"], np.float32)
-    tell(f"{model.name}: reading the training images")
-    probabilities = Recognizer(model, TEACHER_VIEWS).predict(dataset.pixels[split.train]).astype(np.float32)
+    total = np.zeros((len(split.train), len(EMOTIONS)))
+    kept = np.concatenate([split.validation, split.test])
+    for model in models:
+        recognizer = Recognizer(model, TEACHER_VIEWS)
+        if np.isin(kept, create_split(dataset, recognizer.spec).train).any():
+            raise InputError(
+                f"{model.name} was trained on images that the student is validated or tested with; give the student "
+                "the teachers' protocol and split_seed"
+            )
+        tell(f"{model.name}: reading the training images")
+        total += recognizer.predict(dataset.pixels[split.train])
+    probabilities = (total / len(models)).astype(np.float32)
     with open_atomic(path) as temporary:
         np.savez_compressed(temporary, probabilities=probabilities, model=sha256, split=split.sha256)
     return probabilities
@@ -144,13 +173,13 @@ def _make_teller(config: StudyConfig, index: int, tell: Tell) -> Callable[[dict[
     return tell_epoch
 
 
-def _export(runs: list[Run], dataset: Dataset, path: Path, name: str) -> Path:
+def _export(runs: list[Run], dataset: Dataset, path: Path) -> Path:
     """Export a network unless the file holds it already: calibrating an ensemble takes a minute."""
     wanted = " + ".join(run.folder.name for run in runs)
     if path.is_file() and Recognizer(path).spec.run == wanted:
         return path
     if len(runs) == 1:
-        export_run(runs[0].folder, path, name)
+        export_run(runs[0].folder, path, path.stem)
     else:
-        export_ensemble([run.folder for run in runs], dataset, path, name)
+        export_ensemble([run.folder for run in runs], dataset, path, path.stem)
     return path

@@ -7,26 +7,30 @@ from typing import Any, Self
 
 from emoscope.errors import InputError
 from emoscope.executors import Resources
+from emoscope.models.registry import find_network
 from emoscope.study.check import check_head, find_unknown_networks, load_yaml, read_mapping, read_resources
 from emoscope.study.config import TrainConfig
 
-KEYS = ("name", "settings", "members", "student", "repeats", "resources")
+KEYS = ("name", "settings", "members", "teachers", "student", "repeats", "resources")
 
 
 @dataclass(frozen=True)
 class StudyConfig:
     """What `emoscope study run` does.
 
-    One member is a network; several are an ensemble; a student learns from the members' averaged probabilities;
-    repeats train and test one member on several random splits and make no network.
+    One member is a network; several are an ensemble; a student learns from the averaged probabilities of the members,
+    or of teachers, which are networks that exist; repeats train and test one member on several random splits and make
+    no network.
     """
 
     name: str
     """Of the study and the network that it makes."""
     members: tuple[TrainConfig, ...]
-    """Trained one after the other."""
+    """Trained one after the other; none where there are teachers."""
     student: TrainConfig | None = None
-    """Trained last, by the members."""
+    """Trained last, by the members or the teachers."""
+    teachers: tuple[str, ...] = ()
+    """Names of networks in the registry, or ONNX files."""
     repeats: int = 0
     """How many random splits of the thesis protocol, with split_seed and seed counted from the member's."""
     resources: Resources | None = None
@@ -60,7 +64,11 @@ class StudyConfig:
             problems.append(f"repeats is {repeats!r}, expected a whole number of 0 to 1000")
         resources = read_resources(values, problems)
         settings = read_mapping(values.get("settings"), "settings", problems)
-        members = values.get("members") or [{}]
+        teachers = values.get("teachers") or []
+        if not isinstance(teachers, list) or not all(isinstance(t, str) for t in teachers):
+            problems.append("teachers is no list of networks, expected lines such as `- compact-2-int8`")
+            teachers = []
+        members = values.get("members") or ([] if teachers else [{}])
         if not isinstance(members, list) or not all(isinstance(m, dict) for m in members):
             problems.append("members is no list of keys and values, expected lines such as `- {seed: 1}`")
             members = []
@@ -76,8 +84,11 @@ class StudyConfig:
                 problems.append(f"{part}: distil_weight belongs to the student")
         if is_new:
             problems += find_unknown_networks(merged.get("network", "compact") for merged in parts.values())
+            problems += _find_missing(teachers)
         if "student" in parts and not parts["student"].get("distil_weight"):
             problems.append("student: distil_weight is missing, expected a share such as 0.7")
+        if teachers and (members or "student" not in parts):
+            problems.append("teachers go with a student and no members")
         if repeats and (len(members) != 1 or "student" in parts):
             problems.append("repeats go with one member and no student")
         if repeats and parts["member 1"].get("protocol") != "thesis":
@@ -86,7 +97,7 @@ class StudyConfig:
             raise InputError(f"the study is wrong: {'; '.join(problems)}; mend these values")
         configs = {part: TrainConfig.from_dict(merged) for part, merged in parts.items()}
         student = configs.pop("student", None)
-        return cls(str(values["name"]), tuple(configs.values()), student, repeats, resources)
+        return cls(str(values["name"]), tuple(configs.values()), student, tuple(teachers), repeats, resources)
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -103,6 +114,17 @@ class StudyConfig:
             "name": self.name,
             "members": [m.to_dict() for m in self.members],
             "student": self.student.to_dict() if self.student else None,
+            **({"teachers": list(self.teachers)} if self.teachers else {}),
             "repeats": self.repeats,
             **({"resources": dataclasses.asdict(self.resources)} if self.resources else {}),
         }
+
+
+def _find_missing(teachers: list[str]) -> list[str]:
+    problems = []
+    for name in teachers:
+        try:
+            find_network(name)
+        except InputError as e:
+            problems.append(f"teachers: {e}")
+    return problems

@@ -1,0 +1,107 @@
+"""A student: what it learns from, what it refuses, what its card tells."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from conftest import Command
+from emoscope.errors import InputError
+from emoscope.recognize import Recognizer
+from emoscope.study.config import TrainConfig
+from emoscope.study.dataset import Dataset
+from emoscope.study.measure import measure_finally
+from emoscope.study.optimize import Loss
+from emoscope.study.study import run_study
+from emoscope.study.studyfile import StudyConfig
+
+TINY = """
+name: pupil
+teachers: [compact-2-int8, {teacher}]
+settings: {{network: compact-tiny, epochs: 1, batch_size: 32, sizes_px: [24], size_shares: [1.0], precision: float32}}
+student: {{distil_weight: 0.7}}
+"""
+
+
+@pytest.fixture(scope="module")
+def faces(faces_file: Path) -> Dataset:
+    return Dataset.load(faces_file)
+
+
+@pytest.fixture(scope="module")
+def study(faces: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a measured study of a student."""
+    folder = tmp_path_factory.mktemp("study")
+    config = StudyConfig.from_dict(yaml.safe_load(TINY.format(teacher="compact-3-int8")))
+    run_study(faces, config, folder, final=True)
+    return folder
+
+
+def test_a_student_learns_the_mean_of_its_teachers(study: Path, faces: Dataset) -> None:
+    """In the order of its training images."""
+    pixels = faces.pixels[faces.usage == "Training"]
+    mean = np.mean([Recognizer(name, 2).predict(pixels) for name in ("compact-2-int8", "compact-3-int8")], axis=0)
+    with np.load(study / "pupil-teacher.npz") as z:
+        np.testing.assert_allclose(z["probabilities"], mean, atol=1e-5)
+    assert [file.name for file in study.glob("*.onnx")] == ["pupil.onnx"], "its teachers are not trained"
+
+
+def test_its_card_names_its_teachers(
+    study: Path, faces: Dataset, faces_file: Path, tmp_path: Path, emoscope: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card = tmp_path / "card.md"
+    code, _, stderr = emoscope("study", "card", study, "--data", faces_file, "-o", card)
+    assert code == 0, stderr
+    assert "compact-2-int8 and compact-3-int8" in card.read_text() and "history.png" in card.read_text()
+    # Embedded, it has figures of its own and no run; the study's folder tells of it.
+    model = shutil.copyfile(study / "pupil.onnx", tmp_path / "pupil.onnx")
+    measure_finally(model, faces, tmp_path / "measured")
+    monkeypatch.setattr("emoscope.study.card.load_embedded", lambda: ("pupil", {"pupil": None}))
+    monkeypatch.setattr("emoscope.study.card.find_network", lambda name: model)
+    options = ["study", "card", tmp_path / "measured", "--data", faces_file, "-o", card, "--recipe"]
+    code, _, stderr = emoscope(*options, study)
+    assert code == 0, stderr
+    assert "compact-2-int8 and compact-3-int8" in card.read_text() and "history.png" in card.read_text()
+    recipe = tmp_path / "pupil.yaml"
+    recipe.write_text(TINY.format(teacher="compact-3-int8"))
+    code, _, stderr = emoscope(*options, recipe)
+    assert code == 2 and "name the study's folder instead" in stderr and stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("teachers: [compact-2-int8]", "go with a student"),
+        (
+            "teachers: [compact-2-int8]\nmembers: [{}]\nstudent: {distil_weight: 0.5}",
+            "go with a student and no members",
+        ),
+        ("teachers: [nobody]\nstudent: {distil_weight: 0.5}", "no model 'nobody'"),
+        ("teachers: 3\nstudent: {distil_weight: 0.5}", "teachers is no list"),
+    ],
+)
+def test_a_study_checks_its_teachers(text: str, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        StudyConfig.from_dict(yaml.safe_load(f"name: x\n{text}"))
+
+
+def test_a_teacher_must_not_have_seen_the_test_images(faces: Dataset, tmp_path: Path) -> None:
+    values = yaml.safe_load(TINY.format(teacher="compact-3-int8"))
+    values["settings"]["protocol"] = "thesis"
+    with pytest.raises(InputError, match="was trained on images that the student is validated or tested with"):
+        run_study(faces, StudyConfig.from_dict(values), tmp_path)
+
+
+def test_a_student_loses_least_where_it_agrees_with_its_teacher() -> None:
+    loss = Loss(TrainConfig(distil_weight=0.999, label_smoothing=0.0), torch.ones(7))
+    teacher = torch.tensor([[0.5, 0.3, 0.1, 0.04, 0.03, 0.02, 0.01]])
+    logits = torch.zeros(1, 7, requires_grad=True)
+    optimizer = torch.optim.Adam([logits], 0.05)
+    for _ in range(400):
+        optimizer.zero_grad()
+        loss(logits, torch.tensor([0]), teacher).backward()
+        optimizer.step()
+    torch.testing.assert_close(logits.softmax(1), teacher, atol=0.02, rtol=0)
