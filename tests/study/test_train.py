@@ -132,7 +132,7 @@ def test_a_board_that_cannot_be_written_is_said(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as context:
-        context.setattr(f"emoscope.study.trainer.SummaryWriter.{name}", fail)
+        context.setattr(f"emoscope.study.board.SummaryWriter.{name}", fail)
         with pytest.raises(OutputError, match=r"cannot write .*tensorboard \(No space left on device\); make room"):
             train(faces, TINY, tmp_path)
     assert train(faces, TINY, tmp_path).load_result()["epochs"] == 4

@@ -37,7 +37,7 @@ def fit(trainer: Trainer, on_epoch: OnEpoch, keep: bool) -> None:
         while not trainer.is_done:
             trainer.help_epoch()
         return
-    with trainer.open_board():
+    with trainer.board.open(trainer.state.epoch):
         while not trainer.is_done:
             on_epoch(trainer.run_epoch())
     trainer.finish(VIEWS if keep else VIEWS[:1])

@@ -5,7 +5,6 @@ written after each training, so that status and report can be made at any time.
 """
 
 import dataclasses
-import json
 import logging
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -26,7 +25,7 @@ from emoscope.study.folder import open_study
 from emoscope.study.runs import RECIPE_VERSION, Run
 from emoscope.study.search import Outcome, Trial, find_best, search_in_steps
 from emoscope.study.setup import build_network
-from emoscope.study.splits import Split, create_split
+from emoscope.study.split_folder import SplitFolder
 from emoscope.study.status import estimate_left_s, find_status
 from emoscope.study.together import Steps, finish_all, wait_for
 from emoscope.study.trainings import Trainings
@@ -106,7 +105,7 @@ class _Phases:
         self.trainings, self.comparison, self.folder = trainings, comparison, folder
         self.dataset, self.runs = trainings.dataset, trainings.runs
         self.tell, self.track = tell, track
-        self.splits: dict[str, Split] = {}
+        self.splits = SplitFolder(folder / "splits", self.dataset)
         self.has_trained = False
         self.results: dict[str, Any] = {
             "name": comparison.name,
@@ -254,7 +253,7 @@ class _Phases:
             )
 
         training = self.trainings.prepare(
-            config, split=self.find_split(config), keep=keep, measured_views=measured_views, on_epoch=tell_epoch
+            config, split=self.splits.find(config), keep=keep, measured_views=measured_views, on_epoch=tell_epoch
         )
         is_new = not self.trainings.is_finished(training)
         return _Attempt(config, label, self.trainings.submit(training), is_new)
@@ -289,29 +288,6 @@ class _Phases:
                 + (f", about {left_s / 60:.0f} min left" if left_s is not None else "")
             )
         return run, ""
-
-    def find_split(self, config: TrainConfig) -> Split:
-        """Return a training's split, kept in `splits/` with its hash.
-
-        Raises:
-            InputError: the file was changed; restore it or begin in another folder.
-        """
-        name = f"{config.protocol}-{config.split_seed}-{config.n_folds}-{config.fold_seed}-{config.fold}"
-        if name in self.splits:
-            return self.splits[name]
-        path, index_path = self.folder / "splits" / f"{name}.npz", self.folder / "splits" / "splits.json"
-        index: dict[str, Any] = json.loads(index_path.read_text(encoding="utf-8")) if index_path.is_file() else {}
-        if name in index and path.is_file():
-            split = Split.load(path)
-            if split.sha256 != index[name]["sha256"]:
-                raise InputError(f"{path} is not the split that the study began with; restore it or take a new folder")
-        else:
-            split = create_split(self.dataset, config)
-            split.save(path)
-            sizes = {part: len(getattr(split, part)) for part in ("train", "validation", "test")}
-            write_json(index_path, {**index, name: {"sha256": split.sha256, **sizes}})
-        self.splits[name] = split
-        return split
 
     def write(self) -> None:
         """Write results.json, unless an earlier call's still says more than is gathered again by now."""

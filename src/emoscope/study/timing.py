@@ -139,7 +139,7 @@ class Timer:
         n = len(few.validation)
         image_s = min(times) / n
         start = time.perf_counter()
-        with trainer.open_board():
+        with trainer.board.open(trainer.state.epoch):
             set_up_s += time.perf_counter() - start
             write_s = _time(lambda: self.write(trainer))
         finish_s = _time(trainer.finish, (1,)) - n * image_s
@@ -159,7 +159,7 @@ class Timer:
         trainer.state.history = [{"epoch": 1, "fit_s": 0.0, "validate_s": 0.0}]
         save_tensors(trainer.run.best_path, trainer.state.ema.state_dict(), {"epoch": "1"})
         trainer.run.write_history(trainer.state.history)
-        trainer.write_board(dict.fromkeys(map(str, range(9)), 0.0))
+        trainer.board.write(dict.fromkeys(map(str, range(9)), 0.0), 1)
         trainer.state.save(trainer.run.checkpoint_path)
 
 

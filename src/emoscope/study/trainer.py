@@ -1,10 +1,8 @@
 """What one training does: an epoch at a time, each ending with a checkpoint in the run's folder."""
 
-import contextlib
 import logging
 import time
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,14 +12,14 @@ from numpy.typing import NDArray
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
-from torch.utils.tensorboard import SummaryWriter
 
 from emoscope.emotions import EMOTIONS
-from emoscope.errors import InputError, OutputError
+from emoscope.errors import InputError
 from emoscope.files import open_atomic, write_json
 from emoscope.preprocess import VIEWS
 from emoscope.recognize import calibrate
 from emoscope.spec import Calibration
+from emoscope.study.board import Board
 from emoscope.study.config import TrainConfig
 from emoscope.study.dataset import Dataset
 from emoscope.study.inputs import Augmentation, create_batch
@@ -48,10 +46,6 @@ log = logging.getLogger(__name__)
 
 class DivergedError(InputError):
     """A training whose loss is no number any more; another learning rate may do."""
-
-
-def _explain(path: Path, error: OSError) -> OutputError:
-    return OutputError(f"cannot write {path} ({error.strerror or error}); make room, and run it again")
 
 
 def compute_seed(seed: int, epoch: int) -> int:
@@ -87,6 +81,7 @@ class Trainer:
         """Set up one process's part of a training; without a fabric, which knows the others, it is the only one."""
         self.config, self.run, self.dataset, self.split, self.n_parts = config, run, dataset, split, n_parts
         self.spec = describe_input(config)
+        self.board = Board(run.folder / "tensorboard")
         self.n_images = config.batch_size // config.repeats
         """Different images per batch."""
         self.n_batches = len(split.train) // self.n_images
@@ -225,38 +220,6 @@ class Trainer:
             )
         return mean, float(compute_f1_of(pairs.view(n_classes, n_classes).cpu().numpy()).mean())
 
-    @contextlib.contextmanager
-    def open_board(self) -> Iterator[None]:
-        """Keep TensorBoard's file open; what an interrupted epoch wrote after the last checkpoint is void.
-
-        Raises:
-            OutputError: it cannot be written.
-        """
-        folder = self.run.folder / "tensorboard"
-        try:
-            self.board = SummaryWriter(folder, purge_step=self.state.epoch + 1)
-        except OSError as e:
-            raise _explain(folder, e) from e
-        try:
-            yield
-        finally:
-            # Every epoch was flushed: closing can only fail where there was nothing left to write.
-            with contextlib.suppress(OSError):
-                self.board.close()
-
-    def write_board(self, row: dict[str, float]) -> None:
-        """Write an epoch's figures for TensorBoard.
-
-        Raises:
-            OutputError: they cannot be written.
-        """
-        try:
-            for key, value in row.items():
-                self.board.add_scalar(key, value, self.state.epoch)
-            self.board.flush()
-        except OSError as e:
-            raise _explain(self.run.folder / "tensorboard", e) from e
-
     def predict_validation(self, network: nn.Module, n_views: int = 1) -> NDArray[np.float32]:
         """Return the validation images' logits (n, views, 7)."""
         return predict_logits(network, self.dataset.pixels[self.split.validation], self.spec, n_views)
@@ -291,7 +254,7 @@ class Trainer:
             state.stale_f1, state.stale_epochs = figures["macro_f1"], 0
         state.epoch += 1
         self.run.write_history(state.history)
-        self.write_board(row)
+        self.board.write(row, state.epoch)
         state.save(self.run.checkpoint_path)
         self.agree()
         return row
