@@ -26,7 +26,7 @@ ROUNDS = 40
 def main() -> None:
     parser = create_parser(__doc__)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--model", default="compact-2", help="embedded network or ONNX file, float32")
+    parser.add_argument("--model", default="compact-4", help="embedded network or ONNX file, float32")
     arguments = parser.parse_args()
     dataset = Dataset.load(arguments.data)
     source = find_network(arguments.model)

@@ -94,7 +94,7 @@ def make_summary(observations: Observations, **changes: Any) -> dict[str, Any]:
     valence = {"positive": positive, "neutral": neutral, "negative": 1 - positive - neutral}
     valence["index"] = valence["positive"] - valence["negative"]
     settings = {"every": 1, "start_s": 0.0, "end_s": None, "detector": "yunet", "detector_reason": "asked for"}
-    settings |= {"model": "compact-2", "views": 1, "balanced": False, "thumbnails": "none", "anonymous": False}
+    settings |= {"model": "compact-4-int8", "views": 1, "balanced": False, "thumbnails": "none", "anonymous": False}
     settings |= {
         "smoothing_s": 0.5 * observations.has_smoothed,
         "baseline": "auto" if observations.has_changes else "off",
@@ -111,7 +111,7 @@ def make_summary(observations: Observations, **changes: Any) -> dict[str, Any]:
         "duration_s": float(times.max() + 0.2) if len(times) else 0.0,
         "size_wh": [1280, 720],
         "settings": {**settings, "max_side_px": 1280, "emoscope": "0.4.0", "wall_s": 12.5},
-        "model": {"name": "compact-2", "licence": "MIT", "figures": {"validation": {"accuracy": 0.697, "n": 3589}}},
+        "model": {"name": "compact-4-int8", "licence": "MIT", "figures": {"validation": {"accuracy": 0.7, "n": 3589}}},
         "frames": n_frames,
         "faces": int((ids >= 0).sum()),
         "people_count": len(people),

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from emoscope.pipeline import Analyzer
     from emoscope.recognize import Recognizer
 
-__version__ = "0.5.0"
+__version__ = "0.6.0"
 __all__ = ["Analysis", "Analyzer", "Recognizer", "analyze_image", "analyze_video"]
 
 _HOMES = {

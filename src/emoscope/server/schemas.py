@@ -47,7 +47,7 @@ class ImageAnswer(BaseModel):
                     "size_wh": [640, 480],
                     "faces": [FACE_EXAMPLE],
                     "detector": "yunet",
-                    "model": "compact-2",
+                    "model": "compact-4-int8",
                     "uncertain_below": 0.46,
                 }
             ]

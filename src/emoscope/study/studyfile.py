@@ -66,7 +66,7 @@ class StudyConfig:
         settings = read_mapping(values.get("settings"), "settings", problems)
         teachers = values.get("teachers") or []
         if not isinstance(teachers, list) or not all(isinstance(t, str) for t in teachers):
-            problems.append("teachers is no list of networks, expected lines such as `- compact-2-int8`")
+            problems.append("teachers is no list of networks, expected lines such as `- compact-4-int8`")
             teachers = []
         members = values.get("members") or ([] if teachers else [{}])
         if not isinstance(members, list) or not all(isinstance(m, dict) for m in members):
