@@ -26,7 +26,8 @@ from emoscope.study.calibrate import fit_bias, fit_calibrations
 from emoscope.study.check import load_yaml
 from emoscope.study.config import TrainConfig
 from emoscope.study.dataset import Dataset
-from emoscope.study.export import Ensemble, export_variant
+from emoscope.study.ensemble import write_ensemble
+from emoscope.study.export import export_variant
 from emoscope.study.measure import load_ledger
 from emoscope.study.metrics import compute_ece, compute_f1, compute_intervals
 from emoscope.study.networks import create_network
@@ -55,16 +56,18 @@ def shrink(config: TrainConfig) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
-def test_every_shipped_study_runs(path: Path, faces: Dataset, tmp_path: Path) -> None:
+def test_every_shipped_study_runs(path: Path, study: Path, faces: Dataset, tmp_path: Path) -> None:
     config = StudyConfig.load(path)
-    values = {"name": config.name, "members": [shrink(member) for member in config.members], "repeats": config.repeats}
-    values["teachers"] = list(config.teachers)
+    # Those that exist were trained on other data, which teachers may be and members of an ensemble may not.
+    existing = iter(config.members if config.student else [str(study / f"pair-{i}.onnx") for i in (1, 2)])
+    members = [next(existing) if isinstance(member, str) else shrink(member) for member in config.members]
+    values = {"name": config.name, "members": members, "repeats": config.repeats}
     if config.student:
         values["student"] = shrink(config.student)
     config = StudyConfig.from_dict(values)
     lines: list[str] = []
     result = run_study(faces, config, tmp_path, final=bool(config.student or config.repeats), tell=lines.append)
-    assert len(list((tmp_path / "runs").iterdir())) == len(config.trainings)
+    assert len(list((tmp_path / "runs").glob("*"))) == len(config.trainings)
     assert sum("min left" in line for line in lines) == len(config.trainings)
     if config.repeats:
         assert result["model"] is None and result["final"]["n"] == config.repeats
@@ -112,13 +115,51 @@ def test_a_killed_study_ends_with_the_same_figures(study: Path, faces_file: Path
     assert {**ours, "sha256": ""} == {**theirs, "sha256": ""}
 
 
-def test_an_ensemble_averages_its_members_probabilities(study: Path, faces: Dataset) -> None:
-    networks = [create_network("compact-tiny", seed=i).eval() for i in range(2)]
-    x = torch.randn(5, 1, 24, 24)
-    with torch.inference_mode():
-        mean = torch.stack([network(x).softmax(1) for network in networks]).mean(0)
-        torch.testing.assert_close(Ensemble(networks)(x).softmax(1), mean)
-    assert len(Recognizer(study / "pair.onnx").spec.run.split(" + ")) == 2
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_an_ensemble_averages_its_members_probabilities(
+    precision: str, study: Path, faces: Dataset, tmp_path: Path
+) -> None:
+    """Members that exist, of either precision; int8 of the whole gives much the same as the whole of int8."""
+    members = [study / "pair-1.onnx", study / "pair-2.onnx"]
+    if precision == "int8":
+        for i, member in enumerate(members):
+            members[i] = tmp_path / member.name
+            export_variant(member, members[i], "int8", faces)
+    spec = write_ensemble(members, faces, tmp_path / "whole.onnx", "whole")
+    assert spec.precision == precision and len(spec.run.split(" + ")) == 2 and set(spec.calibrations) == {1, 2, 10}
+    pixels = faces.pixels[:50]
+    mean = np.mean([calibrate(Recognizer(m, 2).compute_logits(pixels), Calibration()) for m in members], axis=0)
+    ours = calibrate(Recognizer(tmp_path / "whole.onnx", 2).compute_logits(pixels), Calibration())
+    np.testing.assert_allclose(ours, mean, atol=1e-5)
+    if precision == "float32":
+        for smaller, atol in (("float16", 0.01), ("int8", 0.15)):
+            export_variant(tmp_path / "whole.onnx", tmp_path / "small.onnx", smaller, faces)
+            theirs = calibrate(Recognizer(tmp_path / "small.onnx", 2).compute_logits(pixels), Calibration())
+            np.testing.assert_allclose(theirs, mean, atol=atol)
+
+
+def test_an_ensemble_of_networks_that_exist_trains_nothing(
+    study: Path, faces_file: Path, tmp_path: Path, emoscope: Command
+) -> None:
+    config, folder = tmp_path / "both.yaml", tmp_path / "both"
+    config.write_text(f"name: both\nmembers: [{study / 'pair-1.onnx'}, {study / 'pair-2.onnx'}]")
+    code, stdout, stderr = emoscope("study", "run", config, "--data", faces_file, "-o", folder, "--final")
+    assert code == 0 and "test, 10 views" in stdout and not (folder / "runs").exists(), stderr
+    both, pair = (json.loads((f / "final.json").read_text())["views"]["10"]["nll"] for f in (folder, study))
+    assert both == pytest.approx(pair, abs=1e-6), "the members are the same"
+    assert emoscope("study", "status", folder)[0] == 0
+    card = tmp_path / "card.md"
+    code, _, stderr = emoscope("study", "card", folder, "--data", faces_file, "-o", card)
+    assert code == 0 and "It averages the probabilities of" in card.read_text(), stderr
+
+
+def test_only_like_networks_become_an_ensemble(study: Path, faces: Dataset, tmp_path: Path) -> None:
+    export_variant(study / "pair-1.onnx", tmp_path / "small.onnx", "int8", faces)
+    with pytest.raises(InputError, match="differ in their precision"):
+        write_ensemble([study / "pair-1.onnx", tmp_path / "small.onnx"], faces, tmp_path / "whole.onnx", "whole")
+    with pytest.raises(InputError, match="was trained on other data"):
+        write_ensemble([find_network("compact-3-int8")] * 2, faces, tmp_path / "whole.onnx", "whole")
+    assert not (tmp_path / "whole.onnx").exists()
 
 
 def test_test_images_are_measured_once(study: Path, faces_file: Path, tmp_path: Path, emoscope: Command) -> None:

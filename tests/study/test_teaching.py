@@ -20,7 +20,7 @@ from emoscope.study.studyfile import StudyConfig
 
 TINY = """
 name: pupil
-teachers: [compact-2-int8, {teacher}]
+members: [compact-2-int8, {teacher}]
 settings: {{network: compact-tiny, epochs: 1, batch_size: 32, sizes_px: [24], size_shares: [1.0], precision: float32}}
 student: {{distil_weight: 0.7}}
 """
@@ -74,16 +74,13 @@ def test_its_card_names_its_teachers(
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("teachers: [compact-2-int8]", "go with a student"),
-        (
-            "teachers: [compact-2-int8]\nmembers: [{}]\nstudent: {distil_weight: 0.5}",
-            "go with a student and no members",
-        ),
-        ("teachers: [nobody]\nstudent: {distil_weight: 0.5}", "no model 'nobody'"),
-        ("teachers: 3\nstudent: {distil_weight: 0.5}", "teachers is no list"),
+        ("members: [compact-2-int8]", "there is nothing to do, compact-2-int8 exists"),
+        ("members: [nobody]\nstudent: {distil_weight: 0.5}", "members: there is no model 'nobody'"),
+        ("members: [3]\nstudent: {distil_weight: 0.5}", "members is no list of trainings and networks"),
+        ("members: [compact-2-int8]\nrepeats: 2", "repeats go with one member that is trained"),
     ],
 )
-def test_a_study_checks_its_teachers(text: str, words: str) -> None:
+def test_a_study_checks_its_members(text: str, words: str) -> None:
     with pytest.raises(InputError, match=words):
         StudyConfig.from_dict(yaml.safe_load(f"name: x\n{text}"))
 

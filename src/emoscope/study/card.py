@@ -5,7 +5,7 @@ import json
 import logging
 import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -57,8 +57,10 @@ class Subject:
     """What _describe_run() or _describe_recipe() tell of each training."""
     histories: list[list[dict[str, float]]]
     """Of those trainings whose folders are at hand."""
-    teachers: list[str]
+    teachers: list[str] = field(default_factory=list)
     """Networks whose probabilities it learned."""
+    members: list[str] = field(default_factory=list)
+    """Networks whose probabilities it averages, as far as they were not trained for it."""
 
 
 def write_card(folder: Path, dataset: Dataset, path: Path, recipe: Path | None = None) -> Path:
@@ -105,6 +107,7 @@ def write_card(folder: Path, dataset: Dataset, path: Path, recipe: Path | None =
             runs=subject.runs,
             n_histories=len(subject.histories),
             teachers=subject.teachers,
+            members=subject.members,
             is_fer2013=dataset.sha256 == FER2013_SHA256,
             n_parameters=_count_parameters(model),
             n_bytes=model.stat().st_size,
@@ -133,19 +136,23 @@ def _find_of_study(folder: Path, dataset: Dataset) -> Subject:
         raise InputError(f"{folder} holds repeats and no network; a card describes one network")
     model = folder / f"{study['name']}.onnx"
     _check(folder, model, final, study["data_sha256"], dataset)
-    return Subject(model, final, *_describe_study(folder, Recognizer(model).spec.run))
+    return _describe_study(model, final, folder)
 
 
-def _describe_study(folder: Path, run: str) -> tuple[list[dict[str, Any]], list[list[dict[str, float]]], list[str]]:
-    """Return what a study's folder tells of the trainings that made a network: facts, histories, teachers.
+def _describe_study(model: Path, final: dict[str, Any], folder: Path) -> Subject:
+    """Return what a study's folder tells of the trainings that made a network.
 
     Raises:
         InputError: they are not there.
     """
     study = _load(folder, "study.json")
-    runs = [load_run(folder / study["runs"] / name) for name in run.split(" + ")]
-    teachers = study.get("teachers") or ([f"{study['name']}-teacher"] if study.get("student") else [])
-    return [_describe_run(run) for run in runs], [run.load_history() for run in runs], teachers
+    teachers = [m if isinstance(m, str) else f"{study['name']}-{i + 1}" for i, m in enumerate(study["members"])]
+    existing = [] if study["student"] else [m for m in study["members"] if isinstance(m, str)]
+    known = {Recognizer(name).spec.run for name in existing}
+    names = [name for name in Recognizer(model).spec.run.split(" + ") if name not in known]
+    runs = [load_run(folder / study["runs"] / name) for name in names]
+    facts, histories = [_describe_run(run) for run in runs], [run.load_history() for run in runs]
+    return Subject(model, final, facts, histories, teachers if study["student"] else [], existing)
 
 
 def _find_embedded(folder: Path, dataset: Dataset, recipe: Path | None) -> Subject:
@@ -155,10 +162,9 @@ def _find_embedded(folder: Path, dataset: Dataset, recipe: Path | None) -> Subje
         raise InputError(f"{folder} holds no study.json and no figures of an embedded network; name another folder")
     model = find_network(final["model"])
     _check(folder, model, final, final["data_sha256"], dataset)
-    run = Recognizer(model).spec.run
-    if recipe and recipe.is_dir():
-        return Subject(model, final, *_describe_study(recipe, run))
-    return Subject(model, final, _describe_recipe(recipe, dataset, run) if recipe else [], [], [])
+    if recipe is None:
+        return Subject(model, final, [], [])
+    return _describe_study(model, final, recipe) if recipe.is_dir() else _describe_recipe(model, final, recipe, dataset)
 
 
 def _check(folder: Path, model: Path, final: dict[str, Any], data_sha256: str, dataset: Dataset) -> None:
@@ -189,25 +195,27 @@ def _describe_run(run: Run) -> dict[str, Any]:
     }
 
 
-def _describe_recipe(recipe: Path, dataset: Dataset, run: str) -> list[dict[str, Any]]:
+def _describe_recipe(model: Path, final: dict[str, Any], recipe: Path, dataset: Dataset) -> Subject:
     """Return what a study's file tells of the trainings that it asks for.
 
     Raises:
         InputError: they are not those that made the network: a run is named by its settings, split, data and teacher.
     """
-    study = StudyConfig.load(recipe)
+    study, run = StudyConfig.load(recipe), Recognizer(model).spec.run
     if study.student:
         raise InputError(f"{recipe} has a student, whose run its teachers name too; name the study's folder instead")
-    members = study.members
-    names = [name_run(config, create_split(dataset, config), dataset) for config in members]
+    names, facts = [], []
+    for member in study.members:
+        if isinstance(member, str):
+            names.append(Recognizer(member).spec.run)
+        else:
+            names.append(name_run(member, create_split(dataset, member), dataset))
+            facts.append({**_describe_config(names[-1], member), "file": recipe.as_posix()})
     if " + ".join(names) != run:
         raise InputError(
             f"{recipe} asks for the run {' + '.join(names)}, but {run} made the network; name the file that did"
         )
-    return [
-        {**_describe_config(name, config), "file": recipe.as_posix()}
-        for name, config in zip(names, members, strict=True)
-    ]
+    return Subject(model, final, facts, [], members=[m for m in study.members if isinstance(m, str)])
 
 
 def _describe_config(name: str, config: TrainConfig) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import dataclasses
 import logging
 import os
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from emoscope.errors import InputError, ModelError
 from emoscope.files import open_atomic
@@ -23,8 +23,8 @@ from emoscope.spec import Calibration, ModelSpec
 from emoscope.study.calibrate import fit_calibrations
 from emoscope.study.dataset import Dataset
 from emoscope.study.metrics import compute_metrics
-from emoscope.study.predict import load_weights, predict_logits
-from emoscope.study.quantize import N_CALIBRATION, write_float16, write_int8
+from emoscope.study.predict import load_weights
+from emoscope.study.quantize import N_CALIBRATION, write_float16, write_int8, write_model
 from emoscope.study.runs import Run, load_run
 from emoscope.study.setup import build_network, describe_input, describe_weights
 from emoscope.study.splits import create_split
@@ -32,9 +32,6 @@ from emoscope.study.splits import create_split
 log = logging.getLogger(__name__)
 
 SPLIT_KEYS = ("protocol", "split_seed", "fold", "n_folds", "fold_seed")
-SHARED_KEYS = ("size_px", "mean", "std", "kernel", "data_sha256", *SPLIT_KEYS)
-"""What the members of an ensemble have in common."""
-
 CROP_MARGIN = -0.03
 """What the crop adds around a YuNet box so that a face fills the picture as FER2013's faces do. Measured by
 benchmarks/crop_margin.py, results/crop_margin.json."""
@@ -81,40 +78,23 @@ def _select(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) ->
     return {key: figures[key] for key in ("accuracy", "macro_f1", "ece", "nll", "brier", "n")}
 
 
-def create_spec(runs: Sequence[Run], calibrated: Calibrated, name: str) -> ModelSpec:
-    """Put the spec of a run's network, or of an ensemble of several, together.
-
-    Raises:
-        InputError: the runs differ in input size, data, protocol or split; only like goes with like.
-    """
-    specs = [_describe_run(run) for run in runs]
-    first = specs[0]
-    for run, spec in zip(runs[1:], specs[1:], strict=True):
-        for key in SHARED_KEYS:
-            ours, theirs = getattr(spec, key), getattr(first, key)
-            if ours != theirs:
-                raise InputError(
-                    f"the members {runs[0].folder.name} and {run.folder.name} differ in their {key} ({theirs} and "
-                    f"{ours}); an ensemble's members share it"
-                )
-    weights = [describe_weights(run.config) for run in runs]
+def create_spec(run: Run, calibrated: Calibrated, name: str) -> ModelSpec:
+    """Put the spec of a run's network together."""
+    config = run.config
+    origin, licence = describe_weights(config)
     return dataclasses.replace(
-        first,
+        describe_input(config),
         name=name,
         crop_margin=CROP_MARGIN,
         calibrations=calibrated.calibrations,
-        network=" + ".join(run.config.network for run in runs),
-        run=" + ".join(run.folder.name for run in runs),
-        origin="; ".join(dict.fromkeys(origin for origin, _ in weights)),
-        licence="; ".join(dict.fromkeys([LICENCE, *(f"ImageNet weights: {text}" for _, text in weights if text)])),
+        network=config.network,
+        run=run.folder.name,
+        origin=origin,
+        licence="; ".join([LICENCE, *([f"ImageNet weights: {licence}"] if licence else [])]),
         figures=calibrated.figures,
+        data_sha256=run.data_sha256,
+        **{key: getattr(config, key) for key in SPLIT_KEYS},
     )
-
-
-def _describe_run(run: Run) -> ModelSpec:
-    """Return a spec of a run's input, data and split."""
-    split = {key: getattr(run.config, key) for key in SPLIT_KEYS}
-    return dataclasses.replace(describe_input(run.config), data_sha256=run.data_sha256, **split)
 
 
 def load_network(run: Run) -> nn.Module:
@@ -128,18 +108,6 @@ def load_network(run: Run) -> nn.Module:
     network = build_network(run.config, is_new=False)
     load_weights(network, run.best_path)
     return network.eval()
-
-
-class Ensemble(nn.Module):
-    """Several networks as one: its logits are the logarithms of their mean probabilities."""
-
-    def __init__(self, members: Sequence[nn.Module]) -> None:
-        super().__init__()
-        self.members = nn.ModuleList(members)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return logits (n, 7)."""
-        return torch.stack([member(x).softmax(1) for member in self.members]).mean(0).clamp_min(1e-12).log()
 
 
 def export_run(folder: Path, path: Path, name: str = "") -> ModelSpec:
@@ -162,31 +130,7 @@ def export_run(folder: Path, path: Path, name: str = "") -> ModelSpec:
     network = load_network(run)
     with np.load(run.validation_path, allow_pickle=False) as z:
         calibrated = describe_validation({v: z[f"logits_{v}"] for v in VIEWS}, z["labels"])
-    spec = create_spec([run], calibrated, name or f"{run.config.network}-{run.folder.name[:6]}")
-    write_checked(network, spec, path)
-    return spec
-
-
-def export_ensemble(folders: Sequence[Path], dataset: Dataset, path: Path, name: str) -> ModelSpec:
-    """Write several finished runs as one ONNX file that averages their probabilities.
-
-    Args:
-        folders: the members' runs, of one input size, dataset and split.
-        dataset: the one they were trained on, for the calibration of the whole.
-        path: the ONNX file.
-        name: of the model.
-
-    Raises:
-        InputError: a run is not finished, or they do not fit together.
-        ModelError: torch and ONNX Runtime disagree; nothing is written.
-        OutputError: the place cannot be written.
-    """
-    runs = [load_run(folder) for folder in folders]
-    network = Ensemble([load_network(run) for run in runs]).eval()
-    plain = create_spec(runs, Calibrated({}, {}), name)
-    rows = create_split(dataset, plain).validation
-    logits = {n_views: predict_logits(network, dataset.pixels[rows], plain, n_views) for n_views in VIEWS}
-    spec = create_spec(runs, describe_validation(logits, dataset.emotion[rows]), name)
+    spec = create_spec(run, calibrated, name or f"{run.config.network}-{run.folder.name[:6]}")
     write_checked(network, spec, path)
     return spec
 
@@ -200,7 +144,7 @@ def write_checked(network: nn.Module, spec: ModelSpec, path: Path) -> None:
     """
     with open_atomic(path) as temporary:
         write_onnx(network, spec, temporary)
-        difference = compare_with_onnx(network, temporary, spec, _draw_pictures())
+        difference = compare_with_onnx(network, temporary, spec, draw_pictures())
         if difference > MAX_DIFFERENCE:
             raise ModelError(
                 f"the exported probabilities differ by {difference:.1e} from torch's, expected at most "
@@ -213,7 +157,7 @@ def export_variant(source: Path, path: Path, precision: str, dataset: Dataset) -
     """Write an exported network with smaller weights, calibrated and measured anew.
 
     Args:
-        source: a float32 ONNX file that export_run() or export_ensemble() made.
+        source: a float32 ONNX file that export_run() or write_ensemble() made.
         path: the ONNX file.
         precision: `float16` or `int8`.
         dataset: the one it was trained on: training images set the ranges of int8, validation images the calibration.
@@ -227,23 +171,44 @@ def export_variant(source: Path, path: Path, precision: str, dataset: Dataset) -
         raise InputError(
             f"cannot make {precision} weights of {spec.precision} ones; choose float16 or int8 and a float32 network"
         )
-    if spec.data_sha256 != dataset.sha256:
-        raise InputError(f"{spec.name} was trained on other data ({spec.data_sha256[:12]}...); name that dataset")
-    split = create_split(dataset, spec)
     spec = dataclasses.replace(spec, name=f"{spec.name}-{precision}", precision=precision)
 
     def write(target: Path, with_spec: ModelSpec) -> None:
         if precision == "float16":
             write_float16(source, target, with_spec)
         else:
-            chosen = np.random.default_rng(0).permutation(split.train)[:N_CALIBRATION]
+            train = create_split(dataset, spec).train
+            chosen = np.random.default_rng(0).permutation(train)[:N_CALIBRATION]
             write_int8(source, target, with_spec, dataset.pixels[chosen])
 
+    return write_calibrated(write, spec, path, dataset)
+
+
+def write_calibrated(
+    write: Callable[[Path, ModelSpec], None], spec: ModelSpec, path: Path, dataset: Dataset
+) -> ModelSpec:
+    """Write a network as ONNX, measure what was written on validation images, and write it again with its calibration.
+
+    Args:
+        write: writes the network with a spec to a file.
+        spec: all of it but calibrations and figures.
+        path: the ONNX file.
+        dataset: the one it was trained on.
+
+    Returns:
+        The spec that the file holds.
+
+    Raises:
+        InputError: it was trained on other data.
+        OutputError: the place cannot be written.
+    """
+    if spec.data_sha256 != dataset.sha256:
+        raise InputError(f"{spec.name} was trained on other data ({spec.data_sha256[:12]}...); name that dataset")
+    rows = create_split(dataset, spec).validation
     with open_atomic(path) as temporary:
         write(temporary, spec)
-        faces, labels = dataset.pixels[split.validation], dataset.emotion[split.validation]
-        logits = {n_views: Recognizer(temporary, n_views).compute_logits(faces) for n_views in VIEWS}
-        calibrated = describe_validation(logits, labels)
+        logits = {v: Recognizer(temporary, v).compute_logits(dataset.pixels[rows]) for v in VIEWS}
+        calibrated = describe_validation(logits, dataset.emotion[rows])
         spec = dataclasses.replace(spec, calibrations=calibrated.calibrations, figures=calibrated.figures)
         write(temporary, spec)
     return spec
@@ -251,8 +216,6 @@ def export_variant(source: Path, path: Path, precision: str, dataset: Dataset) -
 
 def write_onnx(network: nn.Module, spec: ModelSpec, path: Path) -> None:
     """Write a network with its spec; the batch size stays free."""
-    import onnx
-
     network.eval()
     # The exporter wants a batch of at least 2 to keep its size free.
     example = torch.zeros(2, spec.channels, spec.size_px, spec.size_px)
@@ -274,9 +237,7 @@ def write_onnx(network: nn.Module, spec: ModelSpec, path: Path) -> None:
     for part in (model.graph, *model.graph.node, *model.graph.value_info, *model.graph.initializer):
         del part.metadata_props[:]
         part.doc_string = ""
-    onnx.helper.set_model_props(model, spec.to_metadata())
-    onnx.checker.check_model(model)
-    path.write_bytes(model.SerializeToString())
+    write_model(model, path, spec)
 
 
 @contextlib.contextmanager
@@ -297,7 +258,8 @@ def compare_with_onnx(network: nn.Module, path: Path, spec: ModelSpec, pictures:
     return float(np.abs(compute_probabilities(ours) - compute_probabilities(theirs)).max())
 
 
-def _draw_pictures() -> NDArray[np.uint8]:
+def draw_pictures() -> NDArray[np.uint8]:
+    """Return drawn faces (140, 48, 48), by which two forms of a network are compared."""
     # Cartoon faces: the check needs plausible inputs and the run's folder holds no pictures.
     from emoscope.study.synthetic import create_synthetic
 

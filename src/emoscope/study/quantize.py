@@ -17,6 +17,8 @@ log = logging.getLogger(__name__)
 
 N_CALIBRATION = 1024
 """Training faces by which int8 ranges are set."""
+AVERAGE = "average/"
+"""How the names of the nodes begin that average an ensemble's probabilities: 8 bits are too few for them."""
 
 
 def write_float16(source: Path, target: Path, spec: ModelSpec) -> None:
@@ -33,7 +35,7 @@ def write_float16(source: Path, target: Path, spec: ModelSpec) -> None:
     converted = OnnxModel(convert_float_to_float16(onnx.load(source), keep_io_types=True))
     # The converter adds its casts at the end.
     converted.topological_sort()
-    _write(converted.model, target, dataclasses.replace(spec, precision="float16"))
+    write_model(converted.model, target, dataclasses.replace(spec, precision="float16"))
 
 
 def write_int8(source: Path, target: Path, spec: ModelSpec, faces: NDArray[np.uint8]) -> None:
@@ -69,10 +71,12 @@ def write_int8(source: Path, target: Path, spec: ModelSpec, faces: NDArray[np.ui
         # Unsigned activations: signed ones are slower than float32 on x86 (measured, see benchmarks/recognition.py).
         # Weights of 7 bits: processors without VNNI saturate sums of 8-bit products, and figures must not depend on
         # the processor.
+        names = [node.name for node in onnx.load(prepared).graph.node]
         quantize_static(
             prepared,
             quantized,
             Reader(),
+            nodes_to_exclude=[name for name in names if name.startswith(AVERAGE)],
             quant_format=QuantFormat.QDQ,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
@@ -80,10 +84,15 @@ def write_int8(source: Path, target: Path, spec: ModelSpec, faces: NDArray[np.ui
             reduce_range=True,
             calibrate_method=CalibrationMethod.MinMax,
         )
-        _write(onnx.load(quantized), target, dataclasses.replace(spec, precision="int8"))
+        write_model(onnx.load(quantized), target, dataclasses.replace(spec, precision="int8"))
 
 
-def _write(model: onnx.ModelProto, path: Path, spec: ModelSpec) -> None:
+def write_model(model: onnx.ModelProto, path: Path, spec: ModelSpec) -> None:
+    """Write a graph with its spec.
+
+    Raises:
+        OutputError: the place cannot be written.
+    """
     onnx.helper.set_model_props(model, spec.to_metadata())
     onnx.checker.check_model(model)
     with open_atomic(path) as temporary:

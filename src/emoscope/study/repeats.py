@@ -58,7 +58,7 @@ def measure_run(run: Run, dataset: Dataset, views: Sequence[int] = VIEWS, split:
     network = load_network(run)
     with np.load(run.validation_path, allow_pickle=False) as z:
         calibrated = describe_validation({v: z[f"logits_{v}"] for v in views}, z["labels"])
-    spec = create_spec([run], calibrated, run.folder.name)
+    spec = create_spec(run, calibrated, run.folder.name)
     rows = (split or create_split(dataset, spec)).test
     logits = {v: predict_logits(network, dataset.pixels[rows], spec, v) for v in views}
     with open_atomic(run.folder / "test.npz") as temporary:

@@ -15,7 +15,8 @@ from emoscope.models.registry import find_network
 from emoscope.recognize import Recognizer
 from emoscope.study.config import TrainConfig
 from emoscope.study.dataset import Dataset
-from emoscope.study.export import export_ensemble, export_run
+from emoscope.study.ensemble import write_ensemble
+from emoscope.study.export import export_run
 from emoscope.study.folder import open_study
 from emoscope.study.measure import measure_finally
 from emoscope.study.repeats import finish_repeats
@@ -67,18 +68,16 @@ def run_study(
     def do(indices: range, teacher: NDArray[np.float32] | None = None) -> list[Run]:
         return _train_all(trainings, config, indices, teacher, tell, track)
 
-    n = len(config.trainings)
     if config.repeats:
-        return finish_repeats(dataset, do(range(n)), folder, final)
+        return finish_repeats(dataset, do(range(config.repeats)), folder, final)
     model = folder / f"{config.name}.onnx"
-    if config.student is None:
-        _export(do(range(n)), dataset, model)
-    else:
-        teachers = [find_network(name) for name in config.teachers]
-        if not teachers:
-            teachers = [_export(do(range(n - 1)), dataset, folder / f"{config.name}-teacher.onnx")]
-        teacher = load_teacher(dataset, teachers, config.student, folder / f"{config.name}-teacher.npz", tell)
-        _export(do(range(n - 1, n), teacher), dataset, model)
+    n_members = len(config.trainings) - (config.student is not None)
+    members = _export_members(config, do(range(n_members)), model)
+    if config.student is not None:
+        teacher = load_teacher(dataset, members, config.student, folder / f"{config.name}-teacher.npz", tell)
+        _export(do(range(n_members, n_members + 1), teacher)[0], model)
+    elif len(members) > 1:
+        _export_ensemble(members, dataset, model)
     figures = dict(Recognizer(model).spec.figures)
     write_json(folder / "validation.json", {"model": config.name, "sha256": compute_sha256(model), **figures})
     measured = measure_finally(model, dataset, folder) if final else None
@@ -173,13 +172,32 @@ def _make_teller(config: StudyConfig, index: int, tell: Tell) -> Callable[[dict[
     return tell_epoch
 
 
-def _export(runs: list[Run], dataset: Dataset, path: Path) -> Path:
-    """Export a network unless the file holds it already: calibrating an ensemble takes a minute."""
-    wanted = " + ".join(run.folder.name for run in runs)
-    if path.is_file() and Recognizer(path).spec.run == wanted:
-        return path
-    if len(runs) == 1:
-        export_run(runs[0].folder, path, path.stem)
-    else:
-        export_ensemble([run.folder for run in runs], dataset, path, path.stem)
+def _export_members(config: StudyConfig, trained: list[Run], model: Path) -> list[Path]:
+    """Return the members' ONNX files: a single one is the study's, several are `NAME-1.onnx` and so on."""
+    runs = iter(trained)
+    is_single = len(config.members) == 1 and config.student is None
+    files = []
+    for i, member in enumerate(config.members):
+        if isinstance(member, str):
+            files.append(find_network(member))
+        else:
+            files.append(_export(next(runs), model if is_single else model.with_name(f"{config.name}-{i + 1}.onnx")))
+    return files
+
+
+def _export(run: Run, path: Path) -> Path:
+    """Export a run's network unless the file holds it already."""
+    if not path.is_file() or Recognizer(path).spec.run != run.folder.name:
+        export_run(run.folder, path, path.stem)
     return path
+
+
+def _export_ensemble(members: list[Path], dataset: Dataset, path: Path) -> None:
+    """Export an ensemble unless the file holds it already: calibrating it takes a minute."""
+    specs = [Recognizer(member).spec for member in members]
+    wanted = " + ".join(spec.run for spec in specs), specs[0].precision
+    if path.is_file():
+        found = Recognizer(path).spec
+        if (found.run, found.precision) == wanted:
+            return
+    write_ensemble(members, dataset, path, path.stem)

@@ -11,26 +11,23 @@ from emoscope.models.registry import find_network
 from emoscope.study.check import check_head, find_unknown_networks, load_yaml, read_mapping, read_resources
 from emoscope.study.config import TrainConfig
 
-KEYS = ("name", "settings", "members", "teachers", "student", "repeats", "resources")
+KEYS = ("name", "settings", "members", "student", "repeats", "resources")
 
 
 @dataclass(frozen=True)
 class StudyConfig:
     """What `emoscope study run` does.
 
-    One member is a network; several are an ensemble; a student learns from the averaged probabilities of the members,
-    or of teachers, which are networks that exist; repeats train and test one member on several random splits and make
-    no network.
+    One member is a network; several are an ensemble; a student learns from the averaged probabilities of the members;
+    repeats train and test one member on several random splits and make no network.
     """
 
     name: str
     """Of the study and the network that it makes."""
-    members: tuple[TrainConfig, ...]
-    """Trained one after the other; none where there are teachers."""
+    members: tuple[TrainConfig | str, ...]
+    """Trained one after the other; those that are text exist: names of embedded networks, or ONNX files."""
     student: TrainConfig | None = None
-    """Trained last, by the members or the teachers."""
-    teachers: tuple[str, ...] = ()
-    """Names of networks in the registry, or ONNX files."""
+    """Trained last, by the members."""
     repeats: int = 0
     """How many random splits of the thesis protocol, with split_seed and seed counted from the member's."""
     resources: Resources | None = None
@@ -39,13 +36,14 @@ class StudyConfig:
     @property
     def trainings(self) -> list[TrainConfig]:
         """All trainings in their order."""
+        members = [member for member in self.members if isinstance(member, TrainConfig)]
         if self.repeats:
-            member = self.members[0].to_dict()
+            member = members[0].to_dict()
             return [
                 TrainConfig.from_dict({**member, "split_seed": member["split_seed"] + i, "seed": member["seed"] + i})
                 for i in range(self.repeats)
             ]
-        return [*self.members, *([self.student] if self.student else [])]
+        return [*members, *([self.student] if self.student else [])]
 
     @classmethod
     def from_dict(cls, values: dict[str, Any], is_new: bool = True) -> Self:
@@ -64,15 +62,14 @@ class StudyConfig:
             problems.append(f"repeats is {repeats!r}, expected a whole number of 0 to 1000")
         resources = read_resources(values, problems)
         settings = read_mapping(values.get("settings"), "settings", problems)
-        teachers = values.get("teachers") or []
-        if not isinstance(teachers, list) or not all(isinstance(t, str) for t in teachers):
-            problems.append("teachers is no list of networks, expected lines such as `- compact-4-int8`")
-            teachers = []
-        members = values.get("members") or ([] if teachers else [{}])
-        if not isinstance(members, list) or not all(isinstance(m, dict) for m in members):
-            problems.append("members is no list of keys and values, expected lines such as `- {seed: 1}`")
+        members = values.get("members") or [{}]
+        if not isinstance(members, list) or not all(isinstance(m, dict | str) for m in members):
+            problems.append(
+                "members is no list of trainings and networks, expected lines such as `- {seed: 1}` or `- mine.onnx`"
+            )
             members = []
-        parts = {f"member {i + 1}": {**settings, **m} for i, m in enumerate(members)}
+        existing = [m for m in members if isinstance(m, str)]
+        parts = {f"member {i + 1}": {**settings, **m} for i, m in enumerate(members) if isinstance(m, dict)}
         if values.get("student") is not None:
             parts["student"] = {**settings, **read_mapping(values["student"], "student", problems)}
         # The same mistake in shared settings is one mistake.
@@ -84,20 +81,20 @@ class StudyConfig:
                 problems.append(f"{part}: distil_weight belongs to the student")
         if is_new:
             problems += find_unknown_networks(merged.get("network", "compact") for merged in parts.values())
-            problems += _find_missing(teachers)
+            problems += _find_missing(existing)
         if "student" in parts and not parts["student"].get("distil_weight"):
             problems.append("student: distil_weight is missing, expected a share such as 0.7")
-        if teachers and (members or "student" not in parts):
-            problems.append("teachers go with a student and no members")
-        if repeats and (len(members) != 1 or "student" in parts):
-            problems.append("repeats go with one member and no student")
-        if repeats and parts["member 1"].get("protocol") != "thesis":
+        if len(members) == len(existing) == 1 and "student" not in parts:
+            problems.append(f"there is nothing to do, {existing[0]} exists; name more members, or a student")
+        if repeats and (len(members) != 1 or existing or "student" in parts):
+            problems.append("repeats go with one member that is trained, and no student")
+        elif repeats and parts["member 1"].get("protocol") != "thesis":
             problems.append("repeats need `protocol: thesis`, which draws its splits")
         if problems:
             raise InputError(f"the study is wrong: {'; '.join(problems)}; mend these values")
         configs = {part: TrainConfig.from_dict(merged) for part, merged in parts.items()}
-        student = configs.pop("student", None)
-        return cls(str(values["name"]), tuple(configs.values()), student, tuple(teachers), repeats, resources)
+        merged_members = tuple(m if isinstance(m, str) else configs[f"member {i + 1}"] for i, m in enumerate(members))
+        return cls(str(values["name"]), merged_members, configs.get("student"), repeats, resources)
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -112,19 +109,18 @@ class StudyConfig:
         """Return JSON-ready values, every setting of every training."""
         return {
             "name": self.name,
-            "members": [m.to_dict() for m in self.members],
+            "members": [m if isinstance(m, str) else m.to_dict() for m in self.members],
             "student": self.student.to_dict() if self.student else None,
-            **({"teachers": list(self.teachers)} if self.teachers else {}),
             "repeats": self.repeats,
             **({"resources": dataclasses.asdict(self.resources)} if self.resources else {}),
         }
 
 
-def _find_missing(teachers: list[str]) -> list[str]:
+def _find_missing(names: list[str]) -> list[str]:
     problems = []
-    for name in teachers:
+    for name in names:
         try:
             find_network(name)
         except InputError as e:
-            problems.append(f"teachers: {e}")
+            problems.append(f"members: {e}")
     return problems
