@@ -111,7 +111,11 @@ def make_summary(observations: Observations, **changes: Any) -> dict[str, Any]:
         "duration_s": float(times.max() + 0.2) if len(times) else 0.0,
         "size_wh": [1280, 720],
         "settings": {**settings, "max_side_px": 1280, "emoscope": "0.4.0", "wall_s": 12.5},
-        "model": {"name": "compact-4-int8", "licence": "MIT", "figures": {"validation": {"accuracy": 0.697, "n": 3589}}},
+        "model": {
+            "name": "compact-4-int8",
+            "licence": "MIT",
+            "figures": {"validation": {"accuracy": 0.697, "n": 3589}},
+        },
         "frames": n_frames,
         "faces": int((ids >= 0).sum()),
         "people_count": len(people),

@@ -2,7 +2,6 @@
 
 import logging
 import sys
-import tempfile
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
@@ -16,7 +15,7 @@ from emoscope.cli_live import live
 from emoscope.cli_report import compare, report
 from emoscope.cli_serve import serve
 from emoscope.cli_study import study_app
-from emoscope.errors import EmoscopeError, InputError
+from emoscope.errors import EmoscopeError
 
 app = typer.Typer(
     name="emoscope",
@@ -236,7 +235,9 @@ def evaluate(
 
 @app.command()
 def export(
-    run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    run: Annotated[
+        Path, typer.Argument(help="Folder of a finished run; or an exported float32 network, for another precision.")
+    ],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The ONNX file.")],
     name: Annotated[str, typer.Option(help="Name of the model.")] = "",
     precision: Annotated[PrecisionChoice, typer.Option(help="What the weights are kept in.")] = PrecisionChoice.float32,
@@ -245,16 +246,10 @@ def export(
     """Write a trained network as ONNX with everything the runtime must know about it."""
     require(*STUDY_PACKAGES)
     from emoscope.study.dataset import Dataset
-    from emoscope.study.export import export_run, export_variant
+    from emoscope.study.export import export_network
 
-    if precision is PrecisionChoice.float32:
-        spec = export_run(run, output, name)
-    else:
-        if data is None:
-            raise InputError(f"{precision.value} weights are calibrated with images; name the dataset with --data")
-        with tempfile.TemporaryDirectory() as folder:
-            export_run(run, Path(folder) / "float32.onnx", name)
-            spec = export_variant(Path(folder) / "float32.onnx", output, precision.value, Dataset.load(data))
+    dataset = Dataset.load(data) if data is not None and precision is not PrecisionChoice.float32 else None
+    spec = export_network(run, output, name, precision.value, dataset)
     typer.echo(
         f"{spec.name} -> {output} ({output.stat().st_size / 1e6:.1f} MB, temperature "
         f"{spec.find_calibration(1).temperature:.3f}, uncertain below {spec.find_calibration(1).uncertain_below:.3f})"

@@ -13,7 +13,7 @@ from emoscope.recognize import Recognizer, calibrate
 from emoscope.spec import Calibration, ModelSpec
 from emoscope.study.dataset import Dataset
 from emoscope.study.export import MAX_DIFFERENCE, SPLIT_KEYS, draw_pictures, write_calibrated
-from emoscope.study.quantize import AVERAGE, write_model
+from emoscope.study.quantize import write_model
 
 SHARED_KEYS = ("size_px", "channels", "mean", "std", "kernel", "crop_margin", "precision", "data_sha256", *SPLIT_KEYS)
 """What the members of an ensemble have in common."""
@@ -89,11 +89,11 @@ def _merge(members: Sequence[Path]) -> onnx.ModelProto:
         graph.node.extend(member.node)
         graph.initializer.extend(member.initializer)
         means.append(f"{prefix}probabilities")
-        graph.node.append(helper.make_node("Softmax", [f"{prefix}logits"], means[-1:], f"{AVERAGE}{i + 1}", axis=1))
+        graph.node.append(helper.make_node("Softmax", [f"{prefix}logits"], means[-1:], f"average/{i + 1}", axis=1))
     # The logarithm of nothing is infinite.
     graph.initializer.append(helper.make_tensor("least", TensorProto.FLOAT, [], [1e-12]))
-    graph.node.append(helper.make_node("Mean", means, ["mean"], f"{AVERAGE}mean"))
-    graph.node.append(helper.make_node("Clip", ["mean", "least"], ["clipped"], f"{AVERAGE}clip"))
-    graph.node.append(helper.make_node("Log", ["clipped"], ["logits"], f"{AVERAGE}log"))
+    graph.node.append(helper.make_node("Mean", means, ["mean"], "average/mean"))
+    graph.node.append(helper.make_node("Clip", ["mean", "least"], ["clipped"], "average/clip"))
+    graph.node.append(helper.make_node("Log", ["clipped"], ["logits"], "average/log"))
     ir_version = max(model.ir_version for model in models)
     return helper.make_model(graph, opset_imports=models[0].opset_import, ir_version=ir_version)

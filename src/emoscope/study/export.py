@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import logging
 import os
+import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -108,6 +109,40 @@ def load_network(run: Run) -> nn.Module:
     network = build_network(run.config, is_new=False)
     load_weights(network, run.best_path)
     return network.eval()
+
+
+def export_network(
+    source: Path, path: Path, name: str = "", precision: str = "float32", dataset: Dataset | None = None
+) -> ModelSpec:
+    """Write a network as ONNX in any precision.
+
+    Args:
+        source: a finished run's folder; or a float32 network that was exported, to be written in another precision.
+        path: the ONNX file.
+        name: of a run's model, see export_run().
+        precision: `float32`, `float16` or `int8`.
+        dataset: the one it was trained on, for any precision but float32.
+
+    Returns:
+        The spec that the file holds.
+
+    Raises:
+        InputError: a file that would stay as it is, a precision that needs the dataset, or see export_run() and
+            export_variant().
+    """
+    if source.is_file() and (name or precision == "float32"):
+        raise InputError(
+            f"{source} is exported already; name a run's folder, or --precision float16 or int8 and no --name"
+        )
+    if precision == "float32":
+        return export_run(source, path, name)
+    if dataset is None:
+        raise InputError(f"{precision} weights are calibrated with images; name the dataset with --data")
+    if source.is_file():
+        return export_variant(source, path, precision, dataset)
+    with tempfile.TemporaryDirectory() as folder:
+        export_run(source, Path(folder) / "float32.onnx", name)
+        return export_variant(Path(folder) / "float32.onnx", path, precision, dataset)
 
 
 def export_run(folder: Path, path: Path, name: str = "") -> ModelSpec:

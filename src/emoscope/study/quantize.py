@@ -17,8 +17,6 @@ log = logging.getLogger(__name__)
 
 N_CALIBRATION = 1024
 """Training faces by which int8 ranges are set."""
-AVERAGE = "average/"
-"""How the names of the nodes begin that average an ensemble's probabilities: 8 bits are too few for them."""
 
 
 def write_float16(source: Path, target: Path, spec: ModelSpec) -> None:
@@ -71,12 +69,10 @@ def write_int8(source: Path, target: Path, spec: ModelSpec, faces: NDArray[np.ui
         # Unsigned activations: signed ones are slower than float32 on x86 (measured, see benchmarks/recognition.py).
         # Weights of 7 bits: processors without VNNI saturate sums of 8-bit products, and figures must not depend on
         # the processor.
-        names = [node.name for node in onnx.load(prepared).graph.node]
         quantize_static(
             prepared,
             quantized,
             Reader(),
-            nodes_to_exclude=[name for name in names if name.startswith(AVERAGE)],
             quant_format=QuantFormat.QDQ,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
