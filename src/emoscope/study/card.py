@@ -107,7 +107,7 @@ def write_card(folder: Path, dataset: Dataset, path: Path, recipe: Path | None =
             runs=subject.runs,
             n_histories=len(subject.histories),
             teachers=subject.teachers,
-            members=subject.members,
+            members=[Recognizer(member).spec for member in subject.members],
             is_fer2013=dataset.sha256 == FER2013_SHA256,
             n_parameters=_count_parameters(model),
             n_bytes=model.stat().st_size,
