@@ -1,4 +1,5 @@
-"""Measure a network in float32, float16 and int8: accuracy on validation images, size, and time per face on one core.
+"""Measure a network in float32, float16 and int8, and all that are embedded: accuracy on validation images, size, and time
+per face on one core.
 
 Bars for the embedded default, the most accurate that reaches both: 8 MB and 2 ms per face in batches of 8. Times are
 medians of interleaved rounds, network and preprocessing together, of crops of 112 x 112 pixels in colour as video has
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from common import create_parser, write_result
-from emoscope.models.registry import find_network
+from emoscope.models.registry import find_network, load_embedded
 from emoscope.recognize import Recognizer
 from emoscope.study.dataset import Dataset
 from emoscope.study.export import export_variant
@@ -26,10 +27,10 @@ ROUNDS = 40
 def main() -> None:
     parser = create_parser(__doc__)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--model", default="compact-4", help="embedded network or ONNX file, float32")
+    parser.add_argument("--model", type=Path, required=True, help="float32 ONNX file, for example of a study")
     arguments = parser.parse_args()
     dataset = Dataset.load(arguments.data)
-    source = find_network(arguments.model)
+    source = arguments.model
     spec = Recognizer(source).spec
     validation = create_split(dataset, spec).validation
     with tempfile.TemporaryDirectory() as folder:
@@ -37,6 +38,7 @@ def main() -> None:
         for precision in ("float16", "int8"):
             files[precision] = Path(folder) / f"{precision}.onnx"
             export_variant(source, files[precision], precision, dataset)
+        files |= {name: find_network(name) for name in load_embedded()[1]}
         recognizers = {precision: Recognizer(file) for precision, file in files.items()}
         times = measure_times(recognizers)
         variants: dict[str, Any] = {}
