@@ -8,8 +8,8 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 MAX_ITEMS = 16
-MAX_BYTES = 24 << 20
-"""Frames wait in memory: four of 1920 x 1080, one of 3840 x 2160, sixteen of small ones."""
+MAX_BYTES = 18 << 20
+"""Frames wait in memory: three of 1920 x 1080, one of 3840 x 2160, sixteen of small ones."""
 
 
 class Ahead(Generic[T]):
