@@ -1,9 +1,8 @@
-"""Measure a network in float32, float16 and int8, and all that are embedded: accuracy on validation images, size, and time
-per face on one core.
+"""Measure a network in float32, float16 and int8, and all embedded ones: accuracy on validation, size, time per face.
 
 Bars for the embedded default, the most accurate that reaches both: 8 MB and 2 ms per face in batches of 8. Times are
-medians of interleaved rounds, network and preprocessing together, of crops of 112 x 112 pixels in colour as video has
-them.
+medians of interleaved rounds on one core, network and preprocessing together, of crops of 112 x 112 pixels in colour as
+video has them.
 """
 
 import tempfile

@@ -1,5 +1,6 @@
 """Studies from a file: every shipped one tiny, what they make, and what is measured of it."""
 
+import itertools
 import json
 import re
 import shutil
@@ -59,7 +60,7 @@ def shrink(config: TrainConfig) -> dict[str, object]:
 def test_every_shipped_study_runs(path: Path, study: Path, faces: Dataset, tmp_path: Path) -> None:
     config = StudyConfig.load(path)
     # Those that exist were trained on other data, which teachers may be and members of an ensemble may not.
-    existing = iter(config.members if config.student else [str(study / f"pair-{i}.onnx") for i in (1, 2)])
+    existing = itertools.cycle(config.members if config.student else [str(study / f"pair-{i}.onnx") for i in (1, 2)])
     members = [next(existing) if isinstance(member, str) else shrink(member) for member in config.members]
     values = {"name": config.name, "members": members, "repeats": config.repeats}
     if config.student:
