@@ -24,6 +24,7 @@ from emoscope.study.runs import load_run
 from emoscope.study.splits import create_split
 
 BARS = {
+    "compact-2": {"accuracy": 0.71, "macro_f1": 0.69},
     "compact-4-int8": {"accuracy": 0.71, "macro_f1": 0.69},
     "compact-pair": {"accuracy": 0.71, "macro_f1": 0.69},
     "compact-trio": {"accuracy": 0.755, "macro_f1": 0.74},

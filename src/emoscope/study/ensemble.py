@@ -38,12 +38,11 @@ def write_ensemble(members: Sequence[Path], dataset: Dataset, path: Path, name: 
     """
     recognizers = [Recognizer(member) for member in members]
     whole = _merge_specs([recognizer.spec for recognizer in recognizers], name)
-    model = _merge(members)
+    model, faces = _merge(members), draw_pictures()
+    mean = np.mean([calibrate(member.compute_logits(faces), Calibration()) for member in recognizers], axis=0)
 
     def write(target: Path, spec: ModelSpec) -> None:
         write_model(model, target, spec)
-        faces = draw_pictures()
-        mean = np.mean([calibrate(member.compute_logits(faces), Calibration()) for member in recognizers], axis=0)
         ours = calibrate(Recognizer(target).compute_logits(faces), Calibration())
         if (difference := float(np.abs(ours - mean).max())) > MAX_DIFFERENCE:
             raise ModelError(
