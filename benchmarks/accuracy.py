@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 
 from common import create_parser, write_result
-from emoscope.recognize import Recognizer, compute_probabilities
-from emoscope.study.dataset import Dataset
-from emoscope.study.export import load_network
-from emoscope.study.measure import measure_finally
-from emoscope.study.predict import predict_logits
-from emoscope.study.runs import load_run
-from emoscope.study.splits import create_split
+from emoscope.faces.recognize import Recognizer, compute_probabilities
+from emoscope.study.data.dataset import Dataset
+from emoscope.study.data.splits import create_split
+from emoscope.study.export.export import load_network
+from emoscope.study.measuring.final import measure_finally
+from emoscope.study.training.predict import predict_logits
+from emoscope.study.training.run_folder import load_run
 
 BARS = {
     "compact-2": {"accuracy": 0.71, "macro_f1": 0.69},

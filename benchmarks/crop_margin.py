@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 
 from common import create_parser, write_result
-from emoscope.detect import HAAR_TO_YUNET, create_detector
-from emoscope.study.dataset import Dataset
+from emoscope.faces.detect import HAAR_TO_YUNET, create_detector
+from emoscope.study.data.dataset import Dataset
 
 SCALE, BORDER_PX = 4, 64
 

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 
 from common import create_parser, write_result
-from emoscope.clock import Every
-from emoscope.crop import crop_faces
-from emoscope.detect import VideoDetector, create_detector
-from emoscope.recognize import Recognizer
-from emoscope.source import find_sources
-from emoscope.types import Faces, Frame
+from emoscope.core.timecode import Every
+from emoscope.core.types import Faces, Frame
+from emoscope.faces.crop import crop_faces
+from emoscope.faces.detect import VideoDetector, create_detector
+from emoscope.faces.recognize import Recognizer
+from emoscope.media.source import find_sources
 
 REDUCTIONS = (1, 2, 4, 8)
 

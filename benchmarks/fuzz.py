@@ -83,8 +83,8 @@ def work(kind: str, first: int, last: int, seed: int) -> None:
 
 def read(path: Path, whole: bytes, name: str, change: str, is_whole: bool) -> dict[str, Any]:
     """Read a file as emoscope does; return the outcome and what was wrong with it, if anything."""
-    from emoscope.errors import EmoscopeError
-    from emoscope.source import find_sources
+    from emoscope.core.errors import EmoscopeError
+    from emoscope.media.source import find_sources
 
     frames, problems, outcome = [], [], "read"
     try:
@@ -106,8 +106,8 @@ def read(path: Path, whole: bytes, name: str, change: str, is_whole: bool) -> di
 
 def analyze(path: Path) -> None:
     """Run the whole of analyze on a file; a failure that escapes is a finding."""
-    from emoscope.batch import analyze_sources
-    from emoscope.settings import Settings
+    from emoscope.analysis.many import analyze_sources
+    from emoscope.analysis.settings import Settings
 
     analyze_sources([path], path.parent / "out", Settings(detector="haar"))
 

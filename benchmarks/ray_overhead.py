@@ -15,10 +15,10 @@ from typing import Any
 
 import ray_overhead  # workers import functions by their module's name, which is not __main__
 from common import create_parser, write_result
-from emoscope.batch import analyze_sources
-from emoscope.cli_common import set_up_libraries
-from emoscope.executors import Executor, map_unordered, open_executor
-from emoscope.settings import Settings
+from emoscope.analysis.many import analyze_sources
+from emoscope.analysis.settings import Settings
+from emoscope.cli.options import set_up_libraries
+from emoscope.executors.executor import Executor, map_unordered, open_executor
 
 WORKERS = 2
 SETTLE_S = 15

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 
 from common import create_parser, write_result
-from emoscope.models.registry import find_network, load_embedded
-from emoscope.recognize import Recognizer
-from emoscope.study.dataset import Dataset
-from emoscope.study.export import export_variant
-from emoscope.study.metrics import compute_metrics
-from emoscope.study.splits import create_split
+from emoscope.faces.recognize import Recognizer
+from emoscope.faces.registry import find_network, load_embedded
+from emoscope.study.data.dataset import Dataset
+from emoscope.study.data.splits import create_split
+from emoscope.study.export.export import export_variant
+from emoscope.study.measuring.metrics import compute_metrics
 
 ROUNDS = 40
 

@@ -121,7 +121,10 @@ class Server:
             except OSError:
                 continue
             # The parent's number is the second value behind the name, which stands in brackets.
-            if int(text.rpartition(")")[2].split()[1]) == self.process.pid and b"emoscope.server.worker" in command:
+            if (
+                int(text.rpartition(")")[2].split()[1]) == self.process.pid
+                and b"emoscope.server.jobs.worker" in command
+            ):
                 found.append(int(place.parent.name))
         return found
 

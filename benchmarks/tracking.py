@@ -23,10 +23,10 @@ import skimage
 from numpy.typing import NDArray
 
 from common import ROOT, create_parser, write_result
-from emoscope.appearance import compute_distances, describe
-from emoscope.detect import create_detector
-from emoscope.track import Tracker
-from emoscope.types import Faces, Image
+from emoscope.core.types import Faces, Image
+from emoscope.faces.detect import create_detector
+from emoscope.tracking.looks import compute_distances, describe
+from emoscope.tracking.track import Tracker
 
 sys.path.insert(0, str(ROOT / "tests"))
 from moving_faces import Scene, Seen, compute_iou, cut_out_group, make_five, score

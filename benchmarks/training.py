@@ -24,14 +24,14 @@ from torch.utils.flop_counter import FlopCounterMode
 from torchvision import transforms
 
 from common import create_parser, write_result
-from emoscope.study.config import TrainConfig
-from emoscope.study.dataset import Dataset
-from emoscope.study.inputs import Augmentation
-from emoscope.study.networks import create_network
-from emoscope.study.runs import open_run
-from emoscope.study.splits import create_split
-from emoscope.study.synthetic import create_synthetic
-from emoscope.study.trainer import Trainer
+from emoscope.study.data.dataset import Dataset
+from emoscope.study.data.splits import create_split
+from emoscope.study.data.synthetic import create_synthetic
+from emoscope.study.networks.catalogue import create_network
+from emoscope.study.recipes.training import TrainConfig
+from emoscope.study.training.batches import Augmentation
+from emoscope.study.training.run_folder import open_run
+from emoscope.study.training.trainer import Trainer
 
 PEAK_TFLOPS = {"H100": 989, "H200": 989, "A100": 312}
 """Dense bfloat16, by name of the device; NVIDIA's data sheets."""

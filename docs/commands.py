@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from emoscope.cli import app
+from emoscope.cli.main import app
 
 MARKER = "<!-- commands -->"
 TYPES = {"str": " TEXT", "int": " N", "float": " NUMBER", "path": " PATH"}

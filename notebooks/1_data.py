@@ -28,16 +28,16 @@ import numpy as np
 import pandas as pd
 from IPython.display import Image
 
-from emoscope.emotions import EMOTIONS
-from emoscope.study.config import TrainConfig
-from emoscope.study.dataset import Dataset
-from emoscope.study.describe import describe_dataset
-from emoscope.study.figures import plot_dataset
-from emoscope.study.metrics import compute_metrics
+from emoscope.core.emotions import EMOTIONS
+from emoscope.study.data.dataset import Dataset
+from emoscope.study.data.describe import describe_dataset
+from emoscope.study.data.splits import create_thesis_split
+from emoscope.study.data.synthetic import create_synthetic
+from emoscope.study.drawings.figures import plot_dataset
+from emoscope.study.measuring.metrics import compute_metrics
+from emoscope.study.recipes.training import TrainConfig
 from emoscope.study.report import show_blocks
-from emoscope.study.report.pictures import show_augmented
-from emoscope.study.splits import create_thesis_split
-from emoscope.study.synthetic import create_synthetic
+from emoscope.study.report.samples import show_augmented
 
 dataset = Dataset.load(Path(DATA)) if DATA else create_synthetic(1400)
 work = Path("work") / dataset.sha256[:8]

@@ -26,15 +26,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from emoscope.study.check import load_yaml
-from emoscope.study.comparison import Comparison
-from emoscope.study.dataset import Dataset
-from emoscope.study.networks import create_network
-from emoscope.study.phases import run_comparison
-from emoscope.study.reference import find_reference
+from emoscope.study.data.dataset import Dataset
+from emoscope.study.data.synthetic import create_synthetic
+from emoscope.study.measuring.reference import find_reference
+from emoscope.study.networks.catalogue import create_network
+from emoscope.study.networks.vgg import Branches
+from emoscope.study.recipes.check import load_yaml
+from emoscope.study.recipes.families import Comparison
 from emoscope.study.report import show_report
-from emoscope.study.synthetic import create_synthetic
-from emoscope.study.vgg import Branches
+from emoscope.study.running.phases import run_comparison
 
 dataset = Dataset.load(Path(DATA)) if DATA else create_synthetic(900)
 work = Path("work") / dataset.sha256[:8] / "branches"

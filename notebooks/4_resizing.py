@@ -27,15 +27,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from emoscope.resample import KERNELS, resample
-from emoscope.study.check import load_yaml
-from emoscope.study.comparison import Comparison
-from emoscope.study.dataset import Dataset
-from emoscope.study.phases import run_comparison
-from emoscope.study.reference import find_reference
+from emoscope.faces.resample import KERNELS, resample
+from emoscope.study.data.dataset import Dataset
+from emoscope.study.data.synthetic import create_synthetic
+from emoscope.study.measuring.reference import find_reference
+from emoscope.study.recipes.check import load_yaml
+from emoscope.study.recipes.families import Comparison
 from emoscope.study.report import show_blocks, show_report
-from emoscope.study.report.pictures import show_kernels
-from emoscope.study.synthetic import create_synthetic
+from emoscope.study.report.samples import show_kernels
+from emoscope.study.running.phases import run_comparison
 
 dataset = Dataset.load(Path(DATA)) if DATA else create_synthetic(900)
 work = Path("work") / dataset.sha256[:8] / "resizing"

@@ -29,18 +29,18 @@ import pandas as pd
 from IPython.display import Image
 
 from emoscope import Recognizer
-from emoscope.emotions import EMOTIONS
-from emoscope.models.listing import list_models
-from emoscope.recognize import calibrate
-from emoscope.spec import Calibration
-from emoscope.study.check import load_yaml
-from emoscope.study.config import TrainConfig
-from emoscope.study.dataset import Dataset
-from emoscope.study.evaluate import evaluate
-from emoscope.study.export import export_run
-from emoscope.study.figures import plot_confusion, plot_history, plot_reliability
-from emoscope.study.synthetic import create_synthetic
-from emoscope.study.train import train
+from emoscope.core.emotions import EMOTIONS
+from emoscope.faces.listing import list_models
+from emoscope.faces.recognize import calibrate
+from emoscope.faces.spec import Calibration
+from emoscope.study.data.dataset import Dataset
+from emoscope.study.data.synthetic import create_synthetic
+from emoscope.study.drawings.figures import plot_confusion, plot_history, plot_reliability
+from emoscope.study.export.export import export_run
+from emoscope.study.measuring.evaluate import evaluate
+from emoscope.study.recipes.check import load_yaml
+from emoscope.study.recipes.training import TrainConfig
+from emoscope.study.training.train import train
 
 dataset = Dataset.load(Path(DATA)) if DATA else create_synthetic(2100)
 work = Path("work") / dataset.sha256[:8] / "embedded"

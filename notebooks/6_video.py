@@ -24,8 +24,8 @@ import pandas as pd
 from IPython.display import IFrame
 
 import emoscope
-from emoscope.emotions import EMOTIONS
-from emoscope.events import Event
+from emoscope.core.emotions import EMOTIONS
+from emoscope.tables.events import Event
 
 work = Path("work")
 work.mkdir(exist_ok=True)

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from emoscope import cli
-from emoscope.types import Image
+from emoscope.cli import main as cli
+from emoscope.core.types import Image
 
 # Two busy cores: an example that takes a second is no finding.
 settings.register_profile("emoscope", deadline=None)
@@ -120,6 +120,6 @@ def emoscope(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 @pytest.fixture(scope="session")
 def faces_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A dataset of 420 cartoon faces."""
-    from emoscope.study.synthetic import create_synthetic
+    from emoscope.study.data.synthetic import create_synthetic
 
     return create_synthetic(420, seed=1).save(tmp_path_factory.mktemp("data") / "faces.npz")

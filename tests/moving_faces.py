@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from emoscope.types import Faces, Image
+from emoscope.core.types import Faces, Image
 
 SIZE_WH = 960, 540
 BLOCK_S = 6.0

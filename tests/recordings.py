@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from emoscope.emotions import EMOTIONS
-from emoscope.observations import CHANGES, COLUMNS, PROBABILITIES, SCHEMA_VERSION, SMOOTHED, Observations
+from emoscope.core.emotions import EMOTIONS
+from emoscope.tables.observations import CHANGES, COLUMNS, PROBABILITIES, SCHEMA_VERSION, SMOOTHED, Observations
 
 
 def make_table(

@@ -9,7 +9,7 @@ import pytest
 import typer
 import yaml
 
-from emoscope.cli import app
+from emoscope.cli.main import app
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]

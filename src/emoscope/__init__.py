@@ -6,19 +6,19 @@ Importing it loads nothing: each name below is loaded on first use.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from emoscope.analysis import Analysis, analyze_image, analyze_video
-    from emoscope.pipeline import Analyzer
-    from emoscope.recognize import Recognizer
+    from emoscope.analysis.one import Analysis, analyze_image, analyze_video
+    from emoscope.faces.recognize import Recognizer
+    from emoscope.pipeline.analyzer import Analyzer
 
 __version__ = "0.6.0"
 __all__ = ["Analysis", "Analyzer", "Recognizer", "analyze_image", "analyze_video"]
 
 _HOMES = {
-    "Analysis": "emoscope.analysis",
-    "Analyzer": "emoscope.pipeline",
-    "Recognizer": "emoscope.recognize",
-    "analyze_image": "emoscope.analysis",
-    "analyze_video": "emoscope.analysis",
+    "Analysis": "emoscope.analysis.one",
+    "Analyzer": "emoscope.pipeline.analyzer",
+    "Recognizer": "emoscope.faces.recognize",
+    "analyze_image": "emoscope.analysis.one",
+    "analyze_video": "emoscope.analysis.one",
 }
 
 

@@ -1,6 +1,6 @@
 """`python -m emoscope` is the command line."""
 
-from emoscope.cli import main
+from emoscope.cli.main import main
 
 if __name__ == "__main__":
     main()

@@ -15,9 +15,10 @@ from fastapi import WebSocket
 from fastapi.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
-from emoscope.errors import InputError
-from emoscope.server import ServerOptions, create_app, guard
-from emoscope.server.problems import PROBLEM_TYPE
+from emoscope.core.errors import InputError
+from emoscope.server import ServerOptions, create_app
+from emoscope.server.http import guard
+from emoscope.server.http.problems import PROBLEM_TYPE
 
 OWN = "http://127.0.0.1:8000"
 TALK = "ws://127.0.0.1:8000/v1/talk"

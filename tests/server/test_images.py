@@ -15,9 +15,10 @@ import pytest
 from fastapi.testclient import TestClient
 
 from emoscope import analyze_image
-from emoscope.server import ServerOptions, create_app, reader
-from emoscope.server.schemas import ImageAnswer
-from emoscope.types import Image
+from emoscope.core.types import Image
+from emoscope.server import ServerOptions, create_app
+from emoscope.server.http.schemas import ImageAnswer
+from emoscope.server.pictures import reader
 
 CAN_READ = (".jpg", ".png", ".webp", ".bmp")
 

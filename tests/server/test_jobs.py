@@ -19,12 +19,14 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from emoscope.server import images, process, runner
+from emoscope.analysis.settings import Settings
 from emoscope.server.app import create_app
-from emoscope.server.options import ServerOptions
-from emoscope.server.runner import Jobs
-from emoscope.server.store import Job, Store
-from emoscope.settings import Settings
+from emoscope.server.jobs import process
+from emoscope.server.jobs import supervisor as runner
+from emoscope.server.jobs.store import Job, Store
+from emoscope.server.jobs.supervisor import Jobs
+from emoscope.server.pictures import routes as images
+from emoscope.server.server_options import ServerOptions
 
 LIMIT_S, BASE = 60.0, "http://127.0.0.1"
 

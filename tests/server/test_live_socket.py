@@ -14,12 +14,13 @@ from fastapi.testclient import TestClient
 from server_process import OPENER, Server
 from starlette.websockets import WebSocketDisconnect
 
-from emoscope.emotions import EMOTIONS
-from emoscope.pipeline import Analyzer
-from emoscope.server import ServerOptions, create_app, live
-from emoscope.server.live_messages import decode_frame
-from emoscope.server.pictures import TooLargeError
-from emoscope.types import Frame, FrameResult, Image
+from emoscope.core.emotions import EMOTIONS
+from emoscope.core.types import Frame, FrameResult, Image
+from emoscope.pipeline.analyzer import Analyzer
+from emoscope.server import ServerOptions, create_app
+from emoscope.server.live import socket as live
+from emoscope.server.live.messages import decode_frame
+from emoscope.server.pictures.decode import TooLargeError
 
 ADDRESS = "ws://127.0.0.1:8000/v1/live"
 SPOKEN = {"title", "status", "detail", "type"}

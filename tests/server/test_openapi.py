@@ -12,7 +12,7 @@ from fastapi import FastAPI
 
 from conform import check
 from emoscope.server import ServerOptions, create_app
-from emoscope.server.problems import PROBLEM_TYPE
+from emoscope.server.http.problems import PROBLEM_TYPE
 
 CASES = 300
 """benchmarks/server_hostile.py makes 2,000."""

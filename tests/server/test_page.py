@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from emoscope.emotions import COLOURS, EMOTIONS
+from emoscope.core.emotions import COLOURS, EMOTIONS
 from emoscope.server import ServerOptions, create_app
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from server_process import SHARED, WAIT_S, Server
 
-from emoscope.types import Image
+from emoscope.core.types import Image
 
 pytestmark = pytest.mark.slow
 FAKE_DEVICE, FAKE_CONSENT = "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from emoscope.errors import OutputError
-from emoscope.server.store import Job, Store
+from emoscope.core.errors import OutputError
+from emoscope.server.jobs.store import Job, Store
 
 
 def add(store: Store, *names: str) -> list[str]:

@@ -19,20 +19,20 @@ import torch
 import yaml
 
 from conftest import Command
-from emoscope.errors import InputError, OutputError
-from emoscope.study import trainings as trainings_module
-from emoscope.study.comparison import Comparison, Space, create_fold_config, create_repeat_config
-from emoscope.study.config import TrainConfig
-from emoscope.study.dataset import Dataset
-from emoscope.study.finished import find_finished, summarize_families
-from emoscope.study.phases import run_comparison
-from emoscope.study.runs import load_run
-from emoscope.study.search import Trial, find_best, search
-from emoscope.study.splits import Split, create_split
-from emoscope.study.status import find_status
-from emoscope.study.trackers import create_tracker
-from emoscope.study.train import train
-from emoscope.study.trainer import DivergedError, Trainer
+from emoscope.core.errors import InputError, OutputError
+from emoscope.study.data.dataset import Dataset
+from emoscope.study.data.splits import Split, create_split
+from emoscope.study.recipes.families import Comparison, Space, create_fold_config, create_repeat_config
+from emoscope.study.recipes.training import TrainConfig
+from emoscope.study.running import queue as trainings_module
+from emoscope.study.running.finished import find_finished, summarize_families
+from emoscope.study.running.mlflow import create_tracker
+from emoscope.study.running.phases import run_comparison
+from emoscope.study.running.search import Trial, find_best, search
+from emoscope.study.running.status import find_status
+from emoscope.study.training.run_folder import load_run
+from emoscope.study.training.train import train
+from emoscope.study.training.trainer import DivergedError, Trainer
 from study_folders import read_figures
 
 STUDIES = Path(__file__).parents[2] / "studies"
@@ -114,7 +114,7 @@ def test_a_finished_comparison_is_known_without_torch(tiny: Path, faces: Dataset
     results = json.loads((tiny / "results.json").read_text())
     assert find_finished(values, faces.sha256, tiny, tiny / "runs") == results
     code = (
-        "import sys, yaml\nfrom pathlib import Path\nfrom emoscope.study.finished import *\n"
+        "import sys, yaml\nfrom pathlib import Path\nfrom emoscope.study.running.finished import *\n"
         f"folder = Path({str(tiny)!r})\n"
         f"results = find_finished(yaml.safe_load({TINY!r}), {faces.sha256!r}, folder, folder / 'runs')\n"
         "assert summarize_families(results, folder / 'runs')\n"

@@ -13,12 +13,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from emoscope.emotions import EMOTIONS
-from emoscope.errors import EmoscopeError, InputError
-from emoscope.study.dataset import SIDE_PX, Dataset
-from emoscope.study.describe import describe_dataset
-from emoscope.study.importers import import_dataset
-from emoscope.study.synthetic import create_synthetic
+from emoscope.core.emotions import EMOTIONS
+from emoscope.core.errors import EmoscopeError, InputError
+from emoscope.study.data.dataset import SIDE_PX, Dataset
+from emoscope.study.data.describe import describe_dataset
+from emoscope.study.data.importers import import_dataset
+from emoscope.study.data.synthetic import create_synthetic
 
 HEADERS = {"csv": "emotion,pixels,Usage", "icml": "emotion, Usage, pixels", "quoted": '"Usage","pixels","id","emotion"'}
 

@@ -13,14 +13,14 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from emoscope.errors import InputError
-from emoscope.study.config import TrainConfig
-from emoscope.study.dataset import Dataset
-from emoscope.study.networks import create_network
-from emoscope.study.runs import Run, TakenOverError
-from emoscope.study.shared_norm import share_statistics
-from emoscope.study.train import train
-from emoscope.study.trainer import DivergedError
+from emoscope.core.errors import InputError
+from emoscope.study.data.dataset import Dataset
+from emoscope.study.networks.catalogue import create_network
+from emoscope.study.recipes.training import TrainConfig
+from emoscope.study.training.run_folder import Run, TakenOverError
+from emoscope.study.training.shared_norm import share_statistics
+from emoscope.study.training.train import train
+from emoscope.study.training.trainer import DivergedError
 
 # Everything that a batch is made of is drawn, but dropout, whose masks belong to the processes.
 CONFIG = TrainConfig(
@@ -109,7 +109,7 @@ def test_a_run_has_one_owner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     run.claim()
     run.check_claim()
     with monkeypatch.context() as patch:
-        patch.setattr("emoscope.study.runs._PROCESS", "another")
+        patch.setattr("emoscope.study.training.run_folder._PROCESS", "another")
         run.claim()
     with pytest.raises(TakenOverError, match="taken over by another process"):
         run.check_claim()

@@ -14,17 +14,17 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from emoscope.errors import InputError
-from emoscope.spec import ModelSpec
-from emoscope.study.architectures import TIMM_NAMES, WeightsError
-from emoscope.study.config import TrainConfig
-from emoscope.study.dataset import Dataset
-from emoscope.study.keras_resnet import KerasResNetV2, load_keras_weights
-from emoscope.study.networks import NETWORKS, OWN, REFERENCE, TINY, create_network, find_network_facts
-from emoscope.study.setup import describe_input
-from emoscope.study.synthetic import create_synthetic
-from emoscope.study.train import train
-from emoscope.study.vgg import Branches
+from emoscope.core.errors import InputError
+from emoscope.faces.spec import ModelSpec
+from emoscope.study.data.dataset import Dataset
+from emoscope.study.data.synthetic import create_synthetic
+from emoscope.study.networks.catalogue import NETWORKS, OWN, REFERENCE, TINY, create_network, find_network_facts
+from emoscope.study.networks.keras_resnet import KerasResNetV2, load_keras_weights
+from emoscope.study.networks.timm_networks import TIMM_NAMES, WeightsError
+from emoscope.study.networks.vgg import Branches
+from emoscope.study.recipes.training import TrainConfig
+from emoscope.study.training.build import describe_input
+from emoscope.study.training.train import train
 
 BY_NAME = [*OWN, *TINY, "timm:convnext_atto", "timm:vit_tiny_patch16_224"]
 

@@ -9,12 +9,12 @@ import pytest
 import yaml
 
 from conftest import Command
-from emoscope.study.check import load_yaml
-from emoscope.study.comparison import Comparison
-from emoscope.study.config import TrainConfig
-from emoscope.study.dataset import Dataset
-from emoscope.study.plan import PhasePlan, Plan, choose_samples
-from emoscope.study.timing import Timer
+from emoscope.study.data.dataset import Dataset
+from emoscope.study.recipes.check import load_yaml
+from emoscope.study.recipes.families import Comparison
+from emoscope.study.recipes.training import TrainConfig
+from emoscope.study.running.plan import PhasePlan, Plan, choose_samples
+from emoscope.study.running.timing import Timer
 
 STUDIES = Path(__file__).parents[2] / "studies"
 

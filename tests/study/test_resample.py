@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from emoscope.errors import InputError, ModelError
-from emoscope.preprocess import preprocess
-from emoscope.resample import KERNELS, compute_weights, resample
-from emoscope.spec import ModelSpec
-from emoscope.study.inputs import Augmentation, create_batch
+from emoscope.core.errors import InputError, ModelError
+from emoscope.faces.preprocess import preprocess
+from emoscope.faces.resample import KERNELS, compute_weights, resample
+from emoscope.faces.spec import ModelSpec
+from emoscope.study.training.batches import Augmentation, create_batch
 
 Picture = NDArray[np.float32]
 SIZES_PX = (32, 100, 125, 150, 175)

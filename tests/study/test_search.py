@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from emoscope.errors import InputError, MissingExtraError
-from emoscope.study import search as search_module
-from emoscope.study.comparison import Comparison, Space
-from emoscope.study.config import TrainConfig
-from emoscope.study.search import Outcome, Trial, search, search_in_steps
+from emoscope.core.errors import InputError, MissingExtraError
+from emoscope.study.recipes.families import Comparison, Space
+from emoscope.study.recipes.training import TrainConfig
+from emoscope.study.running import search as search_module
+from emoscope.study.running.search import Outcome, Trial, search, search_in_steps
 
 SPACE = Space(
     {"network": "compact-tiny"},

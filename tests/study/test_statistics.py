@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
-from emoscope.emotions import EMOTIONS
-from emoscope.errors import InputError
-from emoscope.study.metrics import compute_metrics, describe_auc
-from emoscope.study.reference import METRICS, compute_headline, find_reference, load_reference
-from emoscope.study.statistics import compute_corrected_t_test, compute_mcnemar, compute_mean_interval
+from emoscope.core.emotions import EMOTIONS
+from emoscope.core.errors import InputError
+from emoscope.study.measuring.metrics import compute_metrics, describe_auc
+from emoscope.study.measuring.reference import METRICS, compute_headline, find_reference, load_reference
+from emoscope.study.measuring.statistics import compute_corrected_t_test, compute_mcnemar, compute_mean_interval
 
 scores = st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=12)
 

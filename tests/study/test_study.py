@@ -18,24 +18,24 @@ from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
 from conftest import Command
-from emoscope.errors import InputError
-from emoscope.files import compute_sha256
-from emoscope.models.registry import find_network
-from emoscope.recognize import Recognizer, calibrate, compute_probabilities
-from emoscope.spec import Calibration, ModelSpec
-from emoscope.study.calibrate import fit_bias, fit_calibrations
-from emoscope.study.check import load_yaml
-from emoscope.study.config import TrainConfig
-from emoscope.study.dataset import Dataset
-from emoscope.study.ensemble import write_ensemble
-from emoscope.study.export import export_variant
-from emoscope.study.measure import load_ledger
-from emoscope.study.metrics import compute_ece, compute_f1, compute_intervals
-from emoscope.study.networks import create_network
-from emoscope.study.optimize import climb, create_optimizer, create_schedule, mix
-from emoscope.study.robustness import CHANGES, measure_robustness
-from emoscope.study.study import run_study
-from emoscope.study.studyfile import StudyConfig
+from emoscope.core.errors import InputError
+from emoscope.core.files import compute_sha256
+from emoscope.faces.recognize import Recognizer, calibrate, compute_probabilities
+from emoscope.faces.registry import find_network
+from emoscope.faces.spec import Calibration, ModelSpec
+from emoscope.study.data.dataset import Dataset
+from emoscope.study.export.ensemble import write_ensemble
+from emoscope.study.export.export import export_variant
+from emoscope.study.measuring.calibrate import fit_bias, fit_calibrations
+from emoscope.study.measuring.final import load_ledger
+from emoscope.study.measuring.metrics import compute_ece, compute_f1, compute_intervals
+from emoscope.study.measuring.robustness import CHANGES, measure_robustness
+from emoscope.study.networks.catalogue import create_network
+from emoscope.study.recipes.check import load_yaml
+from emoscope.study.recipes.study import StudyConfig
+from emoscope.study.recipes.training import TrainConfig
+from emoscope.study.running.runner import run_study
+from emoscope.study.training.optimize import climb, create_optimizer, create_schedule, mix
 
 FILES = sorted((Path(__file__).parents[2] / "studies").glob("*.yaml"))
 STUDIES = [path for path in FILES if "families" not in load_yaml(path)]
@@ -217,8 +217,8 @@ def test_the_card_of_an_embedded_network_needs_its_recipe(
     (folder / "final.json").write_text(json.dumps(final))
     shutil.copyfile(study / "final.npz", folder / "final.npz")
     shutil.copyfile(study / "pair.measurements.json", tmp_path / "small.measurements.json")
-    monkeypatch.setattr("emoscope.study.card.load_embedded", lambda: (model, {model: None}))
-    monkeypatch.setattr("emoscope.study.card.find_network", lambda name: tmp_path / "small.onnx")
+    monkeypatch.setattr("emoscope.study.export.card.load_embedded", lambda: (model, {model: None}))
+    monkeypatch.setattr("emoscope.study.export.card.find_network", lambda name: tmp_path / "small.onnx")
     recipe, options = tmp_path / "pair.yaml", ["study", "card", folder, "--data", faces_file, "-o", tmp_path / "c.md"]
     recipe.write_text(TINY.format(name="pair"))
     code, _, stderr = emoscope(*options, "--recipe", recipe)

@@ -13,19 +13,19 @@ import pytest
 import yaml
 
 from conftest import Command
-from emoscope.errors import InputError
-from emoscope.study.comparison import Comparison
-from emoscope.study.dataset import Dataset
-from emoscope.study.metrics import compute_metrics
-from emoscope.study.phases import run_comparison
-from emoscope.study.reference import compute_headline, find_reference
+from emoscope.core.errors import InputError
+from emoscope.study.data.dataset import Dataset
+from emoscope.study.data.synthetic import create_synthetic
+from emoscope.study.measuring.metrics import compute_metrics
+from emoscope.study.measuring.reference import compute_headline, find_reference
+from emoscope.study.measuring.statistics import compute_corrected_t_test, compute_mcnemar, compute_mean_interval
+from emoscope.study.recipes.families import Comparison
 from emoscope.study.report import show_blocks, show_report, write_report
-from emoscope.study.report.compare import judge
+from emoscope.study.report.between_families import judge
 from emoscope.study.report.evidence import load_evidence
-from emoscope.study.report.pictures import show_samples
-from emoscope.study.report.settings import find_beside
-from emoscope.study.statistics import compute_corrected_t_test, compute_mcnemar, compute_mean_interval
-from emoscope.study.synthetic import create_synthetic
+from emoscope.study.report.hyperparameters import find_beside
+from emoscope.study.report.samples import show_samples
+from emoscope.study.running.phases import run_comparison
 
 TINY = """
 name: tiny

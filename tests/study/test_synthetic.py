@@ -6,13 +6,13 @@ import cv2
 import numpy as np
 import pytest
 
-from emoscope.emotions import EMOTIONS
-from emoscope.errors import InputError, OutputError
-from emoscope.study.dataset import SIDE_PX, Dataset
-from emoscope.study.describe import describe_dataset
-from emoscope.study.figures import plot_dataset
-from emoscope.study.splits import create_official_split, create_thesis_split
-from emoscope.study.synthetic import create_synthetic, draw_face
+from emoscope.core.emotions import EMOTIONS
+from emoscope.core.errors import InputError, OutputError
+from emoscope.study.data.dataset import SIDE_PX, Dataset
+from emoscope.study.data.describe import describe_dataset
+from emoscope.study.data.splits import create_official_split, create_thesis_split
+from emoscope.study.data.synthetic import create_synthetic, draw_face
+from emoscope.study.drawings.figures import plot_dataset
 
 
 def test_synthetic_is_deterministic_and_complete() -> None:

@@ -9,14 +9,14 @@ import torch
 import yaml
 
 from conftest import Command
-from emoscope.errors import InputError
-from emoscope.recognize import Recognizer
-from emoscope.study.config import TrainConfig
-from emoscope.study.dataset import Dataset
-from emoscope.study.measure import measure_finally
-from emoscope.study.optimize import Loss
-from emoscope.study.study import run_study
-from emoscope.study.studyfile import StudyConfig
+from emoscope.core.errors import InputError
+from emoscope.faces.recognize import Recognizer
+from emoscope.study.data.dataset import Dataset
+from emoscope.study.measuring.final import measure_finally
+from emoscope.study.recipes.study import StudyConfig
+from emoscope.study.recipes.training import TrainConfig
+from emoscope.study.running.runner import run_study
+from emoscope.study.training.optimize import Loss
 
 TINY = """
 name: pupil
@@ -59,8 +59,8 @@ def test_its_card_names_its_teachers(
     # Embedded, it has figures of its own and no run; the study's folder tells of it.
     model = shutil.copyfile(study / "pupil.onnx", tmp_path / "pupil.onnx")
     measure_finally(model, faces, tmp_path / "measured")
-    monkeypatch.setattr("emoscope.study.card.load_embedded", lambda: ("pupil", {"pupil": None}))
-    monkeypatch.setattr("emoscope.study.card.find_network", lambda name: model)
+    monkeypatch.setattr("emoscope.study.export.card.load_embedded", lambda: ("pupil", {"pupil": None}))
+    monkeypatch.setattr("emoscope.study.export.card.find_network", lambda name: model)
     options = ["study", "card", tmp_path / "measured", "--data", faces_file, "-o", card, "--recipe"]
     code, _, stderr = emoscope(*options, study)
     assert code == 0, stderr

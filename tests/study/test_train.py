@@ -18,20 +18,20 @@ from hypothesis.extra import numpy as hnp
 from safetensors.numpy import load_file
 
 from conftest import Command
-from emoscope.errors import InputError, OutputError
-from emoscope.recognize import Recognizer, calibrate, compute_probabilities
-from emoscope.spec import ModelSpec
-from emoscope.study.calibrate import fit_temperature, fit_threshold
-from emoscope.study.config import TrainConfig
-from emoscope.study.dataset import Dataset
-from emoscope.study.export import compare_with_onnx
-from emoscope.study.inputs import Augmentation, create_batch, degrade
-from emoscope.study.metrics import compute_ece, compute_metrics
-from emoscope.study.networks import create_network
-from emoscope.study.predict import load_weights, predict_logits
-from emoscope.study.runs import load_run
-from emoscope.study.splits import create_split, create_thesis_split
-from emoscope.study.train import train
+from emoscope.core.errors import InputError, OutputError
+from emoscope.faces.recognize import Recognizer, calibrate, compute_probabilities
+from emoscope.faces.spec import ModelSpec
+from emoscope.study.data.dataset import Dataset
+from emoscope.study.data.splits import create_split, create_thesis_split
+from emoscope.study.export.export import compare_with_onnx
+from emoscope.study.measuring.calibrate import fit_temperature, fit_threshold
+from emoscope.study.measuring.metrics import compute_ece, compute_metrics
+from emoscope.study.networks.catalogue import create_network
+from emoscope.study.recipes.training import TrainConfig
+from emoscope.study.training.batches import Augmentation, create_batch, degrade
+from emoscope.study.training.predict import load_weights, predict_logits
+from emoscope.study.training.run_folder import load_run
+from emoscope.study.training.train import train
 
 TINY = TrainConfig(network="compact-tiny", epochs=4, batch_size=32, learning_rate=0.05, precision="float32")
 
@@ -90,7 +90,7 @@ def read_numbers(run: Path) -> tuple[bytes, list[dict[str, float]]]:
 def test_killed_and_resumed_is_bit_identical(finished: Path, faces_file: Path, tmp_path: Path) -> None:
     """Kill the process with SIGKILL whenever a new epoch stands in the checkpoint, start it again, compare."""
     code = (
-        "import sys; from pathlib import Path; from emoscope.study.train import *\n"
+        "import sys; from pathlib import Path; from emoscope.study.training.train import *\n"
         f"config = TrainConfig.from_dict({TINY.to_dict()!r})\n"
         f"dataset = Dataset.load(Path({str(faces_file)!r}))\n"
         f"train(dataset, config, Path({str(tmp_path)!r}), lambda row: print(row['epoch'], flush=True))"
@@ -132,7 +132,7 @@ def test_a_board_that_cannot_be_written_is_said(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as context:
-        context.setattr(f"emoscope.study.board.SummaryWriter.{name}", fail)
+        context.setattr(f"emoscope.study.training.tensorboard.SummaryWriter.{name}", fail)
         with pytest.raises(OutputError, match=r"cannot write .*tensorboard \(No space left on device\); make room"):
             train(faces, TINY, tmp_path)
     assert train(faces, TINY, tmp_path).load_result()["epochs"] == 4
@@ -196,7 +196,7 @@ def test_real_splits(shared: Path, tmp_path: Path) -> None:
 
 
 def test_torch_and_onnx_agree(finished: Path, faces: Dataset, tmp_path: Path) -> None:
-    from emoscope.study.export import export_run
+    from emoscope.study.export.export import export_run
 
     spec = export_run(finished, tmp_path / "m.onnx")
     network = create_network(TINY.network)
@@ -222,7 +222,7 @@ def test_export_refuses_what_is_not_finished(finished: Path, tmp_path: Path, emo
 
 
 def test_a_batch_without_augmentation_is_what_preprocess_makes(faces: Dataset) -> None:
-    from emoscope.preprocess import preprocess
+    from emoscope.faces.preprocess import preprocess
 
     spec = ModelSpec("x")
     batch = create_batch(torch.from_numpy(faces.pixels[:8]), 48, spec, None, torch.Generator())

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from emoscope.observations import Observations
+from emoscope.tables.observations import Observations
 
 if TYPE_CHECKING:
     from emoscope.report.comparison import Recording
@@ -27,9 +27,9 @@ def create_report(
     Returns:
         The document; save it as UTF-8.
     """
-    from emoscope.report.content import create_content
-    from emoscope.report.images import MAX_BYTES, find_nearest, load_images
+    from emoscope.report.inlined import MAX_BYTES, find_nearest, load_images
     from emoscope.report.page import render
+    from emoscope.report.single import create_content
 
     content = {**create_content(observations, summary), "faces": {}, "heads": {}}
     n_bytes = len(render("report.html.j2", content).encode())

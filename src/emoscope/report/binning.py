@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from emoscope.arrow import stack, to_numpy
-from emoscope.emotions import EMOTIONS
-from emoscope.observations import CHANGES, PROBABILITIES, SMOOTHED, Observations
+from emoscope.core.emotions import EMOTIONS
 from emoscope.report.timeline import MAX_BINS, Curve, Floats, Ints, Reading, Timeline
+from emoscope.tables.columns import stack, to_numpy
+from emoscope.tables.observations import CHANGES, PROBABILITIES, SMOOTHED, Observations
 
 GAP_STEPS = 3.0
 """A frame stands for the time up to the next one, but for no more than this many usual distances

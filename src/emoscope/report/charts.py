@@ -10,7 +10,7 @@ from html import escape
 
 import numpy as np
 
-from emoscope.emotions import COLOURS, EMOTIONS, VALENCE
+from emoscope.core.emotions import COLOURS, EMOTIONS, VALENCE
 from emoscope.report.timeline import Bools, Floats, Ints, Timeline, find_segments
 from emoscope.report.wording import format_clock, format_percent
 

@@ -8,15 +8,15 @@ from typing import Any
 
 from markupsafe import Markup
 
-from emoscope.emotions import COLOURS, EMOTIONS, VALENCE
-from emoscope.observations import Observations
+from emoscope.core.emotions import COLOURS, EMOTIONS, VALENCE
 from emoscope.report import charts, intervals, wording
 from emoscope.report.binning import read_recording
-from emoscope.report.content import VALENCE_COLOURS
+from emoscope.report.event_rows import draw_index, find_reach, format_moment
 from emoscope.report.overtime import label_stack
-from emoscope.report.segments import draw_index, find_reach, format_moment
 from emoscope.report.series import pack_curve, pack_timeline
+from emoscope.report.single import VALENCE_COLOURS
 from emoscope.report.timeline import Reading
+from emoscope.tables.observations import Observations
 
 VALENCES = ("positive", "neutral", "negative")
 COMPARED_SETTINGS = {

@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from emoscope.emotions import COLOURS, EMOTIONS, VALENCE
-from emoscope.observations import Observations
+from emoscope.core.emotions import COLOURS, EMOTIONS, VALENCE
 from emoscope.report import charts, wording
 from emoscope.report.binning import read_recording
-from emoscope.report.segments import describe_events, describe_moments
+from emoscope.report.event_rows import describe_events, describe_moments
 from emoscope.report.series import pack_curve, pack_timeline
 from emoscope.report.timeline import Curve, Floats, Reading, Timeline, find_segments
+from emoscope.tables.observations import Observations
 
 MAX_PEOPLE = 12
 """More cards than this nobody reads; the rest goes into a table."""

@@ -7,7 +7,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from emoscope.report.images import Images
+from emoscope.report.inlined import Images
 from emoscope.report.wording import format_clock
 
 SCRIPTS = ("draw.js", "zoom.js", "moment.js", "page.js")

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from emoscope.server.app import create_app
-    from emoscope.server.options import ServerOptions
+    from emoscope.server.server_options import ServerOptions
 
 __all__ = ["ServerOptions", "create_app"]
 
-_HOMES = {"ServerOptions": "emoscope.server.options", "create_app": "emoscope.server.app"}
+_HOMES = {"ServerOptions": "emoscope.server.server_options", "create_app": "emoscope.server.app"}
 
 
 def __getattr__(name: str) -> Any:

@@ -7,11 +7,16 @@ from fastapi import FastAPI, Request, Response
 from fastapi.staticfiles import StaticFiles
 
 import emoscope
-from emoscope.server import images, index, live, openapi, problems, results, service, session, videos
-from emoscope.server.access import Access
-from emoscope.server.guard import Guard
-from emoscope.server.metrics import Metrics
-from emoscope.server.options import PAGE, ServerOptions
+from emoscope.server.http import openapi, problems, service, session
+from emoscope.server.http.access import Access
+from emoscope.server.http.guard import Guard
+from emoscope.server.http.prometheus import Metrics
+from emoscope.server.jobs import results
+from emoscope.server.jobs import routes as videos
+from emoscope.server.live import socket as live
+from emoscope.server.page import index
+from emoscope.server.pictures import routes as images
+from emoscope.server.server_options import PAGE, ServerOptions
 
 
 def create_app(options: ServerOptions) -> FastAPI:

@@ -13,17 +13,17 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 import emoscope
-from emoscope.errors import InputError
-from emoscope.files import open_atomic
+from emoscope.core.errors import InputError
+from emoscope.core.files import open_atomic
 from emoscope.report.page import load_style
-from emoscope.study.dataset import Dataset
+from emoscope.study.data.dataset import Dataset
+from emoscope.study.report.between_families import create_comparison
 from emoscope.study.report.blocks import Section, number
-from emoscope.study.report.compare import create_comparison
 from emoscope.study.report.evidence import Evidence, load_evidence
 from emoscope.study.report.family import create_family
 from emoscope.study.report.overview import create_data, create_summary
 from emoscope.study.report.resizing import create_resizing
-from emoscope.study.report.tables import escape_latex
+from emoscope.study.report.typeset import escape_latex
 
 
 def write_report(folder: Path, dataset: Dataset | None = None, output: Path | None = None) -> Path:

@@ -4,13 +4,13 @@ from typing import Any
 
 import numpy as np
 
-from emoscope.emotions import EMOTIONS
-from emoscope.study.drawing import MIN_IN_BIN, draw_confusion, draw_f1_curves, draw_reliability, draw_roc
-from emoscope.study.metrics import describe_auc
+from emoscope.core.emotions import EMOTIONS
+from emoscope.study.drawings.axes import MIN_IN_BIN, draw_confusion, draw_f1_curves, draw_reliability, draw_roc
+from emoscope.study.measuring.metrics import describe_auc
 from emoscope.study.report.blocks import Drawing, Drawings, Paragraph, Section, TableBlock
 from emoscope.study.report.evidence import Family, Training
 from emoscope.study.report.svg import create_svg
-from emoscope.study.report.tables import NONE, Column, Row, Table, format_figure
+from emoscope.study.report.typeset import NONE, Column, Row, Table, format_figure
 
 SQUARE = (6.0, 5.0)
 """Inches."""

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 
 from markupsafe import Markup
 
-from emoscope.study.report.tables import Table
+from emoscope.study.report.typeset import Table
 
 
 @dataclass(frozen=True)

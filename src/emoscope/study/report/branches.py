@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from emoscope.study.comparison import Space
+from emoscope.study.recipes.families import Space
 from emoscope.study.report.evidence import Family
-from emoscope.study.report.settings import find_beside, list_varied
-from emoscope.study.report.tables import NONE, Column, Row, Table, format_figure
+from emoscope.study.report.hyperparameters import find_beside, list_varied
+from emoscope.study.report.typeset import NONE, Column, Row, Table, format_figure
 
 
 def create_branches(family: Family, space: Space) -> Table | None:

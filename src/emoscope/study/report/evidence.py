@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emoscope.errors import InputError
-from emoscope.recognize import calibrate
-from emoscope.spec import Calibration
-from emoscope.study.calibrate import fit_temperature
-from emoscope.study.comparison import Comparison
-from emoscope.study.config import TrainConfig
-from emoscope.study.runs import Run, load_run
-from emoscope.study.splits import Split
-from emoscope.study.status import PhaseStatus, find_status, load_study
+from emoscope.core.errors import InputError
+from emoscope.faces.recognize import calibrate
+from emoscope.faces.spec import Calibration
+from emoscope.study.data.splits import Split
+from emoscope.study.measuring.calibrate import fit_temperature
+from emoscope.study.recipes.families import Comparison
+from emoscope.study.recipes.training import TrainConfig
+from emoscope.study.running.status import PhaseStatus, find_status, load_study
+from emoscope.study.training.run_folder import Run, load_run
 
 VIEWS = "1"
 """A comparison's test figures are of single views."""

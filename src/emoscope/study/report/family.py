@@ -5,14 +5,15 @@ from typing import Any
 
 import pandas as pd
 
-from emoscope.study.comparison import Comparison, Space
-from emoscope.study.drawing import draw_search
-from emoscope.study.reference import METRICS
+from emoscope.study.drawings.axes import draw_search
+from emoscope.study.measuring.reference import METRICS
+from emoscope.study.measuring.statistics import compute_corrected_t_test, compute_mean_interval
+from emoscope.study.recipes.families import Comparison, Space
 from emoscope.study.report.best import create_best
 from emoscope.study.report.blocks import Drawing, Drawings, Paragraph, Section, TableBlock
 from emoscope.study.report.branches import create_branches
 from emoscope.study.report.evidence import Candidate, Evidence, Family, Training
-from emoscope.study.report.settings import (
+from emoscope.study.report.hyperparameters import (
     REFERENCE_COLUMNS,
     REFERENCE_KEYS,
     create_columns,
@@ -23,7 +24,7 @@ from emoscope.study.report.settings import (
     format_reference,
 )
 from emoscope.study.report.svg import create_svg
-from emoscope.study.report.tables import (
+from emoscope.study.report.typeset import (
     NONE,
     Column,
     Row,
@@ -33,7 +34,6 @@ from emoscope.study.report.tables import (
     format_interval,
     format_spread,
 )
-from emoscope.study.statistics import compute_corrected_t_test, compute_mean_interval
 
 FIGURES = ("accuracy", "macro_precision", "macro_recall", "macro_f1")
 FINAL_FIGURES = (*FIGURES, "ece", "mean_auc", "mean_auc_hard")

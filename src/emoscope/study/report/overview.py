@@ -3,19 +3,19 @@
 import json
 from typing import Any
 
-from emoscope.emotions import EMOTIONS
-from emoscope.study.config import TrainConfig
-from emoscope.study.dataset import Dataset
-from emoscope.study.describe import describe_dataset
-from emoscope.study.drawing import draw_counts
-from emoscope.study.networks import find_network_facts
+from emoscope.core.emotions import EMOTIONS
+from emoscope.study.data.dataset import Dataset
+from emoscope.study.data.describe import describe_dataset
+from emoscope.study.drawings.axes import draw_counts
+from emoscope.study.networks.catalogue import find_network_facts
+from emoscope.study.recipes.training import TrainConfig
 from emoscope.study.report.blocks import Drawing, Drawings, Facts, Paragraph, Section, TableBlock
 from emoscope.study.report.evidence import Evidence, Family
 from emoscope.study.report.family import estimate_repeats
-from emoscope.study.report.pictures import show_augmented, show_samples
-from emoscope.study.report.settings import SOURCE
+from emoscope.study.report.hyperparameters import SOURCE
+from emoscope.study.report.samples import show_augmented, show_samples
 from emoscope.study.report.svg import create_svg
-from emoscope.study.report.tables import (
+from emoscope.study.report.typeset import (
     Column,
     Row,
     Table,
@@ -24,7 +24,7 @@ from emoscope.study.report.tables import (
     format_spread,
     join_names,
 )
-from emoscope.study.status import PHASES, estimate_left_s
+from emoscope.study.running.status import PHASES, estimate_left_s
 
 PHASE_NAMES = {"search": "search", "crossval": "cross-validation", "final": "final repeats"}
 SAMPLERS = {"gp": "Gaussian process with expected improvement", "tpe": "Parzen estimator", "random": "random"}

@@ -1,14 +1,14 @@
 """The resizing study: families that vary pictures' size or kernel in, figures by size and the kernels out."""
 
-from emoscope.study.comparison import Space
-from emoscope.study.config import TrainConfig
-from emoscope.study.dataset import Dataset
+from emoscope.study.data.dataset import Dataset
+from emoscope.study.recipes.families import Space
+from emoscope.study.recipes.training import TrainConfig
 from emoscope.study.report.blocks import Paragraph, Section, TableBlock
 from emoscope.study.report.evidence import Candidate, Evidence, Family, Training
 from emoscope.study.report.family import estimate_folds
-from emoscope.study.report.pictures import show_kernels
-from emoscope.study.report.settings import find_beside, list_sizes, list_varied
-from emoscope.study.report.tables import NONE, Column, Row, Table, format_figure, format_interval, format_spread
+from emoscope.study.report.hyperparameters import find_beside, list_sizes, list_varied
+from emoscope.study.report.samples import show_kernels
+from emoscope.study.report.typeset import NONE, Column, Row, Table, format_figure, format_interval, format_spread
 
 KEYS = ("sizes_px", "kernel")
 

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from emoscope.study.drawing import INK, LINE, SOFT
+from emoscope.study.drawings.axes import INK, LINE, SOFT
 
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",

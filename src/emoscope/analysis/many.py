@@ -1,0 +1,244 @@
+"""Several sources in, a folder of results each out; one bad source does not stop the rest."""
+
+import json
+import os
+import platform
+import threading
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from emoscope.analysis.one import analyze_source
+from emoscope.analysis.recorder import OUTPUT_NAMES, SUMMARY_FILE
+from emoscope.analysis.settings import Settings
+from emoscope.core.errors import EmoscopeError, InputError
+from emoscope.core.files import open_atomic_folder
+from emoscope.core.timecode import Every
+from emoscope.core.types import FrameResult
+from emoscope.executors.executor import Executor, map_unordered
+from emoscope.executors.interrupts import heed_file, tell_by_file
+from emoscope.media.source import EVERY_FRAME, Source, find_sources
+
+
+@dataclass(frozen=True)
+class SourceResult:
+    """What became of one source; the entries of `analyze --json`."""
+
+    source: str
+    status: Literal["complete", "incomplete", "failed", "stopped"]
+    """complete; incomplete (damaged or stopped, but what was read is there); failed (no output); stopped (not
+    begun)."""
+    frames: int = 0
+    faces: int = 0
+    people: int = 0
+    coverage: float = 0.0
+    output: str | None = None
+    message: str | None = None
+    skipped: bool = False
+    """Whether it was finished by an earlier analysis."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON-ready values."""
+        return asdict(self)
+
+    @classmethod
+    def from_summary(cls, summary: dict[str, Any], output: Path, skipped: bool = False) -> "SourceResult":
+        """Take the numbers of a summary."""
+        return cls(
+            source=summary["source"],
+            status=summary["status"],
+            frames=summary["frames"],
+            faces=summary["faces"],
+            people=summary["people_count"],
+            coverage=summary["coverage"],
+            output=str(output),
+            message=summary["message"],
+            skipped=skipped,
+        )
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far an analysis of several sources is."""
+
+    source: str
+    number: int
+    """Of the source, from 1."""
+    n_sources: int
+    share: float | None
+    """Of the source, 0..1; None where its length is not known."""
+    frames: int
+    faces: int
+    """In the latest frame."""
+
+
+def analyze_sources(
+    paths: list[Path],
+    output: Path | None = None,
+    settings: Settings | None = None,
+    every: Every = EVERY_FRAME,
+    start_s: float = 0.0,
+    end_s: float | None = None,
+    resume: bool = False,
+    stop: threading.Event | None = None,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+    executor: Executor | None = None,
+) -> list[SourceResult]:
+    """Analyse files and folders, each into a folder of its own.
+
+    Args:
+        paths: files and folders.
+        output: the folder for one source, the parent of their folders for several; None puts `<name>-emoscope` into
+            the current folder.
+        settings: how to read, and what to write.
+        every: which frames to analyse.
+        start_s: where to begin in videos.
+        end_s: where to end in videos.
+        resume: leave alone what an earlier analysis with the same settings finished.
+        stop: once set, the source at work is ended, what was read of it is written, and no other is begun.
+        on_progress: told now and then; with an executor other than this process, after each source.
+        executor: does the work, one source at a time each; shares the settings. None works here.
+
+    Raises:
+        InputError: an end before the start.
+    """
+    settings, stop = settings or Settings(), stop or threading.Event()
+    sources: list[Source] = []
+    results: list[SourceResult] = []
+    for path in paths:
+        try:
+            sources += find_sources([path], every, start_s, end_s)
+        except EmoscopeError as e:
+            results.append(SourceResult(str(path), "failed", message=str(e)))
+    is_single = len(sources) + len(results) == 1
+    taken: set[Path] = set()
+    folders = [_choose_folder(source, output, is_single, taken) for source in sources]
+    if executor is not None and not executor.is_here:
+        return results + analyze_elsewhere(executor, sources, folders, settings, resume, stop, on_progress)
+    for number, (source, folder) in enumerate(zip(sources, folders, strict=True), 1):
+        source.stop = stop
+        tell = _make_teller(source, number, len(sources), on_progress)
+        results.append(analyze_one(source, folder, settings, resume, tell))
+    return results
+
+
+def analyze_elsewhere(
+    executor: Executor,
+    sources: list[Source],
+    folders: list[Path],
+    settings: Settings,
+    resume: bool,
+    stop: threading.Event,
+    on_progress: Callable[[Progress], None],
+) -> list[SourceResult]:
+    """Analyse sources by an executor that shares the settings; return their results in the sources' order."""
+    found: dict[int, SourceResult] = {}
+    with tell_by_file(stop, folders[0].resolve().parent if folders else Path()) as stop_file:
+        jobs = [
+            Job(i, source, folder, resume, Path.cwd(), stop_file)
+            for i, (source, folder) in enumerate(zip(sources, folders, strict=True))
+        ]
+        for job, future in map_unordered(executor, do_job, jobs):
+            try:
+                result: SourceResult = future.result()
+            except EmoscopeError as e:
+                result = SourceResult(str(job.source.path), "failed", message=str(e))
+            found[job.number] = result
+            on_progress(Progress(job.source.path.name, len(found), len(jobs), 1.0, result.frames, result.faces))
+    return [found[i] for i in range(len(jobs))]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One source for an executor."""
+
+    number: int
+    source: Source
+    folder: Path
+    resume: bool
+    working_folder: Path
+    """The caller's: relative names mean the same everywhere, and results tell them as they were given."""
+    stop_file: Path
+    """Once it is there, the work is to end."""
+
+    def __str__(self) -> str:
+        return str(self.source.path)
+
+
+def do_job(settings: Settings, job: Job) -> SourceResult:
+    """Analyse one source in a process that does nothing else meanwhile."""
+    import cv2
+
+    cv2.setNumThreads(1)
+    try:
+        os.chdir(job.working_folder)
+    except OSError as e:
+        raise InputError(
+            f"{platform.node()} does not reach {job.working_folder} ({e.strerror}); put sources and results into a "
+            "folder that all machines share, and call emoscope there"
+        ) from e
+    with heed_file(job.stop_file) as job.source.stop:
+        return analyze_one(job.source, job.folder, settings, job.resume)
+
+
+def analyze_one(
+    source: Source,
+    folder: Path,
+    settings: Settings,
+    resume: bool,
+    tell: Callable[[FrameResult], None] = lambda result: None,
+) -> SourceResult:
+    """Analyse one source unless the work is to end; a problem is a result."""
+    if source.stop.is_set():
+        return SourceResult(str(source.path), "stopped", message=f"{source.path} was not begun")
+    try:
+        return _analyze(source, folder, settings, resume, tell)
+    except EmoscopeError as e:
+        return SourceResult(str(source.path), "failed", message=str(e))
+
+
+def _choose_folder(source: Source, output: Path | None, is_single: bool, taken: set[Path]) -> Path:
+    if output is not None and is_single:
+        return output
+    name = source.path.resolve().stem
+    wanted = (output / name) if output else Path(f"{name}-emoscope")
+    folder, i = wanted, 1
+    while folder in taken:
+        i += 1
+        folder = wanted.with_name(f"{wanted.name}-{i}")
+    taken.add(folder)
+    return folder
+
+
+def _make_teller(
+    source: Source, number: int, n_sources: int, on_progress: Callable[[Progress], None]
+) -> Callable[[FrameResult], None]:
+    name = source.path.name
+
+    def tell(result: FrameResult) -> None:
+        on_progress(Progress(name, number, n_sources, source.progress, source.frames_read, len(result.faces)))
+
+    return tell
+
+
+def _analyze(
+    source: Source, folder: Path, settings: Settings, resume: bool, tell: Callable[[FrameResult], None]
+) -> SourceResult:
+    more = {"every": source.every, "start_s": source.start_s, "end_s": source.end_s}
+    fingerprint = settings.fingerprint(source.path, **more)
+    if resume and (finished := _find_finished(folder, fingerprint)):
+        return SourceResult.from_summary(finished, folder, skipped=True)
+    with open_atomic_folder(folder, OUTPUT_NAMES) as working:
+        analysis = analyze_source(source, working, settings, tell, {"fingerprint": fingerprint})
+    return SourceResult.from_summary(analysis.summary, folder)
+
+
+def _find_finished(folder: Path, fingerprint: str) -> dict[str, Any] | None:
+    """Return the summary of a finished analysis with the same settings of the same source, if it lies there."""
+    try:
+        summary: dict[str, Any] = json.loads((folder / SUMMARY_FILE).read_text(encoding="utf-8"))
+        is_finished = summary["fingerprint"] == fingerprint and summary["reason"] != "stopped"
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return summary if is_finished else None

@@ -1,0 +1,193 @@
+"""Recording: frames with their results in, the files of a result folder out, written as they come."""
+
+import contextlib
+import datetime
+import json
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import emoscope
+from emoscope.analysis.settings import Settings
+from emoscope.core.files import open_atomic
+from emoscope.core.types import Frame, FrameResult
+from emoscope.media.source import Source
+from emoscope.outputs.annotate import annotate
+from emoscope.outputs.formats import FORMATS, TIMED
+from emoscope.outputs.thumbnails import ThumbnailKeeper
+from emoscope.outputs.video_writer import VideoWriter
+from emoscope.pipeline.analyzer import Analyzer
+from emoscope.tables.audience import write_audience_csv
+from emoscope.tables.baseline import add_changes, compute_baselines
+from emoscope.tables.observations import SCHEMA_VERSION, Observations, ObservationsWriter
+from emoscope.tables.summary import compute_summary
+
+SUMMARY_FILE: Final = "summary.json"
+"""Written last: a folder that has it is whole."""
+TABLE_FILE: Final = "observations.parquet"
+
+OUTPUT_NAMES: Final = (
+    SUMMARY_FILE,
+    TABLE_FILE,
+    "observations.csv",
+    "audience.csv",
+    "report.html",
+    "annotated.mp4",
+    "annotated",
+    "thumbnails",
+    "explanations",
+    *(f"observations.{name}" for name in FORMATS),
+)
+"""Everything that an analysis may leave in its folder."""
+
+
+class Recorder:
+    """Writes what was asked for into a folder; a context that closes the files."""
+
+    def __init__(
+        self, folder: Path, settings: Settings, name: str, kind: str = "live", source: Source | None = None
+    ) -> None:
+        """Open the table.
+
+        Args:
+            folder: an empty folder.
+            settings: what to write.
+            name: what the summary calls the source.
+            kind: `video`, `pictures` or `live`.
+            source: where the frames come from, if they can be read again.
+        """
+        self.folder, self.settings, self.name, self.kind, self.source = folder, settings, name, kind, source
+        self.size_wh = (0, 0)
+        self.problems: list[str] = []
+        self.hides = settings.blur_faces or settings.anonymous
+        self.stack = contextlib.ExitStack()
+        self.table = self.stack.enter_context(
+            ObservationsWriter(folder / TABLE_FILE, bool(settings.smoothing_s), not settings.anonymous)
+        )
+        self.video: VideoWriter | None = None
+        self.thumbnails = (
+            ThumbnailKeeper(blur=settings.thumbnails == "blurred") if settings.thumbnails != "none" else None
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def add(self, frame: Frame, result: FrameResult) -> None:
+        """Take one frame; frames come in their order."""
+        self.table.add(result)
+        self.size_wh = result.size_wh
+        if self.settings.annotate and self.kind == "pictures":
+            self._write_picture(frame, result)
+        elif self.settings.annotate:
+            self.video = self.video or self._open_video()
+            self.video.add(frame, result)
+        if self.thumbnails is not None:
+            self.thumbnails.add(frame, result)
+
+    def _open_video(self) -> VideoWriter:
+        path, source = self.folder / "annotated.mp4", self.source
+        if source is None:
+            return self.stack.enter_context(VideoWriter(path, None, blur=self.hides))
+        return self.stack.enter_context(
+            VideoWriter(path, source.frame_rate, source.path, source.start_s, source.end_s, self.hides)
+        )
+
+    def _write_picture(self, frame: Frame, result: FrameResult) -> None:
+        import cv2
+
+        folder = self.folder / "annotated"
+        folder.mkdir(exist_ok=True)
+        encoded = cv2.imencode(".jpg", annotate(frame.image, result, self.hides))[1]
+        # The number keeps pictures of the same name in different folders apart.
+        (folder / f"{frame.index:05d}-{Path(frame.source).stem}.jpg").write_bytes(encoded.tobytes())
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stack.__exit__(kind, error, trace)
+        if self.video is not None:
+            self.problems += self.video.problems
+
+    def finish(self, analyzer: Analyzer, facts: dict[str, Any]) -> tuple[Observations, dict[str, Any]]:
+        """Write everything that is known only at the end, after the context; the summary last.
+
+        Args:
+            analyzer: what read the frames.
+            facts: what only the caller knows: status, reason, message, frames_in_source, duration_s, and more
+                `settings`.
+
+        Returns:
+            The observations and their summary.
+        """
+        settings, place = self.settings, self.folder / TABLE_FILE
+        observations = Observations(place)
+        baselines = compute_baselines(observations, settings.baseline)
+        if baselines:
+            add_changes(place, baselines)
+            observations = Observations(place)
+        facts = {**self._describe(analyzer), **facts, "settings": self._describe_settings(analyzer, facts["settings"])}
+        summary = compute_summary(observations, facts, settings.events, baselines)
+        observations.write_csv(self.folder / "observations.csv")
+        if self.kind != "pictures":
+            write_audience_csv(observations, self.folder / "audience.csv")
+        for name in settings.formats:
+            if self.kind != "pictures" or name not in TIMED:
+                media = self.source.path if self.source else None
+                FORMATS[name](observations, summary, self.folder / f"observations.{name}", media)
+        if self.thumbnails is not None:
+            self.thumbnails.save(self.folder)
+        if settings.explain:
+            from emoscope.outputs.explain import explain
+
+            explain(observations, summary, analyzer.recognizer, self.folder, blur=self.hides)
+        if settings.report:
+            write_report(observations, summary, self.folder / "report.html", self.folder)
+        text = json.dumps(summary, indent=2, ensure_ascii=False)
+        (self.folder / SUMMARY_FILE).write_text(text + "\n", encoding="utf-8")
+        return observations, summary
+
+    def _describe(self, analyzer: Analyzer) -> dict[str, Any]:
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "source": self.name,
+            "kind": self.kind,
+            "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "size_wh": list(self.size_wh),
+            "model": analyzer.recognizer.describe(),
+        }
+
+    def _describe_settings(self, analyzer: Analyzer, more: dict[str, Any]) -> dict[str, Any]:
+        settings = self.settings
+        return {
+            "detector": analyzer.detector.name,
+            "detector_reason": analyzer.detector_reason,
+            "max_side_px": analyzer.max_side_px,
+            "model": analyzer.recognizer.spec.name,
+            "views": settings.n_views,
+            "balanced": settings.balanced,
+            "start_s": self.source.start_s if self.source else 0.0,
+            "end_s": self.source.end_s if self.source else None,
+            "smoothing_s": settings.smoothing_s,
+            "baseline": settings.baseline.setting,
+            "thumbnails": settings.thumbnails,
+            "anonymous": settings.anonymous,
+            "emoscope": emoscope.__version__,
+            **more,
+        }
+
+
+def write_report(observations: Observations, summary: dict[str, Any], path: Path, folder: Path) -> None:
+    """Write the report, whole or not at all.
+
+    Args:
+        observations: the table.
+        summary: its summary.
+        path: the HTML file.
+        folder: holds the pictures that the report shows, and the video, which it plays if it lies there itself.
+    """
+    from emoscope.report import create_report
+
+    is_beside = path.parent.resolve() == folder.resolve()
+    text = create_report(observations, summary, folder, is_beside)
+    with open_atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

@@ -1,0 +1,80 @@
+"""The command `emoscope live`."""
+
+import datetime
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from emoscope.cli.options import AsJson, Balanced, DetectorChoice, Model, Views, print_json, set_up_libraries
+from emoscope.core.errors import InputError
+
+CONSENT = (
+    "Tell everybody in front of the camera what is read, and ask them first (docs/responsible-use.md); "
+    "at work and in education the EU prohibits it."
+)
+
+
+def live(
+    camera: Annotated[
+        str, typer.Argument(metavar="[CAMERA|RTSP|FILE]", help="Number, network address, or a video as if live.")
+    ] = "0",
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="DIR", help="Folder for the results; live-DATE-TIME-emoscope."),
+    ] = None,
+    no_save: Annotated[bool, typer.Option("--no-save", help="Only look; keep nothing.")] = False,
+    for_s: Annotated[float | None, typer.Option("--for", metavar="SECONDS", min=0.1, help="End by itself.")] = None,
+    view: Annotated[str, typer.Option(help="auto, window, terminal or none.")] = "auto",
+    detector: Annotated[DetectorChoice, typer.Option(help="Face detector.")] = DetectorChoice.auto,
+    model: Model = "default",
+    views: Views = 1,
+    balanced: Balanced = False,
+    smooth: Annotated[float, typer.Option(metavar="SECONDS", min=0.0, help="Time constant; 0 is off.")] = 0.0,
+    anonymous: Annotated[bool, typer.Option("--anonymous", help="Leave face boxes out of the results.")] = False,
+    no_report: Annotated[bool, typer.Option("--no-report", help="Leave out report.html.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Read a camera as it runs, in a window or the terminal; Ctrl-C ends it and writes what analyze writes.
+
+    Frames that come while another is read are dropped, and counted. No picture is ever stored.
+    """
+    if output is not None and no_save:
+        raise InputError("--output and --no-save contradict each other; give one of them")
+    from emoscope.analysis.live import analyze_live
+    from emoscope.analysis.live_view import create_view
+    from emoscope.analysis.one import create_analyzer
+    from emoscope.analysis.settings import Settings
+    from emoscope.media.camera import Camera
+
+    set_up_libraries()
+    settings = Settings(
+        detector=detector.value,
+        model=model,
+        n_views=views,
+        balanced=balanced,
+        smoothing_s=smooth,
+        report=not no_report,
+        anonymous=anonymous,
+    )
+    running = Camera(camera)
+    analyzer = create_analyzer(settings)
+    typer.echo(CONSENT, err=True)
+    # stdout belongs to the JSON document where one is asked for.
+    shown = create_view(
+        view, running.name, sys.stderr if as_json else sys.stdout, lambda text: typer.echo(text, err=as_json)
+    )
+    folder = output or Path(f"live-{datetime.datetime.now():%Y%m%d-%H%M%S}-emoscope")
+    result = analyze_live(running, analyzer, shown, None if no_save else folder, settings, for_s)
+    if result.message:
+        typer.echo(f"warning: {result.message}", err=True)
+    if as_json:
+        print_json(asdict(result))
+        return
+    typer.echo(
+        f"{result.source}: {result.frames} {'frame' if result.frames == 1 else 'frames'}, {result.dropped} dropped, "
+        f"{result.people} {'person' if result.people == 1 else 'people'}, "
+        f"a face in {100 * result.coverage:.0f}% of the frames" + (f" -> {result.output}" if result.output else "")
+    )

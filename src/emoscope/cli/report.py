@@ -1,0 +1,72 @@
+"""The commands around reports: `emoscope report` and `emoscope compare`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from emoscope.cli.options import AsJson, print_json
+from emoscope.core.errors import InputError
+
+Result = Annotated[Path, typer.Argument(metavar="DIR", help="Result folder of `emoscope analyze`.", show_default=False)]
+Results = Annotated[
+    list[Path], typer.Argument(metavar="DIR...", help="Two result folders or more.", show_default=False)
+]
+
+
+def report(
+    folder: Result,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="The page; DIR/report.html by default.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Rebuild the report of an earlier analysis from its tables."""
+    from emoscope.analysis.recorder import write_report
+    from emoscope.analysis.result_folder import load_result, reading
+
+    path = output or folder / "report.html"
+    observations, summary = load_result(folder)
+    with reading(folder):
+        write_report(observations, summary, path, folder)
+    if as_json:
+        print_json({"output": str(path), "bytes": path.stat().st_size})
+    else:
+        typer.echo(f"{folder} -> {path}")
+
+
+def compare(
+    folders: Results,
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The page.")] = Path("compare.html"),
+    as_json: AsJson = False,
+) -> None:
+    """Put several recordings side by side on one page."""
+    from emoscope.analysis.result_folder import load_result, reading
+    from emoscope.report import create_comparison
+    from emoscope.report.comparison import Recording, describe_comparison, name_recordings
+
+    if len({folder.resolve() for folder in folders}) < 2:
+        raise InputError("a comparison needs two different result folders or more; name them one after the other")
+    results = [load_result(folder) for folder in folders]
+    names = name_recordings([summary["source"] for _, summary in results], folders)
+    recordings = [
+        Recording(name, str(folder), observations, summary)
+        for name, folder, (observations, summary) in zip(names, folders, results, strict=True)
+    ]
+    with reading(Path(", ".join(map(str, folders)))):
+        text = create_comparison(recordings)
+    _write(output, text)
+    facts = {"output": str(output), **describe_comparison(recordings)}
+    if as_json:
+        print_json(facts)
+        return
+    for warning in facts["warnings"]:
+        typer.echo(f"warning: {warning}", err=True)
+    typer.echo(f"{', '.join(names)} -> {output}")
+
+
+def _write(path: Path, text: str) -> None:
+    from emoscope.core.files import open_atomic
+
+    with open_atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

@@ -1,0 +1,1 @@
+"""What all districts share: emotions, errors, types, files, times as users write them."""

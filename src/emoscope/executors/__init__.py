@@ -1,0 +1,1 @@
+"""Where work runs: here, in several processes, or on Ray; and how it is interrupted."""

@@ -1,0 +1,1 @@
+"""Frame -> faces, found and read: detection, crops, networks and their calibration."""

@@ -1,0 +1,236 @@
+"""Face detection: an image (h, w, 3) in, Faces out. YuNet through ONNX Runtime, or OpenCV's Haar cascade offline."""
+
+import logging
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from emoscope.core.errors import InputError, ModelError
+from emoscope.core.types import Faces, Image
+from emoscope.faces.preprocess import to_grey
+from emoscope.faces.recognize import create_session
+from emoscope.faces.registry import YUNET, fetch
+
+log = logging.getLogger(__name__)
+
+STRIDES = (8, 16, 32)
+SCORE_THRESHOLD = 0.7
+"""YuNet score from which a face counts; OpenCV Zoo's demo uses 0.6 to 0.9."""
+NMS_IOU = 0.3
+"""Boxes that overlap more are one face (OpenCV's default)."""
+HAAR_TO_YUNET = 1.06
+"""A Haar box of a face is a little smaller than its YuNet box; this enlarges it so that one crop margin fits
+both. Measured by benchmarks/crop_margin.py, results/crop_margin.json."""
+
+HAAR_SCORE_THRESHOLD = 0.8
+"""Haar faces below this were patterns on clothes and walls more often than faces on the demo clip and on skimage's
+astronaut; set by eye on these two, it trades missed faces for false people."""
+
+FULL_LOOK_S = 1.0
+"""At least so often a video frame is searched at full detection size: someone small who comes in waits no longer."""
+SMALL_FACE_PX = 60
+"""A face of this side in the detector's picture is found and placed as well as a larger one: on the clip of
+results/detection.json boxes and readings differ from those at full size no more than those of any other size do."""
+MAX_STEP = 4.0
+"""Pictures are made so much smaller at once; the four pixels that are read then are a quarter of those passed over."""
+MAX_REDUCTION = 8
+"""Smaller pictures save no time: a look costs about 0.3 ms however small."""
+
+
+class Detector(Protocol):
+    """Finds faces."""
+
+    name: str
+    max_side_px: int
+    """A larger image is reduced to this before detection."""
+
+    def detect(self, image: Image, reduce: int = 1) -> Faces:
+        """Return the faces of one image, best first.
+
+        Args:
+            image: (h, w, 3) uint8 BGR.
+            reduce: look at a picture this many times smaller than usual: much faster, blind for small faces.
+        """
+        ...
+
+
+@lru_cache(maxsize=16)
+def _compute_anchors(width: int, height: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return cell corners in cells (k, 2) and strides (k, 1) of all three levels, row-major as YuNet gives them."""
+    corners, strides = [], []
+    for stride in STRIDES:
+        rows, columns = np.mgrid[: height // stride, : width // stride]
+        corners.append(np.stack([columns.ravel(), rows.ravel()], axis=1))
+        strides.append(np.full((rows.size, 1), stride))
+    return np.concatenate(corners).astype(np.float32), np.concatenate(strides).astype(np.float32)
+
+
+def _shrink(image: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
+    """Return a smaller image; (h, w) or (h, w, 3) uint8.
+
+    Halved until interpolation between four pixels will do: OpenCV's area averaging is fast by halves only, at other
+    factors it takes as long as the detection itself.
+    """
+    if scale >= 1:
+        return image
+    h, w = image.shape[:2]
+    size_wh = max(1, round(w * scale)), max(1, round(h * scale))
+    while min(image.shape[1] / size_wh[0], image.shape[0] / size_wh[1]) > MAX_STEP:
+        half = max(1, image.shape[1] // 2), max(1, image.shape[0] // 2)
+        image = np.asarray(cv2.resize(image, half, interpolation=cv2.INTER_AREA), np.uint8)
+    return np.asarray(cv2.resize(image, size_wh, interpolation=cv2.INTER_LINEAR), np.uint8)
+
+
+class YuNetDetector:
+    """YuNet (Wu et al., YuNet: a tiny millisecond-level face detector, 2023) with a decode of our own."""
+
+    name = "yunet"
+
+    def __init__(self, path: Path, max_side_px: int = 640) -> None:
+        """Load the network.
+
+        Args:
+            path: the ONNX file.
+            max_side_px: a larger image is reduced to this before detection.
+
+        Raises:
+            ModelError: the file is damaged.
+        """
+        self.session = create_session(path)
+        self.max_side_px = max_side_px
+        self.outputs = [f"{part}_{stride}" for part in ("cls", "obj", "bbox") for stride in STRIDES]
+
+    def detect(self, image: Image, reduce: int = 1) -> Faces:
+        """Return the faces of one image (h, w, 3) BGR uint8, best first; see Detector."""
+        h, w = image.shape[:2]
+        small = _shrink(image, min(1.0, self.max_side_px / max(h, w)) / reduce)
+        small_h, small_w = small.shape[:2]
+        padded_w, padded_h = -(-small_w // 32) * 32, -(-small_h // 32) * 32
+        batch = np.zeros((1, 3, padded_h, padded_w), np.float32)
+        batch[0, :, :small_h, :small_w] = small.transpose(2, 0, 1)
+        found = self.session.run(self.outputs, {"input": batch})
+        cls, obj, bbox = (np.concatenate([part[0] for part in found[i : i + 3]]) for i in (0, 3, 6))
+        score = np.sqrt(np.clip(cls[:, 0], 0, 1) * np.clip(obj[:, 0], 0, 1))
+        keep = np.flatnonzero(score >= SCORE_THRESHOLD)
+        if len(keep) == 0:
+            return Faces()
+        corners, strides = _compute_anchors(padded_w, padded_h)
+        centre = (corners[keep] + bbox[keep, :2]) * strides[keep]
+        size = np.exp(bbox[keep, 2:]) * strides[keep]
+        xywh = np.concatenate([centre - size / 2, size], axis=1)
+        kept = np.asarray(cv2.dnn.NMSBoxes(xywh.tolist(), score[keep].tolist(), SCORE_THRESHOLD, NMS_IOU), np.int64)
+        xywh, score = xywh[kept] * np.array([w / small_w, h / small_h] * 2, np.float32), score[keep][kept]
+        xyxy = np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1)
+        return Faces(xyxy.astype(np.float32), score.astype(np.float32))
+
+
+class HaarDetector:
+    """OpenCV's frontal-face cascade (Viola and Jones, 2001): always there, slower and less able than YuNet."""
+
+    name = "haar"
+
+    def __init__(self, max_side_px: int = 640) -> None:
+        """Load the cascade that OpenCV carries.
+
+        Args:
+            max_side_px: a larger image is reduced to this before detection.
+        """
+        self.max_side_px = max_side_px
+        self.cascade = cv2.CascadeClassifier(
+            str(Path(cv2.__file__).parent / "data" / "haarcascade_frontalface_default.xml")
+        )
+
+    def detect(self, image: Image, reduce: int = 1) -> Faces:
+        """Return the faces of one image (h, w, 3) BGR uint8, best first; see Detector."""
+        scale = min(1.0, self.max_side_px / max(image.shape[:2])) / reduce
+        grey = cv2.equalizeHist(_shrink(to_grey(image), scale))
+        # minNeighbors 9 rather than 3: a false face in a report is worse than a missed one.
+        boxes, _, weights = self.cascade.detectMultiScale3(grey, 1.1, 9, minSize=(24, 24), outputRejectLevels=True)
+        if len(boxes) == 0:
+            return Faces()
+        xywh = np.asarray(boxes, np.float32) / np.float32(scale)
+        centre, side = xywh[:, :2] + xywh[:, 2:] / 2, xywh[:, 2:] * np.float32(HAAR_TO_YUNET)
+        xyxy = np.concatenate([centre - side / 2, centre + side / 2], axis=1)
+        # The cascade's weights have no upper end; the logistic only orders them within 0..1.
+        score = 1 / (1 + np.exp(-np.asarray(weights, np.float64).ravel() / 2))
+        best = np.argsort(-score, kind="stable")
+        best = best[score[best] >= HAAR_SCORE_THRESHOLD]
+        return Faces(xyxy[best], score[best].astype(np.float32))
+
+
+class VideoDetector:
+    """Finds the faces of successive frames: a full look now and then, cheap ones in between.
+
+    Between full looks the picture is made so small that the smallest face that is expected stays just large enough.
+    When a cheap look finds fewer faces than expected, a full one follows at once.
+    """
+
+    def __init__(self, detector: Detector) -> None:
+        self.detector, self.name = detector, detector.name
+        self.forget()
+
+    def forget(self) -> None:
+        """Look in full at the next frame."""
+        self.full_at_s = -math.inf
+
+    def detect(self, image: Image, time_s: float, expected_xyxy: NDArray[np.float32]) -> Faces:
+        """Return the faces of one frame.
+
+        Args:
+            image: (h, w, 3) uint8 BGR.
+            time_s: presentation time.
+            expected_xyxy: (m, 4) where faces are expected, from the tracker.
+        """
+        reduce = self._choose_reduction(image, expected_xyxy)
+        if reduce > 1 and 0 <= time_s - self.full_at_s < FULL_LOOK_S:
+            faces = self.detector.detect(image, reduce)
+            if len(faces) >= len(expected_xyxy):
+                return faces
+        self.full_at_s = time_s
+        return self.detector.detect(image)
+
+    def _choose_reduction(self, image: Image, expected_xyxy: NDArray[np.float32]) -> int:
+        if len(expected_xyxy) == 0:
+            return 1
+        scale = min(1.0, self.detector.max_side_px / max(image.shape[:2]))
+        sides_px = (expected_xyxy[:, 2:] - expected_xyxy[:, :2]).max(axis=1)
+        largest = min(MAX_REDUCTION, sides_px.min() * scale / SMALL_FACE_PX)
+        return 1 << int(math.log2(largest)) if largest >= 2 else 1
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A detector and why it was chosen."""
+
+    detector: Detector
+    reason: str
+
+
+def create_detector(name: str = "auto", max_side_px: int = 640) -> Choice:
+    """Create a detector.
+
+    Args:
+        name: `yunet`, `haar`, or `auto` for YuNet when it is cached or can be fetched, else Haar.
+        max_side_px: a larger image is reduced to this before detection.
+
+    Raises:
+        InputError: an unknown name.
+        ModelError: `yunet` was asked for and is neither cached nor to be fetched.
+    """
+    if name == "haar":
+        return Choice(HaarDetector(max_side_px), "asked for")
+    if name == "yunet":
+        return Choice(YuNetDetector(fetch(YUNET), max_side_px), "asked for")
+    if name != "auto":
+        raise InputError(f"there is no detector {name!r}; choose auto, yunet or haar")
+    try:
+        return Choice(YuNetDetector(fetch(YUNET), max_side_px), "best available")
+    except ModelError as e:
+        log.warning("YuNet is not available (%s): using OpenCV's Haar cascade, which misses more faces", e)
+        return Choice(HaarDetector(max_side_px), "YuNet was neither cached nor to be fetched")

@@ -1,0 +1,135 @@
+"""Recognition: face crops in, calibrated probabilities (n, 7) out; ONNX Runtime alone."""
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emoscope.core.emotions import EMOTIONS
+from emoscope.core.errors import InputError, ModelError
+from emoscope.faces.preprocess import check_crops, create_views, preprocess, to_grey
+from emoscope.faces.registry import find_network
+from emoscope.faces.spec import Calibration, ModelSpec
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+BATCH = 64
+"""Pictures per call of the network; bounds memory, larger ones are no faster on a CPU."""
+
+
+def create_session(path: Path) -> "onnxruntime.InferenceSession":
+    """Open an ONNX file on the CPU with one thread.
+
+    One thread: several make single faces slower whenever the other cores are busy (measured, 2.5 to 8.6 ms).
+
+    Raises:
+        ModelError: the file is not ONNX or damaged.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    # ONNX Runtime's exceptions share no base class but Exception.
+    except Exception as e:
+        raise ModelError(
+            f"{path} is no ONNX model that can be loaded ({type(e).__name__}); "
+            "expected a file made by `emoscope export`"
+        ) from e
+
+
+def compute_probabilities(logits: NDArray[np.floating], temperature: float = 1.0) -> NDArray[np.float64]:
+    """Return softmax(logits / temperature) of logits (n, 7), in float64."""
+    scaled = logits.astype(np.float64) / temperature
+    powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+
+
+def calibrate(logits: NDArray[np.floating], calibration: Calibration, balanced: bool = False) -> NDArray[np.float64]:
+    """Turn the logits of every view into one calibrated distribution per face.
+
+    Probabilities are averaged, not logits: a view that is sure must not outvote the others.
+
+    Args:
+        logits: (n, views, 7).
+        calibration: fitted for so many views.
+        balanced: use the second operating point's bias.
+
+    Returns:
+        (n, 7), rows sum to 1.
+    """
+    n, n_views, n_classes = logits.shape
+    mean = compute_probabilities(logits.reshape(n * n_views, n_classes)).reshape(logits.shape).mean(axis=1)
+    logarithms = np.log(np.maximum(mean, 1e-30))
+    if balanced:
+        return compute_probabilities(logarithms / calibration.temperature + np.asarray(calibration.bias))
+    return compute_probabilities(logarithms, calibration.temperature)
+
+
+class Recognizer:
+    """A network ready to read faces."""
+
+    def __init__(self, model: str | Path = "default", n_views: int = 1, balanced: bool = False) -> None:
+        """Load a network.
+
+        Args:
+            model: name of an embedded network, or an ONNX file that `emoscope export` made.
+            n_views: 1, 2 (with the mirror image) or 10 (five crops, mirrored): probabilities are averaged.
+            balanced: use the operating point with the higher macro F1: rare emotions are named more often.
+
+        Raises:
+            InputError: no such model, another number of views, or no second operating point in this model.
+            ModelError: the file is damaged or not one of ours.
+        """
+        path = find_network(model)
+        self.session = create_session(path)
+        self.spec = ModelSpec.from_metadata(self.session.get_modelmeta().custom_metadata_map)
+        inputs, outputs = self.session.get_inputs(), self.session.get_outputs()
+        if [i.name for i in inputs] != ["input"] or [o.name for o in outputs] != ["logits"]:
+            raise ModelError(f"{path} has other inputs or outputs than `input` and `logits`; export the model again")
+        self.n_views, self.balanced = n_views, balanced
+        self.calibration = self.spec.find_calibration(n_views)
+        if balanced and not self.calibration.bias:
+            raise InputError(f"{self.spec.name} has no balanced operating point; leave out --balanced")
+        # Fails now rather than at the first face.
+        create_views(np.zeros((8, 8), np.uint8), n_views)
+
+    def describe(self) -> dict[str, Any]:
+        """Return the spec as JSON-ready values, of calibrations and figures only those in use."""
+        facts = dataclasses.asdict(self.spec)
+        del facts["calibrations"]
+        name = self.spec.name_figures(self.n_views, self.balanced)
+        facts["figures"] = {key: value for key, value in facts["figures"].items() if key == name}
+        used = self.calibration
+        return {**facts, "temperature": used.temperature, "uncertain_below": used.uncertain_below}
+
+    def compute_logits(self, faces: list[NDArray[np.uint8]] | NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return raw logits (n, views, 7) of face crops."""
+        check_crops(faces)
+        views = [view for face in faces for view in create_views(to_grey(face), self.n_views)]
+        parts = [
+            self.session.run(["logits"], {"input": preprocess(views[i : i + BATCH], self.spec)})[0]
+            for i in range(0, len(views), BATCH)
+        ]
+        logits = np.concatenate(parts) if parts else np.empty((0, len(EMOTIONS)), np.float32)
+        return logits.reshape(len(faces), self.n_views, len(EMOTIONS))
+
+    def predict(self, faces: list[NDArray[np.uint8]] | NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Return the probabilities of face crops.
+
+        Args:
+            faces: n crops, each grey (h, w) or BGR (h, w, 3) uint8 of any size, the face filling the picture.
+
+        Returns:
+            (n, 7) in the order of EMOTIONS, calibrated, rows sum to 1; with several views their mean.
+
+        Raises:
+            InputError: a crop is no uint8 picture.
+        """
+        return calibrate(self.compute_logits(faces), self.calibration, self.balanced)

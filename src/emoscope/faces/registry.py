@@ -1,0 +1,134 @@
+"""The registry: a model's name in, a checked file out. Embedded networks, the fetched detector, the cache."""
+
+import json
+import logging
+import os
+import sys
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from emoscope.core.errors import InputError, ModelError
+from emoscope.core.files import compute_sha256, open_atomic
+
+log = logging.getLogger(__name__)
+
+FETCH_TIMEOUT_S = 10.0
+MODELS_DIR = Path(__file__).parent / "models"
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """One file the product may use."""
+
+    name: str
+    file: str
+    """File name, in the package (embedded) or in the cache (fetched)."""
+    sha256: str
+    role: Literal["emotion", "detector"]
+    licence: str
+    url: str = ""
+    """Where a fetched file comes from; empty for embedded ones."""
+
+    @property
+    def path(self) -> Path:
+        """Where the file lies, or will lie once fetched."""
+        return (cache_dir() if self.url else MODELS_DIR) / self.file
+
+
+YUNET = ModelFile(
+    name="yunet",
+    file="face_detection_yunet_2026may.onnx",
+    sha256="ebafce4e3c118d6554634be5c27ab333b4c047a9a8c3faf1d7cf93101c22f0f0",
+    role="detector",
+    licence="MIT (OpenCV Zoo)",
+    url="https://media.githubusercontent.com/media/opencv/opencv_zoo/main/models/"
+    "face_detection_yunet/face_detection_yunet_2026may.onnx",
+)
+
+
+def cache_dir() -> Path:
+    """Return the folder of fetched files: $EMOSCOPE_CACHE, or the system's place for caches."""
+    if configured := os.environ.get("EMOSCOPE_CACHE"):
+        return Path(configured)
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "emoscope" / "cache"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "emoscope"
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "emoscope"
+
+
+@cache
+def load_embedded() -> tuple[str, dict[str, ModelFile]]:
+    """Return the default network's name and all embedded networks by name (models/embedded.json)."""
+    listing = json.loads((MODELS_DIR / "embedded.json").read_text(encoding="utf-8"))
+    files = {name: ModelFile(name=name, role="emotion", **entry) for name, entry in listing["models"].items()}
+    return listing["default"], files
+
+
+def check_sha256(model: ModelFile) -> Path:
+    """Return the model's path if its bytes are the expected ones.
+
+    Raises:
+        ModelError: they are not; the message says what to do.
+    """
+    path = model.path
+    if not path.is_file():
+        raise ModelError(f"the model file {path} is missing; install emoscope again")
+    if (found := compute_sha256(path)) != model.sha256:
+        remedy = "delete it, it will be fetched again" if model.url else "install emoscope again"
+        raise ModelError(
+            f"{path} has sha256 {found[:12]}..., expected {model.sha256[:12]}... (damaged or replaced); {remedy}"
+        )
+    return path
+
+
+def find_network(name: str | Path) -> Path:
+    """Return the ONNX file of an embedded network's name (`default` for the default one) or of a path.
+
+    Raises:
+        InputError: there is no such name or file.
+        ModelError: an embedded file is damaged.
+    """
+    default, embedded = load_embedded()
+    key = default if str(name) == "default" else str(name)
+    if key in embedded:
+        return check_sha256(embedded[key])
+    path = Path(name)
+    if not path.is_file():
+        raise InputError(
+            f"there is no model {str(name)!r}; expected one of {', '.join(embedded)} "
+            "or an ONNX file of `emoscope export`"
+        )
+    return path
+
+
+def fetch(model: ModelFile) -> Path:
+    """Return a fetched model's path, from the cache or else from the network, its hash checked.
+
+    Raises:
+        ModelError: no network and no cached file, or the bytes are wrong.
+    """
+    if model.path.is_file():
+        return check_sha256(model)
+    log.info("fetching %s (%s) into %s", model.name, model.licence, model.path.parent)
+    try:
+        with (
+            urllib.request.urlopen(model.url, timeout=FETCH_TIMEOUT_S) as response,
+            open_atomic(model.path) as temporary,
+        ):
+            temporary.write_bytes(response.read())
+    except (OSError, urllib.error.URLError) as e:
+        reason = getattr(e, "reason", e)
+        raise ModelError(
+            f"cannot fetch the model {model.name} ({reason}); connect once, "
+            f"or put {model.file} into {model.path.parent}"
+        ) from e
+    try:
+        return check_sha256(model)
+    except ModelError:
+        model.path.unlink(missing_ok=True)
+        raise

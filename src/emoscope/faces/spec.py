@@ -1,0 +1,139 @@
+"""The contract between study and runtime: ModelSpec, kept in an ONNX file's metadata."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from emoscope.core.emotions import EMOTIONS
+from emoscope.core.errors import ModelError
+from emoscope.faces.resample import KERNELS
+
+METADATA_KEY = "emoscope"
+SPEC_VERSION = 2
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What turns the mean probabilities of so many views into what is reported; fitted on validation images."""
+
+    temperature: float = 1.0
+    """Divides the logarithms of the mean probabilities (Guo et al., On calibration of modern neural networks, 2017)."""
+    uncertain_below: float = 0.0
+    """A face whose largest probability is below this is `uncertain`."""
+    bias: tuple[float, ...] = ()
+    """Second operating point: added to the seven logarithms it raises macro F1, at the cost of accuracy; empty if none
+    was fitted."""
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """Everything the runtime must know about a network beside its graph.
+
+    The graph takes `input` (n, channels, size_px, size_px) float32 and gives `logits` (n, 7) float32.
+    """
+
+    name: str
+    """Short name, for example `compact-1`."""
+    size_px: int = 48
+    """Side of the square input."""
+    channels: int = 1
+    """1 for grey, 3 for grey repeated three times."""
+    kernel: str = "auto"
+    """How crops are resized: one of resample.KERNELS, or `auto`, OpenCV's area averaging or bilinear resize."""
+    mean: float = 0.5
+    """Subtracted from pixel values in 0..1."""
+    std: float = 0.25
+    """Divides what the subtraction left."""
+    crop_margin: float = 0.0
+    """Share of the face box's longer side that the square crop adds to it; negative crops tighter."""
+    calibrations: Mapping[int, Calibration] = field(default_factory=dict)
+    """By number of views."""
+    precision: str = "float32"
+    """What the weights are kept in: `float32`, `float16` or `int8`."""
+    labels: tuple[str, ...] = EMOTIONS
+    """Class names in the order of the logits."""
+    network: str = ""
+    """Name of the architecture in the study."""
+    protocol: str = ""
+    """`official`, `thesis` or `naive`; with the next four it names the split, see the study's TrainConfig."""
+    split_seed: int = 0
+    """Seed of the thesis protocol's test part."""
+    fold: int = 0
+    """The fold that validated."""
+    n_folds: int = 8
+    """Of how many."""
+    fold_seed: int = -1
+    """Seed of the folds; -1: split_seed."""
+    data_sha256: str = ""
+    """Fingerprint of the dataset that the network was trained on."""
+    run: str = ""
+    """Name of the training run's folder, the hash of its config, split and data."""
+    origin: str = ""
+    """Where the weights come from, one sentence."""
+    licence: str = ""
+    """What one may do with the weights, one sentence."""
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    """Measured on validation when exported, e.g. {"validation": {"accuracy": ...}}."""
+
+    def __post_init__(self) -> None:
+        """Check what the runtime relies on.
+
+        Raises:
+            ModelError: a value makes no sense; export the model again.
+        """
+        problems = []
+        if self.labels != EMOTIONS:
+            problems.append(f"labels are {list(self.labels)}, expected {list(EMOTIONS)}")
+        if self.channels not in (1, 3):
+            problems.append(f"channels is {self.channels}, expected 1 or 3")
+        if not 8 <= self.size_px <= 1024:
+            problems.append(f"size_px is {self.size_px}, expected 8 to 1024")
+        if self.kernel not in ("auto", *KERNELS):
+            problems.append(f"kernel is {self.kernel!r}, expected auto, {', '.join(KERNELS)}")
+        if not self.std > 0 or not all(c.temperature > 0 for c in self.calibrations.values()):
+            problems.append("std and temperatures must be positive")
+        if any(len(c.bias) not in (0, len(EMOTIONS)) for c in self.calibrations.values()):
+            problems.append(f"a bias has not {len(EMOTIONS)} values")
+        if not -0.5 <= self.crop_margin <= 4:
+            problems.append(f"crop_margin is {self.crop_margin}, expected -0.5 to 4")
+        if problems:
+            raise ModelError(f"the model's specification is wrong: {'; '.join(problems)}; export the model again")
+
+    def find_calibration(self, n_views: int) -> Calibration:
+        """Return the calibration for so many views; none was fitted: probabilities stay as they are."""
+        return self.calibrations.get(n_views, Calibration())
+
+    @staticmethod
+    def name_figures(n_views: int, balanced: bool = False) -> str:
+        """Return the key under which `figures` holds the validation figures of so many views."""
+        return "validation" + (f"_{n_views}_views" if n_views > 1 else "") + ("_balanced" if balanced else "")
+
+    def to_metadata(self) -> dict[str, str]:
+        """Return the ONNX metadata entries that hold this spec."""
+        return {METADATA_KEY: json.dumps({"version": SPEC_VERSION, **dataclasses.asdict(self)}, sort_keys=True)}
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping[str, str]) -> Self:
+        """Read a spec from ONNX metadata.
+
+        Raises:
+            ModelError: there is none, or it is of another version or damaged; use a file made by `emoscope export`.
+        """
+        if METADATA_KEY not in metadata:
+            raise ModelError("the ONNX file holds no emoscope specification; use one made by `emoscope export`")
+        try:
+            values = json.loads(metadata[METADATA_KEY])
+            version = values.pop("version")
+            if version == SPEC_VERSION:
+                calibrations = {
+                    int(n_views): Calibration(**{**c, "bias": tuple(c["bias"])})
+                    for n_views, c in values["calibrations"].items()
+                }
+                return cls(**{**values, "labels": tuple(values["labels"]), "calibrations": calibrations})
+        except (ValueError, TypeError, KeyError, AttributeError) as e:
+            raise ModelError(f"the ONNX file's emoscope specification is damaged ({e}); export the model again") from e
+        raise ModelError(
+            f"the ONNX file's specification has version {version}, expected {SPEC_VERSION}; export the model again"
+        )

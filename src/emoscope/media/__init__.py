@@ -1,0 +1,1 @@
+"""Bytes -> Frame: pictures, folders, videos and cameras, each picture with its time."""

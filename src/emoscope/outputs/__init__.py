@@ -1,0 +1,1 @@
+"""Files beside the report: annotated pictures and video, thumbnails, explanations, other formats."""

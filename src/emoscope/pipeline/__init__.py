@@ -1,0 +1,1 @@
+"""The loop over the stages: frames in, one result per frame out."""

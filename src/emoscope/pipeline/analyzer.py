@@ -1,0 +1,104 @@
+"""The pipeline: Frame in, FrameResult out. Detect, track, crop, preprocess, recognise, smooth."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from emoscope.core.types import Faces, Frame, FrameResult, Image
+from emoscope.faces.crop import crop_faces
+from emoscope.faces.detect import VideoDetector, create_detector
+from emoscope.faces.recognize import Recognizer
+from emoscope.pipeline.prefetch import Ahead
+from emoscope.tracking.smooth import Smoother
+from emoscope.tracking.track import Tracker
+
+PICTURE_SIDE_PX = 1280
+"""Detection size of pictures: group photos have small faces, and there is time."""
+VIDEO_SIDE_PX = 640
+"""Detection size of video."""
+FRAMES_AT_ONCE = 8
+"""Frames whose faces are recognised together: eight take half the time of singles (results/recognition.json)."""
+
+Look = tuple[Frame, Faces, list[Image]]
+"""A frame, its faces with their track_id, and a crop of each."""
+
+
+class Analyzer:
+    """Reads the emotions of every face, frame by frame; keeps who is who between frames."""
+
+    def __init__(
+        self,
+        detector: str = "auto",
+        model: str | Path = "default",
+        n_views: int = 1,
+        balanced: bool = False,
+        max_side_px: int = VIDEO_SIDE_PX,
+        smoothing_s: float = 0.0,
+    ) -> None:
+        """Load detector and network.
+
+        Args:
+            detector: `auto`, `yunet` or `haar`.
+            model: name of an embedded network, or an ONNX file that `emoscope export` made.
+            n_views: 1, 2 or 10 views averaged per face.
+            balanced: use the operating point with the higher macro F1.
+            max_side_px: a larger image is reduced to this for detection; faces are read at full resolution.
+            smoothing_s: time constant of the smoothed probabilities that stand beside the raw ones; 0 for none.
+
+        Raises:
+            InputError: an unknown detector or model, or an impossible number.
+            ModelError: a model file that is damaged or not to be had.
+        """
+        self.recognizer = Recognizer(model, n_views, balanced)
+        choice = create_detector(detector, max_side_px)
+        self.detector, self.detector_reason = VideoDetector(choice.detector), choice.reason
+        self.max_side_px = max_side_px
+        self.smoothing_s = smoothing_s
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget everybody: what comes next is another recording, whose people are counted from 1."""
+        self.tracker = Tracker()
+        self.detector.forget()
+        self.smoother = Smoother(self.smoothing_s) if self.smoothing_s else None
+        self.source: str | None = None
+
+    def analyze(self, frame: Frame) -> FrameResult:
+        """Read one frame; frames of one video must come in their order, a frame of another file begins anew."""
+        [(_, result)] = self._recognize([self._look(frame)])
+        return result
+
+    def analyze_frames(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, FrameResult]]:
+        """Read frame after frame as analyze does; decoding, detection and recognition run at the same time."""
+        with (
+            Ahead(iter(frames), lambda frame: frame.image.nbytes) as decoded,
+            Ahead((self._look(frame) for frame in decoded), lambda look: look[0].image.nbytes) as looks,
+        ):
+            while batch := looks.take(FRAMES_AT_ONCE):
+                yield from self._recognize(batch)
+
+    def _look(self, frame: Frame) -> Look:
+        """Find, follow and cut out the faces of one frame."""
+        if frame.source != self.source:
+            # Another file: nobody is carried over.
+            self.source = frame.source
+            self.tracker.forget()
+            self.detector.forget()
+        expected_xyxy = self.tracker.predict(frame.time_s)[1]
+        faces = self.detector.detect(frame.image, frame.time_s, expected_xyxy)
+        faces = self.tracker.update(faces, frame.time_s, frame.image)
+        return frame, faces, crop_faces(frame.image, faces.xyxy, self.recognizer.spec.crop_margin)
+
+    def _recognize(self, looks: list[Look]) -> list[tuple[Frame, FrameResult]]:
+        """Read the faces of several frames at once."""
+        probabilities = self.recognizer.predict([crop for _, _, crops in looks for crop in crops])
+        results, first = [], 0
+        for frame, found, _ in looks:
+            faces = found.replace(probabilities=probabilities[first : first + len(found)])
+            first += len(found)
+            if self.smoother is not None and faces.track_id is not None and faces.probabilities is not None:
+                smoothed = self.smoother.update(faces.track_id, faces.probabilities, frame.time_s)
+                faces = faces.replace(smoothed=smoothed)
+            uncertain_below = self.recognizer.calibration.uncertain_below
+            result = FrameResult(frame.index, frame.time_s, frame.source, frame.size_wh, faces, uncertain_below)
+            results.append((frame, result))
+        return results

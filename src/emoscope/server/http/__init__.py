@@ -1,0 +1,1 @@
+"""What every request meets: who may ask and how often, errors as documents, schemas, health."""

@@ -1,0 +1,66 @@
+"""Schemas: what several routes answer, for OpenAPI and for those who read it."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from emoscope.core.emotions import EMOTIONS
+from emoscope.core.types import FrameResult
+from emoscope.server.http.face_json import describe_faces
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+FACE_EXAMPLE: dict[str, Any] = {
+    "track_id": None,
+    "xyxy": [312.4, 96.1, 398.7, 214.0],
+    "detection_score": 0.93,
+    "emotion": "happy",
+    "probability": 0.91,
+    "uncertain": False,
+    "probabilities": {name: 0.91 if name == "happy" else 0.015 for name in EMOTIONS},
+}
+
+
+class Face(BaseModel):
+    """One face, and what the network reads from it."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [FACE_EXAMPLE]})
+
+    track_id: int | None = Field(description="Number of the person, from 1; null in single pictures.")
+    xyxy: Annotated[
+        list[float], Field(min_length=4, max_length=4, description="Box in pixels: left, top, right, bottom.")
+    ]
+    detection_score: Share
+    emotion: str = Field(description=f"The most probable one of {', '.join(EMOTIONS)}.")
+    probability: Share = Field(description="Its calibrated probability.")
+    uncertain: bool = Field(description="Whether the network abstains: the probability is below `uncertain_below`.")
+    probabilities: dict[str, Share]
+
+
+class ImageAnswer(BaseModel):
+    """The faces of one picture."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "size_wh": [640, 480],
+                    "faces": [FACE_EXAMPLE],
+                    "detector": "yunet",
+                    "model": "compact-4-int8",
+                    "uncertain_below": 0.46,
+                }
+            ]
+        }
+    )
+
+    size_wh: tuple[int, int] = Field(description="Width and height of the upright picture in pixels.")
+    faces: list[Face] = Field(description="Best detection first.")
+    detector: str
+    model: str
+    uncertain_below: Share
+
+
+def create_faces(result: FrameResult) -> list[Face]:
+    """Return the faces of one frame."""
+    return [Face(**face) for face in describe_faces(result)]

@@ -1,0 +1,86 @@
+"""What a server says of itself: /healthz, /metrics, GET /v1/models."""
+
+import functools
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import PlainTextResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+import emoscope
+from emoscope.faces.listing import list_models
+
+router = APIRouter(tags=["service"])
+
+
+class Health(BaseModel):
+    """A sign of life."""
+
+    status: Literal["ok"]
+    version: Annotated[str, Field(examples=[emoscope.__version__])]
+
+
+class ModelEntry(BaseModel):
+    """One model that is embedded or was fetched."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "name": "yunet",
+                    "role": "detector",
+                    "status": "cached",
+                    "bytes": 229734,
+                    "sha256": "ebafce4e3c118d6554634be5c27ab333b4c047a9a8c3faf1d7cf93101c22f0f0",
+                    "licence": "MIT (OpenCV Zoo)",
+                    "figures": {},
+                }
+            ]
+        }
+    )
+
+    name: str
+    role: Literal["emotion", "detector"]
+    status: str = Field(description="embedded, cached, not fetched, or damaged and how.")
+    bytes: int | None
+    sha256: str
+    licence: str
+    figures: dict[str, Any] = Field(description="What was measured, by part of the data.")
+
+
+class ModelsAnswer(BaseModel):
+    """The models, and which of them this server uses."""
+
+    detector: Annotated[str, Field(examples=["yunet"])]
+    model: Annotated[str, Field(examples=["default"])]
+    models: list[ModelEntry]
+
+
+@router.get("/healthz", summary="Ask whether the server lives")
+async def check_health() -> Health:
+    """Answer, without a token too."""
+    return Health(status="ok", version=emoscope.__version__)
+
+
+@router.get("/metrics", response_class=PlainTextResponse, summary="Read counters for Prometheus")
+async def read_metrics(request: Request) -> Response:
+    """Count requests, pictures, live frames and jobs since the server started."""
+    return Response(request.app.state.metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+@router.get("/v1/models", summary="List the models")
+def read_models(request: Request) -> ModelsAnswer:
+    """List what is embedded and fetched, with hashes, licences and figures."""
+    options = request.app.state.options
+    return ModelsAnswer(detector=options.detector, model=_name(str(options.model)), models=_list_entries())
+
+
+@functools.cache
+def _list_entries() -> list[ModelEntry]:
+    # Hashes are computed anew for each list, and files do not change while a server runs.
+    return [ModelEntry(**{key: entry[key] for key in ModelEntry.model_fields}) for entry in list_models()]
+
+
+def _name(model: str) -> str:
+    # Where a file lies is nobody's business.
+    return model.replace("\\", "/").rsplit("/", 1)[-1]

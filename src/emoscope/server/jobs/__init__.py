@@ -1,0 +1,1 @@
+"""Videos in, results out: jobs that survive a restart, a process each."""

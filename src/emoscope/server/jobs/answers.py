@@ -1,0 +1,129 @@
+"""What clients learn of jobs: the schema, and how a route finds its job."""
+
+import datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import Depends, Path, Request
+from pydantic import BaseModel, ConfigDict, Field
+
+from emoscope.server.http.problems import ProblemError
+from emoscope.server.jobs.store import Job, State
+from emoscope.server.jobs.supervisor import Jobs
+
+FILES = {
+    "report": ("report.html", "text/html; charset=utf-8"),
+    "summary": ("summary.json", "application/json"),
+    "observations.csv": ("observations.csv", "text/csv; charset=utf-8"),
+    "observations.parquet": ("observations.parquet", "application/vnd.apache.parquet"),
+    "audience.csv": ("audience.csv", "text/csv; charset=utf-8"),
+    "annotated.mp4": ("annotated.mp4", "video/mp4"),
+}
+"""Results by their last part of the address: file and type."""
+EXAMPLE_ID = "5f1d7c0a9be24d3c8a6e0f4b7d2c1e90"
+
+
+class JobAnswer(BaseModel):
+    """A job and how far it is."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": EXAMPLE_ID,
+                    "kind": "video",
+                    "name": "talk.mp4",
+                    "state": "running",
+                    "created": "2026-11-25T10:00:00Z",
+                    "started": "2026-11-25T10:00:01Z",
+                    "finished": None,
+                    "expires": None,
+                    "progress": 0.42,
+                    "frames": 512,
+                    "left_s": 7.5,
+                    "place": None,
+                    "message": None,
+                    "settings": {"every": "0.2s"},
+                    "links": {"self": f"/v1/jobs/{EXAMPLE_ID}", "events": f"/v1/jobs/{EXAMPLE_ID}/events"},
+                }
+            ]
+        }
+    )
+
+    id: str = Field(description="32 hex digits.")
+    kind: Literal["video", "live"]
+    name: str = Field(description="What the client called the file.")
+    state: State
+    created: datetime.datetime
+    started: datetime.datetime | None
+    finished: datetime.datetime | None
+    expires: datetime.datetime | None = Field(description="When the job and its results are removed.")
+    progress: float | None = Field(description="Share done, 0 to 1; null where the video's length is not known.")
+    frames: int = Field(description="Decoded so far; analysed, once it is finished.")
+    left_s: float | None = Field(description="Seconds until its end, as it looks now.")
+    place: int | None = Field(description="Place in the queue, from 1.")
+    message: str | None = Field(description="What is amiss, in one line.")
+    settings: dict[str, Any] = Field(description="The form's fields.")
+    links: dict[str, str] = Field(description="Addresses of what there is.")
+
+
+class JobList(BaseModel):
+    """The newest jobs."""
+
+    jobs: list[JobAnswer]
+
+
+def get_jobs(request: Request) -> Jobs:
+    """Return the server's jobs."""
+    jobs: Jobs = request.app.state.jobs
+    return jobs
+
+
+AllJobs = Annotated[Jobs, Depends(get_jobs)]
+JobId = Annotated[str, Path(pattern="^[0-9a-f]{32}$", description="The job's id.", examples=[EXAMPLE_ID])]
+
+
+def find_job(jobs: AllJobs, job_id: JobId) -> Job:
+    """Return the job of an address.
+
+    Raises:
+        ProblemError: there is none.
+    """
+    job = jobs.store.find(job_id)
+    if job is None:
+        raise ProblemError(404, "No such job", f"there is no job {job_id}; it was deleted, or has expired")
+    return job
+
+
+AJob = Annotated[Job, Depends(find_job)]
+
+
+def describe_job(jobs: Jobs, job: Job) -> JobAnswer:
+    """Return what clients learn of a job."""
+    run, base = jobs.runs.get(job.id), f"/v1/jobs/{job.id}"
+    links = {"self": base, "events": f"{base}/events"}
+    if job.state == "finished":
+        folder = jobs.store.get_result(job.id)
+        links |= {name: f"{base}/{name}" for name, (file, _) in FILES.items() if (folder / file).exists()}
+    progress = run.progress if run else 1.0 if job.state == "finished" else None if job.state == "failed" else 0.0
+    left_s = run.left_s if run else None
+    return JobAnswer(
+        id=job.id,
+        kind=job.kind,
+        name=job.name,
+        state=job.state,
+        created=datetime.datetime.fromtimestamp(round(job.created, 3), datetime.UTC),
+        started=_to_time(job.started),
+        finished=_to_time(job.finished),
+        expires=_to_time(job.finished, jobs.options.keep_s),
+        progress=None if progress is None else round(progress, 4),
+        frames=run.frames if run else job.frames,
+        left_s=None if left_s is None else round(left_s, 1),
+        place=jobs.store.find_place(job.id) if job.state == "queued" else None,
+        message=job.message,
+        settings=dict(job.settings),
+        links=links,
+    )
+
+
+def _to_time(seconds: float | None, later_s: float = 0.0) -> datetime.datetime | None:
+    return None if seconds is None else datetime.datetime.fromtimestamp(round(seconds + later_s, 3), datetime.UTC)

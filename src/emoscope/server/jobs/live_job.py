@@ -1,0 +1,83 @@
+"""Live recordings: observations of a live view in, a finished job out."""
+
+import secrets
+import shutil
+import time
+from collections.abc import Callable
+from typing import Any
+
+from emoscope.analysis.settings import Settings
+from emoscope.server.jobs.store import Job, Store
+
+
+class LiveJob:
+    """A recording that runs; it is a job once it is finished, and leaves nothing if it is not."""
+
+    def __init__(
+        self, store: Store, opening: set[str], name: str, settings: Settings, on_change: Callable[[], None]
+    ) -> None:
+        """Make its folder.
+
+        Args:
+            store: where it will be a job.
+            opening: ids of folders that belong to no job yet.
+            name: what it is called.
+            settings: what is written.
+            on_change: called when it has become a job.
+
+        Raises:
+            OSError: the folder cannot be made.
+        """
+        self.store, self.opening, self.name, self.on_change = store, opening, name[:200], on_change
+        self.settings: tuple[tuple[str, Any], ...] = (
+            ("detector", settings.detector),
+            ("smooth", settings.smoothing_s),
+            ("thumbnails", settings.thumbnails),
+            ("anonymous", settings.anonymous),
+        )
+        self.id, self.created = secrets.token_hex(16), time.time()
+        opening.add(self.id)
+        self.folder = store.jobs / self.id / "recording"
+        """Empty; for a Recorder."""
+        try:
+            self.folder.mkdir(parents=True)
+        except OSError:
+            self.discard()
+            raise
+
+    def finish(self, message: str | None = None) -> Job:
+        """Take the recording as it lies in the folder, and return the job.
+
+        Args:
+            message: what is amiss.
+
+        Raises:
+            OSError, sqlite3.Error: it cannot be kept; nothing is left of it.
+        """
+        try:
+            self.folder.rename(self.store.get_result(self.id))
+            summary = self.store.load_summary(self.id)
+            job = Job(
+                self.id,
+                "live",
+                self.name,
+                "finished" if summary else "failed",
+                created=self.created,
+                started=self.created,
+                finished=time.time(),
+                frames=summary["frames"] if summary else 0,
+                message=message or (summary["message"] if summary else "the recording was not written to its end"),
+                settings=self.settings,
+            )
+            self.store.add(job)
+        except BaseException:
+            self.discard()
+            raise
+        self.opening.discard(self.id)
+        self.on_change()
+        return job
+
+    def discard(self) -> None:
+        """Leave nothing of it."""
+        shutil.rmtree(self.store.jobs / self.id, ignore_errors=True)
+        self.opening.discard(self.id)

@@ -1,0 +1,117 @@
+"""Results: the files of a finished job, as downloads and pages."""
+
+from pathlib import Path as FilePath
+from typing import Any
+
+from fastapi import APIRouter, Response
+from fastapi.responses import FileResponse
+from starlette.types import Message, Receive, Scope, Send
+
+from emoscope.server.http.problems import ProblemError, create_answer, create_problem, describe
+from emoscope.server.jobs.answers import FILES, AJob, AllJobs
+from emoscope.server.jobs.store import Job
+from emoscope.server.jobs.supervisor import Jobs
+
+router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["results"])
+
+REPORT_CSP = (
+    "connect-src 'none'; object-src 'none'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'; "
+    "sandbox allow-scripts allow-popups"
+)
+"""Beside the report's own meta policy, which names the one script it may run: it loses the server's origin too."""
+WITH_VIDEO = " allow-same-origin"
+"""A report that plays annotated.mp4 keeps the origin: browsers give others no file of this server."""
+
+
+class ResultFile(FileResponse):
+    """A file of a result; an impossible Range is answered as all errors are."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        status = 200
+
+        async def check(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                if status not in (400, 416):
+                    await send(message)
+                    return
+                detail = "the header Range asks for what the file does not have; leave it out"
+                headers = {k.decode(): v.decode() for k, v in message["headers"] if k == b"content-range"}
+                answer = create_answer(create_problem(status, detail), headers)
+                await answer(scope, receive, send)
+            elif status not in (400, 416):
+                await send(message)
+
+        await super().__call__(scope, receive, check)
+
+
+def _send(jobs: Jobs, job: Job, name: str, is_shown: bool = False) -> ResultFile:
+    file, media_type = FILES[name]
+    if job.state != "finished":
+        detail = f"the job is {job.state}, expected a finished one" + (f": {job.message}" if job.message else "")
+        raise ProblemError(409, "No results", detail)
+    path = jobs.store.get_result(job.id) / file
+    try:
+        found = path.stat()
+    except OSError as e:
+        raise ProblemError(404, "No such result", f"this job made no {file}; its links name what there is") from e
+    shown = f"{FilePath(job.name).stem}-{file}"
+    kind = "inline" if is_shown else "attachment"
+    return ResultFile(path, media_type=media_type, filename=shown, stat_result=found, content_disposition_type=kind)
+
+
+RESULT_ERRORS = describe(400, 404, 409, 416, 422)
+
+
+def _describe_file(media_type: str) -> dict[int | str, dict[str, Any]]:
+    schema = {"type": "string"} if media_type.startswith("text") else {"type": "string", "format": "binary"}
+    content = {"content": {media_type: {"schema": schema}}}
+    return {
+        200: {"description": "The file", **content},
+        206: {"description": "A part of it", **content},
+    } | RESULT_ERRORS
+
+
+@router.get("/report", response_class=Response, responses=_describe_file("text/html"))
+async def read_report(jobs: AllJobs, job: AJob) -> ResultFile:
+    """Read the report, one self-contained page."""
+    answer = _send(jobs, job, "report", is_shown=True)
+    has_video = (jobs.store.get_result(job.id) / FILES["annotated.mp4"][0]).exists()
+    answer.headers["Content-Security-Policy"] = REPORT_CSP + (WITH_VIDEO if has_video else "")
+    return answer
+
+
+@router.get("/summary", response_class=Response, responses=_describe_file("application/json"))
+async def read_summary(jobs: AllJobs, job: AJob) -> ResultFile:
+    """Read the numbers per person and for everyone."""
+    return _send(jobs, job, "summary", is_shown=True)
+
+
+@router.get("/observations.csv", response_class=Response, responses=_describe_file("text/csv"))
+async def read_csv(jobs: AllJobs, job: AJob) -> ResultFile:
+    """Read the observations, one row per face and frame."""
+    return _send(jobs, job, "observations.csv")
+
+
+@router.get(
+    "/observations.parquet",
+    response_class=Response,
+    responses=_describe_file(FILES["observations.parquet"][1]),
+)
+async def read_parquet(jobs: AllJobs, job: AJob) -> ResultFile:
+    """Read the observations as Parquet."""
+    return _send(jobs, job, "observations.parquet")
+
+
+@router.get("/audience.csv", response_class=Response, responses=_describe_file("text/csv"))
+async def read_audience(jobs: AllJobs, job: AJob) -> ResultFile:
+    """Read the numbers of each second over all people."""
+    return _send(jobs, job, "audience.csv")
+
+
+@router.get("/annotated.mp4", response_class=Response, responses=_describe_file("video/mp4"))
+async def read_video(jobs: AllJobs, job: AJob) -> ResultFile:
+    """Watch the annotated video, where it was asked for."""
+    return _send(jobs, job, "annotated.mp4", is_shown=True)

@@ -1,0 +1,144 @@
+"""Videos: an upload in, a job that is followed, read and deleted out."""
+
+import asyncio
+import contextlib
+import sqlite3
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+from pydantic import ValidationError
+
+from emoscope.server.http.problems import ProblemError, describe
+from emoscope.server.jobs.answers import AJob, AllJobs, JobAnswer, JobId, JobList, describe_job
+from emoscope.server.jobs.form import VideoForm
+from emoscope.server.jobs.names import UPLOAD
+from emoscope.server.jobs.store import Job
+from emoscope.server.jobs.supervisor import Jobs
+from emoscope.server.jobs.upload import explain_full, receive
+from emoscope.server.server_options import ServerOptions
+
+router = APIRouter(prefix="/v1", tags=["videos"])
+
+MAX_LISTED = 100
+POLL_S = 0.25
+"""How often listeners look whether a job has changed: a look costs less than a ten thousandth of a second."""
+RETRY_AFTER_S = 30
+
+
+@contextlib.asynccontextmanager
+async def open_jobs(app: FastAPI, options: ServerOptions) -> AsyncIterator[Jobs]:
+    """Run the jobs of an application while the block runs; `app.state.jobs`.
+
+    Raises:
+        OutputError: the data folder cannot be used.
+    """
+    jobs = app.state.jobs = Jobs(options, getattr(app.state, "metrics", None))
+    supervisor = asyncio.create_task(jobs.supervise())
+    try:
+        yield jobs
+    finally:
+        supervisor.cancel()
+        await asyncio.wait([supervisor])
+        jobs.close()
+
+
+FORM_SCHEMA: dict[str, Any] = VideoForm.model_json_schema()
+FORM_SCHEMA["properties"] = {
+    "file": {"type": "string", "format": "binary", "description": "The video."},
+    **FORM_SCHEMA["properties"],
+}
+FORM_SCHEMA["required"] = ["file"]
+for field in FORM_SCHEMA["properties"].values():
+    # A form has no null: what is optional is left out.
+    if "anyOf" in field:
+        field |= field.pop("anyOf")[0]
+        del field["default"]
+FORM_BODY = {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": FORM_SCHEMA}}}}
+
+
+@router.post(
+    "/videos",
+    status_code=202,
+    response_model=JobAnswer,
+    responses=describe(400, 413, 415, 422, 503, 507),
+    openapi_extra=FORM_BODY,
+)
+async def create_job(request: Request, response: Response, jobs: AllJobs) -> JobAnswer:
+    """Take a video, or an animated picture, to be analysed; answer its job at once."""
+    # Before the body: nobody should send gigabytes to hear that there is no room.
+    if not jobs.has_room():
+        detail = f"{jobs.options.max_queued} videos are waiting already; try again later"
+        raise ProblemError(503, "The queue is full", detail, {"Retry-After": str(RETRY_AFTER_S)})
+    try:
+        with jobs.claim() as job_id:
+            folder = jobs.store.jobs / job_id
+            name, values = await receive(request, folder / UPLOAD, jobs.options.max_upload_bytes)
+            _check_form(jobs.options, values)
+            answer = await jobs.check(job_id, name)
+            if answer.get("picture"):
+                detail = f"{name} is a picture, expected a video; send it to /v1/images"
+                raise ProblemError(415, "Not a video", detail)
+            if "failed" in answer:
+                raise ProblemError(422, "Not a video", answer["failed"])
+            job = Job(job_id, "video", name, created=time.time(), settings=tuple(values.items()))
+            jobs.add(job)
+    except OSError as e:
+        raise explain_full(e) from e
+    except sqlite3.OperationalError as e:
+        raise ProblemError(507, "Insufficient storage", f"the job cannot be written down ({e}); try again later") from e
+    response.headers["Location"] = f"/v1/jobs/{job_id}"
+    return describe_job(jobs, job)
+
+
+def _check_form(options: ServerOptions, values: dict[str, str]) -> None:
+    """Check a form's fields as the worker will read them.
+
+    Raises:
+        RequestValidationError, InputError: one of them cannot be used.
+    """
+    try:
+        form = VideoForm(**values)  # type: ignore[arg-type]
+    except ValidationError as e:
+        raise RequestValidationError([{**error, "loc": ("body", *error["loc"])} for error in e.errors()]) from e
+    form.parse_times()
+    form.create_settings(options.detector, options.model)
+
+
+@router.get("/jobs")
+async def list_jobs(jobs: AllJobs) -> JobList:
+    """List the newest 100 jobs, newest first."""
+    return JobList(jobs=[describe_job(jobs, job) for job in jobs.store.list_newest(MAX_LISTED)])
+
+
+@router.get("/jobs/{job_id}", responses=describe(404, 422))
+async def show_job(jobs: AllJobs, job: AJob) -> JobAnswer:
+    """Tell a job's state."""
+    return describe_job(jobs, job)
+
+
+@router.get("/jobs/{job_id}/events", response_class=EventSourceResponse, responses=describe(404, 422))
+async def follow_job(jobs: AllJobs, job: AJob) -> AsyncIterator[ServerSentEvent]:
+    """Follow a job: an event `job` with the whole job at each change; ends with its last state."""
+    last, current = None, job
+    while True:
+        answer = describe_job(jobs, current)
+        if (text := answer.model_dump_json()) != last:
+            last = text
+            yield ServerSentEvent(event="job", raw_data=text)
+        if current.state in ("finished", "failed") or jobs.is_closed:
+            return
+        await asyncio.sleep(POLL_S)
+        found = None if jobs.is_closed else jobs.store.find(job.id)
+        if found is None:
+            return
+        current = found
+
+
+@router.delete("/jobs/{job_id}", status_code=204, responses=describe(422))
+async def delete_job(jobs: AllJobs, job_id: JobId) -> None:
+    """Delete a job and all its files; a running one is stopped. A job that is not there is no error."""
+    await jobs.remove(job_id)

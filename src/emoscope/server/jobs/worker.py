@@ -1,0 +1,185 @@
+"""One video in a process of its own: a task as one JSON line on stdin, what happens as JSON lines on stdout.
+
+Started by the server in the job's folder. Its end, whatever the cause, ends nothing else; and the server's end, which
+closes stdin, ends it at once.
+"""
+
+import contextlib
+import json
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from emoscope.core.errors import EmoscopeError, InputError, OutputError
+from emoscope.server.jobs.names import ANIMATION, RESULT, UPLOAD
+
+TICK_S = 0.3
+"""How often progress is told."""
+LOCK_WAIT_S = 30.0
+"""How long a worker of a server that was killed may take to notice."""
+FORMATS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,h264,hevc,m4v,asf,flv,live_flv,ogg,gif,apng,"
+    "yuv4mpegpipe,ivf,nut,mxf,dv,rm,swf,obu"
+)
+"""FFmpeg's names of containers that hold their video themselves. Playlists (hls, dash, concat) are none of them: they
+make a decoder open what files they like."""
+
+
+def main() -> None:
+    """Do what the first line of stdin says."""
+    task = json.loads(sys.stdin.readline())
+    # The descriptor, not sys.stdout: whatever a library prints must not look like a report.
+    out = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
+    os.dup2(2, 1)
+    threading.Thread(target=_end_with_server, daemon=True).start()
+    from emoscope.cli.options import set_up_libraries
+
+    set_up_libraries()
+    try:
+        if task["what"] == "check":
+            answer = check(Path(UPLOAD), task["limits"])
+        else:
+            answer = analyze(task, lambda values: print(json.dumps(values), file=out))
+    except (EmoscopeError, OSError, MemoryError) as e:
+        answer = {"failed": _tell(e, task.get("name") or "the file")}
+    print(json.dumps(answer), file=out, flush=True)
+
+
+def _end_with_server() -> None:
+    while os.read(0, 1):
+        pass
+    # Not sys.exit: it would end this thread only, and write what nobody asked for any more.
+    os._exit(1)
+
+
+def _tell(error: BaseException, name: str) -> str:
+    text = "there is not enough memory for it" if isinstance(error, MemoryError) else str(error)
+    # The client does not know what the server calls its files, and needs not know where they are.
+    text = text.replace(f"{Path.cwd()}{os.sep}", "")
+    for path in (UPLOAD, ANIMATION):
+        text = text.replace(path, name)
+    return " ".join(text.split())[:500]
+
+
+def check(path: Path, limits: dict[str, Any]) -> dict[str, Any]:
+    """Look at a file's header.
+
+    Args:
+        path: the file.
+        limits: `max_pixels` and `max_duration_s`.
+
+    Returns:
+        `picture`: whether it is a single picture.
+
+    Raises:
+        InputError: it is no video, or goes beyond the limits.
+    """
+    import av
+
+    from emoscope.media.headers import is_animated
+    from emoscope.media.picture import check_size
+    from emoscope.media.video import explain, find_length_s, find_stream, open_container
+
+    with path.open("rb") as file:
+        head = file.read(32)
+    is_webp = head[:4] == b"RIFF" and head[8:12] == b"WEBP"
+    if is_picture(head) and not is_animated(path):
+        return {"picture": True}
+    if is_webp:
+        path = path.rename(ANIMATION)
+    else:
+        try:
+            # Only to hear whether FFmpeg takes it for one of these.
+            av.open(str(path), container_options={"protocol_whitelist": "file", "format_whitelist": FORMATS}).close()
+        except (av.FFmpegError, OSError, ValueError) as e:
+            raise explain(path, e) from e
+    with open_container(path) as container:
+        stream = find_stream(path, container)
+        check_size(path, stream.width, stream.height, limits["max_pixels"])
+        check_length(path, find_length_s(container, stream) or 0.0, limits["max_duration_s"])
+    return {"picture": False}
+
+
+def is_picture(head: bytes) -> bool:
+    """Tell by its first bytes whether a file is of a kind that holds single pictures; some hold animations too."""
+    starts = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"II*\0", b"MM\0*", b"\0\0\0\x0cjP  ", b"8BPS")
+    is_heif = head[4:8] == b"ftyp" and head[8:12] in (b"avif", b"heic", b"heix", b"mif1")
+    return head.startswith(starts) or is_heif or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
+
+
+def check_length(path: Path, length_s: float, limit_s: float) -> None:
+    """Check a video's length.
+
+    Raises:
+        InputError: it is too long.
+    """
+    if length_s > limit_s:
+        raise InputError(f"{path} lasts {length_s:.0f} s or more, expected at most {limit_s:.0f} s; cut it into parts")
+
+
+def analyze(task: dict[str, Any], tell: Any) -> dict[str, Any]:
+    """Analyse the upload in this folder into `result`.
+
+    Args:
+        task: `name`, `limits`, `form` (fields as the client sent them), `detector` and `model`.
+        tell: called with `frames` and `progress` now and then.
+
+    Returns:
+        A last report; the results themselves lie in the folder, whole.
+
+    Raises:
+        EmoscopeError: what is wrong with the video.
+    """
+    from emoscope.analysis.one import analyze_source
+    from emoscope.analysis.recorder import OUTPUT_NAMES
+    from emoscope.core.files import lock_folder, open_atomic_folder
+    from emoscope.core.types import FrameResult
+    from emoscope.media.picture import check_size
+    from emoscope.media.source import Source
+    from emoscope.server.jobs.form import VideoForm
+
+    _wait_for(lock_folder)
+    path, limits = Path(next(name for name in (ANIMATION, UPLOAD) if Path(name).exists())), task["limits"]
+    every, start_s, end_s = (form := VideoForm(**task["form"])).parse_times()
+    settings = form.create_settings(task["detector"], task["model"])
+    source = Source(path, "video", name=task["name"], every=every, start_s=start_s, end_s=end_s)
+
+    def take(result: FrameResult) -> None:
+        # Again, since headers lie.
+        check_size(path, *result.size_wh, limits["max_pixels"])
+        check_length(path, source.duration_s, limits["max_duration_s"])
+
+    stop = threading.Event()
+    thread = threading.Thread(target=_tell_progress, args=(source, tell, stop), daemon=True)
+    with open_atomic_folder(Path(RESULT), OUTPUT_NAMES) as working:
+        thread.start()
+        try:
+            analysis = analyze_source(source, working, settings, take)
+        finally:
+            stop.set()
+            thread.join()
+        check_length(path, source.duration_s, limits["max_duration_s"])
+    return {"frames": analysis.summary["frames"], "progress": 1.0}
+
+
+def _wait_for(lock_folder: Any) -> None:
+    end = time.monotonic() + LOCK_WAIT_S
+    while time.monotonic() < end:
+        with contextlib.suppress(OutputError):
+            # Held until this process ends.
+            lock_folder(Path())
+            return
+        time.sleep(0.05)
+    raise OutputError("another process is still working on it; try again")
+
+
+def _tell_progress(source: Any, tell: Any, stop: threading.Event) -> None:
+    while not stop.wait(TICK_S):
+        tell({"frames": source.frames_read, "progress": source.progress})
+
+
+if __name__ == "__main__":
+    main()

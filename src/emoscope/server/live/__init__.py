@@ -1,0 +1,1 @@
+"""The live socket: frames in, faces out, and what it records."""

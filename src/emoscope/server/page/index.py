@@ -1,0 +1,52 @@
+"""The page's document: the emotions' names and colours and the reports' own style and words in, HTML out."""
+
+import json
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, Response
+from fastapi.responses import HTMLResponse
+
+import emoscope
+from emoscope.core.emotions import COLOURS, EMOTIONS
+from emoscope.report.page import load_style
+
+router = APIRouter(include_in_schema=False)
+# Asked again each time, answered with 304: a page must never run with another version's scripts.
+FRESH = {"Cache-Control": "no-cache"}
+
+
+@router.get("/")
+def show_page() -> HTMLResponse:
+    """Return the page."""
+    return HTMLResponse(render_page(), headers=FRESH)
+
+
+@router.get("/report.css")
+def show_report_style() -> Response:
+    """Return the reports' style sheet, on which the page's builds."""
+    return Response(load_style(("page.css",)), media_type="text/css", headers=FRESH)
+
+
+@cache
+def render_page() -> str:
+    """Fill the page's template; what a reading cannot tell stands in the reports' template."""
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
+
+    environment = Environment(loader=FunctionLoader(_read), autoescape=True, undefined=StrictUndefined)
+    content: dict[str, Any] = {
+        "version": emoscope.__version__,
+        "emotions": json.dumps(dict(zip(EMOTIONS, COLOURS, strict=True))),
+        "is_comparison": False,
+        "is_pictures": True,
+    }
+    return environment.get_template("index.html.j2").render(content)
+
+
+def _read(name: str) -> str:
+    own = Path(__file__).parent / name
+    if own.is_file():
+        return own.read_text(encoding="utf-8")
+    return resources.files("emoscope.report").joinpath("templates", name).read_text(encoding="utf-8")

@@ -1,0 +1,198 @@
+"""Reading pictures in processes of their own: an upload's bytes in, an answer as JSON out; crashes stay there."""
+
+import asyncio
+import contextlib
+import functools
+import json
+import logging
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import AsyncIterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from typing import Any
+
+from emoscope.core.errors import InputError
+
+log = logging.getLogger(__name__)
+
+TIME_LIMIT_S = 20.0
+"""A picture that takes longer was made to take long: 64 million pixels need about 2 s."""
+
+
+@dataclass(frozen=True)
+class ReaderOptions:
+    """What a reading process must know."""
+
+    detector: str
+    model: str
+    max_pixels: int
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was read from one picture."""
+
+    content: bytes
+    """JSON of the shape of schemas.ImageAnswer."""
+    n_faces: int
+
+
+class Reader:
+    """One process that reads one picture after the other, made anew when it dies."""
+
+    def __init__(self, options: ReaderOptions) -> None:
+        self.options = options
+        self.executor: ProcessPoolExecutor | None = None
+        self.pid = 0
+
+    async def start(self) -> None:
+        """Start the process; returns when it can read.
+
+        Raises:
+            EmoscopeError: detector or model are not to be had.
+        """
+        context = multiprocessing.get_context("spawn")
+        # One process each, so that a broken pool says which picture broke it.
+        self.executor = ProcessPoolExecutor(1, context, _set_up, (self.options.max_pixels,))
+        self.pid = await asyncio.wrap_future(self.executor.submit(_load, self.options))
+
+    async def read(self, data: bytes) -> Reading:
+        """Read one picture.
+
+        Raises:
+            EmoscopeError: it cannot be read, or reading it crashed or took too long.
+        """
+        future = await self._submit(data)
+        try:
+            return await asyncio.wait_for(asyncio.wrap_future(future), TIME_LIMIT_S)
+        except TimeoutError as e:
+            self.stop()
+            raise InputError(
+                f"reading the picture took more than {TIME_LIMIT_S:.0f} s and was ended; reduce the picture first"
+            ) from e
+        except BrokenProcessPool as e:
+            self.stop()
+            raise InputError("the picture could not be read: its decoding crashed; save it anew and try again") from e
+        except asyncio.CancelledError:
+            # The client went away: the process is still at work, and the next picture would wait for it.
+            if not future.done():
+                self.stop()
+            raise
+
+    async def _submit(self, data: bytes) -> "Future[Reading]":
+        if self.executor is not None:
+            # It may have died of something else since the last picture.
+            with contextlib.suppress(BrokenProcessPool):
+                return self.executor.submit(_read, self.options, data)
+            self.stop()
+        await self.start()
+        assert self.executor is not None
+        return self.executor.submit(_read, self.options, data)
+
+    def stop(self) -> None:
+        """End the process, whatever it does; the next picture starts another."""
+        if self.executor is None:
+            return
+        # 0 as long as it has not told: that would be this process's whole group.
+        if self.pid:
+            with contextlib.suppress(ProcessLookupError):
+                # Windows has no SIGKILL; its SIGTERM is one.
+                os.kill(self.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
+        self.executor.shutdown(wait=False, cancel_futures=True)
+        self.executor, self.pid = None, 0
+
+
+class Readers:
+    """Several readers that share the pictures among them."""
+
+    def __init__(self, options: ReaderOptions, n: int) -> None:
+        self.all = [Reader(options) for _ in range(n)]
+        self.idle: asyncio.Queue[Reader] = asyncio.Queue()
+
+    async def read(self, data: bytes) -> Reading:
+        """Read one picture in the first process that is free.
+
+        Raises:
+            EmoscopeError: it cannot be read.
+        """
+        reader = await self.idle.get()
+        try:
+            return await reader.read(data)
+        finally:
+            self.idle.put_nowait(reader)
+
+
+@contextlib.asynccontextmanager
+async def open_readers(options: ReaderOptions, n: int) -> AsyncIterator[Readers]:
+    """Start reading processes; end them with the block.
+
+    Raises:
+        EmoscopeError: detector or model are not to be had.
+    """
+    readers = Readers(options, n)
+    try:
+        await asyncio.gather(*(reader.start() for reader in readers.all))
+        for reader in readers.all:
+            readers.idle.put_nowait(reader)
+        yield readers
+    finally:
+        for reader in readers.all:
+            reader.stop()
+
+
+def _set_up(max_pixels: int) -> None:
+    """Prepare a reading process, before OpenCV is loaded."""
+    # Ctrl-C reaches the whole group; it is the server that ends its processes.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Behind our own check: what a header does not announce, OpenCV refuses.
+    os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"] = str(max_pixels)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    # A server that is killed cannot end its processes.
+    if parent := multiprocessing.parent_process():
+        parent.join()
+        os._exit(1)
+
+
+@functools.cache
+def _create_stages(options: ReaderOptions) -> tuple[Any, Any]:
+    from emoscope.cli.options import set_up_libraries
+    from emoscope.faces.detect import create_detector
+    from emoscope.faces.recognize import Recognizer
+    from emoscope.pipeline.analyzer import PICTURE_SIDE_PX
+
+    set_up_libraries()
+    return create_detector(options.detector, PICTURE_SIDE_PX).detector, Recognizer(options.model)
+
+
+def _load(options: ReaderOptions) -> int:
+    _create_stages(options)
+    return os.getpid()
+
+
+def _read(options: ReaderOptions, data: bytes) -> Reading:
+    """Read one picture; pictures know nothing of each other, so there is no tracker."""
+    from emoscope.core.types import FrameResult
+    from emoscope.faces.crop import crop_faces
+    from emoscope.server.http.face_json import describe_faces
+    from emoscope.server.pictures.decode import decode_picture
+
+    detector, recognizer = _create_stages(options)
+    image = decode_picture(data, options.max_pixels)
+    faces = detector.detect(image)
+    faces = faces.replace(probabilities=recognizer.predict(crop_faces(image, faces.xyxy, recognizer.spec.crop_margin)))
+    size_wh, uncertain_below = (image.shape[1], image.shape[0]), recognizer.calibration.uncertain_below
+    answer = {
+        "size_wh": size_wh,
+        "faces": describe_faces(FrameResult(0, 0.0, "", size_wh, faces, uncertain_below)),
+        "detector": detector.name,
+        "model": recognizer.spec.name,
+        "uncertain_below": uncertain_below,
+    }
+    return Reading(json.dumps(answer, separators=(",", ":")).encode(), len(faces))

@@ -1,0 +1,1 @@
+"""Labelled faces: importing, describing, splitting, and drawing synthetic ones."""

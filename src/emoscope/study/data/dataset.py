@@ -1,0 +1,121 @@
+"""The dataset: faces with labels, kept in one npz file; loading, checking, fingerprint."""
+
+import hashlib
+import zipfile
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emoscope.core.emotions import EMOTIONS
+from emoscope.core.errors import InputError
+from emoscope.core.files import open_atomic
+
+SIDE_PX = 48
+"""FER2013's side; every imported face has it."""
+
+USAGES = ("Training", "PublicTest", "PrivateTest", "Test", "")
+"""The publisher's three parts; `Test` for folders that do not tell the two test parts apart; empty for none."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Labelled faces in the order of their source."""
+
+    pixels: NDArray[np.uint8]
+    """(n, 48, 48), grey."""
+    emotion: NDArray[np.uint8]
+    """(n,), class index."""
+    usage: NDArray[np.str_]
+    """(n,), one of USAGES."""
+    group: NDArray[np.int32]
+    """(n,), identical images share a number; numbered by first occurrence."""
+
+    def __post_init__(self) -> None:
+        """Check shapes and values.
+
+        Raises:
+            InputError: they do not fit; import the data again.
+        """
+        n = len(self.pixels)
+        problems = []
+        if self.pixels.shape != (n, SIDE_PX, SIDE_PX) or self.pixels.dtype != np.uint8:
+            problems.append(f"pixels are {self.pixels.dtype} {self.pixels.shape}, expected uint8 (n, 48, 48)")
+        problems += [
+            f"{name} has shape {part.shape}, expected ({n},)"
+            for name, part in (("emotion", self.emotion), ("usage", self.usage), ("group", self.group))
+            if part.shape != (n,)
+        ]
+        if n == 0:
+            problems.append("there is no image")
+        elif self.emotion.max() >= len(EMOTIONS):
+            problems.append(f"an emotion is {self.emotion.max()}, expected 0..6")
+        if unknown := sorted(set(np.unique(self.usage).tolist()) - set(USAGES)):
+            problems.append(f"usages {unknown} are unknown")
+        if problems:
+            raise InputError(f"the dataset is wrong: {'; '.join(problems)}; import it again")
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    @cached_property
+    def sha256(self) -> str:
+        """Fingerprint of pixels, labels and usages."""
+        digest = hashlib.sha256()
+        for part in (self.pixels, self.emotion, self.usage.astype("U11")):
+            digest.update(np.ascontiguousarray(part).tobytes())
+        return digest.hexdigest()
+
+    def sample(self, n: int, seed: int) -> "Dataset":
+        """Return a small dataset: about n different images, as many of each class as there are.
+
+        Raises:
+            InputError: n is less than eight of each class.
+        """
+        per_class = n // len(EMOTIONS)
+        if per_class < 8:
+            raise InputError(f"{n} images were asked for, expected at least {8 * len(EMOTIONS)}; ask for more")
+        rng = np.random.default_rng(seed)
+        first = np.unique(self.group, return_index=True)[1]
+        classes = [first[self.emotion[first] == label] for label in range(len(EMOTIONS))]
+        rows = np.sort(np.concatenate([rng.permutation(part)[:per_class] for part in classes]))
+        return Dataset.create(self.pixels[rows], self.emotion[rows], self.usage[rows])
+
+    @classmethod
+    def create(cls, pixels: NDArray[np.uint8], emotion: NDArray[np.uint8], usage: NDArray[np.str_]) -> "Dataset":
+        """Make a dataset and find its groups of identical images."""
+        return cls(pixels, emotion.astype(np.uint8), usage.astype("U11"), compute_groups(pixels))
+
+    @classmethod
+    def load(cls, path: Path) -> "Dataset":
+        """Read what `emoscope data import` wrote.
+
+        Raises:
+            InputError: no such file, or not such a file; make it with `emoscope data import`.
+        """
+        if not path.is_file():
+            raise InputError(f"there is no dataset {path}; make one with `emoscope data import SOURCE -o {path}`")
+        try:
+            with np.load(path, allow_pickle=False) as z:
+                parts = {name: z[name] for name in ("pixels", "emotion", "usage", "group")}
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, AttributeError, TypeError) as e:
+            raise InputError(
+                f"{path} is not a dataset of emoscope ({' '.join(str(e).split())[:120]}); "
+                "make one with `emoscope data import`"
+            ) from e
+        return cls(**parts)
+
+    def save(self, path: Path) -> Path:
+        """Write the npz file, under exactly this name; the same data gives the same bytes."""
+        # Through an open file: given a name, numpy would add .npz to it.
+        with open_atomic(path) as temporary, temporary.open("wb") as f:
+            np.savez_compressed(f, pixels=self.pixels, emotion=self.emotion, usage=self.usage, group=self.group)
+        return path
+
+
+def compute_groups(pixels: NDArray[np.uint8]) -> NDArray[np.int32]:
+    """Number images (n, h, w) so that identical ones share a number, by first occurrence."""
+    seen: dict[bytes, int] = {}
+    return np.array([seen.setdefault(image.tobytes(), len(seen)) for image in pixels], np.int32)

@@ -1,0 +1,146 @@
+"""Splits: which images train, validate and test; no image and no copy of one stands on two sides (thesis protocol)."""
+
+import hashlib
+import itertools
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emoscope.core.emotions import EMOTIONS
+from emoscope.core.errors import InputError
+from emoscope.core.files import open_atomic
+from emoscope.study.data.dataset import Dataset
+
+Rows = NDArray[np.int64]
+
+
+class SplitSettings(Protocol):
+    """What decides a split: part of a training's config and of a network's spec."""
+
+    @property
+    def protocol(self) -> str:
+        """`official`, `thesis` or `naive`; empty: official."""
+
+    @property
+    def split_seed(self) -> int:
+        """Seed of the test part."""
+
+    @property
+    def fold(self) -> int:
+        """Which fold validates."""
+
+    @property
+    def n_folds(self) -> int:
+        """Of how many."""
+
+    @property
+    def fold_seed(self) -> int:
+        """Seed of the folds; -1: split_seed."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Row numbers of a dataset."""
+
+    train: Rows
+    validation: Rows
+    test: Rows
+
+    @property
+    def sha256(self) -> str:
+        """Fingerprint of the three parts."""
+        digest = hashlib.sha256()
+        for part in (self.train, self.validation, self.test):
+            digest.update(len(part).to_bytes(8, "little") + part.astype("<i8").tobytes())
+        return digest.hexdigest()
+
+    def save(self, path: Path) -> None:
+        """Write an npz file."""
+        with open_atomic(path) as temporary:
+            np.savez_compressed(temporary, train=self.train, validation=self.validation, test=self.test)
+
+    @classmethod
+    def load(cls, path: Path) -> "Split":
+        """Read what save() wrote."""
+        with np.load(path, allow_pickle=False) as z:
+            return cls(z["train"], z["validation"], z["test"])
+
+
+def create_official_split(dataset: Dataset) -> Split:
+    """Train on Training, validate on PublicTest, test on PrivateTest.
+
+    Raises:
+        InputError: the dataset does not mark these parts; use the thesis protocol.
+    """
+    parts = [np.flatnonzero(dataset.usage == usage) for usage in ("Training", "PublicTest", "PrivateTest")]
+    if any(len(part) == 0 for part in parts):
+        counts = ", ".join(
+            f"{usage or 'unmarked'} {n}" for usage, n in zip(*np.unique(dataset.usage, return_counts=True), strict=True)
+        )
+        raise InputError(
+            f"the dataset marks no Training, PublicTest and PrivateTest images (it has {counts}); "
+            "use `--protocol thesis`, which draws its own parts"
+        )
+    return Split(*parts)
+
+
+def create_thesis_split(
+    dataset: Dataset, seed: int, fold: int = 0, n_folds: int = 8, fold_seed: int = -1, is_naive: bool = False
+) -> Split:
+    """Set 20 % aside as test, then draw the rest into folds, one of which validates; all stratified.
+
+    Args:
+        dataset: any dataset.
+        seed: of the test part.
+        fold: which one validates.
+        n_folds: 8 make 70 % / 10 % of the total.
+        fold_seed: of the folds; -1: `seed`.
+        is_naive: let identical images fall on different sides, as a plain random split does.
+
+    Raises:
+        InputError: a class has fewer than 8 different images, or all have few more; add images.
+    """
+    for label in np.unique(dataset.emotion):
+        if (n := len(np.unique(dataset.group[dataset.emotion == label]))) < 8:
+            raise InputError(
+                f"class {EMOTIONS[label]} has {n} different images, expected at least 8 to split; add images"
+            )
+    groups = np.arange(len(dataset)) if is_naive else dataset.group
+    rest, test = _hold_out(dataset.emotion, groups, np.arange(len(dataset)), 5, seed, 0)
+    train, validation = _hold_out(dataset.emotion, groups, rest, n_folds, seed if fold_seed < 0 else fold_seed, fold)
+    return Split(train, validation, test)
+
+
+def _hold_out(
+    labels: NDArray[np.uint8], groups: NDArray[np.integer], rows: Rows, n_parts: int, seed: int, part: int
+) -> tuple[Rows, Rows]:
+    # Imported here: it takes more than a second, and what reads splits that are files does without.
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    folds = StratifiedGroupKFold(n_parts, shuffle=True, random_state=seed)
+    with warnings.catch_warnings():
+        # A class with fewer images than parts is spread as far as it goes; create_thesis_split checked its size.
+        warnings.simplefilter("ignore", UserWarning)
+        try:
+            kept, held = next(itertools.islice(folds.split(rows, labels[rows], groups[rows]), part, None))
+        except ValueError as e:
+            raise InputError(f"{len(rows)} images cannot be split into {n_parts} parts ({e}); add images") from e
+    return rows[kept], rows[held]
+
+
+def create_split(dataset: Dataset, settings: SplitSettings) -> Split:
+    """Create the split that a training's config asks for or that a network's spec tells of."""
+    if settings.protocol in ("", "official"):
+        return create_official_split(dataset)
+    return create_thesis_split(
+        dataset,
+        settings.split_seed,
+        settings.fold,
+        settings.n_folds,
+        settings.fold_seed,
+        is_naive=settings.protocol == "naive",
+    )

@@ -1,0 +1,1 @@
+"""Trained networks -> ONNX files with their ModelSpec, smaller variants, ensembles and model cards."""

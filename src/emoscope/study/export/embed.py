@@ -1,0 +1,44 @@
+"""Embed an exported network: put the file beside the registry and write its hash into embedded.json.
+
+usage: python -m emoscope.study.export.embed FILE.onnx   (for maintainers, in a checkout)
+"""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+from emoscope.core.errors import EmoscopeError, ModelError
+from emoscope.core.files import compute_sha256, write_json
+from emoscope.faces.recognize import Recognizer
+from emoscope.faces.registry import MODELS_DIR
+from emoscope.study.measuring.final import find_ledger
+
+MAX_BYTES = 8_000_000
+
+
+def embed(path: Path) -> None:
+    """Make an exported network the default one.
+
+    Raises:
+        ModelError: it is no exported network, or larger than 8 MB.
+    """
+    spec = Recognizer(path).spec
+    if (size := path.stat().st_size) > MAX_BYTES:
+        raise ModelError(f"{path} has {size} bytes, expected at most {MAX_BYTES}; embed a smaller network")
+    target = MODELS_DIR / f"{spec.name}.onnx"
+    if path.resolve() != target.resolve():
+        shutil.copyfile(path, target)
+        if find_ledger(path).is_file():
+            shutil.copyfile(find_ledger(path), find_ledger(target))
+    listing = MODELS_DIR / "embedded.json"
+    models = json.loads(listing.read_text(encoding="utf-8"))["models"] if listing.exists() else {}
+    models[spec.name] = {"file": target.name, "sha256": compute_sha256(target), "licence": spec.licence}
+    write_json(listing, {"default": spec.name, "models": models})
+
+
+if __name__ == "__main__":
+    try:
+        embed(Path(sys.argv[1]))
+    except EmoscopeError as e:
+        sys.exit(f"error: {e}")

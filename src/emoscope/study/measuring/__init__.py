@@ -1,0 +1,1 @@
+"""Numbers of a trained network: metrics, calibration, robustness, statistics, the reference study's figures."""

@@ -1,0 +1,107 @@
+"""Evaluation: a dataset, a part of it and an exported model in, every number out; ONNX Runtime, no torch."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from emoscope.core.errors import InputError
+from emoscope.faces.recognize import Recognizer
+from emoscope.faces.registry import find_network
+from emoscope.faces.spec import ModelSpec
+from emoscope.study.data.dataset import Dataset
+from emoscope.study.data.splits import Rows, create_split
+from emoscope.study.measuring.final import find_leaked, record_measurement
+from emoscope.study.measuring.metrics import compute_metrics
+from emoscope.study.measuring.robustness import measure_robustness
+
+log = logging.getLogger(__name__)
+
+USAGES = {"public": "PublicTest", "private": "PrivateTest"}
+SPLITS = ("validation", "test", *USAGES)
+
+
+def find_rows(dataset: Dataset, split: str, spec: ModelSpec) -> Rows:
+    """Return the rows of a named part.
+
+    Args:
+        dataset: any dataset.
+        split: `public` and `private` by the publisher's usage; `validation` and `test` by the model's own protocol.
+        spec: of the model.
+
+    Raises:
+        InputError: the dataset has no such part.
+    """
+    if split in USAGES:
+        rows = np.flatnonzero(dataset.usage == USAGES[split])
+        if len(rows) == 0:
+            raise InputError(
+                f"the dataset marks no {USAGES[split]} images; choose --split validation or test, or import FER2013 "
+                "in a form that tells them"
+            )
+        return rows
+    if split not in SPLITS:
+        raise InputError(f"there is no split {split!r}; choose one of {', '.join(SPLITS)}")
+    parts = create_split(dataset, spec)
+    return parts.validation if split == "validation" else parts.test
+
+
+def evaluate(
+    dataset: Dataset,
+    split: str,
+    model: str | Path = "default",
+    n_views: int = 1,
+    balanced: bool = False,
+    robustness: bool = False,
+) -> dict[str, Any]:
+    """Measure a model on a part of a dataset; on test images this is counted beside the model.
+
+    Args:
+        dataset: any dataset.
+        split: validation, test, public or private.
+        model: an embedded network's name or an ONNX file.
+        n_views: 1, 2 or 10 views averaged.
+        balanced: use the operating point with the higher macro F1.
+        robustness: also measure it on the images made worse in known ways; not on test images.
+
+    Returns:
+        compute_metrics() of all images, with split, views, balanced, model, protocol, data_sha256; for `public` and
+        `private` also without_leaked: accuracy, macro_f1 and n without the images that also stand in Training; for
+        test images times_measured, this time included; robustness: measure_robustness(), if asked for.
+
+    Raises:
+        InputError: no such part or model, or robustness on test images.
+        ModelError: a damaged model.
+    """
+    if robustness and split in ("private", "test"):
+        raise InputError("robustness is measured on validation images, expected --split validation or public")
+    recognizer = Recognizer(model, n_views, balanced)
+    spec = recognizer.spec
+    if split not in USAGES and spec.protocol not in ("", "official") and dataset.sha256 != spec.data_sha256:
+        log.warning(
+            "%s was trained on another dataset (%s...): which of these images it has seen cannot be told",
+            spec.name,
+            spec.data_sha256[:12],
+        )
+    rows = find_rows(dataset, split, spec)
+    probabilities, labels = recognizer.predict(dataset.pixels[rows]), dataset.emotion[rows]
+    figures = compute_metrics(probabilities, labels)
+    figures |= {
+        "split": split,
+        "views": n_views,
+        "balanced": balanced,
+        "model": spec.name,
+        "protocol": spec.protocol,
+        "data_sha256": dataset.sha256,
+    }
+    if robustness:
+        figures["robustness"] = measure_robustness(recognizer, dataset.pixels[rows], labels)
+    if split in USAGES:
+        clean = ~find_leaked(dataset, rows, np.flatnonzero(dataset.usage == "Training"))
+        without = compute_metrics(probabilities[clean], labels[clean])
+        figures["without_leaked"] = {key: without[key] for key in ("accuracy", "macro_f1", "n")}
+    if split in ("private", "test"):
+        part = "PrivateTest" if split == "private" else "test"
+        figures["times_measured"] = record_measurement(find_network(model), part, [n_views], dataset.sha256)
+    return figures

@@ -1,0 +1,127 @@
+"""The last measurement: a finished network and its test images in, every figure out, once, and written down."""
+
+import datetime
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emoscope.core.errors import OutputError
+from emoscope.core.files import compute_sha256, open_atomic, write_json
+from emoscope.faces.preprocess import VIEWS
+from emoscope.faces.recognize import Recognizer, calibrate
+from emoscope.faces.registry import find_network
+from emoscope.faces.spec import ModelSpec
+from emoscope.study.data.dataset import Dataset
+from emoscope.study.data.splits import Rows, create_split
+from emoscope.study.measuring.metrics import compute_metrics
+
+log = logging.getLogger(__name__)
+
+
+def find_ledger(model: Path) -> Path:
+    """Return the file beside a network that counts its measurements on test images."""
+    return model.with_suffix(".measurements.json")
+
+
+def load_ledger(model: Path) -> list[dict[str, Any]]:
+    """Return one entry per measurement of this network on test images, oldest first."""
+    path = find_ledger(model)
+    entries: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+    return entries
+
+
+def record_measurement(model: Path, part: str, views: list[int], data_sha256: str) -> int:
+    """Write down that a network was measured on test images; return how often it was by now.
+
+    Whoever measures often and publishes the best has chosen on test data: so it is counted beside the network.
+    """
+    entries = load_ledger(model)
+    today = datetime.datetime.now(datetime.UTC).date().isoformat()
+    entries.append({"date": today, "part": part, "views": views, "data_sha256": data_sha256})
+    try:
+        write_json(find_ledger(model), entries)
+    except OutputError as e:
+        log.warning("this measurement is not counted: %s", e)
+    return len(entries)
+
+
+def find_leaked(dataset: Dataset, rows: Rows, train: Rows) -> NDArray[np.bool_]:
+    """Return for each row whether an identical image stands among the training images."""
+    return np.isin(dataset.group[rows], dataset.group[train])
+
+
+def describe_test(spec: ModelSpec, dataset: Dataset, rows: Rows, logits: dict[int, NDArray[Any]]) -> dict[str, Any]:
+    """Compute all figures of a network on test images.
+
+    Args:
+        spec: its calibrations are used.
+        dataset: the labels' source.
+        rows: of the test images.
+        logits: (n, views, 7) by number of views.
+
+    Returns:
+        By number of views: compute_metrics(), with balanced (the second operating point), uncalibrated, and unless
+        the protocol keeps copies on one side without_leaked.
+    """
+    labels = dataset.emotion[rows]
+    clean = None
+    if spec.protocol != "thesis":
+        clean = ~find_leaked(dataset, rows, create_split(dataset, spec).train)
+    figures: dict[str, Any] = {}
+    for n_views, values in logits.items():
+        calibration = spec.find_calibration(n_views)
+        probabilities = calibrate(values, calibration)
+        entry = compute_metrics(probabilities, labels)
+        entry["balanced"] = compute_metrics(calibrate(values, calibration, balanced=True), labels)
+        plain = compute_metrics(calibrate(values, type(calibration)()), labels)
+        entry["uncalibrated"] = {key: plain[key] for key in ("ece", "nll", "brier")}
+        if clean is not None:
+            entry["without_leaked"] = compute_metrics(probabilities[clean], labels[clean])
+        figures[str(n_views)] = entry
+    return figures
+
+
+def measure_finally(model: str | Path, dataset: Dataset, folder: Path) -> dict[str, Any]:
+    """Measure a finished network on its protocol's test images with 1, 2 and 10 views; never twice.
+
+    Args:
+        model: an embedded network's name or an ONNX file.
+        dataset: the one it was trained on.
+        folder: `final.json` (figures) and `final.npz` (rows, labels, logits by views) are kept there; if they hold this
+            network's figures already, these are returned and nothing is measured.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    path = find_network(model)
+    sha256 = compute_sha256(path)
+    result_path = folder / "final.json"
+    if result_path.is_file():
+        known: dict[str, Any] = json.loads(result_path.read_text(encoding="utf-8"))
+        if known["sha256"] == sha256 and known["data_sha256"] == dataset.sha256:
+            return known
+    recognizers = {n_views: Recognizer(path, n_views) for n_views in VIEWS}
+    spec = recognizers[1].spec
+    rows = create_split(dataset, spec).test
+    logits = {n_views: r.compute_logits(dataset.pixels[rows]) for n_views, r in recognizers.items()}
+    part = "PrivateTest" if spec.protocol == "official" else "test"
+    times = record_measurement(path, part, list(VIEWS), dataset.sha256)
+    with open_atomic(folder / "final.npz") as temporary:
+        arrays: dict[str, NDArray[Any]] = {f"logits_{n_views}": values for n_views, values in logits.items()}
+        arrays |= {"rows": rows, "labels": dataset.emotion[rows]}
+        np.savez_compressed(temporary, allow_pickle=False, **arrays)
+    result = {
+        "model": spec.name,
+        "sha256": sha256,
+        "protocol": spec.protocol,
+        "part": part,
+        "data_sha256": dataset.sha256,
+        "times_measured": times,
+        "views": describe_test(spec, dataset, rows, logits),
+    }
+    write_json(result_path, result)
+    return result

@@ -1,0 +1,151 @@
+"""Probabilities and labels in, numbers out."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import binomtest
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support, roc_auc_score
+
+from emoscope.core.emotions import EMOTIONS
+
+N_BINS = 15
+"""Bins of the expected calibration error (Guo et al., 2017)."""
+
+
+def compute_ece(probabilities: NDArray[np.floating], labels: NDArray[np.integer], n_bins: int = N_BINS) -> float:
+    """Compute the expected calibration error of the predicted class.
+
+    Args:
+        probabilities: (n, 7), rows sum to 1.
+        labels: (n,), class index.
+        n_bins: equal bins over 0..1.
+
+    Returns:
+        Mean of |accuracy - confidence| over bins, weighted by their share of the images.
+    """
+    confidence = probabilities.max(axis=1)
+    is_right = probabilities.argmax(axis=1) == labels
+    bins = np.clip((confidence * n_bins).astype(int), 0, n_bins - 1)
+    gaps = [abs(float((is_right[b].astype(float) - confidence[b]).sum())) for b in (bins == i for i in range(n_bins))]
+    return sum(gaps) / len(labels)
+
+
+def compute_f1(predictions: NDArray[np.integer], labels: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Compute the F1 of each class; 0 for one that is neither there nor predicted.
+
+    The same as scikit-learn's, a hundred times faster: searches call it thousands of times.
+    """
+    n = len(EMOTIONS)
+    confusion = np.bincount(labels.astype(np.int64) * n + predictions, minlength=n * n).reshape(n, n)
+    return compute_f1_of(confusion)
+
+
+def compute_f1_of(confusion: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Compute F1 (..., 7) of confusion counts (..., 7, 7)."""
+    right = np.diagonal(confusion, axis1=-2, axis2=-1)
+    both = confusion.sum(-1) + confusion.sum(-2)
+    return np.asarray(2 * right / np.maximum(both, 1))
+
+
+def compute_intervals(confusion: NDArray[np.integer], n_draws: int = 10_000) -> dict[str, list[float]]:
+    """Compute 95 % intervals: Wilson for accuracy, percentile bootstrap over images for macro F1.
+
+    Both figures depend on the counts of (label, prediction) alone, so drawing images with replacement is one
+    multinomial draw of the counts.
+
+    Args:
+        confusion: (7, 7) counts, rows are labels.
+        n_draws: of the bootstrap; its seed is fixed.
+    """
+    n = int(confusion.sum())
+    wilson = binomtest(int(np.trace(confusion)), n).proportion_ci(0.95, method="wilson")
+    draws = np.random.default_rng(0).multinomial(n, confusion.reshape(-1) / n, n_draws)
+    scores = compute_f1_of(draws.reshape(n_draws, *confusion.shape)).mean(-1)
+    low, high = np.percentile(scores, [2.5, 97.5])
+    return {"accuracy": [float(wilson.low), float(wilson.high)], "macro_f1": [float(low), float(high)]}
+
+
+def compute_auc(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> list[float | None]:
+    """Compute each class's one-vs-rest area under the ROC curve; None where a class is all or nothing."""
+    is_class = labels[:, None] == np.arange(len(EMOTIONS))
+    return [
+        float(roc_auc_score(is_class[:, i], probabilities[:, i])) if 0 < is_class[:, i].sum() < len(labels) else None
+        for i in range(len(EMOTIONS))
+    ]
+
+
+def compute_auc_hard(confusion: NDArray[np.integer]) -> list[float | None]:
+    """Compute each class's one-vs-rest AUC of the hard predictions, as the 2022 reference study did.
+
+    Its ROC curve has one point between the corners, so its area is the mean of recall and specificity: it measures one
+    operating point and lies below the AUC of good probabilities. For comparison with that study only.
+
+    Args:
+        confusion: (7, 7) counts, rows are labels.
+
+    Returns:
+        Seven values; None where a class is all or nothing.
+    """
+    right, of_class, predicted, n = np.diag(confusion), confusion.sum(1), confusion.sum(0), confusion.sum()
+    rest = n - of_class
+    return [
+        float(1 + r / c - (p - r) / o) / 2 if c > 0 and o > 0 else None
+        for r, c, p, o in zip(right, of_class, predicted, rest, strict=True)
+    ]
+
+
+def describe_auc(value: float) -> str:
+    """Say how well an AUC discriminates (Hosmer and Lemeshow, Applied logistic regression, 2000, section 5.2.4)."""
+    for limit, word in ((0.7, "poor"), (0.8, "acceptable"), (0.9, "excellent")):
+        if value < limit:
+            return word if value > 0.5 else "none"
+    return "outstanding"
+
+
+def _mean_known(values: list[float | None]) -> float | None:
+    """Return the mean of the values that are defined."""
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
+
+
+def compute_metrics(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> dict[str, Any]:
+    """Compute every number of an evaluation.
+
+    Args:
+        probabilities: (n, 7) calibrated, rows sum to 1.
+        labels: (n,), class index.
+
+    Returns:
+        JSON-ready: accuracy, macro_precision, macro_recall, macro_f1 (unweighted means over the classes; a class
+        never predicted counts 0), mean_auc, mean_auc_hard (see compute_auc_hard), ece, nll, brier, n, interval_95 (of
+        accuracy and macro_f1), per_class (by name), confusion (rows are labels, counts).
+    """
+    classes = np.arange(len(EMOTIONS))
+    predictions = probabilities.argmax(axis=1)
+    precision, recall, f1, support = precision_recall_fscore_support(
+        labels, predictions, labels=classes, zero_division=0
+    )
+    confusion = confusion_matrix(labels, predictions, labels=classes)
+    auc = compute_auc(probabilities, labels)
+    auc_hard = compute_auc_hard(confusion)
+    chosen = np.clip(probabilities[np.arange(len(labels)), labels], 1e-12, 1)
+    one_hot = np.eye(len(EMOTIONS))[labels]
+    return {
+        "accuracy": float((predictions == labels).mean()),
+        "macro_precision": float(np.mean(precision)),
+        "macro_recall": float(np.mean(recall)),
+        "macro_f1": float(np.mean(f1)),
+        "mean_auc": _mean_known(auc),
+        "mean_auc_hard": _mean_known(auc_hard),
+        "ece": compute_ece(probabilities, labels),
+        "nll": float(-np.log(chosen).mean()),
+        "brier": float(((probabilities - one_hot) ** 2).sum(axis=1).mean()),
+        "n": len(labels),
+        "per_class": {
+            name: {"precision": float(p), "recall": float(r), "f1": float(f), "auc": a, "auc_hard": h, "n": int(s)}
+            for name, p, r, f, a, h, s in zip(EMOTIONS, precision, recall, f1, auc, auc_hard, support, strict=True)
+        },
+        "interval_95": compute_intervals(confusion),
+        "confusion": confusion.tolist(),
+    }

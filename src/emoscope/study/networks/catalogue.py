@@ -1,0 +1,242 @@
+"""Networks by name: (n, 1, s, s) float32 in, logits (n, 7) out."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812  (torch's own short name)
+
+from emoscope.core.emotions import EMOTIONS
+from emoscope.core.errors import InputError
+from emoscope.study.networks.timm_networks import (
+    InceptionTiny,
+    NetworkFacts,
+    create_densenet_tiny,
+    create_keras_resnet,
+    create_known,
+    create_resnet_tiny,
+    create_timm,
+    create_vgg,
+    create_vgg_tiny,
+    find_architecture_facts,
+    probe,
+)
+from emoscope.study.networks.vgg import Branches
+
+
+class SqueezeExcitation(nn.Module):
+    """Weighs channels by a small bottleneck over their means (Hu et al., 2018)."""
+
+    def __init__(self, n_channels: int, reduction: int = 8) -> None:
+        super().__init__()
+        n_hidden = max(8, n_channels // reduction)
+        self.squeeze = nn.Conv2d(n_channels, n_hidden, 1)
+        self.excite = nn.Conv2d(n_hidden, n_channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Weigh (n, c, h, w)."""
+        means = x.mean((2, 3), keepdim=True)
+        weights: Tensor = self.excite(F.relu(self.squeeze(means))).sigmoid()
+        return x * weights
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions with squeeze-excitation around a shortcut; stride 2 averages in the shortcut."""
+
+    def __init__(self, n_in: int, n_out: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(n_in, n_out, 3, stride, 1, bias=False)
+        self.norm1 = nn.BatchNorm2d(n_out)
+        self.conv2 = nn.Conv2d(n_out, n_out, 3, 1, 1, bias=False)
+        self.norm2 = nn.BatchNorm2d(n_out)
+        self.attention = SqueezeExcitation(n_out)
+        self.shortcut: nn.Module = nn.Identity()
+        if n_in != n_out or stride != 1:
+            # ceil_mode: odd sizes of progressive training must match the strided convolution's.
+            pool = nn.AvgPool2d(stride, ceil_mode=True, count_include_pad=False) if stride != 1 else nn.Identity()
+            self.shortcut = nn.Sequential(pool, nn.Conv2d(n_in, n_out, 1, bias=False), nn.BatchNorm2d(n_out))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (n, n_out, h / stride, w / stride)."""
+        y = F.relu(self.norm1(self.conv1(x)))
+        y = self.attention(self.norm2(self.conv2(y)))
+        return F.relu(y + self.shortcut(x))
+
+
+class CompactNet(nn.Module):
+    """A small residual network with squeeze-excitation and global average pooling.
+
+    The stem halves the resolution at once: at 48 px the stages work on 24, 12 and 6 px. Any input size of 16 px or
+    more fits, which progressive training relies on.
+    """
+
+    def __init__(
+        self, n_stem: int, widths: tuple[int, ...], depths: tuple[int, ...], dropout: float = 0.0, n_channels: int = 1
+    ) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(
+            nn.Conv2d(n_channels, n_stem, 3, 1, 1, bias=False),
+            nn.BatchNorm2d(n_stem),
+            nn.ReLU(),
+            nn.Conv2d(n_stem, widths[0], 3, 2, 1, bias=False),
+            nn.BatchNorm2d(widths[0]),
+            nn.ReLU(),
+        )
+        blocks = []
+        n_in = widths[0]
+        for stage, (width, depth) in enumerate(zip(widths, depths, strict=True)):
+            for i in range(depth):
+                blocks.append(ResidualBlock(n_in, width, 2 if stage > 0 and i == 0 else 1))
+                n_in = width
+        self.blocks = nn.Sequential(*blocks)
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = nn.Linear(n_in, len(EMOTIONS))
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return logits (n, 7)."""
+        features = self.blocks(self.stem(x)).mean((2, 3))
+        logits: Tensor = self.classifier(self.dropout(features))
+        return logits
+
+
+class VggNet(nn.Module):
+    """VGG's plain stacks of 3x3 convolutions, with squeeze-excitation, and global average pooling for its head.
+
+    Simonyan and Zisserman, 2015; the 4096-wide layers of the original held nine tenths of its parameters.
+    """
+
+    def __init__(self, widths: tuple[int, ...], depth: int, dropout: float = 0.0, n_channels: int = 1) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        n_in = n_channels
+        for stage, width in enumerate(widths):
+            if stage > 0:
+                layers.append(nn.MaxPool2d(2, ceil_mode=True))
+            for _ in range(depth):
+                layers += [nn.Conv2d(n_in, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
+                n_in = width
+            layers.append(SqueezeExcitation(width))
+        self.body = nn.Sequential(*layers)
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = nn.Linear(n_in, len(EMOTIONS))
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return logits (n, 7)."""
+        logits: Tensor = self.classifier(self.dropout(self.body(x).mean((2, 3))))
+        return logits
+
+
+def _create_own(constructor: Callable[..., nn.Module], *, dropout: float, **_: Any) -> nn.Module:
+    return constructor(dropout=dropout)
+
+
+def _create_known(name: str, *, dropout: float, size_px: int, pretrained: bool, **_: Any) -> nn.Module:
+    return create_known(name, dropout=dropout, size_px=size_px, pretrained=pretrained)
+
+
+def _create_keras_resnet(*, dropout: float, pretrained: bool, **_: Any) -> nn.Module:
+    return create_keras_resnet(dropout=dropout, pretrained=pretrained)
+
+
+def _create_vgg_tiny(*, dropout: float, size_px: int, branches: Branches, **_: Any) -> nn.Module:
+    return create_vgg_tiny(dropout=dropout, size_px=size_px, branches=branches)
+
+
+OWN: dict[str, Callable[..., nn.Module]] = {
+    "compact": partial(_create_own, partial(CompactNet, 32, (48, 96, 192), (2, 2, 2))),
+    "compact-wide": partial(_create_own, partial(CompactNet, 32, (64, 128, 256), (2, 2, 2))),
+    "compact-tiny": partial(_create_own, partial(CompactNet, 16, (16, 32, 64), (1, 1, 1))),
+    "vgg-se": partial(_create_own, partial(VggNet, (64, 128, 256, 512), 2)),
+}
+"""compact: 1.6 M parameters, 144 M multiply-adds at 48 px; compact-wide: 2.8 M, 255 M; vgg-se: 4.7 M, 0.5 G, for an
+accelerator; compact-tiny: for tests and first tries, seconds per run."""
+
+REFERENCE: dict[str, Callable[..., nn.Module]] = {
+    "vgg16": partial(create_vgg, "vgg16"),
+    "vgg19": partial(create_vgg, "vgg19"),
+    "resnet50v2": partial(_create_known, "resnet50v2"),
+    "resnet101v2": partial(_create_known, "resnet101v2"),
+    "resnet152v2": _create_keras_resnet,
+    "densenet121": partial(_create_known, "densenet121"),
+    "densenet169": partial(_create_known, "densenet169"),
+    "densenet201": partial(_create_known, "densenet201"),
+    "inception_v3": partial(_create_known, "inception_v3"),
+    "inception_resnet_v2": partial(_create_known, "inception_resnet_v2"),
+}
+"""The reference study's ten, with ImageNet weights or without."""
+
+TINY: dict[str, Callable[..., nn.Module]] = {
+    "vgg16-tiny": _create_vgg_tiny,
+    "resnet50v2-tiny": partial(_create_own, create_resnet_tiny),
+    "densenet-tiny": partial(_create_own, create_densenet_tiny),
+    "inception-tiny": partial(_create_own, InceptionTiny),
+}
+"""Thin networks of the same kinds, for quick studies: milliseconds per picture."""
+
+NETWORKS = OWN | REFERENCE | TINY
+"""Name to constructor; each takes dropout, size_px, pretrained and branches, and leaves aside what it does not need."""
+
+BRANCHED = ("vgg16", "vgg19", "vgg16-tiny")
+"""Networks that take branches."""
+
+
+def find_network_facts(name: str) -> NetworkFacts:
+    """Return what must be known of a network before it is built.
+
+    Raises:
+        InputError: no network of this name; choose one that the message lists.
+    """
+    if name in OWN:
+        return NetworkFacts()
+    if name not in NETWORKS and not name.startswith("timm:"):
+        raise InputError(
+            f"there is no network {name!r}; choose one of {', '.join(NETWORKS)}, or timm:NAME for any of timm's"
+        )
+    return find_architecture_facts(name)
+
+
+def create_network(
+    name: str,
+    dropout: float = 0.0,
+    seed: int = 0,
+    *,
+    size_px: int = 48,
+    pretrained: bool = False,
+    branches: Branches | None = None,
+) -> nn.Module:
+    """Create a network: grey pictures (n, 1, s, s) in, logits (n, 7) out.
+
+    Args:
+        name: one of NETWORKS, or `timm:NAME`.
+        dropout: share of features dropped before the classifier.
+        seed: of the weights, with ImageNet weights of the classifier alone; the global generator is left as it was.
+        size_px: side of the final input.
+        pretrained: load ImageNet weights.
+        branches: of VGG.
+
+    Raises:
+        InputError: no such network, or it has no such weights, branches or input size.
+        WeightsError: the weights cannot be fetched.
+    """
+    facts, branches = find_network_facts(name), branches or Branches()
+    if branches != Branches() and name not in BRANCHED:
+        raise InputError(f"{name} takes no branches and head layers; set them to 0 or choose one of {BRANCHED}")
+    if pretrained and not facts.weights:
+        raise InputError(f"there are no ImageNet weights of {name}; set `pretrained: false` or take another network")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        if name.startswith("timm:"):
+            timm_name = name.removeprefix("timm:")
+            network = create_timm(timm_name, dropout=dropout, size_px=size_px, pretrained=pretrained)
+        else:
+            network = NETWORKS[name](dropout=dropout, size_px=size_px, pretrained=pretrained, branches=branches)
+    probe(network, name, size_px)
+    return network

@@ -1,0 +1,299 @@
+"""Known architectures from timm: grey pictures in, seven logits out, random or ImageNet weights."""
+
+import difflib
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from functools import partial
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from safetensors import SafetensorError
+from timm.layers import BatchNormAct2d, create_conv2d
+from timm.models.densenet import DenseNet
+from timm.models.inception_v3 import ConvNormAct, InceptionA
+from timm.models.resnetv2 import ResNetV2
+from timm.models.vgg import VGG
+from torch import Tensor, nn
+
+from emoscope.core.emotions import EMOTIONS
+from emoscope.core.errors import InputError
+from emoscope.faces.spec import ModelSpec
+from emoscope.study.networks.keras_resnet import KerasResNetV2, fetch_keras_weights, load_keras_weights
+from emoscope.study.networks.vgg import BranchedVgg, Branches
+
+
+class WeightsError(InputError):
+    """ImageNet weights that cannot be had; no training that asks for them can begin."""
+
+
+@dataclass(frozen=True)
+class NetworkFacts:
+    """What must be known of a network before it is built."""
+
+    min_size_px: int = 16
+    """Smaller inputs are enlarged to this."""
+    mean: float = ModelSpec.mean
+    """Subtracted from pixel values in 0..1: what the ImageNet weights expect, the mean of the three colours'."""
+    std: float = ModelSpec.std
+    """Divides what the subtraction left."""
+    weights: str = ""
+    """Name of the ImageNet weights; empty if there are none."""
+    licence: str = ""
+    """Of these weights."""
+
+
+TIMM_NAMES = {
+    "vgg16": "vgg16.tv_in1k",
+    "vgg19": "vgg19.tv_in1k",
+    "resnet50v2": "resnetv2_50.a1h_in1k",
+    "resnet101v2": "resnetv2_101.a1h_in1k",
+    "densenet121": "densenet121.ra_in1k",
+    "densenet169": "densenet169.tv_in1k",
+    "densenet201": "densenet201.tv_in1k",
+    "inception_v3": "inception_v3.tv_in1k",
+    "inception_resnet_v2": "inception_resnet_v2.tf_in1k",
+}
+"""Our names to timm's. resnet152v2 has no ImageNet weights there: Keras's network and weights stand in."""
+
+MIN_SIZES_PX = {"vgg16": 32, "vgg19": 32, "inception_v3": 75, "inception_resnet_v2": 75, "inception-tiny": 40}
+"""Measured: below, a layer has nothing left to see. 75 px is what Keras asks for the Inceptions."""
+
+KERAS = NetworkFacts(32, 0.5, 0.5, "Keras resnet152v2", "apache-2.0")
+
+
+def find_timm_cfg(name: str) -> Any:
+    """Return what timm knows of a network's weights, or None.
+
+    Raises:
+        InputError: timm knows no such network, or no such weights of it.
+    """
+    try:
+        if timm.is_model(name):
+            return timm.get_pretrained_cfg(name)
+        known = timm.list_models()
+    except RuntimeError:  # the network is known, the weights named behind the point are not
+        known = timm.list_pretrained(f"{name.split('.')[0]}.*")
+    close = difflib.get_close_matches(name, known, 3, cutoff=0.5)
+    hint = f"did you mean {', '.join(close)}?" if close else "see timm.list_models()"
+    raise InputError(f"timm has no network {name!r}; {hint}")
+
+
+def find_timm_facts(name: str) -> NetworkFacts:
+    """Return the facts of one of timm's networks by its name there.
+
+    Raises:
+        InputError: timm knows no such network.
+    """
+    cfg = find_timm_cfg(name)
+    if cfg is None:
+        return NetworkFacts()
+    least = max(cfg.min_input_size[1:]) if cfg.min_input_size else 16
+    # A dozen old weights are not on the hub; they are pickles, which nothing here loads.
+    if not cfg.hf_hub_id:
+        return NetworkFacts(least)
+    mean, std = sum(cfg.mean) / len(cfg.mean), sum(cfg.std) / len(cfg.std)
+    tag = f"{name.split('.')[0]}.{cfg.tag}" if cfg.tag else name
+    return NetworkFacts(least, mean, std, f"timm {tag}", cfg.license or "")
+
+
+def find_architecture_facts(name: str) -> NetworkFacts:
+    """Return the facts of a known architecture or of `timm:NAME`."""
+    if name == "resnet152v2":
+        return KERAS
+    if name.startswith("timm:"):
+        return find_timm_facts(name.removeprefix("timm:"))
+    if name not in TIMM_NAMES:
+        return NetworkFacts(MIN_SIZES_PX.get(name, 32))
+    facts = find_timm_facts(TIMM_NAMES[name])
+    return NetworkFacts(MIN_SIZES_PX.get(name, 32), facts.mean, facts.std, facts.weights, facts.licence)
+
+
+def create_timm(name: str, *, dropout: float, size_px: int, pretrained: bool) -> nn.Module:
+    """Create one of timm's networks by its name there.
+
+    Raises:
+        InputError: no such network, it has no ImageNet weights, or it cannot be made for this input.
+        WeightsError: they cannot be fetched.
+    """
+    facts, cfg = find_timm_facts(name), find_timm_cfg(name)
+    options: dict[str, Any] = {"in_chans": 1, "num_classes": len(EMOTIONS), "drop_rate": dropout}
+    is_fixed = cfg is not None and cfg.fixed_input_size
+    if is_fixed:
+        options["img_size"] = size_px
+    if pretrained:
+        if not facts.weights:
+            raise InputError(
+                f"there are no ImageNet weights of {name}; set `pretrained: false` or take another network"
+            )
+        file = fetch_timm_weights(cfg.hf_hub_id, facts.weights)
+        options |= {"pretrained": True, "pretrained_cfg_overlay": {"file": str(file)}}
+    try:
+        network: nn.Module = timm.create_model(name, **options)
+    except SafetensorError as e:
+        raise create_weights_error(facts.weights, e) from e
+    # Every constructor has its own way to refuse an input.
+    except (AssertionError, RuntimeError, TypeError, ValueError) as e:
+        raise InputError(
+            f"timm makes no {name} for grey pictures of {size_px} px ({_shorten(e)}); choose another of sizes_px or "
+            "another network"
+        ) from e
+    if is_fixed:
+        network.register_forward_pre_hook(partial(_check_size, name, size_px))
+    return network
+
+
+def _check_size(name: str, size_px: int, _: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    if inputs[0].shape[-1] != size_px:
+        raise InputError(
+            f"{name} takes its final input size and no other, {inputs[0].shape[-1]} px came before {size_px} px; set "
+            f"`sizes_px: [{size_px}]` and `size_shares: [1]`"
+        )
+
+
+def fetch_timm_weights(repository: str, weights: str) -> Path:
+    """Return the file of weights that timm publishes on the hub, fetched on first use into the hub's own cache.
+
+    Args:
+        repository: the hub's name of it.
+        weights: the same for messages.
+
+    Raises:
+        WeightsError: it is neither cached nor to be had.
+    """
+    import huggingface_hub
+    from huggingface_hub import constants
+
+    file = "model.safetensors"
+    cached = huggingface_hub.try_to_load_from_cache(repository, file)
+    if isinstance(cached, str):
+        return Path(cached)
+    try:
+        if not constants.HF_HUB_OFFLINE:
+            # Without a network the hub's client would try for minutes.
+            urllib.request.urlopen(urllib.request.Request(constants.ENDPOINT, method="HEAD"), timeout=5).close()
+    except urllib.error.HTTPError:
+        pass  # an answer, if only to say no
+    except (OSError, HTTPException) as e:
+        raise create_weights_error(weights, e) from e
+    try:
+        return Path(huggingface_hub.hf_hub_download(repository, file))
+    # The hub's client, what it fetches with and the system have no error in common.
+    except Exception as e:
+        raise create_weights_error(weights, e) from e
+
+
+def _shorten(error: Exception) -> str:
+    return " ".join(str(error).split())[:160] or type(error).__name__
+
+
+def create_weights_error(weights: str, reason: Exception) -> WeightsError:
+    """Return the error that says what to do."""
+    return WeightsError(
+        f"the ImageNet weights {weights} cannot be fetched ({_shorten(reason)}); run the command "
+        "once where there is a network, copy the cache that it fills (HF_HOME, TORCH_HOME), or set `pretrained: false`"
+    )
+
+
+def create_known(name: str, *, dropout: float, size_px: int, pretrained: bool) -> nn.Module:
+    """Create one of the reference study's networks that timm has."""
+    return create_timm(TIMM_NAMES[name], dropout=dropout, size_px=size_px, pretrained=pretrained)
+
+
+def create_vgg(name: str, *, dropout: float, size_px: int, pretrained: bool, branches: Branches) -> nn.Module:
+    """Create VGG16 or VGG19, with branches if asked; the original's dense layers are left out."""
+    if pretrained:
+        body = create_known(name, dropout=0.0, size_px=224, pretrained=True)
+    else:
+        # Thin dense layers: the original's 120 M numbers would be drawn to be thrown away.
+        body = timm.create_model(TIMM_NAMES[name].split(".")[0], in_chans=1, num_classes=1, mlp_ratio=0.01)
+    assert isinstance(body.features, nn.Sequential)
+    return BranchedVgg(list(body.features), size_px, branches, dropout)
+
+
+def create_vgg_tiny(*, dropout: float, size_px: int, branches: Branches) -> nn.Module:
+    """Create VGG16's thirteen convolutions with an eighth of their filters and less."""
+    cfg = [8, 8, "M", 16, 16, "M", 16, 16, 16, "M", 32, 32, 32, "M", 32, 32, 32, "M"]
+    body = VGG(cfg, in_chans=1, num_classes=1, mlp_ratio=0.01)
+    return BranchedVgg(list(body.features), size_px, branches, dropout)
+
+
+def create_keras_resnet(*, dropout: float, pretrained: bool) -> nn.Module:
+    """Create ResNet152V2.
+
+    Raises:
+        WeightsError: Keras's weights cannot be fetched.
+    """
+    network = KerasResNetV2(dropout=dropout)
+    if pretrained:
+        try:
+            path = fetch_keras_weights()
+        except (OSError, HTTPException) as e:
+            raise create_weights_error(KERAS.weights, e) from e
+        load_keras_weights(network, path)
+    return network
+
+
+def create_resnet_tiny(*, dropout: float) -> nn.Module:
+    """Create a pre-activation ResNet of four thin blocks."""
+    network: nn.Module = ResNetV2(
+        layers=(1, 1, 1, 1),
+        channels=(16, 32, 48, 64),
+        stem_chs=16,
+        in_chans=1,
+        num_classes=len(EMOTIONS),
+        drop_rate=dropout,
+        conv_layer=create_conv2d,
+        norm_layer=BatchNormAct2d,
+        stem_type="fixed",
+    )
+    return network
+
+
+def create_densenet_tiny(*, dropout: float) -> nn.Module:
+    """Create a DenseNet of four blocks of two layers that add eight features each."""
+    network: nn.Module = DenseNet(
+        growth_rate=8, block_config=(2, 2, 2, 2), in_chans=1, num_classes=len(EMOTIONS), drop_rate=dropout
+    )
+    return network
+
+
+class InceptionTiny(nn.Module):
+    """Two of Inception V3's first blocks on a thin stem."""
+
+    def __init__(self, dropout: float) -> None:
+        super().__init__()
+        conv = partial(ConvNormAct, norm_kwargs={"eps": 1e-3}, bias=False)
+        self.stem = nn.Sequential(conv(1, 16, kernel_size=3, stride=2), conv(16, 16, kernel_size=3, stride=2))
+        self.block1 = InceptionA(16, 8, conv)
+        self.block2 = InceptionA(232, 8, conv)
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = nn.Linear(232, len(EMOTIONS))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return logits (n, 7)."""
+        features = self.block2(self.block1(self.stem(x))).mean((2, 3))
+        logits: Tensor = self.classifier(self.dropout(features))
+        return logits
+
+
+def probe(network: nn.Module, name: str, size_px: int) -> None:
+    """Check that a network takes an input of this size.
+
+    Raises:
+        InputError: it does not, take a larger size; or it is no classifier.
+    """
+    network.eval()
+    try:
+        # Not inference_mode: what a network keeps for later, a table of positions, must do for training as well.
+        with torch.no_grad():
+            shape = tuple(network(torch.zeros(1, 1, size_px, size_px)).shape)
+    except (RuntimeError, AssertionError, ValueError) as e:
+        raise InputError(f"{name} takes no input of {size_px} px ({_shorten(e)}); choose another of sizes_px") from e
+    finally:
+        network.train()
+    if shape != (1, len(EMOTIONS)):
+        raise InputError(f"{name} gives values of shape {shape}, expected one per emotion; choose a classifier")

@@ -1,0 +1,1 @@
+"""What to train, as settings and as YAML files; and what is wrong with a file."""

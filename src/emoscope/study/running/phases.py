@@ -1,0 +1,300 @@
+"""A comparison's phases: dataset and comparison in; search, cross-validation and final repeats of each family out.
+
+`results.json` in the study's folder says which run belongs where, and every figure is in the run folders. It is
+written after each training, so that status and report can be made at any time.
+"""
+
+import dataclasses
+import logging
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from emoscope.core.errors import EmoscopeError, InputError, OutputError
+from emoscope.core.files import write_json
+from emoscope.executors.executor import Executor, WorkerDiedError
+from emoscope.study.data.dataset import Dataset
+from emoscope.study.networks.timm_networks import WeightsError
+from emoscope.study.recipes.families import Comparison, create_fold_config, create_repeat_config
+from emoscope.study.recipes.training import TrainConfig
+from emoscope.study.running.queue import Trainings
+from emoscope.study.running.search import Outcome, Trial, find_best, search_in_steps
+from emoscope.study.running.split_folder import SplitFolder
+from emoscope.study.running.status import estimate_left_s, find_status
+from emoscope.study.running.study_folder import open_study
+from emoscope.study.running.together import Steps, finish_all, wait_for
+from emoscope.study.training.build import build_network
+from emoscope.study.training.run_folder import RECIPE_VERSION, Run
+
+log = logging.getLogger(__name__)
+
+FINAL_VIEWS = (1,)
+"""Views per picture in the last measurement, as in the reference study."""
+
+
+def run_comparison(
+    dataset: Dataset,
+    comparison: Comparison,
+    folder: Path,
+    runs: Path,
+    *,
+    storage: str | None = None,
+    tell: Callable[[str], None] = lambda line: None,
+    track: Callable[[Run], None] = lambda run: None,
+    executor: Executor | None = None,
+) -> dict[str, Any]:
+    """Do everything that a comparison asks for, or what an earlier call left undone.
+
+    Args:
+        dataset: labelled faces.
+        comparison: families, spaces and sizes.
+        folder: `results.json`, `splits/` and the search's `search.db` are kept there.
+        runs: folder of the trainings.
+        storage: Optuna's database URL; a SQLite file in `folder` by default.
+        tell: told a line of text after every epoch and training.
+        track: told every finished run.
+        executor: does the trainings; shares the dataset as load_faces() gives it. None trains here, one after the
+            other. Which trainings there are, and their figures, do not depend on it.
+
+    Returns:
+        What results.json holds.
+
+    Raises:
+        InputError: the data do not fit the comparison, or a whole phase of a family failed.
+        WeightsError: ImageNet weights cannot be had.
+        OutputError: a folder cannot be written.
+    """
+    open_study(folder, runs, comparison.to_dict(), dataset)
+    trainings = Trainings(load_faces(dataset, comparison), runs, executor, comparison.resources)
+    return _Phases(trainings, comparison, folder, tell, track).run(storage or f"sqlite:///{folder / 'search.db'}")
+
+
+def load_faces(dataset: Dataset, comparison: Comparison) -> Dataset:
+    """Return the part of a dataset that a comparison uses, its fingerprint known: workers need not compute it."""
+    faces = dataset.sample(comparison.images, comparison.seed) if comparison.images else dataset
+    assert faces.sha256
+    return faces
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    """A training of a phase, submitted."""
+
+    config: TrainConfig
+    label: str
+    future: "Future[Run]"
+    is_new: bool
+    """Whether it was not finished before."""
+
+
+class _Phases:
+    """One comparison under way."""
+
+    def __init__(
+        self,
+        trainings: Trainings,
+        comparison: Comparison,
+        folder: Path,
+        tell: Callable[[str], None],
+        track: Callable[[Run], None],
+    ) -> None:
+        self.trainings, self.comparison, self.folder = trainings, comparison, folder
+        self.dataset, self.runs = trainings.dataset, trainings.runs
+        self.tell, self.track = tell, track
+        self.splits = SplitFolder(folder / "splits", self.dataset)
+        self.has_trained = False
+        self.results: dict[str, Any] = {
+            "name": comparison.name,
+            "data_sha256": self.dataset.sha256,
+            "recipe": RECIPE_VERSION,
+            "families": {},
+        }
+
+    def run(self, storage: str) -> dict[str, Any]:
+        """Do all phases of all families."""
+        self.check_weights()
+        for family in self.comparison.families:
+            self.results["families"][family] = {"trials": [], "candidates": [], "final": []}
+        # One thread, one writer of results.json and of the search's database: families only wait for each other's
+        # trainings, and their own phases follow each other.
+        finish_all([self.do_family(family, storage) for family in self.comparison.families])
+        self.results["is_finished"] = True
+        write_json(self.folder / "results.json", self.results)
+        return self.results
+
+    def do_family(self, family: str, storage: str) -> Steps[None]:
+        """Do the three phases of one family."""
+        candidates = yield from self.search(family, storage)
+        winner = yield from self.cross_validate(family, [trial.config for trial in candidates])
+        yield from self.repeat(family, winner)
+
+    def check_weights(self) -> None:
+        """Load the ImageNet weights of every network once: without them the study must not begin."""
+        for space in self.comparison.families.values():
+            first = space.create_config(dict.fromkeys(space.values, 0))
+            for network in space.values.get("network", [first.network]):
+                config = dataclasses.replace(first, network=network)
+                if config.pretrained:
+                    log.info("%s: loading its ImageNet weights", network)
+                    build_network(config)
+
+    def search(self, family: str, storage: str) -> Steps[list[Trial]]:
+        """Search a family's space; return the best different trials."""
+        comparison, entries = self.comparison, self.results["families"][family]["trials"]
+        n_trials = comparison.count_trials(family)
+
+        attempts: dict[Future[Run], _Attempt] = {}
+
+        def submit(config: TrainConfig) -> "Future[Run]":
+            label = f"{family}, trial {len(entries) + len(attempts) + 1}/{n_trials}"
+            attempt = self.submit(config, label, keep=False)
+            attempts[attempt.future] = attempt
+            return attempt.future
+
+        def read(future: "Future[Run]") -> Outcome:
+            run, problem = self.conclude(attempts.pop(future))
+            return (run.load_result()["validation"]["macro_f1"] if run else None), problem
+
+        def record(trial: Trial) -> None:
+            run = None
+            if trial.macro_f1 is not None:
+                run = self.conclude(self.submit(trial.config, f"{family}, trial {trial.number + 1}", keep=False))[0]
+            entries.append(describe_entry(trial.config, run, trial.problem))
+            self.write()
+
+        name = f"{comparison.name}/{family}/{self.dataset.sha256[:12]}/{comparison.describe_search(family)}"
+        trials = yield from search_in_steps(
+            comparison.families[family],
+            submit,
+            read,
+            n_trials=n_trials,
+            sampler=comparison.sampler,
+            seed=comparison.seed,
+            storage=storage,
+            name=name,
+            on_trial=record,
+            in_flight=comparison.in_flight,
+        )
+        return find_best(trials, comparison.candidates)
+
+    def cross_validate(self, family: str, configs: list[TrainConfig]) -> Steps[TrainConfig]:
+        """Train each candidate on every fold; return the one with the highest mean macro F1."""
+        n_folds = self.comparison.folds
+        means: list[float] = []
+        wanted = [
+            (
+                create_fold_config(config, k, n_folds),
+                f"{family}, candidate {i + 1}/{len(configs)}, fold {k + 1}/{n_folds}",
+            )
+            for i, config in enumerate(configs)
+            for k in range(n_folds)
+        ]
+        submitted = self.submit_ahead(wanted, keep=False)
+        for config in configs:
+            entry: dict[str, Any] = {"config": config.describe_changes(), "runs": [], "problem": ""}
+            self.results["families"][family]["candidates"].append(entry)
+            scores = []
+            for fold in range(n_folds):
+                attempt = submitted(len(means) * n_folds + fold)
+                yield from wait_for(attempt.future)
+                run, problem = self.conclude(attempt)
+                if run is None:
+                    entry["problem"] = f"fold {fold + 1}: {problem}"
+                    break
+                entry["runs"].append(run.folder.name)
+                scores.append(run.load_result()["validation"]["macro_f1"])
+                self.write()
+            # A candidate that fails on some part of the data is no candidate.
+            means.append(float(np.mean(scores)) if not entry["problem"] else -1.0)
+        best = int(np.argmax(means))
+        if means[best] < 0:
+            problem = self.results["families"][family]["candidates"][0]["problem"]
+            raise InputError(f"{family}: every candidate failed in cross-validation ({problem}); mend the study")
+        self.results["families"][family]["winner"] = best
+        self.write()
+        return configs[best]
+
+    def repeat(self, family: str, config: TrainConfig) -> Steps[None]:
+        """Train the winner anew several times; measure each network on the test images."""
+        n = self.comparison.repeats
+        wanted = [(create_repeat_config(config, i), f"{family}, final {i + 1}/{n}") for i in range(n)]
+        submitted = self.submit_ahead(wanted, keep=True, measured_views=FINAL_VIEWS)
+        for i in range(n):
+            attempt = submitted(i)
+            yield from wait_for(attempt.future)
+            run, problem = self.conclude(attempt)
+            self.results["families"][family]["final"].append(describe_entry(wanted[i][0], run, problem))
+            self.write()
+
+    def submit_ahead(
+        self, wanted: list[tuple[TrainConfig, str]], keep: bool, measured_views: tuple[int, ...] = ()
+    ) -> Callable[[int], _Attempt]:
+        """Submit trainings, here each when its turn comes, elsewhere all at once; return what gives the i-th."""
+
+        def submit(i: int) -> _Attempt:
+            return self.submit(*wanted[i], keep, measured_views)
+
+        if self.trainings.executor.is_here:
+            return submit
+        return [submit(i) for i in range(len(wanted))].__getitem__
+
+    def submit(self, config: TrainConfig, label: str, keep: bool, measured_views: tuple[int, ...] = ()) -> _Attempt:
+        """Have one training done, or find the finished run."""
+
+        def tell_epoch(row: dict[str, float]) -> None:
+            self.has_trained = True
+            self.tell(
+                f"{label}: {config.network}, epoch {row['epoch']}  loss {row['train_loss']:.3f}  "
+                f"validation macro F1 {row['validation_macro_f1']:.4f}  {row['fit_s'] + row['validate_s']:.1f} s"
+            )
+
+        training = self.trainings.prepare(
+            config, split=self.splits.find(config), keep=keep, measured_views=measured_views, on_epoch=tell_epoch
+        )
+        is_new = not self.trainings.is_finished(training)
+        return _Attempt(config, label, self.trainings.submit(training), is_new)
+
+    def conclude(self, attempt: _Attempt) -> tuple[Run | None, str]:
+        """Take a training's end; one that failed is told and survived.
+
+        Returns:
+            The run, or None and why it failed.
+
+        Raises:
+            OutputError: the disk is full or not writable; no training would fare better.
+            WeightsError: likewise for ImageNet weights.
+            WorkerDiedError: likewise for workers that die.
+        """
+        self.has_trained |= attempt.is_new
+        try:
+            run = attempt.future.result()
+        except (OutputError, WeightsError, WorkerDiedError):
+            raise
+        # RuntimeError is what torch raises for anything that a device cannot do.
+        except (EmoscopeError, RuntimeError) as e:
+            problem = " ".join(str(e).split())
+            self.tell(f"{attempt.label}: failed, {problem}")
+            return None, problem
+        # Also those of earlier calls: a process may have been killed before it could track them.
+        self.track(run)
+        if attempt.is_new:
+            left_s = estimate_left_s(find_status(self.comparison, self.results, self.runs))
+            self.tell(
+                f"{attempt.label}: done, validation macro F1 {run.load_result()['validation']['macro_f1']:.4f}"
+                + (f", about {left_s / 60:.0f} min left" if left_s is not None else "")
+            )
+        return run, ""
+
+    def write(self) -> None:
+        """Write results.json, unless an earlier call's still says more than is gathered again by now."""
+        if self.has_trained:
+            write_json(self.folder / "results.json", self.results)
+
+
+def describe_entry(config: TrainConfig, run: Run | None, problem: str) -> dict[str, Any]:
+    """Return how results.json tells of one training."""
+    return {"run": run.folder.name if run else None, "config": config.describe_changes(), "problem": problem}

@@ -1,0 +1,110 @@
+"""A study's list of trainings: configs in, futures of their runs out, whatever executor does the work."""
+
+import dataclasses
+import hashlib
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from emoscope.executors.executor import Executor, HereExecutor, Resources
+from emoscope.study.data.dataset import Dataset
+from emoscope.study.data.splits import Split, create_split
+from emoscope.study.recipes.training import TrainConfig
+from emoscope.study.running.repeats import measure_run
+from emoscope.study.training.run_folder import Run, name_run
+from emoscope.study.training.train import train
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training as an executor is given it."""
+
+    config: TrainConfig
+    split: Split
+    runs: Path
+    """A folder that every worker reaches under this name."""
+    keep: bool = True
+    """Keep weights and predictions."""
+    teacher: NDArray[np.float32] | None = None
+    measured_views: tuple[int, ...] = ()
+    """Measure it on its test images, with so many views per picture; none: do not."""
+    threads: int = 0
+    """0: as many as torch takes by itself."""
+    on_epoch: Callable[[dict[str, float]], None] | None = None
+    """Told each epoch's figures, where the training happens in the caller's process."""
+
+    def __str__(self) -> str:
+        return f"the training of {self.config.network} with seed {self.config.seed}"
+
+    def find_run(self, dataset: Dataset) -> Run:
+        """Return its run, which need not be there yet."""
+        digest = "" if self.teacher is None else hashlib.sha256(self.teacher.astype("<f4").tobytes()).hexdigest()
+        return Run(self.runs / name_run(self.config, self.split, dataset, digest), self.config, dataset.sha256)
+
+
+def do_training(dataset: Dataset, training: Training) -> Run:
+    """Do one training, or go on with it; return its run."""
+    if training.threads:
+        torch.set_num_threads(training.threads)
+    more = {} if training.on_epoch is None else {"on_epoch": training.on_epoch}
+    run = train(
+        dataset, training.config, training.runs, **more, teacher=training.teacher, split=training.split,
+        keep=training.keep,
+    )  # fmt: skip
+    if training.measured_views:
+        measure_run(run, dataset, training.measured_views, training.split)
+    return run
+
+
+class Trainings:
+    """Where a study's trainings are done."""
+
+    def __init__(
+        self, dataset: Dataset, runs: Path, executor: Executor | None = None, resources: Resources | None = None
+    ) -> None:
+        """Take an executor that shares the dataset; None works in this process.
+
+        With resources a training has as many threads as cores everywhere; without, as many as torch takes by itself
+        here, and one on an executor.
+        """
+        self.dataset, self.runs = dataset, runs.resolve()
+        self.executor: Executor = executor or HereExecutor(dataset)
+        self.threads = max(1, int(resources.cpus)) if resources else int(not self.executor.is_here)
+
+    @property
+    def n_ahead(self) -> int:
+        """How many trainings to submit before waiting for the first."""
+        return 1 if self.executor.is_here else 1_000_000
+
+    def prepare(
+        self,
+        config: TrainConfig,
+        *,
+        split: Split | None = None,
+        keep: bool = True,
+        teacher: NDArray[np.float32] | None = None,
+        measured_views: tuple[int, ...] = (),
+        on_epoch: Callable[[dict[str, float]], None] | None = None,
+    ) -> Training:
+        """Describe a training; the split is the config's."""
+        split = split or create_split(self.dataset, config)
+        return Training(config, split, self.runs, keep, teacher, measured_views, self.threads, on_epoch)
+
+    def is_finished(self, training: Training) -> bool:
+        """Whether nothing is left to do."""
+        run = training.find_run(self.dataset)
+        is_measured = not training.measured_views or (run.folder / "final.json").is_file()
+        return run.is_finished and (run.best_path.is_file() or not training.keep) and is_measured
+
+    def submit(self, training: Training) -> "Future[Run]":
+        """Have it done; what is finished is looked up here and sent nowhere."""
+        if not self.executor.is_here:
+            training = dataclasses.replace(training, on_epoch=None)
+            if self.is_finished(training):
+                return HereExecutor(self.dataset).submit(do_training, training)
+        return self.executor.submit(do_training, training)

@@ -1,0 +1,203 @@
+"""The study: its trainings in a row, then the network they make, its figures on validation and, if asked, on test."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emoscope.core.emotions import EMOTIONS
+from emoscope.core.errors import InputError
+from emoscope.core.files import compute_sha256, open_atomic, write_json
+from emoscope.executors.executor import Executor
+from emoscope.faces.recognize import Recognizer
+from emoscope.faces.registry import find_network
+from emoscope.study.data.dataset import Dataset
+from emoscope.study.data.splits import create_split
+from emoscope.study.export.ensemble import write_ensemble
+from emoscope.study.export.export import export_run
+from emoscope.study.measuring.final import measure_finally
+from emoscope.study.recipes.study import StudyConfig
+from emoscope.study.recipes.training import TrainConfig
+from emoscope.study.running.queue import Trainings
+from emoscope.study.running.repeats import finish_repeats
+from emoscope.study.running.study_folder import open_study
+from emoscope.study.training.run_folder import Run
+
+TEACHER_VIEWS = 2
+"""Views averaged for a student: a picture and its mirror image, as augmentation shows both."""
+
+Tell = Callable[[str], None]
+
+
+def run_study(
+    dataset: Dataset,
+    config: StudyConfig,
+    folder: Path,
+    runs: Path | None = None,
+    final: bool = False,
+    tell: Tell = lambda line: None,
+    track: Callable[[Run], None] = lambda run: None,
+    executor: Executor | None = None,
+) -> dict[str, Any]:
+    """Do everything that a study file asks for, or what an earlier call left undone.
+
+    Args:
+        dataset: labelled faces.
+        config: the study.
+        folder: `NAME.onnx` is the network, `validation.json` and `final.json` hold the figures, `study.json` the whole
+            config.
+        runs: folder of the trainings, which several studies may share; `runs/` in `folder` by default.
+        final: also measure on test images.
+        tell: told a line of text after every epoch and step.
+        track: told every finished run.
+        executor: does the trainings; shares the dataset. None trains here, one after the other.
+
+    Returns:
+        {"validation": figures, "final": figures or None, "model": file or None}
+
+    Raises:
+        InputError: the dataset is another one than the folder's study began with, or does not fit the config.
+        OutputError: the folder cannot be written.
+    """
+    runs = runs or folder / "runs"
+    open_study(folder, runs, config.to_dict(), dataset)
+    trainings = Trainings(dataset, runs, executor, config.resources)
+
+    def do(indices: range, teacher: NDArray[np.float32] | None = None) -> list[Run]:
+        return _train_all(trainings, config, indices, teacher, tell, track)
+
+    if config.repeats:
+        return finish_repeats(dataset, do(range(config.repeats)), folder, final)
+    model = folder / f"{config.name}.onnx"
+    n_members = len(config.trainings) - (config.student is not None)
+    members = _export_members(config, do(range(n_members)), model)
+    if config.student is not None:
+        teacher = load_teacher(dataset, members, config.student, folder / f"{config.name}-teacher.npz", tell)
+        _export(do(range(n_members, n_members + 1), teacher)[0], model)
+    elif len(members) > 1:
+        _export_ensemble(members, dataset, model)
+    figures = dict(Recognizer(model).spec.figures)
+    write_json(folder / "validation.json", {"model": config.name, "sha256": compute_sha256(model), **figures})
+    measured = measure_finally(model, dataset, folder) if final else None
+    return {"validation": figures, "final": measured, "model": str(model)}
+
+
+def load_teacher(
+    dataset: Dataset, models: Sequence[Path], student: TrainConfig, path: Path, tell: Tell
+) -> NDArray[np.float32]:
+    """Return the networks' averaged probabilities (n, 7) for the student's training images, in their order.
+
+    Args:
+        dataset: labelled faces.
+        models: ONNX files.
+        student: says which images are its training images.
+        path: keeps the probabilities: another processor's would differ in their last digits, and the student be new.
+        tell: told what takes time.
+
+    Raises:
+        InputError: a network saw images that the student is validated or tested with.
+    """
+    sha256 = " ".join(compute_sha256(model) for model in models)
+    split = create_split(dataset, student)
+    if path.is_file():
+        with np.load(path, allow_pickle=False) as z:
+            if str(z["model"]) == sha256 and str(z["split"]) == split.sha256:
+                return np.asarray(z["probabilities"], np.float32)
+    total = np.zeros((len(split.train), len(EMOTIONS)))
+    kept = np.concatenate([split.validation, split.test])
+    for model in models:
+        recognizer = Recognizer(model, TEACHER_VIEWS)
+        if np.isin(kept, create_split(dataset, recognizer.spec).train).any():
+            raise InputError(
+                f"{model.name} was trained on images that the student is validated or tested with; give the student "
+                "the teachers' protocol and split_seed"
+            )
+        tell(f"{model.name}: reading the training images")
+        total += recognizer.predict(dataset.pixels[split.train])
+    probabilities = (total / len(models)).astype(np.float32)
+    with open_atomic(path) as temporary:
+        np.savez_compressed(temporary, probabilities=probabilities, model=sha256, split=split.sha256)
+    return probabilities
+
+
+def _train_all(
+    trainings: Trainings,
+    config: StudyConfig,
+    indices: range,
+    teacher: NDArray[np.float32] | None,
+    tell: Tell,
+    track: Callable[[Run], None],
+) -> list[Run]:
+    """Train some of the study's networks; return their runs in order."""
+    wanted = [
+        trainings.prepare(config.trainings[i], teacher=teacher, on_epoch=_make_teller(config, i, tell)) for i in indices
+    ]
+    ahead = [] if trainings.executor.is_here else [trainings.submit(training) for training in wanted]
+    runs = []
+    for place, i in enumerate(indices):
+        run: Run = (ahead[place] if ahead else trainings.submit(wanted[place])).result()
+        track(run)
+        figures = run.load_result()["validation"]
+        tell(
+            f"{_describe(config, i)}: done, validation accuracy {figures['accuracy']:.4f}, "
+            f"macro F1 {figures['macro_f1']:.4f}"
+        )
+        runs.append(run)
+    return runs
+
+
+def _describe(config: StudyConfig, index: int) -> str:
+    trainings = config.trainings
+    return f"[{index + 1}/{len(trainings)}] {trainings[index].network}, seed {trainings[index].seed}"
+
+
+def _make_teller(config: StudyConfig, index: int, tell: Tell) -> Callable[[dict[str, float]], None]:
+    """Return what tells an epoch, and the time that this training and those after it still take."""
+    trainings = config.trainings
+    ours = trainings[index]
+
+    def tell_epoch(row: dict[str, float]) -> None:
+        seconds, size_px = row["fit_s"] + row["validate_s"], int(row["size_px"])
+        left_s = ours.estimate_left_s(int(row["epoch"]), size_px, seconds)
+        # Other networks cost otherwise; until they train, this one's pace is the best guess.
+        left_s += sum(later.estimate_left_s(0, size_px, seconds) for later in trainings[index + 1 :])
+        tell(
+            f"{_describe(config, index)}: epoch {row['epoch']}/{ours.epochs}  {size_px} px  "
+            f"loss {row['train_loss']:.3f}  validation accuracy {row['validation_accuracy']:.4f}  "
+            f"macro F1 {row['validation_macro_f1']:.4f}  {seconds:.0f} s, about {left_s / 60:.0f} min left"
+        )
+
+    return tell_epoch
+
+
+def _export_members(config: StudyConfig, trained: list[Run], model: Path) -> list[Path]:
+    """Return the members' ONNX files: a single one is the study's, several are `NAME-1.onnx` and so on."""
+    runs = iter(trained)
+    is_single = len(config.members) == 1 and config.student is None
+    files = []
+    for i, member in enumerate(config.members):
+        if isinstance(member, str):
+            files.append(find_network(member))
+        else:
+            files.append(_export(next(runs), model if is_single else model.with_name(f"{config.name}-{i + 1}.onnx")))
+    return files
+
+
+def _export(run: Run, path: Path) -> Path:
+    """Export a run's network unless the file holds it already."""
+    if not path.is_file() or Recognizer(path).spec.run != run.folder.name:
+        export_run(run.folder, path, path.stem)
+    return path
+
+
+def _export_ensemble(members: list[Path], dataset: Dataset, path: Path) -> None:
+    """Export an ensemble unless the file holds it already: calibrating it takes a minute."""
+    specs = [Recognizer(member).spec for member in members]
+    wanted = " + ".join(spec.run for spec in specs), specs[0].precision
+    if path.is_file():
+        found = Recognizer(path).spec
+        if (found.run, found.precision) == wanted:
+            return
+    write_ensemble(members, dataset, path, path.stem)

@@ -1,0 +1,1 @@
+"""One training: batches, steps, checkpoints and its folder."""

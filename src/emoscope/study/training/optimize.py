@@ -1,0 +1,231 @@
+"""A config in; what moves the weights out: optimiser, schedule, loss, sharpness-aware steps, precision."""
+
+import contextlib
+import logging
+import time
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+from numpy.typing import NDArray
+from timm.optim import param_groups_weight_decay
+from timm.scheduler import CosineLRScheduler, StepLRScheduler
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from emoscope.core.emotions import EMOTIONS
+from emoscope.core.errors import InputError
+from emoscope.study.recipes.training import TrainConfig
+from emoscope.study.training.build import build_network, describe_input
+
+
+class Schedule(Protocol):
+    """Sets the learning rate as a function of the step number; keeps no state, so that resuming needs none."""
+
+    def step_update(self, num_updates: int) -> None:
+        """Set the optimiser's values for a step, counted from 0."""
+
+
+def create_optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+    """Create the optimiser; norms and biases get no weight decay."""
+    groups = param_groups_weight_decay(network, config.weight_decay)
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(groups, config.learning_rate, momentum=0.9, nesterov=True, foreach=True)
+    kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
+    return kind(groups, config.learning_rate, foreach=True)
+
+
+def create_schedule(optimizer: torch.optim.Optimizer, config: TrainConfig, n_steps: int) -> Schedule:
+    """Create the learning-rate schedule over n_steps."""
+    warmup = round(config.warmup * n_steps)
+    start = config.learning_rate / 25
+    if config.schedule == "one-cycle":
+        return OneCycle(optimizer, config, n_steps)
+    if config.schedule == "cosine":
+        with _quiet():
+            schedule: Schedule = CosineLRScheduler(
+                optimizer,
+                t_initial=max(1, n_steps - warmup),
+                lr_min=config.learning_rate * 1e-3,
+                warmup_t=warmup,
+                warmup_lr_init=start,
+                warmup_prefix=True,
+                t_in_epochs=False,
+            )
+        return schedule
+    constant: Schedule = StepLRScheduler(
+        optimizer, decay_t=n_steps + 1, decay_rate=1.0, warmup_t=warmup, warmup_lr_init=start, t_in_epochs=False
+    )
+    return constant
+
+
+class OneCycle:
+    """torch's one-cycle schedule, run through once beforehand: learning rate and momentum of every step in a table."""
+
+    def __init__(self, optimizer: torch.optim.Optimizer, config: TrainConfig, n_steps: int) -> None:
+        self.optimizer = optimizer
+        dummy = torch.optim.SGD([torch.zeros(1, requires_grad=True)], config.learning_rate, momentum=0.9)
+        cycle = torch.optim.lr_scheduler.OneCycleLR(
+            dummy, config.learning_rate, n_steps + 1, pct_start=max(config.warmup, 1 / n_steps)
+        )
+        self.table = []
+        for _ in range(n_steps):
+            self.table.append((dummy.param_groups[0]["lr"], dummy.param_groups[0]["momentum"]))
+            dummy.step()
+            cycle.step()
+
+    def step_update(self, num_updates: int) -> None:
+        """Set learning rate and momentum (Adam: its first beta) of a step, counted from 0."""
+        for group in self.optimizer.param_groups:
+            group["lr"], momentum = self.table[num_updates]
+            if "betas" in group:
+                group["betas"] = (momentum, group["betas"][1])
+            else:
+                group["momentum"] = momentum
+
+
+def compute_class_weights(labels: NDArray[np.uint8], power: float) -> Tensor:
+    """Return (7,) loss weights, share^-power, with mean 1 over the images; a class without images gets 0."""
+    counts = np.bincount(labels, minlength=len(EMOTIONS)).astype(np.float64)
+    weights = np.where(counts > 0, np.maximum(counts, 1) ** -power, 0)
+    return torch.tensor(weights * counts.sum() / (weights * counts).sum(), dtype=torch.float32)
+
+
+class Loss:
+    """Cross-entropy with label smoothing and class weights; a share of it can teach a teacher's probabilities."""
+
+    def __init__(self, config: TrainConfig, class_weights: Tensor) -> None:
+        self.config = config
+        self.cross_entropy = nn.CrossEntropyLoss(class_weights, label_smoothing=config.label_smoothing)
+
+    def weigh(self, labels: Tensor) -> Tensor:
+        """Return what the cross-entropy of these labels is divided by: their weights' sum, or for shares their number.
+
+        Args:
+            labels: (n,) class index, or (n, 7) shares.
+        """
+        weights = self.cross_entropy.weight
+        assert weights is not None
+        return weights[labels].sum() if labels.ndim == 1 else weights.new_tensor(len(labels))
+
+    def __call__(self, logits: Tensor, labels: Tensor, teacher: Tensor | None, share: Tensor | None = None) -> Tensor:
+        """Return the mean loss.
+
+        Args:
+            logits: (n, 7).
+            labels: (n,) class index, or (n, 7) shares.
+            teacher: (n, 7) probabilities, or None.
+            share: what these images weigh among those of all processes, 1 on average; None: there is one process.
+        """
+        loss: Tensor = self.cross_entropy(logits, labels)
+        if share is not None:
+            loss = loss * share
+        if teacher is None:
+            return loss
+        temperature, weight = self.config.distil_temperature, self.config.distil_weight
+        softened = (teacher.clamp_min(1e-8).log() / temperature).softmax(1)
+        gap = F.kl_div((logits / temperature).log_softmax(1), softened, reduction="batchmean")
+        # Hinton et al., 2015: temperature^2 keeps the gradients of both parts on one scale.
+        return (1 - weight) * loss + weight * temperature**2 * gap
+
+
+def mix(x: Tensor, targets: list[Tensor], alpha: float, generator: torch.Generator) -> tuple[Tensor, list[Tensor]]:
+    """Blend every picture with another of its batch, and their targets (n, 7) likewise (mixup).
+
+    Args:
+        x: (n, c, h, w).
+        targets: each (n, 7).
+        alpha: one share per batch is drawn from Beta(alpha, alpha).
+        generator: on the device of the pictures.
+    """
+    # torch's own Beta takes no generator.
+    seed = int(torch.randint(2**31, (), device=generator.device, generator=generator))
+    share = float(np.random.default_rng(seed).beta(alpha, alpha))
+    other = torch.randperm(len(x), device=generator.device, generator=generator)
+    return x.lerp(x[other], 1 - share), [t.lerp(t[other], 1 - share) for t in targets]
+
+
+@contextlib.contextmanager
+def climb(network: nn.Module, rho: float) -> Iterator[None]:
+    """Move the weights by rho up their gradient for the block, then back: the first half of a SAM step.
+
+    Foret et al., Sharpness-aware minimization, 2021.
+    """
+    pairs = [(p, p.grad) for p in network.parameters() if p.grad is not None]
+    weights, gradients = [p for p, _ in pairs], [g for _, g in pairs]
+    norm = nn.utils.get_total_norm(gradients)
+    kept = [p.detach().clone() for p in weights]
+    with torch.no_grad():
+        for p, gradient in pairs:
+            p.add_(gradient * (rho / (norm + 1e-12)))
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for p, value in zip(weights, kept, strict=True):
+                p.copy_(value)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep lines of libraries that tell nothing new off the terminal."""
+    loggers = [logging.getLogger(name) for name in ("lightning_fabric", "timm.scheduler")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def create_fabric(precision: str = "float32", devices: int = 1) -> Fabric:
+    """Create what sets up device and precision, `float32` or `bfloat16`; with several devices to be launched.
+
+    Raises:
+        InputError: there are not so many accelerators.
+    """
+    # Spawned: Fabric's own way, to start the script anew, is none for a library.
+    strategy = "ddp_spawn" if devices > 1 else "auto"
+    try:
+        with _quiet():
+            kind: Any = PRECISIONS[precision]
+            return Fabric(accelerator="auto", strategy=strategy, devices=devices, precision=kind)
+    except (MisconfigurationException, ValueError) as e:
+        raise InputError(f"{devices} devices cannot be used ({' '.join(str(e).split())[:120]}); lower --devices") from e
+
+
+PRECISIONS = {"float32": "32-true", "bfloat16": "bf16-mixed"}
+"""Our names to Fabric's."""
+
+
+def choose_precision(config: TrainConfig, device: torch.device) -> tuple[str, str]:
+    """Return `float32` or `bfloat16` and why it was chosen.
+
+    `auto` times forward and backward passes of both, because bfloat16 is faster on some processors and three times
+    slower on others.
+    """
+    if config.precision != "auto":
+        return config.precision, "as configured"
+    network = build_network(config, is_new=False).to(device).to(memory_format=torch.channels_last)
+    size_px = describe_input(config).size_px
+    x = torch.randn(config.batch_size, 1, size_px, size_px, device=device)
+    x = x.contiguous(memory_format=torch.channels_last)
+    seconds = {}
+    for name in PRECISIONS:
+        times = []
+        for _ in range(3):
+            start = time.perf_counter()
+            with torch.autocast(device.type, torch.bfloat16, enabled=name == "bfloat16"):
+                loss = network(x).float().square().mean()
+            loss.backward()
+            loss.item()
+            times.append(time.perf_counter() - start)
+        seconds[name] = min(times)
+    best = min(seconds, key=lambda name: seconds[name])
+    reason = ", ".join(f"{name} {1000 * s:.0f} ms" for name, s in seconds.items())
+    return best, f"fastest per step: {reason}"

@@ -1,0 +1,301 @@
+"""What one training does: an epoch at a time, each ending with a checkpoint in the run's folder."""
+
+import logging
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from numpy.typing import NDArray
+from timm.utils import ModelEmaV3
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from emoscope.core.emotions import EMOTIONS
+from emoscope.core.errors import InputError
+from emoscope.core.files import open_atomic, write_json
+from emoscope.faces.preprocess import VIEWS
+from emoscope.faces.recognize import calibrate
+from emoscope.faces.spec import Calibration
+from emoscope.study.data.dataset import Dataset
+from emoscope.study.data.splits import Split
+from emoscope.study.measuring.metrics import compute_f1_of, compute_metrics
+from emoscope.study.recipes.training import TrainConfig
+from emoscope.study.training.batches import Augmentation, create_batch
+from emoscope.study.training.build import build_network, describe_input, find_size_px
+from emoscope.study.training.checkpoint import State, read_precision, save_tensors
+from emoscope.study.training.optimize import (
+    Loss,
+    choose_precision,
+    climb,
+    compute_class_weights,
+    create_fabric,
+    create_optimizer,
+    create_schedule,
+    mix,
+)
+from emoscope.study.training.predict import load_weights, predict_logits
+from emoscope.study.training.run_folder import Run
+from emoscope.study.training.shared_norm import share_statistics
+from emoscope.study.training.tensorboard import Board
+
+log = logging.getLogger(__name__)
+
+
+class DivergedError(InputError):
+    """A training whose loss is no number any more; another learning rate may do."""
+
+
+def compute_seed(seed: int, epoch: int) -> int:
+    """Return an epoch's own seed, so that a resumed run draws what the unbroken one would have drawn."""
+    return int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])
+
+
+def choose_run_precision(config: TrainConfig, run: Run) -> str:
+    """Return the precision of a run's next epochs, and log why."""
+    device = create_fabric().device
+    if run.checkpoint_path.is_file():
+        precision, reason = read_precision(run.checkpoint_path), "as in the epochs before"
+    else:
+        precision, reason = choose_precision(config, device)
+    log.info("device %s, precision %s (%s)", device, precision, reason)
+    return precision
+
+
+class Trainer:
+    """The parts of one training, set up once."""
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        split: Split,
+        config: TrainConfig,
+        run: Run,
+        teacher: NDArray[np.float32] | None = None,
+        n_parts: int = 1,
+        fabric: Fabric | None = None,
+        precision: str = "",
+    ) -> None:
+        """Set up one process's part of a training; without a fabric, which knows the others, it is the only one."""
+        self.config, self.run, self.dataset, self.split, self.n_parts = config, run, dataset, split, n_parts
+        self.spec = describe_input(config)
+        self.board = Board(run.folder / "tensorboard")
+        self.n_images = config.batch_size // config.repeats
+        """Different images per batch."""
+        self.n_batches = len(split.train) // self.n_images
+        if self.n_batches == 0:
+            raise InputError(
+                f"{len(split.train)} training images do not fill one batch of {self.n_images}; "
+                "lower --batch-size or add images"
+            )
+        precision = precision or choose_run_precision(config, run)
+        self.fabric = fabric or create_fabric(precision)
+        self.is_first = self.fabric.global_rank == 0
+        device = self.fabric.device
+        # A checkpoint's weights replace the first ones at once.
+        network = build_network(config, is_new=not run.checkpoint_path.is_file())
+        network = network.to(device).to(memory_format=torch.channels_last)
+        if self.fabric.world_size > 1:
+            network = share_statistics(network, device)
+        optimizer = create_optimizer(network, config)
+        self.averager = (
+            ModelEmaV3(network, decay=config.ema_decay, use_warmup=True, foreach=True) if config.ema_decay else None
+        )
+        self.state = State(network, self.averager.module if self.averager else network, optimizer, precision=precision)
+        if config.compile:
+            # Sizes are few and fixed: one kernel each is faster than one for all.
+            network.compile(dynamic=False)
+        self.model, self.optimizer = self.fabric.setup(network, optimizer)
+        self.schedule = create_schedule(optimizer, config, config.epochs * self.n_batches)
+        weights = compute_class_weights(dataset.emotion[split.train], config.class_weight_power)
+        self.loss = Loss(config, weights.to(device))
+        self.faces = torch.from_numpy(dataset.pixels[split.train]).to(device)
+        self.labels = torch.from_numpy(dataset.emotion[split.train].astype(np.int64)).to(device)
+        self.teacher = None if teacher is None else torch.from_numpy(teacher).to(device)
+
+    def create_batch(
+        self, rows: Tensor, epoch: int, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return inputs (n, c, s, s), labels (n,) or mixed (n, 7), and the teacher's probabilities (n, 7) if any."""
+        config = self.config
+        how = Augmentation(degrade_probability=config.degrade) if config.augment else None
+        size_px = find_size_px(config, config.find_size_px(epoch))
+        x = create_batch(self.faces[rows], size_px, self.spec, how, generator)
+        labels, teacher = self.labels[rows], None if self.teacher is None else self.teacher[rows]
+        if config.mixup_alpha and epoch < round((1 - config.mixup_off) * config.epochs):
+            targets = [F.one_hot(labels, len(EMOTIONS)).float()] + ([] if teacher is None else [teacher])
+            x, mixed = mix(x, targets, config.mixup_alpha, generator)
+            labels, teacher = mixed[0], mixed[1] if teacher is not None else None
+        return x, labels, teacher
+
+    def step(self, x: Tensor, labels: Tensor, teacher: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Do one optimiser update; return the loss and the logits (n, 7)."""
+        if self.fabric.world_size > 1:
+            return self.step_share(x, labels, teacher)
+        return self.update(x, labels, teacher)
+
+    def step_share(self, x: Tensor, labels: Tensor, teacher: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Do one optimiser update with this process's part of the batch; return its part of loss and logits.
+
+        Every process makes the whole batch, so that it is the batch of a single one, and takes its part.
+        """
+        mine = self.find_share(len(x))
+        # The cross-entropy divides by the sum of its images' class weights, which differs from part to part.
+        share = self.loss.weigh(labels[mine]) * self.fabric.world_size / self.loss.weigh(labels)
+        return self.update(x[mine], labels[mine], None if teacher is None else teacher[mine], share)
+
+    def find_share(self, n: int) -> slice:
+        """Return which of the n images of a batch are this process's."""
+        size, rank = n // self.fabric.world_size, self.fabric.global_rank
+        return slice(rank * size, (rank + 1) * size)
+
+    def update(
+        self, x: Tensor, labels: Tensor, teacher: Tensor | None, share: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Do one optimiser update; return the loss and the logits (n, 7)."""
+        if self.config.sam_rho:
+            self.backward(x, labels, teacher, share)
+            with climb(self.state.network, self.config.sam_rho):
+                self.optimizer.zero_grad()
+                loss, logits = self.backward(x, labels, teacher, share)
+        else:
+            loss, logits = self.backward(x, labels, teacher, share)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        return loss, logits
+
+    def backward(
+        self, x: Tensor, labels: Tensor, teacher: Tensor | None, share: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Add up the gradients of a batch, in parts where it does not fit into memory; return loss and logits."""
+        losses, logits = [], []
+        parts = [None] * self.n_parts if teacher is None else teacher.chunk(self.n_parts)
+        for inputs, targets, taught in zip(x.chunk(self.n_parts), labels.chunk(self.n_parts), parts, strict=True):
+            out = self.model(inputs)
+            loss = self.loss(out, targets, taught, share) * (len(inputs) / len(x))
+            self.fabric.backward(loss)
+            losses.append(loss.detach())
+            logits.append(out.detach())
+        return torch.stack(losses).sum(), torch.cat(logits)
+
+    def fit_epoch(self, epoch: int) -> tuple[float, float]:
+        """Train one epoch; return the mean loss and the macro F1 of what was predicted on the way.
+
+        Raises:
+            DivergedError: the loss is no number any more.
+        """
+        config = self.config
+        seed = compute_seed(config.seed, epoch)
+        # On the device: drawing a GPU's noise on the CPU would take longer than the step.
+        generator = torch.Generator(self.faces.device).manual_seed(seed)
+        order = torch.randperm(len(self.faces), device=generator.device, generator=generator)
+        self.model.train()
+        total = torch.zeros((), device=self.faces.device)
+        n_classes = len(EMOTIONS)
+        pairs = torch.zeros(n_classes**2, dtype=torch.int64, device=self.faces.device)
+        with torch.random.fork_rng():
+            # Dropout: other images need other masks; a single process has the seed that it always had.
+            torch.manual_seed(seed + self.fabric.global_rank)
+            for i in range(self.n_batches):
+                step = epoch * self.n_batches + i
+                self.schedule.step_update(step)
+                rows = order[i * self.n_images : (i + 1) * self.n_images].repeat_interleave(config.repeats)
+                x, labels, teacher = self.create_batch(rows, epoch, generator)
+                loss, logits = self.step(x, labels, teacher)
+                if self.averager:
+                    self.averager.update(self.state.network, step=step)
+                total += loss
+                mine = rows[self.find_share(len(rows))]
+                pairs += torch.bincount(self.labels[mine] * n_classes + logits.argmax(1), minlength=n_classes**2)
+        if self.fabric.world_size > 1:
+            torch.distributed.all_reduce(total)
+            total /= self.fabric.world_size
+            torch.distributed.all_reduce(pairs)
+        mean = float(total) / self.n_batches
+        if not np.isfinite(mean):
+            raise DivergedError(
+                f"the training diverged in epoch {epoch + 1} (loss {mean}); lower --learning-rate and train again"
+            )
+        return mean, float(compute_f1_of(pairs.view(n_classes, n_classes).cpu().numpy()).mean())
+
+    def predict_validation(self, network: nn.Module, n_views: int = 1) -> NDArray[np.float32]:
+        """Return the validation images' logits (n, views, 7)."""
+        return predict_logits(network, self.dataset.pixels[self.split.validation], self.spec, n_views)
+
+    def run_epoch(self) -> dict[str, float]:
+        """Train, validate, select and checkpoint one epoch; return its row of the history."""
+        state, start = self.state, time.perf_counter()
+        loss, train_f1 = self.fit_epoch(state.epoch)
+        fitted = time.perf_counter()
+        figures = compute_metrics(
+            calibrate(self.predict_validation(state.ema), Calibration()), self.dataset.emotion[self.split.validation]
+        )
+        row = {
+            "epoch": state.epoch + 1,
+            "size_px": find_size_px(self.config, self.config.find_size_px(state.epoch)),
+            "learning_rate": self.optimizer.param_groups[0]["lr"],
+            "train_loss": loss,
+            "train_macro_f1": train_f1,
+            "validation_nll": figures["nll"],
+            "validation_accuracy": figures["accuracy"],
+            "validation_macro_f1": figures["macro_f1"],
+            "fit_s": fitted - start,
+            "validate_s": time.perf_counter() - fitted,
+        }
+        state.history.append(row)
+        self.run.check_claim()
+        if figures["macro_f1"] > state.best_macro_f1:
+            state.best_macro_f1, state.best_epoch = figures["macro_f1"], state.epoch
+            save_tensors(self.run.best_path, state.ema.state_dict(), {"epoch": str(state.epoch + 1)})
+        state.stale_epochs += 1
+        if figures["macro_f1"] > state.stale_f1 + self.config.min_delta:
+            state.stale_f1, state.stale_epochs = figures["macro_f1"], 0
+        state.epoch += 1
+        self.run.write_history(state.history)
+        self.board.write(row, state.epoch)
+        state.save(self.run.checkpoint_path)
+        self.agree()
+        return row
+
+    def help_epoch(self) -> None:
+        """Do this process's part of an epoch that the first process validates and writes."""
+        self.fit_epoch(self.state.epoch)
+        self.agree()
+
+    def agree(self) -> None:
+        """Tell the other processes, or learn from the first, how far the training is."""
+        if self.fabric.world_size > 1:
+            state = self.state
+            state.epoch, state.stale_epochs = self.fabric.broadcast((state.epoch, state.stale_epochs))
+
+    def finish(self, views: Sequence[int] = VIEWS) -> None:
+        """Keep the validation logits of the selected weights and write the result."""
+        network = build_network(self.config, is_new=False)
+        load_weights(network, self.run.best_path)
+        network.to(self.fabric.device).to(memory_format=torch.channels_last)
+        logits = {n_views: self.predict_validation(network, n_views) for n_views in views}
+        labels = self.dataset.emotion[self.split.validation]
+        self.run.check_claim()
+        with open_atomic(self.run.validation_path) as temporary:
+            arrays: dict[str, NDArray[Any]] = {f"logits_{n_views}": values for n_views, values in logits.items()}
+            arrays |= {"rows": self.split.validation, "labels": labels}
+            np.savez_compressed(temporary, allow_pickle=False, **arrays)
+        write_json(
+            self.run.result_path,
+            {
+                "epochs": self.state.epoch,
+                "best_epoch": self.state.best_epoch + 1,
+                "precision": self.state.precision,
+                "parts_per_batch": self.n_parts,
+                "train_s": sum(row["fit_s"] + row["validate_s"] for row in self.state.history),
+                "validation": compute_metrics(calibrate(logits[1], Calibration()), labels),
+            },
+        )
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all epochs are trained or early stopping ended it."""
+        config = self.config
+        return self.state.epoch >= config.epochs or 0 < config.patience <= self.state.stale_epochs

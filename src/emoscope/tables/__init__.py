@@ -1,0 +1,1 @@
+"""Results -> numbers: the observations table, the summary, the audience, events and baselines."""

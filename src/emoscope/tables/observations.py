@@ -1,0 +1,218 @@
+"""Observations: FrameResults in, the observations table out; one row per face and frame, one for a frame without."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emoscope.core.emotions import EMOTIONS
+from emoscope.core.errors import InputError
+from emoscope.core.types import FrameResult
+from emoscope.tables.columns import to_arrow, to_strings
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+SCHEMA_VERSION: Final = 2
+"""Raised whenever a column changes; stored in the Parquet file's metadata and in summary.json."""
+
+BOX: Final = ("x1", "y1", "x2", "y2")
+PROBABILITIES: Final = tuple(f"p_{name}" for name in EMOTIONS)
+SMOOTHED: Final = tuple(f"smooth_{name}" for name in EMOTIONS)
+"""Columns that are there only where smoothing was asked for."""
+CHANGES: Final = tuple(f"change_{name}" for name in EMOTIONS)
+"""Columns that are there only where a baseline was asked for: p_* less the person's own baseline."""
+
+COLUMNS: Final = {
+    "source": "string",
+    "frame": "int64",
+    "time_s": "float64",
+    "track_id": "int64",
+    **dict.fromkeys((*BOX, "detection_score"), "float32"),
+    **dict.fromkeys(PROBABILITIES, "float64"),
+    "emotion": "string",
+    "probability": "float64",
+    "uncertain": "bool",
+}
+"""Column to Arrow type, in order; all but the first three are empty in a frame without a face."""
+
+DTYPES: Final = {**COLUMNS, "track_id": "Int64", "uncertain": "boolean"}
+"""Column to pandas dtype, in order."""
+
+BATCH_ROWS: Final = 8192
+"""Rows kept in memory before they go to disk; a row group of the file."""
+
+
+def create_schema(with_smoothed: bool = False) -> "pa.Schema":
+    """Return the table's Arrow schema, its version in the metadata."""
+    import pyarrow as pa
+
+    types = {**COLUMNS, **(dict.fromkeys(SMOOTHED, "float64") if with_smoothed else {})}
+    fields = [pa.field(name, pa.type_for_alias(kind)) for name, kind in types.items()]
+    return pa.schema(fields, {"emoscope_schema_version": str(SCHEMA_VERSION)})
+
+
+class Observations:
+    """The table, in a Parquet file or in memory; read in batches, so that its length does not matter."""
+
+    def __init__(self, place: "Path | pa.Table") -> None:
+        """Take a file or a table.
+
+        Raises:
+            InputError: the file is missing or no observations table.
+        """
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        self.place = place
+        try:
+            schema = pq.read_schema(place) if isinstance(place, Path) else place.schema
+        except (OSError, pa.ArrowException) as e:
+            raise InputError(f"{place} is no table of observations ({e}); expected observations.parquet") from e
+        version = (schema.metadata or {}).get(b"emoscope_schema_version", b"").decode()
+        if version != str(SCHEMA_VERSION):
+            raise InputError(
+                f"the observations have schema version {version or 'none'}, expected {SCHEMA_VERSION}; "
+                "analyse the source again"
+            )
+        self.columns: tuple[str, ...] = tuple(schema.names)
+
+    @classmethod
+    def from_pandas(cls, frame: "pd.DataFrame") -> Self:
+        """Take a table in memory that has the columns of COLUMNS, and of SMOOTHED or none of them."""
+        import pyarrow as pa
+
+        schema = create_schema(SMOOTHED[0] in frame)
+        return cls(pa.Table.from_pandas(frame[schema.names], schema, preserve_index=False).cast(schema))
+
+    @property
+    def has_smoothed(self) -> bool:
+        """Whether the columns smooth_* are there."""
+        return SMOOTHED[0] in self.columns
+
+    @property
+    def has_changes(self) -> bool:
+        """Whether the columns change_* are there."""
+        return CHANGES[0] in self.columns
+
+    def batches(self, columns: Sequence[str] | None = None) -> "Iterator[pa.RecordBatch]":
+        """Yield the rows in their order, some thousand at a time, all columns or some."""
+        import pyarrow.parquet as pq
+
+        if isinstance(self.place, Path):
+            # The file is closed when the last batch was taken or the iterator is dropped.
+            with pq.ParquetFile(self.place) as file:
+                yield from file.iter_batches(BATCH_ROWS, columns=None if columns is None else list(columns))
+        else:
+            table = self.place if columns is None else self.place.select(list(columns))
+            yield from table.to_batches(max_chunksize=BATCH_ROWS)
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """Return the whole table, dtypes as in DTYPES."""
+        import pandas as pd
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        table = pq.read_table(self.place) if isinstance(self.place, Path) else self.place
+        nullable = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
+        frame: pd.DataFrame = table.to_pandas(types_mapper=nullable.get)
+        return frame.astype({name: dtype for name, dtype in DTYPES.items() if name in frame})
+
+    def write_csv(self, path: Path) -> None:
+        """Write the table as comma-separated values."""
+        import pyarrow.csv as pc
+
+        writer: Any = None
+        try:
+            for batch in self.batches():
+                writer = writer or pc.CSVWriter(path, batch.schema)
+                writer.write_batch(batch)
+        finally:
+            if writer is not None:
+                writer.close()
+
+
+class ObservationsWriter:
+    """Writes the table frame by frame into a Parquet file, a row group at a time; a context."""
+
+    def __init__(self, path: Path, with_smoothed: bool = False, with_boxes: bool = True) -> None:
+        """Open the file.
+
+        Args:
+            path: the Parquet file.
+            with_smoothed: also write the smoothed probabilities of each face.
+            with_boxes: False leaves the columns of the face box empty.
+        """
+        import pyarrow.parquet as pq
+
+        self.schema = create_schema(with_smoothed)
+        self.with_smoothed, self.with_boxes = with_smoothed, with_boxes
+        self.writer = pq.ParquetWriter(path, self.schema)
+        self.n_rows = self.n_written = 0
+        self.waiting: list[FrameResult] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def add(self, result: FrameResult) -> None:
+        """Append one frame: a row per face, or one row with empty face columns."""
+        self.waiting.append(result)
+        self.n_rows += max(len(result.faces), 1)
+        if self.n_rows - self.n_written >= BATCH_ROWS:
+            self._write()
+
+    def _write(self) -> None:
+        import pyarrow as pa
+
+        counts = np.array([len(result.faces) for result in self.waiting])
+        rows = np.maximum(counts, 1)
+        sources: dict[str, float] = {}
+        places = [sources.setdefault(result.source, float(len(sources))) for result in self.waiting]
+        columns = {
+            "source": to_strings(list(sources), np.repeat(places, rows)),
+            "frame": to_arrow(np.repeat([float(r.index) for r in self.waiting], rows)),
+            "time_s": to_arrow(np.repeat([r.time_s for r in self.waiting], rows)),
+        }
+        is_face = np.repeat(counts > 0, rows)
+        values = np.full((len(is_face), len(self.schema) - len(columns)), np.nan)
+        with_faces = [result for result in self.waiting if len(result.faces)]
+        if with_faces:
+            values[is_face] = np.concatenate([self._describe_faces(result) for result in with_faces])
+        for i, name in enumerate(self.schema.names[len(columns) :]):
+            columns[name] = to_strings(EMOTIONS, values[:, i]) if name == "emotion" else to_arrow(values[:, i])
+        arrays = [columns[field.name].cast(field.type) for field in self.schema]
+        self.writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=self.schema))
+        self.n_written = self.n_rows
+        self.waiting.clear()
+
+    def _describe_faces(self, result: FrameResult) -> NDArray[np.float64]:
+        """Return the columns from track_id on, (n, columns)."""
+        faces, probabilities, n = result.faces, result.probabilities, len(result.faces)
+        track_id = np.full(n, np.nan) if faces.track_id is None else faces.track_id
+        boxes = faces.xyxy if self.with_boxes else np.full((n, len(BOX)), np.nan)
+        top = probabilities.argmax(axis=1)
+        parts = [track_id, boxes, faces.score, probabilities, top, probabilities.max(axis=1), result.uncertain]
+        if self.with_smoothed:
+            parts.append(probabilities if faces.smoothed is None else faces.smoothed)
+        return np.column_stack(parts).astype(np.float64, copy=False)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None and self.waiting:
+            self._write()
+        self.writer.close()
+
+
+def create_observations(results: Iterable[FrameResult], path: Path) -> Observations:
+    """Write the table of results into a Parquet file and return it."""
+    results = list(results)
+    with_smoothed = any(r.faces.smoothed is not None for r in results)
+    with ObservationsWriter(path, with_smoothed) as writer:
+        for result in results:
+            writer.add(result)
+    return Observations(path)

@@ -1,0 +1,151 @@
+"""Streaming sums: the observations table in, arrays of some thousand rows and sums per key out."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emoscope.core.emotions import EMOTIONS, VALENCE
+from emoscope.tables.columns import stack, to_numpy
+from emoscope.tables.observations import PROBABILITIES, Observations
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+NOBODY: Final = 0
+"""Stands for an empty track_id; people count from 1."""
+SIGNS: Final = np.array(VALENCE, np.float64)
+"""(7,) valence index = probabilities @ SIGNS."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Some thousand rows of the table in their order; the face columns hold only rows with a face."""
+
+    frame_no: NDArray[np.int64]
+    """(n,) analysed frames counted from 0 through all files of the source; rows of one frame follow each other."""
+    frame_s: NDArray[np.float64]
+    """(n,) time of each row."""
+    is_first: NDArray[np.bool_]
+    """(n,) whether the row is the first of its frame."""
+    is_face: NDArray[np.bool_]
+    """(n,) whether the row has a face; the following arrays have m rows, those with one."""
+    time_s: NDArray[np.float64]
+    """(m,)"""
+    track_id: NDArray[np.int64]
+    """(m,) NOBODY where empty."""
+    emotion: NDArray[np.int64]
+    """(m,) index of the top emotion."""
+    is_uncertain: NDArray[np.bool_]
+    """(m,)"""
+    probabilities: NDArray[np.float64]
+    """(m, 7)"""
+
+    @property
+    def readings(self) -> NDArray[np.float64]:
+        """(m, 16): 1, one-hot top emotion (7), probabilities (7), uncertain; their sums make every share and mean."""
+        m = len(self.emotion)
+        one_hot = np.zeros((m, len(EMOTIONS)))
+        one_hot[np.arange(m), self.emotion] = 1
+        return np.column_stack([np.ones(m), one_hot, self.probabilities, self.is_uncertain])
+
+
+N_READINGS: Final = 2 + 2 * len(EMOTIONS)
+"""Columns of Rows.readings."""
+
+
+def read_rows(table: Observations) -> Iterator[Rows]:
+    """Yield the whole table, some thousand rows at a time."""
+    columns = ("source", "frame", "time_s", "track_id", *PROBABILITIES, "emotion", "uncertain")
+    last: tuple[Any, Any] | None = None
+    n_frames = 0
+    for batch in table.batches(columns):
+        if batch.num_rows == 0:
+            continue
+        is_first = _find_first(batch, last)
+        frame_no = n_frames + np.cumsum(is_first) - 1
+        n_frames = int(frame_no[-1]) + 1
+        last = batch["source"][-1].as_py(), batch["frame"][-1].as_py()
+        yield _to_rows(batch, is_first, frame_no)
+
+
+def _find_first(batch: "pa.RecordBatch", last: tuple[Any, Any] | None) -> NDArray[np.bool_]:
+    """Return (n,) whether each row begins a frame: another number or another file than the row before."""
+    n = batch.num_rows
+    is_first = np.ones(n, np.bool_)
+    number = to_numpy(batch["frame"])
+    source = to_numpy(batch["source"].dictionary_encode().indices)
+    is_first[1:] = (number[1:] != number[:-1]) | (source[1:] != source[:-1])
+    is_first[0] = last is None or last != (batch["source"][0].as_py(), batch["frame"][0].as_py())
+    return is_first
+
+
+def _to_rows(batch: "pa.RecordBatch", is_first: NDArray[np.bool_], frame_no: NDArray[np.int64]) -> Rows:
+    faces = batch.filter(batch["emotion"].is_valid())
+    emotion = faces["emotion"].dictionary_encode()
+    to_index = np.array([EMOTIONS.index(name) for name in emotion.dictionary.to_pylist()], np.int64)
+    frame_s = to_numpy(batch["time_s"])
+    is_face = to_numpy(batch["emotion"].is_valid())
+    return Rows(
+        frame_no=frame_no,
+        frame_s=frame_s,
+        is_first=is_first,
+        is_face=is_face,
+        time_s=frame_s[is_face],
+        track_id=to_numpy(faces["track_id"], NOBODY),
+        emotion=to_index[to_numpy(emotion.indices)],
+        is_uncertain=to_numpy(faces["uncertain"], False),
+        probabilities=stack(faces, PROBABILITIES),
+    )
+
+
+def floor_seconds(time_s: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return the whole second that each time lies in; stamps a little before 0 belong to the first."""
+    # Damaged files have stamps beyond all integers.
+    return np.clip(np.floor(time_s), 0, 2.0**53).astype(np.int64)
+
+
+def sum_by(keys: NDArray[np.int64], values: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Sum rows of equal key.
+
+    Args:
+        keys: (n,)
+        values: (n, k)
+
+    Returns:
+        The different keys (m,), ascending, and their sums (m, k).
+    """
+    unique, inverse = np.unique(keys, return_inverse=True)
+    sums = np.empty((len(unique), values.shape[1]))
+    for j in range(values.shape[1]):
+        sums[:, j] = np.bincount(inverse, weights=values[:, j], minlength=len(unique))
+    return unique, sums
+
+
+class GroupedSums:
+    """Sums of rows by key, for keys that turn up one by one; memory is that of the keys."""
+
+    def __init__(self, n_columns: int) -> None:
+        self._rows: dict[int, int] = {}
+        self._sums = np.zeros((16, n_columns))
+
+    def add(self, keys: NDArray[np.int64], values: NDArray[np.float64]) -> None:
+        """Add rows: keys (n,), values (n, n_columns)."""
+        unique, sums = sum_by(keys, values)
+        rows = [self._rows.setdefault(key, len(self._rows)) for key in unique.tolist()]
+        if len(self._rows) > len(self._sums):
+            more = np.zeros((max(len(self._rows), 2 * len(self._sums)) - len(self._sums), self._sums.shape[1]))
+            self._sums = np.concatenate([self._sums, more])
+        self._sums[rows] += sums
+
+    def sort(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Return all keys (m,), ascending, and their sums (m, n_columns)."""
+        keys = np.array(sorted(self._rows), np.int64)
+        return keys, self._sums[[self._rows[key] for key in keys.tolist()]]
+
+
+def name_emotions(values: NDArray[np.float64]) -> dict[str, float]:
+    """Return (7,) numbers by the name of their emotion."""
+    return dict(zip(EMOTIONS, values.tolist(), strict=True))

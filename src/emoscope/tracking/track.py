@@ -1,0 +1,285 @@
+"""Tracking: Faces in, Faces with track_id out; by motion, and by looks where there is a picture.
+
+Whether a face is a known person is weighed by log likelihood ratios: how much better it fits that person than
+somebody new. Motion and looks add up, and all faces of a frame are decided together.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emoscope.core.types import Faces, Image
+from emoscope.tracking.assign import assign
+from emoscope.tracking.looks import Looks, Memory, describe
+from emoscope.tracking.motion import JITTER, Centre, Motion
+
+HIGH_SCORE = 0.8
+"""Faces below this score yield to the others: ByteTrack's two stages (Zhang et al., 2022) as one decision."""
+LOW_COST = 1.5
+"""How much better a face below HIGH_SCORE has to fit a person than one above it to come first."""
+MAX_GAP_S = 1.5
+"""Without pictures, or after one or two glimpses only, a person unseen for longer gets a new number on return."""
+RE_ENTRY_S = 5.0
+"""With pictures, a person unseen for longer gets a new number on return."""
+MIN_FRAMES = 3
+"""Faces seen in fewer frames are as likely a pattern on a wall: no long memory is kept of them."""
+NEW_AREA = 800.0
+"""Somebody new appears anywhere in so many face areas; with it nearness is weighed against newness."""
+TAIL = 3.0
+"""Degrees of freedom of Student's t distribution of the place: people start, stop and turn more abruptly than a
+normal distribution allows."""
+SIZE_SPREAD = 0.15, 0.3
+"""Standard deviation of the logarithm of a face's size between frames, and what a second adds."""
+ELSEWHERE_COST = 1.5
+"""What a person's return anywhere in the picture has against it: only clearly the same looks outweigh this."""
+ELSEWHERE_S = 0.3
+"""Nobody is elsewhere sooner than this."""
+SAME_LOOKS = 0.19
+"""Looks that differ so much speak neither for nor against. Root mean square difference of thumbnails; set by 13
+people in photographs and the demo clip: 95 % of a person's distances to herself within 5 s are below 0.14, 99 % of
+the distances to others above 0.16 and half of them above 0.34; see also results/tracking.json."""
+LOOKS_SLOPE = 50.0
+"""Log likelihood ratio per unit of distance, from the same distributions."""
+LOOKS_LIMITS = -4.5, 8.0
+"""No more can looks say: strangers may look alike, and a hand or the light may change a face."""
+BLIND_COST = 1.5
+"""What a link has against it where there are no pictures to confirm it."""
+COVERED_LIMIT = 1.0
+"""The upper limit for a face that another one covers in part."""
+LATE_FRAMES = 12
+"""A new person whose first views were poor, at the picture's edge or half covered, may be recognised within so many."""
+LATE_COST = 1.5
+"""How much surer late recognition must be: it changes a number already given."""
+MAX_COVERED = 0.1
+"""A face of which more is shared with another face is covered; it teaches nothing about its looks."""
+LOOK_EVERY_S = 0.2
+"""A person who is alone is looked at so often; in between a box where it is expected is enough."""
+ALONE_IOU = 0.6
+"""Overlap of the expected and the found box that leaves no doubt."""
+EXPECT_S = 0.5
+"""For so long a person unseen is still expected near where the motion led."""
+MAX_TRACKS = 1000
+"""More people are not kept in mind; a limit for pictures of noise."""
+
+
+@dataclass(slots=True)
+class Track:
+    """One person."""
+
+    track_id: int
+    motion: Motion
+    first_s: float
+    looked_s: float
+    """When the person's looks were last learned."""
+    n_frames: int = 1
+
+    def is_kept(self, time_s: float, by_looks: bool) -> bool:
+        """Say whether the person may still come back."""
+        gap_s = time_s - self.motion.time_s
+        return gap_s <= (RE_ENTRY_S if by_looks and self.n_frames >= MIN_FRAMES else MAX_GAP_S)
+
+
+class Tracker:
+    """Links the faces of successive frames; numbers start at 1 and are never given twice."""
+
+    def __init__(self) -> None:
+        self.tracks: list[Track] = []
+        self.n_people = 0
+        self.memory = Memory()
+
+    def forget(self) -> None:
+        """End all tracks: what comes next is unrelated, such as another picture of a folder."""
+        self.tracks = []
+        self.memory = Memory()
+
+    def update(self, faces: Faces, time_s: float, image: Image | None = None) -> Faces:
+        """Return the faces of one frame with their track_id.
+
+        Args:
+            faces: detections.
+            time_s: presentation time; must not run backwards.
+            image: (h, w, 3) uint8 BGR, the frame; without it motion alone decides. Give it for all frames or for none.
+        """
+        if self._goes_on_alone(faces, time_s):
+            [track] = self.tracks
+            track.n_frames += 1
+            track.motion.update(_to_centres(faces.xyxy)[0], time_s)
+            return faces.replace(track_id=np.array([track.track_id], np.int64))
+        self._drop(time_s, by_looks=image is not None)
+        ids = np.zeros(len(faces), np.int64)
+        if len(faces) == 0:
+            return faces.replace(track_id=ids)
+        looks = None if image is None else describe(image, faces.xyxy)
+        is_clear = _find_clear(faces.xyxy, faces.xyxy, is_same=True)
+        pairs = assign(self._compute_costs(faces, looks, is_clear, time_s))
+        if looks is not None:
+            self._learn(faces, looks, is_clear, pairs, time_s)
+        boxes = _to_centres(faces.xyxy)
+        for i, j in pairs:
+            track = self.tracks[j]
+            ids[i] = track.track_id
+            track.n_frames += 1
+            track.motion.update(boxes[i], time_s)
+        for i in np.flatnonzero(ids == 0).tolist():
+            self.n_people += 1
+            ids[i] = self.n_people
+            self.tracks.append(Track(self.n_people, Motion(*boxes[i], time_s=time_s), time_s, time_s))
+        if looks is not None:
+            for wrong, right in self._recognise_late(time_s):
+                ids[ids == wrong] = right
+        return faces.replace(track_id=ids)
+
+    def _goes_on_alone(self, faces: Faces, time_s: float) -> bool:
+        """Say whether the one face is the one known person's beyond doubt, so that looks need not be asked."""
+        if len(faces) != 1 or len(self.tracks) != 1:
+            return False
+        [track] = self.tracks
+        if track.n_frames <= LATE_FRAMES or not 0 <= time_s - track.looked_s < LOOK_EVERY_S:
+            return False
+        x, y, _ = track.motion.expect(time_s)
+        w, h = track.motion.width, track.motion.height
+        x1, y1, x2, y2 = faces.xyxy[0].tolist()
+        shared = max(0.0, min(x2, x + w / 2) - max(x1, x - w / 2)) * max(0.0, min(y2, y + h / 2) - max(y1, y - h / 2))
+        return bool(shared > ALONE_IOU * (w * h + (x2 - x1) * (y2 - y1) - shared))
+
+    def predict(self, time_s: float) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Return numbers (m,) and boxes xyxy (m, 4), in pixels, where people seen lately are expected at a time."""
+        lately = [t for t in self.tracks if time_s - t.motion.time_s <= EXPECT_S]
+        ids = np.array([t.track_id for t in lately], np.int64)
+        return ids, _expect_boxes(lately, time_s)
+
+    def _drop(self, time_s: float, by_looks: bool) -> None:
+        """Forget who has been away for too long."""
+        kept = [j for j, t in enumerate(self.tracks) if t.is_kept(time_s, by_looks)]
+        if len(kept) > MAX_TRACKS:
+            kept = sorted(sorted(kept, key=lambda j: self.tracks[j].motion.time_s)[-MAX_TRACKS:])
+        if len(kept) < len(self.tracks):
+            self.tracks = [self.tracks[j] for j in kept]
+            if by_looks:
+                self.memory.keep(kept)
+
+    def _compute_costs(
+        self, faces: Faces, looks: Looks | None, is_clear: NDArray[np.bool_], time_s: float
+    ) -> NDArray[np.float32]:
+        """Return log likelihood ratios (n, m) of faces being new people rather than the tracks'; below 0 is a link."""
+        if not self.tracks:
+            return np.zeros((len(faces), 0), np.float32)
+        costs = _compute_motion_costs(faces.xyxy, self.tracks, time_s, can_be_elsewhere=looks is not None)
+        if looks is not None:
+            says = _weigh_looks(self.memory.compare(looks))
+            # Looking different means little where somebody else covers the face.
+            costs += np.where(is_clear[:, None], says, np.minimum(says, np.float32(COVERED_LIMIT)))
+        else:
+            costs += np.float32(BLIND_COST)
+        # Yielding must not turn a link into a new person where nobody contends.
+        yielding = np.minimum(costs + np.float32(LOW_COST), np.float32(-0.01))
+        return np.where((faces.score < HIGH_SCORE)[:, None] & (costs < 0), yielding, costs)
+
+    def _learn(
+        self, faces: Faces, looks: Looks, is_clear: NDArray[np.bool_], pairs: list[tuple[int, int]], time_s: float
+    ) -> None:
+        """Remember the looks of faces that nobody covers; called before the tracks move."""
+        linked = {j for _, j in pairs}
+        hidden = [t for j, t in enumerate(self.tracks) if j not in linked and time_s - t.motion.time_s <= EXPECT_S]
+        if hidden:
+            is_clear = is_clear & _find_clear(faces.xyxy, _expect_boxes(hidden, time_s))
+        clear = [(i, j) for i, j in pairs if is_clear[i]]
+        if clear:
+            rows = [i for i, _ in clear]
+            elapsed_s = [time_s - self.tracks[j].looked_s for _, j in clear]
+            for _, j in clear:
+                self.tracks[j].looked_s = time_s
+            columns = np.array([j for _, j in clear])
+            self.memory.update(columns, looks[rows], np.array(elapsed_s, np.float32))
+        is_new = np.ones(len(faces), np.bool_)
+        is_new[[i for i, _ in pairs]] = False
+        if is_new.any():
+            new = np.flatnonzero(is_new)
+            self.memory.add(looks[new], is_clear[new])
+
+    def _recognise_late(self, time_s: float) -> list[tuple[int, int]]:
+        """Let new people who turn out to be somebody lost go on as these; return pairs of numbers, new and true."""
+        new = [
+            j
+            for j, t in enumerate(self.tracks)
+            if MIN_FRAMES <= t.n_frames <= LATE_FRAMES and t.motion.time_s == time_s and self.memory.n_views[j] > 1
+        ]
+        if not new:
+            return []
+        lost = [j for j, t in enumerate(self.tracks) if t.n_frames >= MIN_FRAMES and t.motion.time_s < time_s]
+        if not lost:
+            return []
+        says = _weigh_looks(self.memory.compare(self.memory.recall(new))[:, lost])
+        # Nobody is in two places at once.
+        ended_s = np.array([self.tracks[j].motion.time_s for j in lost])
+        began_s = np.array([self.tracks[j].first_s for j in new])
+        says[ended_s[None, :] >= began_s[:, None]] = np.inf
+        pairs = []
+        for i, k in assign(says + np.float32(ELSEWHERE_COST + LATE_COST)):
+            track, known = self.tracks[new[i]], self.tracks[lost[k]]
+            pairs.append((track.track_id, known.track_id))
+            known.motion, known.n_frames = track.motion, known.n_frames + track.n_frames
+            known.looked_s = track.looked_s
+            track.n_frames = 0
+        if pairs:
+            kept = [j for j, t in enumerate(self.tracks) if t.n_frames > 0]
+            self.tracks = [self.tracks[j] for j in kept]
+            self.memory.keep(kept)
+        return pairs
+
+
+def _weigh_looks(distances: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return log likelihood ratios of being somebody else, from distances of looks; 0 where these are unknown."""
+    says = np.clip((distances - np.float32(SAME_LOOKS)) * np.float32(LOOKS_SLOPE), *LOOKS_LIMITS)
+    return np.asarray(np.nan_to_num(says, nan=0.0), np.float32)
+
+
+def _to_centres(xyxy: NDArray[np.float32]) -> list[Centre]:
+    """Return x, y, width and height of boxes."""
+    sizes = xyxy[:, 2:] - xyxy[:, :2]
+    rows = np.concatenate([(xyxy[:, :2] + xyxy[:, 2:]) / 2, np.maximum(sizes, 1)], axis=1).tolist()
+    return [(x, y, width, height) for x, y, width, height in rows]
+
+
+def _expect_boxes(tracks: list[Track], time_s: float) -> NDArray[np.float32]:
+    """Return the boxes (m, 4) expected at a time."""
+    boxes = []
+    for motion in (t.motion for t in tracks):
+        x, y, _ = motion.expect(time_s)
+        w, h = motion.width / 2, motion.height / 2
+        boxes.append((x - w, y - h, x + w, y + h))
+    return np.array(boxes, np.float32).reshape(-1, 4)
+
+
+def _compute_motion_costs(
+    xyxy: NDArray[np.float32], tracks: list[Track], time_s: float, can_be_elsewhere: bool
+) -> NDArray[np.float32]:
+    """Return costs (n, m): the density around the expected place against an even one for somebody new."""
+    expected = np.array([(*t.motion.expect(time_s), t.motion.size, time_s - t.motion.time_s) for t in tracks])
+    x, y, variance, size, gap_s = expected.T.astype(np.float32)
+    variance = variance + np.float32(JITTER**2)
+    sides = np.maximum(xyxy[:, 2:] - xyxy[:, :2], 1)
+    centres = (xyxy[:, :2] + xyxy[:, 2:]) / 2
+    away = (np.square(centres[:, :1] - x) + np.square(centres[:, 1:] - y)) / (np.square(size) * variance)
+    growth = np.log(np.sqrt(sides[:, :1] * sides[:, 1:]) / size)
+    spread = SIZE_SPREAD[0] + SIZE_SPREAD[1] * gap_s
+    away += np.square(growth / spread)
+    costs = (TAIL + 2) / 2 * np.log1p(away / TAIL) + np.log(2 * np.pi * variance / NEW_AREA)
+    if can_be_elsewhere:
+        elsewhere = np.where(gap_s >= ELSEWHERE_S, np.float32(ELSEWHERE_COST), np.float32(np.inf))
+        costs = np.minimum(costs, elsewhere)
+    return np.asarray(costs, np.float32)
+
+
+def _find_clear(xyxy: NDArray[np.float32], others: NDArray[np.float32], is_same: bool = False) -> NDArray[np.bool_]:
+    """Say (n,) which boxes are not covered by others (m, 4); where these are the same boxes, nobody covers himself."""
+    if is_same and len(xyxy) == 1:
+        return np.ones(1, np.bool_)
+    low, high = np.maximum(xyxy[:, None, :2], others[:, :2]), np.minimum(xyxy[:, None, 2:], others[:, 2:])
+    sides = np.maximum(high - low, 0)
+    shared = sides[..., 0] * sides[..., 1]
+    if is_same:
+        np.fill_diagonal(shared, 0)
+    areas = (xyxy[:, 2:] - xyxy[:, :2]).prod(axis=1)
+    return np.asarray(shared.max(axis=1) <= MAX_COVERED * areas)

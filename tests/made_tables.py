@@ -1,0 +1,68 @@
+"""Observations made up for tests of what comes after recognition."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from emoscope.core.emotions import EMOTIONS
+from emoscope.tables.observations import BOX, COLUMNS, PROBABILITIES, SMOOTHED, Observations
+
+Mood = NDArray[np.float64]
+
+
+def feel(emotion: str, probability: float = 0.9) -> Mood:
+    """One emotion at a probability, the rest spread evenly."""
+    mood = np.full(len(EMOTIONS), (1 - probability) / (len(EMOTIONS) - 1))
+    mood[EMOTIONS.index(emotion)] = probability
+    return mood
+
+
+def make_table(
+    times_s: list[float],
+    people: dict[int, Callable[[float], Mood | None]],
+    uncertain_below: float = 0.3,
+    source: str = "clip.mp4",
+    smoothed: dict[int, Callable[[float], Mood]] | None = None,
+) -> Observations:
+    """A table of people whose mood is a function of time; None means not there."""
+    rows: list[dict[str, Any]] = []
+    for frame, time_s in enumerate(times_s):
+        base = {"source": source, "frame": frame, "time_s": time_s}
+        faces = [
+            {**base, **make_face(track_id, mood, uncertain_below)}
+            for track_id, find in people.items()
+            if (mood := find(time_s)) is not None
+        ]
+        for face in faces if smoothed else ():
+            face |= dict(zip(SMOOTHED, smoothed[face["track_id"]](time_s), strict=True))
+        rows += faces or [base]
+    names = [*COLUMNS, *(SMOOTHED if smoothed else ())]
+    return Observations.from_pandas(pd.DataFrame(rows, columns=names))
+
+
+def make_face(track_id: int, mood: Mood, uncertain_below: float) -> dict[str, Any]:
+    """The face columns of one row."""
+    return {
+        "track_id": track_id,
+        **dict.fromkeys(BOX, 10.25),
+        "detection_score": 0.9,
+        **dict(zip(PROBABILITIES, mood, strict=True)),
+        "emotion": EMOTIONS[int(mood.argmax())],
+        "probability": mood.max(),
+        "uncertain": bool(mood.max() < uncertain_below),
+    }
+
+
+def make_random_table(n_frames: int, n_people: int, fps: float = 25, seed: int = 0) -> Observations:
+    """People who come and go, feeling anything."""
+    rng = np.random.default_rng(seed)
+    moods = rng.dirichlet(np.full(len(EMOTIONS), 0.6), (n_people, n_frames))
+    is_there = rng.random((n_people, n_frames)) < np.linspace(0.2, 0.9, n_people)[:, None]
+    is_there[:, n_frames // 3 : n_frames // 3 + 60] = False
+    people = {
+        i + 1: lambda t, i=i: moods[i, round(t * fps)] if is_there[i, round(t * fps)] else None for i in range(n_people)
+    }
+    return make_table([frame / fps for frame in range(n_frames)], people)
