@@ -23,6 +23,7 @@ check: .venv-dev/installed
 	.venv-dev/bin/ruff check .
 	.venv-dev/bin/ruff format --check .
 	.venv-dev/bin/mypy
+	.venv-dev/bin/lint-imports
 	.venv-dev/bin/hadolint Dockerfile
 
 # Fails when a pinned dependency has a known vulnerability; without a connection it only says so.

@@ -17,7 +17,7 @@ import ray_overhead  # workers import functions by their module's name, which is
 from common import create_parser, write_result
 from emoscope.analysis.many import analyze_sources
 from emoscope.analysis.settings import Settings
-from emoscope.cli.options import set_up_libraries
+from emoscope.core.native import set_up_libraries
 from emoscope.executors.executor import Executor, map_unordered, open_executor
 
 WORKERS = 2

@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from emoscope.faces.recognize import Recognizer
     from emoscope.pipeline.analyzer import Analyzer
 
-__version__ = "0.6.0"
 __all__ = ["Analysis", "Analyzer", "Recognizer", "analyze_image", "analyze_video"]
 
 _HOMES = {
@@ -25,6 +24,10 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     import importlib
 
+    if name == "__version__":
+        from emoscope.core.version import read_version
+
+        return read_version()
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'emoscope' has no attribute {name!r}")

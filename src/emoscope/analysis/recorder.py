@@ -7,10 +7,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-import emoscope
 from emoscope.analysis.settings import Settings
 from emoscope.core.files import open_atomic
 from emoscope.core.types import Frame, FrameResult
+from emoscope.core.version import read_version
 from emoscope.media.source import Source
 from emoscope.outputs.annotate import annotate
 from emoscope.outputs.formats import FORMATS, TIMED
@@ -171,7 +171,7 @@ class Recorder:
             "baseline": settings.baseline.setting,
             "thumbnails": settings.thumbnails,
             "anonymous": settings.anonymous,
-            "emoscope": emoscope.__version__,
+            "emoscope": read_version(),
             **more,
         }
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
 
-import emoscope
 from emoscope.core.errors import InputError
+from emoscope.core.version import read_version
 from emoscope.outputs.formats import FORMATS
 from emoscope.tables.baseline import Baseline
 from emoscope.tables.events import Event
@@ -86,7 +86,7 @@ class Settings:
         """
         files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
         state = [[str(p.relative_to(path.parent)), p.stat().st_size, p.stat().st_mtime_ns] for p in files]
-        document = {**dataclasses.asdict(self), **more, "state": state, "emoscope": emoscope.__version__}
+        document = {**dataclasses.asdict(self), **more, "state": state, "emoscope": read_version()}
         return hashlib.sha256(json.dumps(document, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 

@@ -21,8 +21,8 @@ from emoscope.cli.options import (
     Views,
     Workers,
     print_json,
-    set_up_libraries,
 )
+from emoscope.core.native import set_up_libraries
 
 if TYPE_CHECKING:
     from emoscope.analysis.many import Progress, SourceResult

@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from emoscope.cli.options import AsJson, Balanced, DetectorChoice, Model, Views, print_json, set_up_libraries
+from emoscope.cli.options import AsJson, Balanced, DetectorChoice, Model, Views, print_json
 from emoscope.core.errors import InputError
+from emoscope.core.native import set_up_libraries
 
 CONSENT = (
     "Tell everybody in front of the camera what is read, and ask them first (docs/responsible-use.md); "

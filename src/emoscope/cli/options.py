@@ -1,9 +1,6 @@
 """What the commands of all modules share: options, checks and printing."""
 
 import json
-import logging
-import os
-import sys
 from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
@@ -55,30 +52,6 @@ STUDY_PACKAGES = (
 )
 
 
-def set_up_libraries() -> None:
-    """Bring native libraries into line: one thread in OpenCV, and nothing of theirs on stderr unless with -v.
-
-    Stages already share the cores among them: more threads within one cost more than they bring. libpng and others
-    comment on damaged media on the process's stderr, which Python keeps for itself.
-    """
-    import cv2
-
-    cv2.setNumThreads(1)
-    logger = logging.getLogger("emoscope")
-    if logger.isEnabledFor(logging.INFO) or sys.stderr is not sys.__stderr__ or sys.stderr is None:
-        return
-    sys.stderr.flush()
-    # libpng and others print by themselves: there is no setting, only the descriptor.
-    kept = os.dup(2)
-    nothing = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nothing, 2)
-    os.close(nothing)
-    sys.stderr = os.fdopen(kept, "w", buffering=1, encoding=sys.stderr.encoding, errors="backslashreplace")
-    for handler in logger.handlers:
-        if isinstance(handler, logging.StreamHandler):
-            handler.setStream(sys.stderr)
-
-
 def print_json(value: Any) -> None:
     """Print one JSON document."""
     typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
@@ -95,6 +68,4 @@ def require(*names: str, extra: str = "study") -> None:
         MissingExtraError: some are not.
     """
     if missing := [name for name in names if find_spec(name) is None]:
-        raise MissingExtraError(
-            f"this command needs {', '.join(missing)}; install the packages for it: pip install 'emoscope[{extra}]'"
-        )
+        raise MissingExtraError.create(f"this command needs {', '.join(missing)}", extra)

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from emoscope.cli.options import DetectorChoice, Model, require, set_up_libraries
+from emoscope.cli.options import DetectorChoice, Model, require
 from emoscope.core.errors import InputError, OutputError
 from emoscope.core.files import lock_folder
+from emoscope.core.native import set_up_libraries
 
 if TYPE_CHECKING:
     from emoscope.server.server_options import ServerOptions

@@ -4,6 +4,11 @@ Every error that a user can cause or mend derives from EmoscopeError; anything e
 escapes is a fault of ours.
 """
 
+from typing import Self
+
+INSTALL_EXTRA = "in emoscope's checkout run pip install -e '.[{extra}]'"
+"""How optional packages are installed; the package is on no index yet."""
+
 
 class EmoscopeError(Exception):
     """An error with a one-line message for the user; the exit code is that of bad usage."""
@@ -28,3 +33,14 @@ class MissingExtraError(EmoscopeError):
     """A command that needs an optional set of packages."""
 
     http_status = 501
+
+    @classmethod
+    def create(cls, what: str, extra: str, otherwise: str = "") -> Self:
+        """Say what to install.
+
+        Args:
+            what: what is missing.
+            extra: the set of packages that has it.
+            otherwise: what else would help.
+        """
+        return cls(f"{what}; install it: {INSTALL_EXTRA.format(extra=extra)}{otherwise}")

@@ -159,9 +159,7 @@ def open_executor(
     """
     if kind == "ray":
         if find_spec("ray") is None:
-            raise MissingExtraError(
-                "Ray is not installed; install it: pip install 'emoscope[ray]', or leave out --executor"
-            )
+            raise MissingExtraError.create("Ray is not installed", "ray", ", or leave out --executor")
         from emoscope.executors.ray import RayExecutor, open_ray
 
         with open_ray(address):

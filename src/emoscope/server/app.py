@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from fastapi import FastAPI, Request, Response
 from fastapi.staticfiles import StaticFiles
 
-import emoscope
+from emoscope.core.version import read_version
 from emoscope.server.http import openapi, problems, service, session
 from emoscope.server.http.access import Access
 from emoscope.server.http.guard import Guard
@@ -39,7 +39,7 @@ def create_app(options: ServerOptions) -> FastAPI:
 
     app = FastAPI(
         title="emoscope",
-        version=emoscope.__version__,
+        version=read_version(),
         description=openapi.DESCRIPTION,
         lifespan=run,
         docs_url=None,

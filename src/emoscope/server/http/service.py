@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-import emoscope
+from emoscope.core.version import read_version
 from emoscope.faces.listing import list_models
 
 router = APIRouter(tags=["service"])
@@ -17,7 +17,7 @@ class Health(BaseModel):
     """A sign of life."""
 
     status: Literal["ok"]
-    version: Annotated[str, Field(examples=[emoscope.__version__])]
+    version: Annotated[str, Field(examples=[read_version()])]
 
 
 class ModelEntry(BaseModel):
@@ -59,7 +59,7 @@ class ModelsAnswer(BaseModel):
 @router.get("/healthz", summary="Ask whether the server lives")
 async def check_health() -> Health:
     """Answer, without a token too."""
-    return Health(status="ok", version=emoscope.__version__)
+    return Health(status="ok", version=read_version())
 
 
 @router.get("/metrics", response_class=PlainTextResponse, summary="Read counters for Prometheus")

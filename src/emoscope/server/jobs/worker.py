@@ -35,7 +35,7 @@ def main() -> None:
     out = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
     os.dup2(2, 1)
     threading.Thread(target=_end_with_server, daemon=True).start()
-    from emoscope.cli.options import set_up_libraries
+    from emoscope.core.native import set_up_libraries
 
     set_up_libraries()
     try:

@@ -9,8 +9,8 @@ from typing import Any
 from fastapi import APIRouter, Response
 from fastapi.responses import HTMLResponse
 
-import emoscope
 from emoscope.core.emotions import COLOURS, EMOTIONS
+from emoscope.core.version import read_version
 from emoscope.report.page import load_style
 
 router = APIRouter(include_in_schema=False)
@@ -37,7 +37,7 @@ def render_page() -> str:
 
     environment = Environment(loader=FunctionLoader(_read), autoescape=True, undefined=StrictUndefined)
     content: dict[str, Any] = {
-        "version": emoscope.__version__,
+        "version": read_version(),
         "emotions": json.dumps(dict(zip(EMOTIONS, COLOURS, strict=True))),
         "is_comparison": False,
         "is_pictures": True,

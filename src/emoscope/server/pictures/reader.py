@@ -162,7 +162,7 @@ def _end_with_parent() -> None:
 
 @functools.cache
 def _create_stages(options: ReaderOptions) -> tuple[Any, Any]:
-    from emoscope.cli.options import set_up_libraries
+    from emoscope.core.native import set_up_libraries
     from emoscope.faces.detect import create_detector
     from emoscope.faces.recognize import Recognizer
     from emoscope.pipeline.analyzer import PICTURE_SIDE_PX

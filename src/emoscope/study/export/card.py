@@ -12,10 +12,10 @@ from typing import Any
 import jinja2
 import numpy as np
 
-import emoscope
 from emoscope.core.emotions import EMOTIONS
 from emoscope.core.errors import InputError
 from emoscope.core.files import compute_sha256, open_atomic
+from emoscope.core.version import read_version
 from emoscope.faces.recognize import Recognizer, calibrate
 from emoscope.faces.registry import find_network, load_embedded
 from emoscope.faces.spec import Calibration
@@ -119,7 +119,7 @@ def write_card(folder: Path, dataset: Dataset, path: Path, recipe: Path | None =
             emotions=EMOTIONS,
             describe_auc=describe_auc,
             n_calibration=min(N_CALIBRATION, len(split.train)),
-            version=emoscope.__version__,
+            version=read_version(),
         )
         drawings.mkdir(parents=True, exist_ok=True)
         for drawing in sorted(Path(temporary).iterdir()):

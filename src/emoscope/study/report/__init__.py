@@ -12,9 +12,9 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-import emoscope
 from emoscope.core.errors import InputError
 from emoscope.core.files import open_atomic
+from emoscope.core.version import read_version
 from emoscope.report.page import load_style
 from emoscope.study.data.dataset import Dataset
 from emoscope.study.report.between_families import create_comparison
@@ -49,7 +49,7 @@ def write_report(folder: Path, dataset: Dataset | None = None, output: Path | No
         "name": evidence.comparison.name,
         "sections": create_sections(evidence, dataset),
         "is_finished": not any(phase.n_left for phase in evidence.phases),
-        "version": emoscope.__version__,
+        "version": read_version(),
     }
     page = _render("report.html.jinja", {**values, "style": _load_style()}, is_html=True)
     for name, text in (

@@ -32,7 +32,7 @@ def create_tracker(uri: str | None, experiment: str) -> Callable[[Run], None]:
         from mlflow.entities import Metric, Param
         from mlflow.exceptions import MlflowException
     except ImportError as e:
-        raise MissingExtraError("--mlflow needs MLflow; install it: pip install 'emoscope[mlflow]'") from e
+        raise MissingExtraError.create("--mlflow needs MLflow", "mlflow") from e
     try:
         client = MlflowClient(tracking_uri=uri)
         found = client.get_experiment_by_name(experiment)

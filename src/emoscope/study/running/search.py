@@ -232,9 +232,7 @@ def _find_problem(trial: FrozenTrial) -> str:
 def _open_study(storage: str | None, name: str) -> optuna.Study:
     if storage and storage.startswith(POSTGRESQL):
         if find_spec("psycopg") is None:
-            raise MissingExtraError(
-                f"the storage {_describe(storage)} needs psycopg; install it: pip install 'emoscope[postgresql]'"
-            )
+            raise MissingExtraError.create(f"the storage {_describe(storage)} needs psycopg", "postgresql")
         # A URL without a driver means psycopg 2 to some versions of SQLAlchemy.
         storage = f"postgresql+psycopg{storage.removeprefix('postgresql')}"
     # Any failure of a database we did not make: not there, not ours, locked, no driver.

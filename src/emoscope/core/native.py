@@ -1,0 +1,29 @@
+"""Native libraries: how many threads they take, and what they print by themselves."""
+
+import logging
+import os
+import sys
+
+
+def set_up_libraries() -> None:
+    """Bring native libraries into line: one thread in OpenCV, and nothing of theirs on stderr unless with -v.
+
+    Stages already share the cores among them: more threads within one cost more than they bring. libpng and others
+    comment on damaged media on the process's stderr, which Python keeps for itself.
+    """
+    import cv2
+
+    cv2.setNumThreads(1)
+    logger = logging.getLogger("emoscope")
+    if logger.isEnabledFor(logging.INFO) or sys.stderr is not sys.__stderr__ or sys.stderr is None:
+        return
+    sys.stderr.flush()
+    # libpng and others print by themselves: there is no setting, only the descriptor.
+    kept = os.dup(2)
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 2)
+    os.close(nothing)
+    sys.stderr = os.fdopen(kept, "w", buffering=1, encoding=sys.stderr.encoding, errors="backslashreplace")
+    for handler in logger.handlers:
+        if isinstance(handler, logging.StreamHandler):
+            handler.setStream(sys.stderr)
