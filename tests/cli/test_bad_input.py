@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from conftest import Command
 from emoscope.core.errors import EmoscopeError, ModelError
+from emoscope.core.picture import load_picture, to_image
 from emoscope.core.types import Image
 from emoscope.faces.registry import load_embedded
-from emoscope.media.picture import load_picture, to_image
 
 
 def save_pillow(path: Path, image: PIL.Image.Image, **options: object) -> None:

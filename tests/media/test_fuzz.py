@@ -14,9 +14,9 @@ import pytest
 
 from conftest import Command, write_clip
 from emoscope.core.errors import InputError
+from emoscope.core.headers import is_animated, is_cut_off, is_encrypted
+from emoscope.core.picture import load_picture
 from emoscope.core.types import Image
-from emoscope.media.headers import is_animated, is_cut_off, is_encrypted
-from emoscope.media.picture import load_picture
 from emoscope.media.source import find_sources
 from emoscope.media.video import load_frames
 from fuzz import judge_cut, read

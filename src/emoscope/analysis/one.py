@@ -13,9 +13,9 @@ from emoscope.analysis.recorder import OUTPUT_NAMES, Recorder, write_report
 from emoscope.analysis.settings import Settings
 from emoscope.core.errors import InputError
 from emoscope.core.files import open_atomic_folder
+from emoscope.core.picture import load_picture, to_image
 from emoscope.core.timecode import parse_every
 from emoscope.core.types import Frame, FrameResult
-from emoscope.media.picture import load_picture, to_image
 from emoscope.media.source import Source, find_sources
 from emoscope.pipeline.analyzer import PICTURE_SIDE_PX, VIDEO_SIDE_PX, Analyzer
 from emoscope.tables.observations import Observations

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from emoscope.core.errors import InputError
+from emoscope.core.headers import is_animated, is_cut_off
+from emoscope.core.picture import load_picture
 from emoscope.core.timecode import Every
 from emoscope.core.types import Frame
-from emoscope.media.headers import is_animated, is_cut_off
-from emoscope.media.picture import load_picture
 from emoscope.media.video import Converter, explain, find_length_s, find_stream, open_container, seek
 
 if TYPE_CHECKING:

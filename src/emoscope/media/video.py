@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from emoscope.core.errors import InputError
+from emoscope.core.headers import is_animated, is_cut_off, is_encrypted
+from emoscope.core.picture import check_size
 from emoscope.core.types import Image
-from emoscope.media.headers import is_animated, is_cut_off, is_encrypted
-from emoscope.media.picture import check_size
 
 if TYPE_CHECKING:
     from av.container import InputContainer

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 
 from emoscope.core.errors import InputError
+from emoscope.core.picture import check_size
 from emoscope.core.types import Image
-from emoscope.media.picture import check_size
 
 BLOCK_PIXELS = 1 << 24
 """So many pixels are decoded at once, 0.07 GB and as much again within OpenCV; a larger frame is refused."""

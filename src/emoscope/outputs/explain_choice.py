@@ -9,8 +9,8 @@ import numpy as np
 
 from emoscope.core.emotions import EMOTIONS
 from emoscope.core.errors import InputError
+from emoscope.core.picture import load_picture
 from emoscope.core.types import Image
-from emoscope.media.picture import load_picture
 from emoscope.media.video import load_frames
 from emoscope.tables.observations import BOX, PROBABILITIES, Observations
 

@@ -79,8 +79,8 @@ def check(path: Path, limits: dict[str, Any]) -> dict[str, Any]:
     """
     import av
 
-    from emoscope.media.headers import is_animated
-    from emoscope.media.picture import check_size
+    from emoscope.core.headers import is_animated
+    from emoscope.core.picture import check_size
     from emoscope.media.video import explain, find_length_s, find_stream, open_container
 
     with path.open("rb") as file:
@@ -136,8 +136,8 @@ def analyze(task: dict[str, Any], tell: Any) -> dict[str, Any]:
     from emoscope.analysis.one import analyze_source
     from emoscope.analysis.recorder import OUTPUT_NAMES
     from emoscope.core.files import lock_folder, open_atomic_folder
+    from emoscope.core.picture import check_size
     from emoscope.core.types import FrameResult
-    from emoscope.media.picture import check_size
     from emoscope.media.source import Source
     from emoscope.server.jobs.form import VideoForm
 

@@ -6,8 +6,8 @@ The kind is told by content, and what a file announces is checked before memory 
 import numpy as np
 
 from emoscope.core.errors import InputError
+from emoscope.core.headers import find_picture_size, is_cut_off
 from emoscope.core.types import Image
-from emoscope.media.headers import find_picture_size, is_cut_off
 
 EXPECTED = "expected a JPEG, PNG, WebP or BMP picture"
 

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 
 from emoscope.core.errors import InputError
+from emoscope.core.headers import find_picture_size, is_cut_off
 from emoscope.core.types import Image
-from emoscope.media.headers import find_picture_size, is_cut_off
 
 MAX_PICTURE_PIXELS = 1 << 28
 """A larger picture is refused: 200 megapixels are what phones take, decoding them needs about 1 GB."""

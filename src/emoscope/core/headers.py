@@ -1,4 +1,4 @@
-"""Structure: what a media file says of itself, read without decoding: is it cut off, encrypted, animated, how large.
+"""Headers: what a media file says of itself, read without decoding: is it cut off, encrypted, animated, how large.
 
 Decoders are silent about most of this: they give what is there, and a cut file looks like a short one.
 """
