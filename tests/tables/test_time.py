@@ -242,7 +242,8 @@ def test_nothing_on_the_way_imports_pandas(tmp_path: Path) -> None:
     code = """
 import sys
 from pathlib import Path
-from emoscope import audience, baseline, formats, summary
+from emoscope.outputs import formats
+from emoscope.tables import audience, baseline, summary
 from emoscope.tables.observations import Observations
 place = Path(sys.argv[1])
 table = Observations(place)

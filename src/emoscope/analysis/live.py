@@ -77,19 +77,17 @@ class LiveState:
         self.frames += 1
         self.faces += len(result.faces)
         self.frames_with_face += len(result.faces) > 0
-        shown = result.probabilities if result.faces.smoothed is None else result.faces.smoothed
+        reading = result.reading
         for i, track_id in enumerate([] if result.faces.track_id is None else result.faces.track_id.tolist()):
-            best = int(shown[i].argmax())
-            emotion, probability = EMOTIONS[best], float(shown[i, best])
             known = self.people.get(track_id)
             self.people_count = max(self.people_count, track_id)
             self.people[track_id] = Person(
                 track_id,
                 known.first_s if known else result.time_s,
                 result.time_s,
-                emotion,
-                probability,
-                bool(result.uncertain[i]),
+                EMOTIONS[reading.emotion[i]],
+                float(reading.probability[i]),
+                bool(reading.uncertain[i]),
             )
         self.people = {k: p for k, p in self.people.items() if self.time_s - p.last_s <= RECENT_S}
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from emoscope.core.emotions import EMOTIONS
 from emoscope.core.errors import InputError
-from emoscope.tables.observations import SCHEMA_VERSION, Observations
+from emoscope.tables.observations import READABLE_VERSIONS, SCHEMA_VERSION, Observations
 
 NUMBERS = (int, float)
 SUMMARY: Mapping[str, Any] = {
@@ -96,7 +96,7 @@ def _load_summary(path: Path) -> dict[str, Any]:
     except (ValueError, OSError) as e:
         raise InputError(f"{path} is damaged ({e}); analyse the source again") from e
     version = summary.get("schema_version") if isinstance(summary, dict) else None
-    if version != SCHEMA_VERSION:
+    if version not in READABLE_VERSIONS:
         raise InputError(
             f"{path} has schema version {version or 'none'}, expected {SCHEMA_VERSION}; analyse the source again"
         )

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,6 +83,27 @@ class Faces:
 
 
 @dataclass(frozen=True)
+class Reading:
+    """What each face of a frame shows, decided once: whatever speaks of a face says this and nothing else."""
+
+    by: Literal["raw", "smoothed"]
+    """Which probabilities decide: smoothed over the person's time where that was asked for, else this frame's."""
+    probabilities: NDArray[np.float64]
+    """(n, 7) those probabilities, in the order of EMOTIONS."""
+    emotion: NDArray[np.int64]
+    """(n,) index of the most probable emotion."""
+    probability: NDArray[np.float64]
+    """(n,) its probability."""
+    uncertain: NDArray[np.bool_]
+    """(n,) whether the network abstains: the probability is below the model's threshold."""
+
+    @property
+    def emotions(self) -> list[str]:
+        """Each face's emotion by name."""
+        return [EMOTIONS[i] for i in self.emotion.tolist()]
+
+
+@dataclass(frozen=True)
 class FrameResult:
     """What was read from one frame; it exists for every analysed frame, with a face or without."""
 
@@ -97,18 +118,25 @@ class FrameResult:
 
     @cached_property
     def probabilities(self) -> NDArray[np.float64]:
-        """(n, 7) calibrated probabilities in the order of EMOTIONS."""
+        """(n, 7) calibrated probabilities of this one frame in the order of EMOTIONS."""
         found = self.faces.probabilities
         return np.empty((0, len(EMOTIONS))) if found is None else found
 
+    @cached_property
+    def reading(self) -> Reading:
+        """What each face shows; of no face before recognition."""
+        smoothed = self.faces.smoothed
+        values = self.probabilities if smoothed is None else smoothed
+        top, probability = values.argmax(axis=1), values.max(axis=1)
+        by: Literal["raw", "smoothed"] = "raw" if smoothed is None else "smoothed"
+        return Reading(by, values, top, probability, probability < self.uncertain_below)
+
     @property
     def emotions(self) -> list[str]:
-        """The most probable emotion of each face."""
-        return [EMOTIONS[i] for i in self.probabilities.argmax(axis=1)]
+        """Each face's emotion, by its reading."""
+        return self.reading.emotions
 
     @property
     def uncertain(self) -> NDArray[np.bool_]:
-        """(n,) whether the network abstains: its largest probability is below the model's threshold."""
-        if len(self.faces) == 0:
-            return np.empty(0, np.bool_)
-        return np.asarray(self.probabilities.max(axis=1) < self.uncertain_below)
+        """(n,) whether the network abstains, by each face's reading."""
+        return self.reading.uncertain

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emoscope.core.emotions import EMOTIONS
-from emoscope.core.types import FrameResult, Image
+from emoscope.core.types import FrameResult, Image, Reading
 from emoscope.outputs import blur as hide
 from emoscope.outputs.ink import BGR, DARK, GREY, WHITE, Colour, measure_text, put_bar, put_plate, put_text
 
@@ -27,8 +27,7 @@ Rectangle = tuple[int, int, int, int]
 def annotate(image: Image, result: FrameResult, blur_faces: bool = False) -> Image:
     """Return a copy of the image with each face's box, number, emotion, probability and, with room, seven bars.
 
-    Where the faces have smoothed probabilities these are shown, otherwise those of this frame. `?` marks a face whose
-    largest shown probability is below the model's threshold.
+    All of it is the result's reading; `?` marks a face of which that is uncertain.
 
     Args:
         image: (h, w, 3) uint8 BGR.
@@ -55,27 +54,25 @@ def draw_result(image: Image, result: FrameResult, sides: dict[int, int] | None 
     faces = result.faces
     boxes = hide.limit_boxes(faces.xyxy, (w, h))
     seen = (boxes[:, 0] < w) & (boxes[:, 1] < h) & (boxes[:, 2] > 0) & (boxes[:, 3] > 0)
-    shown = result.probabilities if faces.smoothed is None else faces.smoothed
+    reading = result.reading
+    is_read = len(reading.emotion) > 0
+    colours = [BGR[i] for i in reading.emotion] if is_read else [WHITE] * len(boxes)
     places = _Places((w, h), boxes[seen])
     sizes = np.minimum(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1])
     # The largest face chooses first where its label and bars go.
     order = [int(i) for i in np.argsort(-sizes, kind="stable") if seen[i]]
     for i in reversed(order):
-        _draw_box(image, boxes[i], _choose_colour(shown, i), _choose_line(sizes[i], (w, h)))
+        _draw_box(image, boxes[i], colours[i], _choose_line(sizes[i], (w, h)))
     for i in order:
         number = "" if faces.track_id is None else str(faces.track_id[i])
-        texts = _write_label(number, shown[i], result.uncertain_below) if len(shown) else [number]
-        _draw_label(image, boxes[i], texts, _choose_colour(shown, i), _choose_line(sizes[i], (w, h)), places)
+        texts = _write_label(number, reading, i) if is_read else [number]
+        _draw_label(image, boxes[i], texts, colours[i], _choose_line(sizes[i], (w, h)), places)
     sides = {} if sides is None else sides
-    for i in order if len(shown) else []:
+    for i in order if is_read else []:
         track_id = -1 if faces.track_id is None else int(faces.track_id[i])
-        side = _draw_panel(image, boxes[i], shown[i], places, sides.get(track_id, 0))
+        side = _draw_panel(image, boxes[i], reading, i, places, sides.get(track_id, 0))
         if side is not None and track_id >= 0:
             sides[track_id] = side
-
-
-def _choose_colour(shown: NDArray[np.float64], i: int) -> Colour:
-    return BGR[int(shown[i].argmax())] if len(shown) else WHITE
 
 
 def _choose_line(side_px: float, size_wh: tuple[int, int]) -> int:
@@ -87,13 +84,12 @@ def _choose_line(side_px: float, size_wh: tuple[int, int]) -> int:
     return max(round(smallest), round(1.1 ** round(math.log(wanted, 1.1))))
 
 
-def _write_label(number: str, probabilities: NDArray[np.float64], uncertain_below: float) -> list[str]:
+def _write_label(number: str, reading: Reading, i: int) -> list[str]:
     """Return the label's texts, longest first."""
-    top = int(probabilities.argmax())
-    doubt = "?" if probabilities[top] < uncertain_below else ""
+    doubt = "?" if reading.uncertain[i] else ""
     number += "  " if number else ""
-    name = f"{number}{EMOTIONS[top]}"
-    return [f"{name} {100 * probabilities[top]:.0f}%{doubt}", name + doubt, number.strip()]
+    name = f"{number}{EMOTIONS[reading.emotion[i]]}"
+    return [f"{name} {100 * reading.probability[i]:.0f}%{doubt}", name + doubt, number.strip()]
 
 
 class _Places:
@@ -162,7 +158,7 @@ def _draw_label(
 
 
 def _draw_panel(
-    image: Image, box: NDArray[np.float64], probabilities: NDArray[np.float64], places: _Places, preferred: int
+    image: Image, box: NDArray[np.float64], reading: Reading, i: int, places: _Places, preferred: int
 ) -> int | None:
     """Draw the bars where there is room, on the preferred side if that is free, and return the side; None: no room."""
     height_px = box[3] - box[1]
@@ -178,7 +174,7 @@ def _draw_panel(
         (box[0] - gap - size_wh[0], box[1]),
         ((box[0] + box[2] - size_wh[0]) / 2, box[3] + gap + 1.6 * line_px),
     ]
-    for side in sorted(range(len(corners)), key=lambda i: i != preferred):
+    for side in sorted(range(len(corners)), key=lambda side: side != preferred):
         rectangle = places.move_inside(*corners[side], size_wh)
         if places.is_free(rectangle):
             break
@@ -186,12 +182,16 @@ def _draw_panel(
         return None
     places.take(rectangle)
     put_plate(image, rectangle)
-    top = int(probabilities.argmax())
     x, y = rectangle[0] + pad, rectangle[1] + pad
     thickness = max(3, round(0.5 * line_px))
-    for i, name in enumerate(EMOTIONS):
-        put_text(image, name, x, y, line_px, WHITE if i == top else GREY)
+    for emotion, name in enumerate(EMOTIONS):
+        put_text(image, name, x, y, line_px, WHITE if emotion == reading.emotion[i] else GREY)
         left, upper = x + names_px + pad, y + (line_px - thickness) // 2
-        put_bar(image, (left, upper, left + bar_px, upper + thickness), float(probabilities[i]), BGR[i])
+        put_bar(
+            image,
+            (left, upper, left + bar_px, upper + thickness),
+            float(reading.probabilities[i, emotion]),
+            BGR[emotion],
+        )
         y += line_px
     return side

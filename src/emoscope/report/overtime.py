@@ -43,7 +43,7 @@ def describe_video(observations: Observations, summary: Mapping[str, Any]) -> di
         ),
         "index": Markup(charts.draw_index(everyone.means, timeline, "Everyone: valence index over time, from -1 to 1")),
         "bin_note": _write_bin_note(fine.timeline, timeline),
-        "smoothing_note": _write_smoothing_note(summary) if observations.has_smoothed else "",
+        "smoothing_note": _write_smoothing_note(summary, observations) if observations.has_smoothed else "",
         "has_baseline": baseline != "off",
         "baseline": baseline,
         "change_limit": f"{100 * limit:.0f}",
@@ -192,11 +192,16 @@ def _format_step(step_s: float) -> str:
     return f"{step_s:.2f}{wording.NBSP}s" if step_s < 1 else f"{step_s:.1f}{wording.NBSP}s"
 
 
-def _write_smoothing_note(summary: Mapping[str, Any]) -> str:
-    """Return that the charts are smoothed and what is not."""
+def _write_smoothing_note(summary: Mapping[str, Any], observations: Observations) -> str:
+    """Return that the charts are smoothed and what else is."""
     constant_s = float((summary.get("settings") or {}).get("smoothing_s") or 0.0)
     how = f" (time constant {constant_s:g}{wording.NBSP}s)" if constant_s else ""
+    rest = (
+        "So is what each face is read as; mean probabilities are taken before smoothing."
+        if observations.reads_smoothed
+        else "All shares and tables use the values before smoothing."
+    )
     return (
         f"The areas are smoothed over time{how}: single odd frames weigh less, and quick changes look slower than they "
-        "were. All shares and tables use the values before smoothing."
+        f"were. {rest}"
     )

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 """Raised whenever a column changes; stored in the Parquet file's metadata and in summary.json."""
+READABLE_VERSIONS: Final = (2, 3)
+"""In version 2 `emotion`, `probability` and `uncertain` speak of p_*, also where there are columns smooth_*."""
 
 BOX: Final = ("x1", "y1", "x2", "y2")
 PROBABILITIES: Final = tuple(f"p_{name}" for name in EMOTIONS)
@@ -74,12 +76,14 @@ class Observations:
         except (OSError, pa.ArrowException) as e:
             raise InputError(f"{place} is no table of observations ({e}); expected observations.parquet") from e
         version = (schema.metadata or {}).get(b"emoscope_schema_version", b"").decode()
-        if version != str(SCHEMA_VERSION):
+        if version not in map(str, READABLE_VERSIONS):
             raise InputError(
                 f"the observations have schema version {version or 'none'}, expected {SCHEMA_VERSION}; "
                 "analyse the source again"
             )
         self.columns: tuple[str, ...] = tuple(schema.names)
+        self.reads_smoothed = self.has_smoothed and version != "2"
+        """Whether `emotion`, `probability` and `uncertain` speak of smooth_*, not of p_*."""
 
     @classmethod
     def from_pandas(cls, frame: "pd.DataFrame") -> Self:
@@ -191,13 +195,13 @@ class ObservationsWriter:
 
     def _describe_faces(self, result: FrameResult) -> NDArray[np.float64]:
         """Return the columns from track_id on, (n, columns)."""
-        faces, probabilities, n = result.faces, result.probabilities, len(result.faces)
+        faces, reading, n = result.faces, result.reading, len(result.faces)
         track_id = np.full(n, np.nan) if faces.track_id is None else faces.track_id
         boxes = faces.xyxy if self.with_boxes else np.full((n, len(BOX)), np.nan)
-        top = probabilities.argmax(axis=1)
-        parts = [track_id, boxes, faces.score, probabilities, top, probabilities.max(axis=1), result.uncertain]
+        verdict = (reading.emotion, reading.probability, reading.uncertain)
+        parts = [track_id, boxes, faces.score, result.probabilities, *verdict]
         if self.with_smoothed:
-            parts.append(probabilities if faces.smoothed is None else faces.smoothed)
+            parts.append(reading.probabilities)
         return np.column_stack(parts).astype(np.float64, copy=False)
 
     def __exit__(

@@ -14,7 +14,8 @@ def describe_faces(result: FrameResult) -> list[dict[str, Any]]:
     track_ids = result.faces.track_id
     boxes = result.faces.xyxy.round(1).tolist()
     scores = result.faces.score.round(DECIMALS).tolist()
-    rows, uncertain, emotions = result.probabilities.tolist(), result.uncertain.tolist(), result.emotions
+    reading = result.reading
+    emotions, rows = reading.emotions, reading.probabilities.tolist()
     return [
         {
             "track_id": None if track_ids is None else int(track_ids[i]),
@@ -22,8 +23,8 @@ def describe_faces(result: FrameResult) -> list[dict[str, Any]]:
             "xyxy": [round(v, 1) for v in boxes[i]],
             "detection_score": round(scores[i], DECIMALS),
             "emotion": emotions[i],
-            "probability": round(max(rows[i]), DECIMALS),
-            "uncertain": uncertain[i],
+            "probability": round(float(reading.probability[i]), DECIMALS),
+            "uncertain": bool(reading.uncertain[i]),
             "probabilities": {name: round(p, DECIMALS) for name, p in zip(EMOTIONS, rows[i], strict=True)},
         }
         for i in range(len(boxes))
