@@ -21,6 +21,7 @@ from emoscope.server import ServerOptions, create_app
 from emoscope.server.live import socket as live
 from emoscope.server.live.messages import decode_frame
 from emoscope.server.pictures.decode import TooLargeError
+from emoscope.tables.observations import Observations
 
 ADDRESS = "ws://127.0.0.1:8000/v1/live"
 SPOKEN = {"title", "status", "detail", "type"}
@@ -209,6 +210,33 @@ def test_a_recording_is_a_job_with_a_report(client: TestClient, jpeg: bytes, tmp
     # Numbers only.
     names = {p.suffix for p in (tmp_path / "data").rglob("*") if p.is_file()}
     assert names.isdisjoint({".jpg", ".png", ".webp", ".mp4"})
+
+
+def test_readings_are_smoothed_where_a_client_asks(client: TestClient, jpeg: bytes) -> None:
+    calm = client.app.state.live  # type: ignore[attr-defined]
+    with client.websocket_connect(f"{ADDRESS}?smooth=3600") as socket:
+        socket.receive_json()
+        first = read(socket, jpeg)["faces"][0]
+        socket.send_json({"type": "record"})
+        begun = read(socket, jpeg)["faces"][0]
+        dark = cv2.convertScaleAbs(cv2.imdecode(np.frombuffer(jpeg, np.uint8), 1), alpha=0.6)
+        last = [read(socket, encode(np.asarray(dark, np.uint8)))["faces"][0] for _ in range(2)][-1]
+        socket.send_json({"type": "stop"})
+        recorded = socket.receive_json()
+    # An hour's mean hardly moves, whatever the frame shows.
+    assert last["probabilities"] == pytest.approx(begun["probabilities"], abs=2e-4) and first["emotion"] == "happy"
+    place = calm.options.data / "jobs" / recorded["job"]
+    table = Observations(next(place.rglob("observations.parquet")))
+    row = table.to_pandas().iloc[-1]
+    assert table.reads_smoothed and row["probability"] == pytest.approx(last["probability"], abs=1e-4)
+    assert row["p_happy"] != pytest.approx(row["smooth_happy"], abs=1e-4)
+    # The next client gets the same analyzer and what it asked for.
+    with client.websocket_connect(ADDRESS) as socket:
+        socket.receive_json()
+        faces = [read(socket, data)["faces"][0] for data in (jpeg, encode(np.asarray(dark, np.uint8)))]
+    assert faces[0]["probabilities"] != pytest.approx(faces[1]["probabilities"], abs=1e-4)
+    with pytest.raises(WebSocketDisconnect), client.websocket_connect(f"{ADDRESS}?smooth=-1") as socket:
+        socket.receive_json()
 
 
 def test_a_recording_outlives_its_connection(client: TestClient, jpeg: bytes) -> None:

@@ -34,7 +34,7 @@ class Face(BaseModel):
     emotion: str = Field(description=f"The most probable one of {', '.join(EMOTIONS)}.")
     probability: Share = Field(description="Its calibrated probability.")
     uncertain: bool = Field(description="Whether the network abstains: the probability is below `uncertain_below`.")
-    probabilities: dict[str, Share]
+    probabilities: dict[str, Share] = Field(description="What the emotion is read from.")
 
 
 class ImageAnswer(BaseModel):

@@ -9,9 +9,9 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
-from fastapi import APIRouter, FastAPI, WebSocket, WebSocketDisconnect
+from fastapi import APIRouter, FastAPI, Query, WebSocket, WebSocketDisconnect
 
 from emoscope.analysis.one import create_analyzer
 from emoscope.analysis.settings import Settings
@@ -89,8 +89,13 @@ async def open_live(app: FastAPI, options: ServerOptions) -> AsyncIterator[None]
 
 
 @router.websocket("/v1/live")
-async def live(socket: WebSocket) -> None:
-    """Serve one client until it leaves."""
+async def live(socket: WebSocket, smooth: Annotated[float, Query(ge=0, le=3600, allow_inf_nan=False)] = 0.0) -> None:
+    """Serve one client until it leaves.
+
+    Args:
+        socket: the client.
+        smooth: time constant in s by which it wants readings smoothed; 0 for none.
+    """
     desk: Desk = socket.app.state.live
     # Accepted in any case: a browser tells its page nothing about a refused handshake.
     await socket.accept()
@@ -100,7 +105,7 @@ async def live(socket: WebSocket) -> None:
                 if analyzer is None:
                     await socket.close(BUSY, "all places are taken; try again later")
                     return
-                await Connection(socket, desk, analyzer).serve()
+                await Connection(socket, desk, analyzer, smooth).serve()
         except EmoscopeError as e:
             # The model or the detector cannot be loaded.
             await socket.send_text(describe_problem(e.http_status, str(e)))
@@ -120,8 +125,11 @@ class Received:
 class Connection:
     """One client: a task takes what it sends, another reads the newest frame and answers."""
 
-    def __init__(self, socket: WebSocket, desk: Desk, analyzer: Analyzer) -> None:
+    def __init__(self, socket: WebSocket, desk: Desk, analyzer: Analyzer, smooth: float) -> None:
         self.socket, self.desk, self.analyzer = socket, desk, analyzer
+        self.settings = dataclasses.replace(desk.settings, smoothing_s=smooth)
+        # Analyzers are lent in turn: the last client may have wished something else.
+        self.analyzer.smoothing_s = smooth
         self.start = time.monotonic()
         self.newest: Received | None = None
         self.n_received = self.n_done = 0
@@ -241,7 +249,7 @@ class Connection:
         await self.socket.send_text(describe_problem(status, detail))
 
     async def _begin_recording(self) -> None:
-        jobs, settings = self.desk.app.state.jobs, self.desk.settings
+        jobs, settings = self.desk.app.state.jobs, self.settings
         self.recording = await self.desk.write(lambda: Recording(jobs.create_live("Camera", settings), settings))
         self.analyzer.begin()
 

@@ -5,6 +5,8 @@ const MAX_ON_THEIR_WAY = 2;
 const SILENCE_MS = 10000;
 const WAIT_MS = { first: 500, most: 10000 };
 const RATE_MS = 2000;
+// Readings jump from frame to frame; the server smooths them, and shows and records the same.
+const SMOOTH_S = 0.4;
 export const BUSY = 1013;
 
 export class LiveSocket {
@@ -16,7 +18,7 @@ export class LiveSocket {
 
   connect() {
     this.on.state("connecting");
-    const socket = this.socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/v1/live`);
+    const socket = this.socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/v1/live?smooth=${SMOOTH_S}`);
     Object.assign(this, { sent: 0, answered: 0, isReady: false });
     this.sentAt.clear();
     socket.onmessage = ({ data }) => this.take(JSON.parse(data));

@@ -6,7 +6,6 @@ import { COLOURS, EMOTIONS, describe } from "./emotions.js";
 import { FaceCards, drawBoxes } from "./faces.js";
 import { loadJobs } from "./jobs.js";
 import { LiveSocket } from "./socket.js";
-import { Steady } from "./steady.js";
 import { Timeline } from "./timeline.js";
 
 const CARDS_MS = 200;
@@ -16,7 +15,7 @@ const LEAVE_MS = 8000;
 const ONLY_NUMBERS = "Record keeps numbers only: times, boxes and probabilities. No picture is stored.";
 
 const camera = new Camera($("video")), cards = new FaceCards($("live-faces"), "Person"), timeline = new Timeline($("timeline"));
-let socket = null, steady = new Steady(), faces = [], drawn = {}, record = { state: "off", since: 0 };
+let socket = null, faces = [], record = { state: "off", since: 0 };
 let last = { cards: 0, speech: 0, spoken: "" }, timer = 0;
 
 $("legend").replaceChildren(...EMOTIONS.map((name, i) => {
@@ -54,7 +53,7 @@ const speak = (now) => {
 
 const showReading = (message) => {
   const now = performance.now();
-  faces = steady.update(message.faces, now / 1000);
+  faces = message.faces.map((face) => [face.track_id, face]).sort(([a], [b]) => a - b);
   timeline.add(message.faces);
   paint(message.size_wh);
   if (now - last.cards < CARDS_MS) return;
@@ -149,12 +148,11 @@ const start = async () => {
   } catch (error) {
     return stop(explain(error));
   }
-  steady = new Steady();
   last = { cards: 0, speech: 0, spoken: "" };
   timeline.clear();
   socket = new LiveSocket({
     state: showConnection,
-    hello: ({ uncertain_below: below }) => { steady.uncertainBelow = below; showRecord("off"); },
+    hello: () => showRecord("off"),
     reading: showReading, recorded: showRecorded, problem: showProblem,
   });
   showRecord("off");
