@@ -18,7 +18,8 @@ from common import create_parser, write_result
 from emoscope.analysis.many import analyze_sources
 from emoscope.analysis.settings import Settings
 from emoscope.core.native import set_up_libraries
-from emoscope.executors.executor import Executor, map_unordered, open_executor
+from emoscope.executors.executor import Executor, map_unordered
+from emoscope.executors.open import open_executor
 
 WORKERS = 2
 SETTLE_S = 15

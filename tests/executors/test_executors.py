@@ -22,7 +22,8 @@ from emoscope.analysis.settings import Settings
 from emoscope.core.errors import InputError, MissingExtraError
 from emoscope.core.types import Image
 from emoscope.executors import executor as executors_module
-from emoscope.executors.executor import Executor, Resources, WorkerDiedError, map_unordered, open_executor
+from emoscope.executors.executor import Executor, Resources, WorkerDiedError, map_unordered
+from emoscope.executors.open import open_executor
 from study_folders import read_figures
 
 STUDY = """
@@ -56,8 +57,8 @@ def start_cluster(n_nodes: int) -> Any:
     os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS_SKIP_REGEX": "."}
     cluster_utils = pytest.importorskip("ray.cluster_utils")
 
-    root = Path(__file__).parents[2]
-    paths = [root / "src", root / "tests", *os.environ.get("PYTHONPATH", "").split(":")]
+    here = Path(__file__).parent
+    paths = [here.parents[1] / "src", here.parent, here, *os.environ.get("PYTHONPATH", "").split(":")]
     os.environ["PYTHONPATH"] = ":".join(map(str, paths))
     small = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
     cluster = cluster_utils.Cluster(initialize_head=True, head_node_args={**small, "include_dashboard": False})
@@ -140,7 +141,7 @@ def test_what_is_said_when_ray_cannot_be_used(
         open_executor("ray", address=address, resources=Resources(1, 1)),
     ):
         pass
-    monkeypatch.setattr(executors_module, "find_spec", lambda name: None)
+    monkeypatch.setattr("emoscope.executors.open.find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"pip install 'emoscope\[ray\]'"), open_executor("ray"):
         pass
 

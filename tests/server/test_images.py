@@ -120,27 +120,27 @@ def test_a_form_without_a_file(client: TestClient) -> None:
 def test_a_process_that_dies(client: TestClient, portrait: Image) -> None:
     [running] = client.app.state.readers.all
     # Stopped, it has a picture when it dies.
-    os.kill(running.pid, signal.SIGSTOP)
-    timer = threading.Timer(0.3, os.kill, (running.pid, signal.SIGKILL))
+    os.kill(running.process.pid, signal.SIGSTOP)
+    timer = threading.Timer(0.3, os.kill, (running.process.pid, signal.SIGKILL))
     timer.start()
     status, problem = post(client, encode(portrait))
     assert status == 422 and "crashed" in str(problem["detail"])
     assert post(client, encode(portrait))[0] == 200
     # Dying idle harms no picture.
-    os.kill(running.pid, signal.SIGKILL)
+    os.kill(running.process.pid, signal.SIGKILL)
     time.sleep(0.3)
     assert post(client, encode(portrait))[0] == 200
 
 
 def test_a_picture_that_takes_too_long(client: TestClient, portrait: Image, monkeypatch: pytest.MonkeyPatch) -> None:
     [running] = client.app.state.readers.all
-    pid = running.pid
+    pid = running.process.pid
     monkeypatch.setattr(reader, "TIME_LIMIT_S", 0.3)
     os.kill(pid, signal.SIGSTOP)
     status, problem = post(client, encode(portrait))
     assert status == 422 and "ended" in str(problem["detail"])
     monkeypatch.undo()
-    assert post(client, encode(portrait))[0] == 200 and running.pid != pid
+    assert post(client, encode(portrait))[0] == 200 and running.process.pid != pid
     assert not is_running(pid)
 
 

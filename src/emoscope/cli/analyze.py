@@ -83,8 +83,8 @@ def analyze(
     from emoscope.analysis.many import analyze_sources
     from emoscope.analysis.settings import Settings, parse_formats
     from emoscope.core.timecode import parse_every, parse_time
-    from emoscope.executors.executor import open_executor
     from emoscope.executors.interrupts import stop_on_signals
+    from emoscope.executors.open import open_executor
     from emoscope.tables.baseline import parse_baseline
     from emoscope.tables.events import load_events
 

@@ -54,7 +54,7 @@ def run_study(
 ) -> None:
     """Train everything a study file asks for, or go on where it was cut off; end with figures on validation."""
     require(*STUDY_PACKAGES)
-    from emoscope.executors.executor import open_executor
+    from emoscope.executors.open import open_executor
     from emoscope.study.data.dataset import Dataset
     from emoscope.study.recipes.study import StudyConfig
     from emoscope.study.running.mlflow import create_tracker
@@ -159,7 +159,7 @@ def run_comparison(
 ) -> None:
     """Run a study with families and print what became of each."""
     require("optuna")
-    from emoscope.executors.executor import open_executor
+    from emoscope.executors.open import open_executor
     from emoscope.study.data.dataset import Dataset
     from emoscope.study.running.finished import find_finished, summarize_families
 

@@ -5,17 +5,14 @@ import contextlib
 import functools
 import json
 import logging
-import multiprocessing
 import os
-import signal
-import threading
 from collections.abc import AsyncIterator
-from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import Any
 
 from emoscope.core.errors import InputError
+from emoscope.executors.local import WorkerProcess
 
 log = logging.getLogger(__name__)
 
@@ -46,19 +43,15 @@ class Reader:
 
     def __init__(self, options: ReaderOptions) -> None:
         self.options = options
-        self.executor: ProcessPoolExecutor | None = None
-        self.pid = 0
+        self.process = WorkerProcess(_set_up, options.max_pixels)
 
     async def start(self) -> None:
-        """Start the process; returns when it can read.
+        """Have the process load what it reads with; returns when it can read.
 
         Raises:
             EmoscopeError: detector or model are not to be had.
         """
-        context = multiprocessing.get_context("spawn")
-        # One process each, so that a broken pool says which picture broke it.
-        self.executor = ProcessPoolExecutor(1, context, _set_up, (self.options.max_pixels,))
-        self.pid = await asyncio.wrap_future(self.executor.submit(_load, self.options))
+        await asyncio.wrap_future(self.process.submit(_load, self.options))
 
     async def read(self, data: bytes) -> Reading:
         """Read one picture.
@@ -66,44 +59,24 @@ class Reader:
         Raises:
             EmoscopeError: it cannot be read, or reading it crashed or took too long.
         """
-        future = await self._submit(data)
+        if self.process.revive():
+            await self.start()
+        future = self.process.submit(_read, self.options, data)
         try:
             return await asyncio.wait_for(asyncio.wrap_future(future), TIME_LIMIT_S)
         except TimeoutError as e:
-            self.stop()
+            self.process.kill()
             raise InputError(
                 f"reading the picture took more than {TIME_LIMIT_S:.0f} s and was ended; reduce the picture first"
             ) from e
         except BrokenProcessPool as e:
-            self.stop()
+            self.process.kill()
             raise InputError("the picture could not be read: its decoding crashed; save it anew and try again") from e
         except asyncio.CancelledError:
             # The client went away: the process is still at work, and the next picture would wait for it.
             if not future.done():
-                self.stop()
+                self.process.kill()
             raise
-
-    async def _submit(self, data: bytes) -> "Future[Reading]":
-        if self.executor is not None:
-            # It may have died of something else since the last picture.
-            with contextlib.suppress(BrokenProcessPool):
-                return self.executor.submit(_read, self.options, data)
-            self.stop()
-        await self.start()
-        assert self.executor is not None
-        return self.executor.submit(_read, self.options, data)
-
-    def stop(self) -> None:
-        """End the process, whatever it does; the next picture starts another."""
-        if self.executor is None:
-            return
-        # 0 as long as it has not told: that would be this process's whole group.
-        if self.pid:
-            with contextlib.suppress(ProcessLookupError):
-                # Windows has no SIGKILL; its SIGTERM is one.
-                os.kill(self.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
-        self.executor.shutdown(wait=False, cancel_futures=True)
-        self.executor, self.pid = None, 0
 
 
 class Readers:
@@ -141,23 +114,13 @@ async def open_readers(options: ReaderOptions, n: int) -> AsyncIterator[Readers]
         yield readers
     finally:
         for reader in readers.all:
-            reader.stop()
+            reader.process.kill()
 
 
 def _set_up(max_pixels: int) -> None:
     """Prepare a reading process, before OpenCV is loaded."""
-    # Ctrl-C reaches the whole group; it is the server that ends its processes.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Behind our own check: what a header does not announce, OpenCV refuses.
     os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"] = str(max_pixels)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    # A server that is killed cannot end its processes.
-    if parent := multiprocessing.parent_process():
-        parent.join()
-        os._exit(1)
 
 
 @functools.cache
@@ -171,9 +134,8 @@ def _create_stages(options: ReaderOptions) -> tuple[Any, Any]:
     return create_detector(options.detector, PICTURE_SIDE_PX).detector, Recognizer(options.model)
 
 
-def _load(options: ReaderOptions) -> int:
+def _load(options: ReaderOptions) -> None:
     _create_stages(options)
-    return os.getpid()
 
 
 def _read(options: ReaderOptions, data: bytes) -> Reading:

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from emoscope.executors.executor import Executor, HereExecutor, Resources
+from emoscope.executors.executor import Executor, Resources
+from emoscope.executors.local import HereExecutor
 from emoscope.study.data.dataset import Dataset
 from emoscope.study.data.splits import Split, create_split
 from emoscope.study.recipes.training import TrainConfig
