@@ -142,7 +142,7 @@ def test_what_is_said_when_ray_cannot_be_used(
     ):
         pass
     monkeypatch.setattr("emoscope.executors.open.find_spec", lambda name: None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'emoscope\[ray\]'"), open_executor("ray"):
+    with pytest.raises(MissingExtraError, match=r"pip install -e '\.\[ray\]'"), open_executor("ray"):
         pass
 
 

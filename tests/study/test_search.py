@@ -126,7 +126,7 @@ def test_what_is_said_without_a_database(monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(InputError, match=r"cannot use the storage postgresql\+?\w*://me:\*\*\*@127.0.0.1:9/db"):
         search(SPACE, score, n_trials=1, storage="postgresql://me:secret@127.0.0.1:9/db")
     monkeypatch.setattr(search_module, "find_spec", lambda name: None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'emoscope\[postgresql\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install -e '\.\[postgresql\]'"):
         search(SPACE, score, n_trials=1, storage="postgresql://127.0.0.1:9/db")
 
 

@@ -6,7 +6,7 @@ escapes is a fault of ours.
 
 from typing import Self
 
-INSTALL_EXTRA = "in emoscope's checkout run pip install -e '.[{extra}]'"
+INSTALL_EXTRA = "run pip install -e '.[{extra}]' in emoscope's checkout"
 """How optional packages are installed; the package is on no index yet."""
 
 
@@ -43,4 +43,4 @@ class MissingExtraError(EmoscopeError):
             extra: the set of packages that has it.
             otherwise: what else would help.
         """
-        return cls(f"{what}; install it: {INSTALL_EXTRA.format(extra=extra)}{otherwise}")
+        return cls(f"{what}; {INSTALL_EXTRA.format(extra=extra)}{otherwise}")

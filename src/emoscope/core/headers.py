@@ -7,19 +7,50 @@ import io
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO, Final, Literal, TypeVar
 
 T = TypeVar("T")
+
+Kind = Literal["jpeg", "png", "webp", "bmp", "gif", "tiff", "jp2", "psd", "avif", "heic", "mp4", "matroska"]
+STILL: Final = frozenset[Kind | None](("jpeg", "png", "webp", "bmp", "tiff", "jp2", "psd", "avif", "heic"))
+"""Kinds that hold single pictures; PNG and WebP hold animations too."""
+_STARTS: Final[dict[bytes, Kind]] = {
+    b"\xff\xd8\xff": "jpeg",
+    b"\x89PNG\r\n\x1a\n": "png",
+    b"BM": "bmp",
+    b"GIF8": "gif",
+    b"II*\0": "tiff",
+    b"MM\0*": "tiff",
+    b"\0\0\0\x0cjP  ": "jp2",
+    b"8BPS": "psd",
+    b"\x1a\x45\xdf\xa3": "matroska",
+}
+_BRANDS: Final[dict[bytes, Kind]] = {
+    b"avif": "avif",
+    b"avis": "avif",
+    **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"), "heic"),
+}
+"""Major brands of the boxes of ISO/IEC 14496-12 that hold pictures (ISO/IEC 23008-12, AVIF 1.1); others hold video."""
 
 MAX_PARTS = 1_000_000
 """Parts of a file that are looked at; only a file made to take long has more."""
 BOXES = frozenset(b"ftyp moov mdat free skip wide moof mfra sidx ssix styp uuid meta pnot udta emsg prft pdin".split())
 """Outermost boxes of mp4, mov, m4v and 3gp (ISO/IEC 14496-12); anything else is no box but rubbish behind the last."""
-EBML, SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
-"""Element numbers of Matroska and WebM (RFC 9559)."""
-PNG = b"\x89PNG\r\n\x1a\n"
+SEGMENT = b"\x18\x53\x80\x67"
+"""Number of the element of Matroska and WebM that holds everything (RFC 9559)."""
 JPEG_SIZES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 """JPEG markers whose segment holds the picture's size (ITU-T T.81, table B.1)."""
+
+
+def find_kind(head: bytes) -> Kind | None:
+    """Return what a file is by its first 12 bytes or more; None for anything else."""
+    if head[:4] == b"RIFF":
+        return "webp" if head[8:12] == b"WEBP" else None
+    if head[4:8] == b"ftyp":
+        return _BRANDS.get(head[8:12], "mp4")
+    if head[4:8] in BOXES:
+        return "mp4"
+    return next((kind for start, kind in _STARTS.items() if head.startswith(start)), None)
 
 
 def is_cut_off(media: Path | bytes) -> bool:
@@ -54,19 +85,18 @@ def _look(media: Path | bytes, question: Callable[[BinaryIO, int], T], otherwise
 
 def _find_cut(file: BinaryIO, size: int) -> bool:
     head = file.read(12)
-    if head[4:8] in BOXES:
-        return _is_mp4_cut(file, size)
-    if head[:4] == EBML:
-        return _is_matroska_cut(file, size)
     if head[:4] == b"RIFF":
         return 8 + int.from_bytes(head[4:8], "little") > size
-    if head[:3] == b"GIF":
+    kind = find_kind(head)
+    if kind in ("mp4", "avif", "heic"):
+        return _is_mp4_cut(file, size)
+    if kind == "matroska":
+        return _is_matroska_cut(file, size)
+    if kind == "gif":
         return _is_gif_cut(file)
-    if head[:8] == PNG:
-        return all(kind != b"IEND" or start + length > size for kind, start, length in _walk_png(file, size))
-    if head[:2] == b"\xff\xd8":
-        return _is_jpeg_cut(file, size)
-    return False
+    if kind == "png":
+        return all(part != b"IEND" or start + length > size for part, start, length in _walk_png(file, size))
+    return kind == "jpeg" and _is_jpeg_cut(file, size)
 
 
 def _is_mp4_cut(file: BinaryIO, size: int) -> bool:
@@ -112,7 +142,7 @@ def _find_encryption(file: BinaryIO, size: int) -> bool:
 
 def _find_animation(file: BinaryIO, size: int) -> bool:
     head = file.read(21)
-    if head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X":
+    if find_kind(head) == "webp" and head[12:16] == b"VP8X":
         # A flag of the extended header (RFC 9649, section 2.7).
         return len(head) > 20 and bool(head[20] & 2)
     return any(kind == b"acTL" for kind, _, _ in _walk_png(file, size))
@@ -177,7 +207,7 @@ def _skip_colours(file: BinaryIO) -> None:
 def _walk_png(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int, int]]:
     """Yield kind, position and length of each chunk of a PNG file up to its end chunk."""
     file.seek(0)
-    at = 8 if file.read(8) == PNG else size
+    at = 8 if find_kind(file.read(12)) == "png" else size
     for _ in range(MAX_PARTS):
         file.seek(at)
         header = file.read(8)
@@ -220,13 +250,14 @@ def _walk_jpeg(file: BinaryIO, size: int) -> Iterator[tuple[int, int, int]]:
 
 def _find_size(file: BinaryIO, size: int) -> tuple[int, int] | None:
     head = file.read(30)
-    if head[:8] == PNG:
+    kind = find_kind(head)
+    if kind == "png":
         return int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+    if kind == "webp":
         return _find_webp_size(head)
-    if head[:2] == b"BM":
+    if kind == "bmp":
         return _find_bmp_size(head)
-    if head[:2] != b"\xff\xd8":
+    if kind != "jpeg":
         return None
     for marker, start, _ in _walk_jpeg(file, size):
         if marker in JPEG_SIZES:

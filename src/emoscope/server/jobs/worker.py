@@ -79,16 +79,16 @@ def check(path: Path, limits: dict[str, Any]) -> dict[str, Any]:
     """
     import av
 
-    from emoscope.core.headers import is_animated
+    from emoscope.core.headers import STILL, find_kind, is_animated
     from emoscope.core.picture import check_size
     from emoscope.media.video import explain, find_length_s, find_stream, open_container
 
     with path.open("rb") as file:
         head = file.read(32)
-    is_webp = head[:4] == b"RIFF" and head[8:12] == b"WEBP"
-    if is_picture(head) and not is_animated(path):
+    kind = find_kind(head)
+    if kind in STILL and not is_animated(path):
         return {"picture": True}
-    if is_webp:
+    if kind == "webp":
         path = path.rename(ANIMATION)
     else:
         try:
@@ -101,13 +101,6 @@ def check(path: Path, limits: dict[str, Any]) -> dict[str, Any]:
         check_size(path, stream.width, stream.height, limits["max_pixels"])
         check_length(path, find_length_s(container, stream) or 0.0, limits["max_duration_s"])
     return {"picture": False}
-
-
-def is_picture(head: bytes) -> bool:
-    """Tell by its first bytes whether a file is of a kind that holds single pictures; some hold animations too."""
-    starts = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"II*\0", b"MM\0*", b"\0\0\0\x0cjP  ", b"8BPS")
-    is_heif = head[4:8] == b"ftyp" and head[8:12] in (b"avif", b"heic", b"heix", b"mif1")
-    return head.startswith(starts) or is_heif or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
 
 
 def check_length(path: Path, length_s: float, limit_s: float) -> None:

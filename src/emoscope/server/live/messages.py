@@ -5,10 +5,11 @@ import json
 from typing import Final
 
 from emoscope.core.errors import InputError
+from emoscope.core.headers import find_kind
 from emoscope.core.types import FrameResult, Image
 from emoscope.server.http.face_json import describe_faces
 from emoscope.server.http.problems import create_problem
-from emoscope.server.pictures.decode import TooLargeError, UnsupportedError, decode_picture, find_kind
+from emoscope.server.pictures.decode import TooLargeError, UnsupportedError, decode_picture
 from emoscope.server.server_options import ServerOptions
 
 MAX_WISH_LENGTH: Final = 200
@@ -29,7 +30,7 @@ def decode_frame(data: bytes, options: ServerOptions) -> Image:
         raise TooLargeError(
             f"the frame has {len(data)} bytes, expected at most {options.max_picture_bytes}; send smaller frames"
         )
-    if find_kind(data) != "jpeg":
+    if find_kind(data[:32]) != "jpeg":
         raise UnsupportedError("the frame is no JPEG picture; send each frame as one JPEG")
     if data.count(b"\xff\xda") > MAX_SCANS:
         raise InputError(f"the frame has more than {MAX_SCANS} scans; send baseline JPEG")

@@ -6,9 +6,11 @@ The kind is told by content, and what a file announces is checked before memory 
 import numpy as np
 
 from emoscope.core.errors import InputError
-from emoscope.core.headers import find_picture_size, is_cut_off
+from emoscope.core.headers import find_kind, find_picture_size, is_cut_off
 from emoscope.core.types import Image
 
+READ = ("jpeg", "png", "webp", "bmp")
+"""Kinds whose size is known before they are decoded."""
 EXPECTED = "expected a JPEG, PNG, WebP or BMP picture"
 
 
@@ -22,17 +24,6 @@ class TooLargeError(InputError):
     """More than the limits allow."""
 
     http_status = 413
-
-
-def find_kind(data: bytes) -> str | None:
-    """Return what a picture is by its first bytes: jpeg, png, webp, bmp, or None for anything else."""
-    if data[:3] == b"\xff\xd8\xff":
-        return "jpeg"
-    if data[:8] == b"\x89PNG\r\n\x1a\n":
-        return "png"
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "webp"
-    return "bmp" if data[:2] == b"BM" else None
 
 
 def decode_picture(data: bytes, max_pixels: int) -> Image:
@@ -51,7 +42,7 @@ def decode_picture(data: bytes, max_pixels: int) -> Image:
 
     if not data:
         raise InputError(f"the file is empty; {EXPECTED}")
-    if find_kind(data) is None:
+    if find_kind(data[:32]) not in READ:
         raise UnsupportedError(f"the file is no picture that is read here; {EXPECTED}")
     size_wh = find_picture_size(data)
     if size_wh is None:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from emoscope.core.emotions import EMOTIONS, find_emotion
 from emoscope.core.errors import InputError
+from emoscope.core.headers import is_cut_off
 from emoscope.faces.preprocess import resize, to_grey
 from emoscope.study.data.csv_rows import FAULTS, import_csv, reading, show
 from emoscope.study.data.dataset import SIDE_PX, Dataset
@@ -42,7 +43,6 @@ MAX_DEPTH = 4
 """Folders below the source in which pictures are looked for; two are needed, and links may form a ring."""
 
 _PREFIXED = re.compile(r"(Training|PublicTest|PrivateTest|Test)_(\d+)", re.ASCII)
-_ENDINGS = {b"\x89PNG": b"IEND", b"\xff\xd8\xff": b"\xff\xd9"}
 
 
 @dataclass(frozen=True)
@@ -205,7 +205,7 @@ def _read_picture(entry: _Entry, name: str) -> NDArray[np.uint8]:
         data = f.read(MAX_PICTURE + 1)
     too_big = len(data) > MAX_PICTURE
     # OpenCV fills up a file that was cut short with grey, without a word.
-    is_cut = any(data.startswith(start) and end not in data[-1024:] for start, end in _ENDINGS.items())
+    is_cut = is_cut_off(data)
     image = None
     if data and not is_cut and not too_big:
         with contextlib.suppress(cv2.error):
