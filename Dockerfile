@@ -3,7 +3,7 @@
 FROM python:3.11-slim AS build
 WORKDIR /build
 RUN python -m venv /opt/emoscope
-COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY pyproject.toml constraints.txt README.md LICENSE NOTICE ./
 COPY src src
 RUN /opt/emoscope/bin/pip install --no-cache-dir --constraint constraints.txt ".[serve]"
 ENV EMOSCOPE_CACHE=/opt/emoscope/models

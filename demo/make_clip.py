@@ -22,7 +22,7 @@ def load_portrait(package: str, file: str) -> np.ndarray:
     """Return a portrait (h, w, 3) BGR from an installed package's files, without importing the package."""
     spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
-        sys.exit(f"{package} is not installed; run `make demo`, or pip install 'emoscope[demo]'")
+        sys.exit(f"{package} is not installed; run `make demo`, or in emoscope's checkout pip install -e '.[demo]'")
     return cv2.imread(str(Path(spec.origin).parent / file))
 
 

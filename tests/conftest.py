@@ -1,6 +1,7 @@
 """What tests share: public-domain portraits from installed packages, a clip made of them, tiny datasets and runs."""
 
 import importlib.util
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,9 +15,11 @@ from hypothesis import settings
 from emoscope.cli import main as cli
 from emoscope.core.types import Image
 
-# Two busy cores: an example that takes a second is no finding.
-settings.register_profile("emoscope", deadline=None)
-settings.load_profile("emoscope")
+# `fixed` takes the same examples every time, `random` (make test-random) new ones. No deadline: on two busy cores an
+# example that takes a second is no finding.
+settings.register_profile("fixed", deadline=None, derandomize=True)
+settings.register_profile("random", deadline=None, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
 
 SHARED = Path(__file__).parents[2] / "shared"
 

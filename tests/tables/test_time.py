@@ -37,7 +37,7 @@ def test_smoothed_rows_are_probabilities_between_what_was_seen(
         assert (row <= np.max(seen, axis=0) + 1e-12).all()
 
 
-@given(st.lists(st.floats(0.001, 0.5), min_size=1, max_size=20), st.floats(0.1, 5))
+@given(st.lists(st.floats(0.001, 0.49), min_size=1, max_size=20), st.floats(0.1, 5))
 def test_smoothing_follows_the_clock_not_the_frame_rate(steps_s: list[float], time_constant_s: float) -> None:
     """After a sudden change, what is left of the old mood depends on the time passed alone."""
     smoother, time_s = Smoother(time_constant_s), 0.0
