@@ -32,27 +32,27 @@ def make_table(
     for frame, time_s in enumerate(times_s):
         base = {"source": source, "frame": frame, "time_s": time_s}
         faces = [
-            {**base, **make_face(track_id, mood, uncertain_below)}
+            {**base, **make_face(track_id, mood, uncertain_below, smoothed and smoothed[track_id](time_s))}
             for track_id, find in people.items()
             if (mood := find(time_s)) is not None
         ]
-        for face in faces if smoothed else ():
-            face |= dict(zip(SMOOTHED, smoothed[face["track_id"]](time_s), strict=True))
         rows += faces or [base]
     names = [*COLUMNS, *(SMOOTHED if smoothed else ())]
     return Observations.from_pandas(pd.DataFrame(rows, columns=names))
 
 
-def make_face(track_id: int, mood: Mood, uncertain_below: float) -> dict[str, Any]:
+def make_face(track_id: int, mood: Mood, uncertain_below: float, smoothed: Mood | None = None) -> dict[str, Any]:
     """The face columns of one row."""
+    read = mood if smoothed is None else smoothed
     return {
         "track_id": track_id,
         **dict.fromkeys(BOX, 10.25),
         "detection_score": 0.9,
         **dict(zip(PROBABILITIES, mood, strict=True)),
-        "emotion": EMOTIONS[int(mood.argmax())],
-        "probability": mood.max(),
-        "uncertain": bool(mood.max() < uncertain_below),
+        "emotion": EMOTIONS[int(read.argmax())],
+        "probability": read.max(),
+        "uncertain": bool(read.max() < uncertain_below),
+        **({} if smoothed is None else dict(zip(SMOOTHED, smoothed, strict=True))),
     }
 
 

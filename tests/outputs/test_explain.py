@@ -17,7 +17,7 @@ from emoscope.media.source import find_sources
 from emoscope.media.video import load_frames
 from emoscope.outputs import explain as explaining
 from emoscope.outputs.explain import N_PLACES, explain, explain_faces
-from emoscope.outputs.explain_choice import choose_moments
+from emoscope.outputs.explain_choice import Moment, choose_moments
 from emoscope.outputs.thumbnails import ThumbnailKeeper
 from emoscope.pipeline.analyzer import Analyzer
 from emoscope.tables.observations import create_observations
@@ -62,8 +62,9 @@ def test_the_map_lies_where_the_network_looks(channels: int, kernel: str) -> Non
     assert np.abs(heat[6:]).max() < 1e-6 and np.abs(heat[:, 6:]).max() < 1e-6
     # Little to see stays dark: no stretching of noise.
     crop = np.full((50, 50, 3), 128, np.uint8)
-    calm = explaining.draw_explanation(crop, heat * 1e-3, 3, 0.5, 1)[:192]
-    marked = explaining.draw_explanation(crop, heat * 10, 3, 0.5, 1)[:192]
+    moment = Moment("s", 0, 0.0, 1, (0, 0, 50, 50), 3, 0.5, False)
+    calm = explaining.draw_explanation(crop, heat * 1e-3, moment)[:192]
+    marked = explaining.draw_explanation(crop, heat * 10, moment)[:192]
     assert np.ptp(calm.astype(int), axis=2).max() < 10 < 100 < np.ptp(marked.astype(int), axis=2).max()
 
 

@@ -9,7 +9,18 @@ from numpy.typing import NDArray
 from emoscope.core.emotions import EMOTIONS
 from emoscope.core.types import FrameResult, Image, Reading
 from emoscope.outputs import blur as hide
-from emoscope.outputs.ink import BGR, DARK, GREY, WHITE, Colour, measure_text, put_bar, put_plate, put_text
+from emoscope.outputs.ink import (
+    BGR,
+    DARK,
+    GREY,
+    WHITE,
+    Colour,
+    measure_text,
+    put_bar,
+    put_plate,
+    put_text,
+    write_reading,
+)
 
 MIN_LINE_PX = 11
 """Below this letters run together."""
@@ -86,10 +97,9 @@ def _choose_line(side_px: float, size_wh: tuple[int, int]) -> int:
 
 def _write_label(number: str, reading: Reading, i: int) -> list[str]:
     """Return the label's texts, longest first."""
-    doubt = "?" if reading.uncertain[i] else ""
-    number += "  " if number else ""
-    name = f"{number}{EMOTIONS[reading.emotion[i]]}"
-    return [f"{name} {100 * reading.probability[i]:.0f}%{doubt}", name + doubt, number.strip()]
+    emotion, is_uncertain = int(reading.emotion[i]), bool(reading.uncertain[i])
+    texts = [write_reading(emotion, p, is_uncertain) for p in (float(reading.probability[i]), None)]
+    return [*(f"{number}  {text}" if number else text for text in texts), number]
 
 
 class _Places:

@@ -11,7 +11,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from emoscope.core.emotions import EMOTIONS
 from emoscope.core.types import Image
 from emoscope.faces.crop import crop_faces
 from emoscope.faces.preprocess import resize, to_grey
@@ -19,7 +18,7 @@ from emoscope.faces.recognize import Recognizer
 from emoscope.faces.resample import resample
 from emoscope.outputs import blur as hide
 from emoscope.outputs.explain_choice import Moment, choose_moments, load_moments
-from emoscope.outputs.ink import BGR, GREY, WHITE, measure_text, put_text
+from emoscope.outputs.ink import BGR, GREY, WHITE, measure_text, put_text, write_reading
 from emoscope.outputs.thumbnails import encode_jpeg, name_face_file
 from emoscope.tables.observations import Observations
 
@@ -91,17 +90,13 @@ def _hide_places(face: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
     return hidden
 
 
-def draw_explanation(
-    crop: Image, heat: NDArray[np.float64], emotion: int, probability: float, person: int, blur: bool = False
-) -> Image:
-    """Draw a face in grey with its map over it and a line of text under it.
+def draw_explanation(crop: Image, heat: NDArray[np.float64], moment: Moment, blur: bool = False) -> Image:
+    """Draw a face in grey with its map over it and what it is read as under it.
 
     Args:
         crop: (h, w, 3) uint8 BGR.
         heat: (g, g) of explain_faces.
-        emotion: class index.
-        probability: of it, 0..1.
-        person: the track's number.
+        moment: whose face it is, and its reading.
         blur: hide who the person is.
 
     Returns:
@@ -117,11 +112,12 @@ def draw_explanation(
     alpha = 0.25 + 0.45 * share[:, :, None]
     out = np.full((SIZE_PX + STRIP_PX, SIZE_PX, 3), 24, np.uint8)
     out[:SIZE_PX] = (under * (1 - alpha) + colours * alpha).round().astype(np.uint8)
-    out[SIZE_PX:, :5] = BGR[emotion]
+    out[SIZE_PX:, :5] = BGR[moment.emotion]
     line_px = 14
     y = SIZE_PX + (STRIP_PX - line_px) // 2
-    put_text(out, f"{EMOTIONS[emotion]} {100 * probability:.0f}%", 11, y, line_px, WHITE)
-    number = f"person {person}"
+    text = write_reading(moment.emotion, moment.probability, moment.is_uncertain)
+    put_text(out, text, 11, y, line_px, WHITE)
+    number = f"person {moment.track_id}"
     put_text(out, number, SIZE_PX - measure_text(number, line_px) - 5, y, line_px, GREY)
     return out
 
@@ -165,4 +161,4 @@ def explain(
 def _explain_moment(moment: Moment, image: Image, recognizer: Recognizer, blur: bool) -> Image:
     crops = crop_faces(image, np.array([moment.xyxy], np.float32), recognizer.spec.crop_margin)
     [heat] = explain_faces(recognizer, list(crops), [moment.emotion])
-    return draw_explanation(crops[0], heat, moment.emotion, moment.probability, moment.track_id, blur)
+    return draw_explanation(crops[0], heat, moment, blur)

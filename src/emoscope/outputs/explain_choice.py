@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -12,10 +12,9 @@ from emoscope.core.errors import InputError
 from emoscope.core.picture import load_picture
 from emoscope.core.types import Image
 from emoscope.media.video import load_frames
-from emoscope.tables.observations import BOX, PROBABILITIES, Observations
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from emoscope.tables.columns import stack
+from emoscope.tables.observations import BOX, Observations
+from emoscope.tables.rows import NOBODY, Rows, read_rows
 
 WINDOW_S = 1.0
 """So long after a moment of joint change the face that shows it best is looked for."""
@@ -34,8 +33,9 @@ class Moment:
     track_id: int
     xyxy: tuple[float, ...]
     emotion: int
-    """Class index of what the table says."""
+    """Class index of what it is read as."""
     probability: float
+    is_uncertain: bool
     rank: float = 0.0
     """How well it serves as an example, only for comparisons."""
 
@@ -59,15 +59,14 @@ def choose_moments(observations: Observations, summary: dict[str, Any], n: int =
     at_changes: dict[int, Moment] = {}
     people: dict[int, Moment] = {}
     n_seen: dict[int, int] = {}
-    columns = ["source", "frame", "time_s", "track_id", *BOX, *PROBABILITIES, "emotion", "probability", "uncertain"]
-    for batch in observations.batches(columns):
-        rows = _Rows(batch)
-        for track_id, count in zip(*np.unique(rows.track_id, return_counts=True), strict=True):
+    for rows in read_rows(observations, BOX):
+        faces = _Faces(rows)
+        for track_id, count in zip(*np.unique(faces.track_id, return_counts=True), strict=True):
             n_seen[int(track_id)] = n_seen.get(int(track_id), 0) + int(count)
-        for row in rows.find_best_of_each():
-            _keep_better(people, int(rows.track_id[row]), rows.create_moment(row, rows.rank[row]))
+        for row in faces.find_best_of_each():
+            _keep_better(people, int(rows.track_id[row]), faces.create_moment(row, float(faces.rank[row])))
         for i, change in enumerate(changes):
-            found = rows.find_change(change)
+            found = faces.find_change(change)
             if found is not None:
                 _keep_better(at_changes, i, found)
     telling = [m for m in people.values() if m.rank >= TELLING]
@@ -84,58 +83,48 @@ def _keep_better(best: dict[int, Moment], key: int, moment: Moment) -> None:
         best[key] = moment
 
 
-class _Rows:
-    """The faces of a batch that can be found again, as arrays."""
+class _Faces:
+    """The faces of some rows that can be found again: without boxes (--anonymous) or a person none can."""
 
-    def __init__(self, batch: "pa.RecordBatch") -> None:
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
-        emotions = batch.column("emotion")
-        # Without boxes (--anonymous) no face can be found again.
-        valid = pc.and_(
-            pc.and_(emotions.is_valid(), batch.column("x1").is_valid()), batch.column("track_id").is_valid()
-        )
-        batch = batch.filter(valid)
-        self.batch = batch
-
-        def read(name: str) -> Any:
-            return batch.column(name).to_numpy(zero_copy_only=False)
-
-        self.track_id, self.time_s, self.probability = (read(name) for name in ("track_id", "time_s", "probability"))
-        self.emotion = pc.index_in(batch.column("emotion"), pa.array(EMOTIONS)).to_numpy(zero_copy_only=False)
-        confident = ~read("uncertain").astype(bool)
-        self.rank = self.probability + confident * (1.0 + (self.emotion != NEUTRAL))
+    def __init__(self, rows: Rows) -> None:
+        self.rows, self.xyxy = rows, stack(rows.faces, BOX)
+        self.rank = rows.probability + ~rows.is_uncertain * (1.0 + (rows.emotion != NEUTRAL))
+        self.found = np.flatnonzero(np.isfinite(self.xyxy[:, 0]) & (rows.track_id != NOBODY))
+        self.track_id = rows.track_id[self.found]
 
     def find_best_of_each(self) -> list[int]:
         """Return one row per person."""
-        order = np.lexsort((-self.rank, self.track_id))
+        order = np.lexsort((-self.rank[self.found], self.track_id))
         firsts = np.unique(self.track_id[order], return_index=True)[1]
-        return [int(i) for i in order[firsts]]
+        return [int(self.found[i]) for i in order[firsts]]
 
     def find_change(self, change: dict[str, Any]) -> Moment | None:
         """Return the face that shows a joint change best, or None."""
-        inside = (self.time_s >= change["time_s"]) & (self.time_s <= change["time_s"] + WINDOW_S)
+        time_s = self.rows.time_s[self.found]
+        inside = (time_s >= change["time_s"]) & (time_s <= change["time_s"] + WINDOW_S)
         if change.get("track_id") is not None:
             inside &= self.track_id == change["track_id"]
         if not inside.any():
             return None
         rose = change.get("rose")
-        shown = self.batch.column(f"p_{rose}").to_numpy() if rose in EMOTIONS else self.probability
-        row = int(np.where(inside, shown, -1.0).argmax())
+        is_known = rose in EMOTIONS
+        shown = self.rows.probabilities[:, EMOTIONS.index(rose)] if is_known else self.rows.probability
+        row = int(self.found[np.where(inside, shown[self.found], -1.0).argmax()])
         return self.create_moment(row, float(shown[row]))
 
     def create_moment(self, row: int, rank: float) -> Moment:
-        values = {name: self.batch.column(name)[row].as_py() for name in ("source", "frame", *BOX)}
+        """Return a row's face."""
+        rows = self.rows
         return Moment(
-            values["source"],
-            values["frame"],
-            float(self.time_s[row]),
-            int(self.track_id[row]),
-            tuple(values[name] for name in BOX),
-            int(self.emotion[row]),
-            float(self.probability[row]),
-            float(rank),
+            rows.faces["source"][row].as_py(),
+            rows.faces["frame"][row].as_py(),
+            float(rows.time_s[row]),
+            int(rows.track_id[row]),
+            tuple(self.xyxy[row].tolist()),
+            int(rows.emotion[row]),
+            float(rows.probability[row]),
+            bool(rows.is_uncertain[row]),
+            rank,
         )
 
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from emoscope.core.emotions import COLOURS
+from emoscope.core.emotions import COLOURS, EMOTIONS
 from emoscope.core.types import Image
 
 BGR = [tuple(int(c[i : i + 2], 16) for i in (5, 3, 1)) for c in COLOURS]
@@ -27,6 +27,12 @@ SUPERSAMPLING = 4
 
 Colour = tuple[int, ...]
 """Blue, green, red, each 0..255."""
+
+
+def write_reading(emotion: int, probability: float | None, is_uncertain: bool) -> str:
+    """Return what stands beside a face: `happy 34%?`, or `happy?` where there is room for no more."""
+    number = "" if probability is None else f" {100 * probability:.0f}%"
+    return f"{EMOTIONS[emotion]}{number}{'?' if is_uncertain else ''}"
 
 
 @lru_cache(maxsize=2048)

@@ -1,8 +1,8 @@
-"""Streaming sums: the observations table in, arrays of some thousand rows and sums per key out."""
+"""The table's one reader: the observations in, arrays of some thousand rows and sums per key out."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,15 +37,21 @@ class Rows:
     track_id: NDArray[np.int64]
     """(m,) NOBODY where empty."""
     emotion: NDArray[np.int64]
-    """(m,) index of the top emotion."""
+    """(m,) index of the emotion that the face is read as."""
+    probability: NDArray[np.float64]
+    """(m,) its probability."""
     is_uncertain: NDArray[np.bool_]
     """(m,)"""
     probabilities: NDArray[np.float64]
-    """(m, 7)"""
+    """(m, 7) p_*: what this one frame shows."""
+    batch: "pa.RecordBatch"
+    """All n rows, with the further columns that were asked for."""
+    faces: "pa.RecordBatch"
+    """The m rows of it with a face."""
 
     @property
     def readings(self) -> NDArray[np.float64]:
-        """(m, 16): 1, one-hot top emotion (7), probabilities (7), uncertain; their sums make every share and mean."""
+        """(m, 16): 1, one-hot emotion (7), probabilities (7), uncertain; their sums make every share and mean."""
         m = len(self.emotion)
         one_hot = np.zeros((m, len(EMOTIONS)))
         one_hot[np.arange(m), self.emotion] = 1
@@ -56,22 +62,40 @@ N_READINGS: Final = 2 + 2 * len(EMOTIONS)
 """Columns of Rows.readings."""
 
 
-def read_rows(table: Observations) -> Iterator[Rows]:
-    """Yield the whole table, some thousand rows at a time."""
-    columns = ("source", "frame", "time_s", "track_id", *PROBABILITIES, "emotion", "uncertain")
-    last: tuple[Any, Any] | None = None
+def read_rows(table: Observations, more: Sequence[str] = ()) -> Iterator[Rows]:
+    """Yield the whole table, some thousand rows at a time.
+
+    Args:
+        table: the observations.
+        more: further columns for `batch` and `faces`, beside those that Rows names.
+    """
+    columns = ("time_s", "track_id", *PROBABILITIES, "emotion", "probability", "uncertain", *more)
+    for batch, is_first, frame_no in _read_frames(table, columns):
+        yield _to_rows(batch, is_first, frame_no)
+
+
+def count_frames(table: Observations) -> int:
+    """Return the number of analysed frames."""
+    return sum(int(is_first.sum()) for _, is_first, _ in _read_frames(table))
+
+
+def _read_frames(
+    table: Observations, more: Sequence[str] = ()
+) -> "Iterator[tuple[pa.RecordBatch, NDArray[np.bool_], NDArray[np.int64]]]":
+    """Yield batches with, of each row, whether it begins a frame and the frame's number among all analysed ones."""
+    last: tuple[str, int] | None = None
     n_frames = 0
-    for batch in table.batches(columns):
+    for batch in table.batches(("source", "frame", *more)):
         if batch.num_rows == 0:
             continue
         is_first = _find_first(batch, last)
         frame_no = n_frames + np.cumsum(is_first) - 1
         n_frames = int(frame_no[-1]) + 1
         last = batch["source"][-1].as_py(), batch["frame"][-1].as_py()
-        yield _to_rows(batch, is_first, frame_no)
+        yield batch, is_first, frame_no
 
 
-def _find_first(batch: "pa.RecordBatch", last: tuple[Any, Any] | None) -> NDArray[np.bool_]:
+def _find_first(batch: "pa.RecordBatch", last: tuple[str, int] | None) -> NDArray[np.bool_]:
     """Return (n,) whether each row begins a frame: another number or another file than the row before."""
     n = batch.num_rows
     is_first = np.ones(n, np.bool_)
@@ -96,8 +120,11 @@ def _to_rows(batch: "pa.RecordBatch", is_first: NDArray[np.bool_], frame_no: NDA
         time_s=frame_s[is_face],
         track_id=to_numpy(faces["track_id"], NOBODY),
         emotion=to_index[to_numpy(emotion.indices)],
+        probability=to_numpy(faces["probability"], np.nan),
         is_uncertain=to_numpy(faces["uncertain"], False),
         probabilities=stack(faces, PROBABILITIES),
+        batch=batch,
+        faces=faces,
     )
 
 

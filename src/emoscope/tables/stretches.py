@@ -7,9 +7,8 @@ from typing import Final
 import numpy as np
 
 from emoscope.core.emotions import EMOTIONS
-from emoscope.tables.columns import stack, to_numpy
-from emoscope.tables.observations import PROBABILITIES, SMOOTHED, Observations
-from emoscope.tables.rows import NOBODY
+from emoscope.tables.observations import Observations
+from emoscope.tables.rows import NOBODY, read_rows
 
 MIN_STRETCH_S: Final = 0.3
 """Shorter ones are flicker: readings at the border of two emotions, blinks, faces missed for a frame."""
@@ -30,7 +29,7 @@ class Stretch:
     n: int = 1
     """Observations with this label."""
     total: float = 0.0
-    """Sum of their largest probabilities."""
+    """Sum of their probabilities."""
 
     @property
     def probability(self) -> float:
@@ -119,7 +118,7 @@ class _Person:
 
 
 def find_stretches(table: Observations) -> list[Stretch]:
-    """Return everybody's stretches, sorted by start and person; of the smoothed probabilities where there are any.
+    """Return everybody's stretches, sorted by start and person.
 
     A face that is missed for less than MIN_STRETCH_S ends nothing. Memory is that of the stretches.
     """
@@ -177,19 +176,10 @@ def _read_on(person: _Person, reading: Stretch) -> None:
 
 def _read_readings(table: Observations) -> Iterator[tuple[bool, float, int, str, float]]:
     """Yield whether a row begins a frame, time_s, track_id, label, probability; NOBODY without a face."""
-    names = SMOOTHED if table.has_smoothed else PROBABILITIES
     labels = np.array([*EMOTIONS, UNCERTAIN])
-    last = None
-    for batch in table.batches(("frame", "time_s", "track_id", "uncertain", *names)):
-        values = np.nan_to_num(stack(batch, names), nan=0.0)
-        index = np.where(to_numpy(batch["uncertain"], False), -1, values.argmax(axis=1))
-        for frame, *reading in zip(
-            batch["frame"].to_pylist(),
-            batch["time_s"].to_pylist(),
-            to_numpy(batch["track_id"], NOBODY).tolist(),
-            labels[index].tolist(),
-            values.max(axis=1).tolist(),
-            strict=True,
-        ):
-            yield frame != last, *reading
-            last = frame
+    for rows in read_rows(table):
+        names = labels[np.where(rows.is_uncertain, -1, rows.emotion)]
+        faces = zip(rows.track_id.tolist(), names.tolist(), rows.probability.tolist(), strict=True)
+        frames = zip(rows.is_first.tolist(), rows.frame_s.tolist(), rows.is_face.tolist(), strict=True)
+        for is_first, time_s, is_face in frames:
+            yield is_first, time_s, *(next(faces) if is_face else (NOBODY, "", 0.0))
