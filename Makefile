@@ -24,7 +24,7 @@ test-slow: test-random
 test-random: .venv-dev/installed
 	HYPOTHESIS_PROFILE=random .venv-dev/bin/python -m pytest -n 2 -m "hypothesis and not slow"
 
-check: .venv-dev/installed
+check: .venv-dev/installed check-js
 	.venv-dev/bin/ruff check .
 	.venv-dev/bin/ruff format --check .
 	.venv-dev/bin/mypy

@@ -1,13 +1,25 @@
+// @ts-check
 // Values behind the charts, and the charts in full detail. charts.py draws the same, coarser, for the unzoomed page.
 const store = document.getElementById("series");
+// @ts-expect-error: the report puts the four files into one function, which this ends where there is nothing to draw.
 if (!store) return;
+/**
+ * @typedef {{starts: number[], ends: number[], faces: number[]}} Timeline times in seconds, faces per bin
+ * @typedef {{name: string, timeline: string, values: string, changes?: string}} Series bytes per bin as base64
+ * @typedef {HTMLElement & {isFine?: boolean}} Plot
+ */
+/**
+ * @type {{end: number, top: number, limit: number, valence: number[], emotions: [string, string][], video?: string,
+ *   view?: [number, number], series: Record<string, Series>, timelines: Record<string, Timeline>}}
+ */
 const data = JSON.parse(store.textContent);
 const [WIDTH, HEIGHT, LANE] = [2000, 200, 40];
 const [STEPS, NOTHING, DRAWN_BINS] = [250, 255, 600];
 const root = document.documentElement;
-const plots = [...document.querySelectorAll(".plot[data-draw]")];
+const plots = [.../** @type {NodeListOf<Plot>} */ (document.querySelectorAll(".plot[data-draw]"))];
 const readable = plots.filter((plot) => plot.dataset.series);
 
+/** @type {Map<string, Uint8Array>} */
 const unpacked = new Map();
 // The bytes of a series, 8 per bin in `values`, 7 in `changes`; unpacked when first needed.
 const bytes = (key, part) => {
@@ -15,6 +27,7 @@ const bytes = (key, part) => {
   if (!unpacked.has(name)) unpacked.set(name, Uint8Array.from(atob(data.series[key][part]), (c) => c.charCodeAt(0)));
   return unpacked.get(name);
 };
+/** @type {(key: string) => Timeline} */
 const timelineOf = (key) => data.timelines[data.series[key].timeline];
 
 // The last bin that begins at or before `time` and has not ended, or -1.
@@ -29,10 +42,12 @@ const findBin = (key, time) => {
 };
 
 // Seven values of one bin, or null where nobody was seen.
+/** @type {(key: string, bin: number) => number[] | null} */
 const readValues = (key, bin) => {
   const row = bytes(key, "values").subarray(8 * bin, 8 * bin + 7);
   return row[0] === NOTHING ? null : [...row].map((value) => value / STEPS);
 };
+/** @type {(key: string, bin: number) => number[] | null} */
 const readChanges = (key, bin) => {
   const row = bytes(key, "changes").subarray(7 * bin, 7 * bin + 7);
   return row[0] === NOTHING ? null : [...row].map((value) => (2 * value) / STEPS - 1);
@@ -58,7 +73,9 @@ const points = (change) => {
 };
 
 // Runs of bins that are wanted, as [first, one past the last]; a hole in the recording ends a run.
+/** @type {(timeline: Timeline, isWanted: (bin: number) => boolean) => [number, number][]} */
 const findRuns = ({ starts, ends }, isWanted) => {
+  /** @type {[number, number][]} */
   const runs = [];
   let first = -1;
   for (let i = 0; i <= starts.length; i++) {

@@ -1,14 +1,23 @@
+// @ts-check
 // The panel of one moment: time, values, faces, heat map, and the annotated video from there.
 const panel = document.getElementById("moment");
 const panelParts = Object.fromEntries(
   ["title", "close", "video", "values", "faces"].map((name) => [name, document.getElementById("moment-" + name)]),
 );
 const faceStore = document.getElementById("faces");
+/** @type {Record<string, [number, string][]>} times in seconds and JPEG pictures as base64 */
 const faces = faceStore ? JSON.parse(faceStore.textContent) : {};
 const NEAR_S = 10;
 const isCalm = matchMedia("(prefers-reduced-motion: reduce)");
+/** @type {{key?: string, time?: number, origin: HTMLElement} | null} */
 let shown = null;
 
+/**
+ * @template {keyof HTMLElementTagNameMap} T
+ * @param {T} tag
+ * @param {string} [className]
+ * @param {(Node | string)[]} children
+ */
 const create = (tag, className, ...children) => {
   const element = document.createElement(tag);
   if (className) element.className = className;
@@ -20,6 +29,7 @@ const createSwatch = (colour) => {
   swatch.style.background = colour;
   return swatch;
 };
+/** @type {<P extends [number, ...any]>(pictures: P[] | undefined, time: number) => P | null} */
 const nearest = (pictures, time) =>
   (pictures || []).reduce((best, p) => (!best || Math.abs(p[0] - time) < Math.abs(best[0] - time) ? p : best), null);
 const isPerson = (key) => /^p\d+$/.test(key);
@@ -63,7 +73,9 @@ const createFace = (key, time, isNamed) => {
   return create("figure", "", picture || create("span", "face none", "?"), text);
 };
 const createMap = (key, time) => {
-  const maps = [...document.querySelectorAll(`img.map[data-person="${key}"]`)].map((img) => [Number(img.dataset.time), img]);
+  /** @type {NodeListOf<HTMLImageElement>} */
+  const images = document.querySelectorAll(`img.map[data-person="${key}"]`);
+  const maps = [...images].map((img) => /** @type {[number, HTMLImageElement]} */ ([Number(img.dataset.time), img]));
   const map = nearest(maps, time);
   if (!map || Math.abs(map[0] - time) > NEAR_S) return null;
   const copy = map[1].cloneNode();
@@ -74,7 +86,7 @@ const fill = (key, time) => {
   shown = { ...shown, key, time };
   panelParts.title.textContent = `${clock(time, 1)} · ${data.series[key].name}`;
   panelParts.values.replaceChildren(...listValues(key, time));
-  const people = Object.keys(data.series).filter(isPerson).sort((a, b) => a.slice(1) - b.slice(1));
+  const people = Object.keys(data.series).filter(isPerson).sort((a, b) => Number(a.slice(1)) - Number(b.slice(1)));
   panelParts.faces.classList.toggle("one", isPerson(key));
   const found = key === "all" ? people.map((name) => createFace(name, time, true)) : [createFace(key, time, false), createMap(key, time)];
   panelParts.faces.replaceChildren(...found.filter(Boolean));
@@ -124,14 +136,14 @@ const closeMoment = () => {
 };
 panelParts.close.addEventListener("click", closeMoment);
 document.addEventListener("keydown", (event) => { if (event.key === "Escape") closeMoment(); });
-for (const button of document.querySelectorAll("[data-open]")) {
+for (const button of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("[data-open]"))) {
   button.addEventListener("click", () => {
     const time = Number(button.dataset.time);
     if (time < view.from || time > view.to) setView(time - (view.to - view.from) / 2, time + (view.to - view.from) / 2);
     openMoment(button.dataset.open, time, button);
   });
 }
-for (const button of document.querySelectorAll("[data-from]")) {
+for (const button of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("[data-from]"))) {
   button.addEventListener("click", () => {
     const [from, to] = [Number(button.dataset.from), Number(button.dataset.to)];
     setView(from - 0.25 * (to - from), to + 0.25 * (to - from));

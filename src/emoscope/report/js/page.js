@@ -1,6 +1,8 @@
+// @ts-check
 // Crosshair, values under the pointer or the arrow keys, and what pointers and keys do on a chart.
 const tip = document.getElementById("tip");
 const spoken = document.getElementById("spoken");
+/** @type {Map<Plot, HTMLElement>} */
 const crosses = new Map();
 let here = 0;
 
@@ -41,7 +43,7 @@ const crossAll = (time) => {
       plot.append(line);
       crosses.set(plot, line);
     }
-    line.style.setProperty("--x", (100 * time) / data.end);
+    line.style.setProperty("--x", String((100 * time) / data.end));
     line.hidden = false;
   }
 };
@@ -82,8 +84,8 @@ for (const plot of readable) {
     showTip(plot, here, false);
     if (!start || Math.abs(event.clientX - start.x) < DRAG_PX) return;
     chosen.hidden = false;
-    chosen.style.setProperty("--x", (100 * Math.min(start.time, here)) / data.end);
-    chosen.style.setProperty("--w", (100 * Math.abs(here - start.time)) / data.end);
+    chosen.style.setProperty("--x", String((100 * Math.min(start.time, here)) / data.end));
+    chosen.style.setProperty("--w", String((100 * Math.abs(here - start.time)) / data.end));
   });
   plot.addEventListener("pointerup", (event) => {
     const isDrag = !chosen.hidden, time = timeAt(plot, event.clientX);
@@ -125,8 +127,9 @@ for (const plot of readable) {
 }
 // Single keys act only while the charts have the focus or the pointer.
 document.addEventListener("keydown", (event) => {
-  const isOnChart = event.target.closest?.(".timed") || document.querySelector(".plot:hover");
-  if (!isOnChart || event.ctrlKey || event.metaKey || event.altKey || event.target.closest?.("video") || !(event.key in KEYS)) return;
+  const target = /** @type {Element} */ (event.target);
+  const isOnChart = target.closest?.(".timed") || document.querySelector(".plot:hover");
+  if (!isOnChart || event.ctrlKey || event.metaKey || event.altKey || target.closest?.("video") || !(event.key in KEYS)) return;
   event.preventDefault();
   act(KEYS[event.key], here > view.from && here < view.to ? here : undefined);
 });

@@ -1,14 +1,17 @@
+// @ts-check
 // One window of time for all charts. Drawings keep their numbers: the page shows a part of each.
-const view = { from: 0, to: data.end };
+const view = { from: 0, to: data.end, pending: false };
 const TICK_STEPS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200];
 const MAX_TICKS = 6;
 const least = Math.min(data.end, 0.5);
 const bar = document.getElementById("zoombar");
 const overview = document.getElementById("overview");
 const output = document.getElementById("window");
+/** @type {HTMLElement} */
 const frame = overview.querySelector(".window");
 const axes = [...document.querySelectorAll(".axis")];
-const stretched = plots.map((plot) => plot.querySelector("svg[viewBox]")).filter(Boolean);
+const stretched = plots.map((plot) => /** @type {SVGSVGElement} */ (plot.querySelector("svg[viewBox]"))).filter(Boolean);
+/** @type {Set<Plot>} */
 const onScreen = new Set();
 
 const isZoomed = () => view.to - view.from < data.end * 0.9999;
@@ -27,8 +30,8 @@ const drawAxis = () => {
 const render = () => {
   view.pending = false;
   const span = view.to - view.from;
-  root.style.setProperty("--zoom", data.end / span);
-  root.style.setProperty("--from", (100 * view.from) / data.end);
+  root.style.setProperty("--zoom", String(data.end / span));
+  root.style.setProperty("--from", String((100 * view.from) / data.end));
   for (const svg of stretched) {
     svg.setAttribute("viewBox", `${place(view.from)} 0 ${place(span)} ${svg.viewBox.baseVal.height}`);
   }
@@ -40,11 +43,11 @@ const render = () => {
   const digits = span < 60 ? 1 : 0;
   const text = isZoomed() ? `${clock(view.from, digits)} to ${clock(view.to, digits)}` : "all";
   output.textContent = isZoomed() ? `${text} of ${clock(data.end)}` : `all ${clock(data.end)}`;
-  overview.setAttribute("aria-valuenow", Math.round((100 * view.from) / data.end));
+  overview.setAttribute("aria-valuenow", String(Math.round((100 * view.from) / data.end)));
   overview.setAttribute("aria-valuetext", text);
   for (const button of bar.querySelectorAll("button")) {
     const isIn = button.dataset.zoom === "in";
-    button.setAttribute("aria-disabled", isIn ? span <= least * 1.001 : !isZoomed());
+    button.setAttribute("aria-disabled", String(isIn ? span <= least * 1.001 : !isZoomed()));
   }
   root.classList.toggle("is-zoomed", isZoomed());
 };
@@ -79,12 +82,12 @@ const KEYS = { "+": "in", "=": "in", "-": "out", "\u2212": "out", "0": "all" };
 
 bar.hidden = document.getElementById("hint").hidden = false;
 bar.addEventListener("click", (event) => {
-  const button = event.target.closest("button");
+  const button = /** @type {Element} */ (event.target).closest("button");
   if (button) act(button.dataset.zoom);
 });
 const drawing = document.querySelector('.plot[data-series="all"][data-draw="stack"] svg');
 if (drawing) {
-  const copy = drawing.cloneNode(true);
+  const copy = /** @type {Element} */ (drawing.cloneNode(true));
   copy.removeAttribute("role");
   copy.removeAttribute("aria-label");
   copy.setAttribute("aria-hidden", "true");
@@ -120,7 +123,8 @@ if (drawing) {
 }
 // What is off the screen is drawn in detail when it comes near.
 const watcher = new IntersectionObserver((entries) => {
-  for (const { target, isIntersecting } of entries) {
+  for (const { target: plot, isIntersecting } of entries) {
+    const target = /** @type {Plot} */ (plot);
     if (isIntersecting) onScreen.add(target); else onScreen.delete(target);
     if (isIntersecting && isZoomed()) refine(target);
   }

@@ -1,3 +1,4 @@
+// @ts-check
 // Requests to the server; every error is one line that says what to do.
 const LOST = "The server does not answer. Check that it runs and try again.";
 

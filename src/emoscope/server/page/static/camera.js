@@ -1,3 +1,4 @@
+// @ts-check
 // The camera: started only when told to, let go when stopped; its newest picture as a JPEG.
 const WIDTH = 640;
 const QUALITY = 0.8;
@@ -23,8 +24,14 @@ export const findObstacle = () => {
 };
 
 export class Camera {
+  canvas = document.createElement("canvas");
+  /** @type {MediaStream | null} */
+  stream = null;
+  turn = 0;
+
+  /** @param {HTMLVideoElement} video */
   constructor(video) {
-    Object.assign(this, { video, canvas: document.createElement("canvas"), stream: null, turn: 0 });
+    this.video = video;
     // A hidden page is told of no new pictures: when it is hidden or shown, the other way of waiting begins.
     document.addEventListener("visibilitychange", () => { if (this.stream) this.wait(); });
   }

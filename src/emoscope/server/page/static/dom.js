@@ -1,7 +1,15 @@
+// @ts-check
 // Small helpers for the document.
+/** @type {(id: string) => HTMLElement & Record<string, any>} fields of forms and dialogs are of many kinds */
 export const $ = (id) => document.getElementById(id);
 
 // Make an element: properties, then children (elements or text).
+/**
+ * @template {keyof HTMLElementTagNameMap} T
+ * @param {T} tag
+ * @param {Partial<HTMLElementTagNameMap[T]>} properties
+ * @param {(Node | string)[]} children
+ */
 export const make = (tag, properties = {}, ...children) => {
   const element = Object.assign(document.createElement(tag), properties);
   element.append(...children);

@@ -1,6 +1,9 @@
+// @ts-check
 // Faces: boxes on a picture, and for each face a card with seven bars, names and numbers.
 import { COLOURS, EMOTIONS, describe, percent } from "./emotions.js";
 import { make, setText } from "./dom.js";
+
+/** @typedef {import("./emotions.js").Face} Face */
 
 const makeCard = () => {
   const rows = EMOTIONS.map((name, i) => {
@@ -16,6 +19,7 @@ const makeCard = () => {
   return { element, title, verdict, rows };
 };
 
+/** @type {(card: ReturnType<typeof makeCard>, face: Face, name: string) => void} */
 const fillCard = (card, face, name) => {
   setText(card.title, name);
   setText(card.verdict, describe(face));
@@ -30,9 +34,16 @@ const fillCard = (card, face, name) => {
 
 // Cards that stay the same elements from one reading to the next.
 export class FaceCards {
-  constructor(place, noun) { Object.assign(this, { place, noun, cards: new Map() }); }
+  /** @type {Map<number, ReturnType<typeof makeCard>>} */
+  cards = new Map();
+
+  constructor(place, noun) {
+    this.place = place;
+    this.noun = noun;
+  }
 
   // Faces by number: [[1, face], ...].
+  /** @param {[number, Face][]} faces */
   show(faces) {
     const numbers = new Set(faces.map(([number]) => number));
     for (const [number, card] of this.cards) {
@@ -50,6 +61,7 @@ export class FaceCards {
 }
 
 // Boxes with their numbers; `scale` is from the picture's pixels to the canvas's, mirrored as a mirror would.
+/** @type {(context: CanvasRenderingContext2D, faces: [number, Face][], scale: number, mirrorWidth?: number) => void} */
 export const drawBoxes = (context, faces, scale, mirrorWidth = 0) => {
   context.font = "600 14px system-ui, sans-serif";
   context.textBaseline = "middle";
@@ -58,7 +70,7 @@ export const drawBoxes = (context, faces, scale, mirrorWidth = 0) => {
     if (mirrorWidth) [x1, x2] = [mirrorWidth - x2, mirrorWidth - x1];
     const colour = COLOURS[EMOTIONS.indexOf(emotion)];
     // A dark line beneath: the box is seen on light and on dark.
-    for (const [style, width] of [["rgba(0, 0, 0, 0.6)", 5], [colour, 3]]) {
+    for (const [style, width] of /** @type {[string, number][]} */ ([["rgba(0, 0, 0, 0.6)", 5], [colour, 3]])) {
       context.strokeStyle = style;
       context.lineWidth = width;
       context.setLineDash(uncertain && width === 3 ? [8, 6] : []);

@@ -1,3 +1,4 @@
+// @ts-check
 // Videos and recordings: uploads on their way, jobs as they run, results to read, downloads, deletion.
 import { request, upload } from "./api.js";
 import { $, complain, make, reveal, say, setText } from "./dom.js";

@@ -1,3 +1,4 @@
+// @ts-check
 // The page: files that are dropped or chosen go their way; the camera and the list of jobs look after themselves.
 import { $ } from "./dom.js";
 import { loadJobs, sendVideo } from "./jobs.js";
@@ -8,6 +9,7 @@ const PICTURE = /\.(jpe?g|png|webp|bmp)$/i;
 const isPicture = (file) =>
   file.type ? file.type.startsWith("image/") && file.type !== "image/gif" : PICTURE.test(file.name);
 
+/** @type {HTMLFormElement} */
 const form = document.querySelector("#settings form");
 
 // What differs from the defaults; null if something cannot be meant.
@@ -17,12 +19,12 @@ const readSettings = () => {
     form.reportValidity();
     return null;
   }
-  return [...new FormData(form)].map(([name, value]) => [name, value.trim()]).filter(([, value]) => value);
+  return [...new FormData(form)].map(([name, value]) => [name, String(value).trim()]).filter(([, value]) => value);
 };
 
 // What excludes each other is not offered.
 const alignSettings = () => {
-  const { annotate, blur_faces: blur, anonymous, thumbnails } = form.elements;
+  const { annotate, blur_faces: blur, anonymous, thumbnails } = /** @type {any} */ (form.elements);
   blur.disabled = !annotate.checked;
   if (blur.disabled) blur.checked = false;
   thumbnails.querySelector("[value=clear]").disabled = anonymous.checked;
@@ -40,7 +42,7 @@ const take = async (files) => {
 const drop = $("drop"), choose = $("choose");
 choose.addEventListener("change", () => { take([...choose.files]); choose.value = ""; });
 // Anywhere on the page: a file that misses the field must not replace the page.
-for (const kind of ["dragover", "drop", "dragleave"]) {
+for (const kind of /** @type {const} */ (["dragover", "drop", "dragleave"])) {
   document.addEventListener(kind, (event) => {
     if (!event.dataTransfer?.types.includes("Files")) return;
     event.preventDefault();

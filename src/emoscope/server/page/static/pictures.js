@@ -1,3 +1,4 @@
+// @ts-check
 // Pictures: sent, read at once, shown with boxes and bars. Nothing of them is kept by the server.
 import { request } from "./api.js";
 import { $, fit, make, reveal, say } from "./dom.js";
@@ -29,6 +30,7 @@ const draw = (canvas, bitmap, answer, faces) => {
 
 const show = (card, file, bitmap, answer) => {
   // From left to right, as people look for them.
+  /** @type {[number, import("./emotions.js").Face][]} */
   const faces = [...answer.faces].sort((a, b) => a.xyxy[0] - b.xyxy[0]).map((face, i) => [i + 1, face]);
   const count = faces.length === 1 ? "1 face" : `${faces.length || "no"} face${faces.length ? "s" : ""}`;
   const canvas = make("canvas", { className: "picture" });

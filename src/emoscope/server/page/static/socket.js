@@ -1,3 +1,4 @@
+// @ts-check
 // The live connection: frames out, at most two on their way; readings in; lost, it comes back by itself.
 import { request } from "./api.js";
 
@@ -10,9 +11,21 @@ const SMOOTH_S = 0.4;
 export const BUSY = 1013;
 
 export class LiveSocket {
+  waitMs = WAIT_MS.first;
+  isWanted = true;
+  isReady = false;
+  sent = 0;
+  answered = 0;
+  /** @type {Map<number, number>} */
+  sentAt = new Map();
+  /** @type {number[]} */
+  answers = [];
+  /** @type {number[]} */
+  trips = [];
+
   // `on`: state(name, facts), hello(message), reading(message), recorded(message), problem(message).
   constructor(on) {
-    Object.assign(this, { on, waitMs: WAIT_MS.first, isWanted: true, sent: 0, answered: 0, sentAt: new Map(), answers: [], trips: [] });
+    this.on = on;
     this.connect();
   }
 

@@ -1,3 +1,4 @@
+// @ts-check
 // The last minute: shares of the seven emotions, the mean of all faces, stacked over time.
 import { COLOURS, EMOTIONS } from "./emotions.js";
 import { fit } from "./dom.js";

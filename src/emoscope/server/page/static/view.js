@@ -1,3 +1,4 @@
+// @ts-check
 // The live view: consent, then picture, boxes, bars and the last minute; recording; what happens when things fail.
 import { sentence } from "./api.js";
 import { Camera, explain, findObstacle } from "./camera.js";
@@ -14,7 +15,7 @@ const SPEAK_MS = 8000;
 const LEAVE_MS = 8000;
 const ONLY_NUMBERS = "Record keeps numbers only: times, boxes and probabilities. No picture is stored.";
 
-const camera = new Camera($("video")), cards = new FaceCards($("live-faces"), "Person"), timeline = new Timeline($("timeline"));
+const camera = new Camera(/** @type {any} */ ($("video"))), cards = new FaceCards($("live-faces"), "Person"), timeline = new Timeline($("timeline"));
 let socket = null, faces = [], record = { state: "off", since: 0 };
 let last = { cards: 0, speech: 0, spoken: "" }, timer = 0;
 
@@ -223,7 +224,8 @@ $("camera-list").onchange = async () => {
   try { await openCamera($("camera-list").value); } catch (error) { stop(explain(error)); }
 };
 // Also when a phone is turned.
-$("video").addEventListener("resize", ({ target }) => {
+$("video").addEventListener("resize", (event) => {
+  const target = /** @type {HTMLVideoElement} */ (event.target);
   target.parentElement.style.aspectRatio = `${target.videoWidth} / ${target.videoHeight}`;
 });
 window.addEventListener("pagehide", () => { if (socket) stop(); });
