@@ -52,7 +52,7 @@ observations[["time_s", "track_id", "emotion", "probability", "uncertain"]].head
 # someone with little coverage stand on little.
 
 # %%
-people = pd.DataFrame(analysis.summary["people"])
+people = pd.DataFrame(analysis.summary.people)
 people[["track_id", "frames", "coverage", "emotion", "uncertain_share"]].round(3)
 
 # %% [markdown]

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from emoscope.core.emotions import EMOTIONS
 from emoscope.tables.observations import CHANGES, COLUMNS, PROBABILITIES, SCHEMA_VERSION, SMOOTHED, Observations
+from emoscope.tables.summary import Facts, Kind, Summary, UsedSettings
 
 
 def make_table(
@@ -71,8 +72,26 @@ def _to_observations(
     return Observations(pa.table({n: pa.array(values[n]).cast(schema.field(n).type) for n in types}, schema))
 
 
-def make_summary(observations: Observations, **changes: Any) -> dict[str, Any]:
+def make_facts(kind: Kind = "video") -> Facts:
+    """What a table cannot tell."""
+    return Facts(
+        schema_version=SCHEMA_VERSION,
+        source="clip.mp4",
+        kind=kind,
+        created="2026-11-24T20:00:00+00:00",
+        model={},
+        status="complete",
+        duration_s=1.0,
+        settings=UsedSettings(),
+    )
+
+
+def make_summary(observations: Observations, settings: dict[str, Any] | None = None, **changes: Any) -> Summary:
     """A summary whose counts fit the observations; smoothing and baseline as the table has them."""
+    return Summary.from_json(json.dumps(_make_values(observations, settings or {}) | changes))
+
+
+def _make_values(observations: Observations, changes: dict[str, Any]) -> dict[str, Any]:
     table = observations.place
     assert isinstance(table, pa.Table)
     p = np.stack([table[name].to_numpy() for name in PROBABILITIES], axis=1)
@@ -110,7 +129,7 @@ def make_summary(observations: Observations, **changes: Any) -> dict[str, Any]:
         "frames_in_source": n_frames,
         "duration_s": float(times.max() + 0.2) if len(times) else 0.0,
         "size_wh": [1280, 720],
-        "settings": {**settings, "max_side_px": 1280, "emoscope": "0.4.0", "wall_s": 12.5},
+        "settings": {**settings, "max_side_px": 1280, "emoscope": "0.4.0", "wall_s": 12.5, **changes},
         "model": {
             "name": "compact-4-int8",
             "licence": "MIT",
@@ -124,7 +143,6 @@ def make_summary(observations: Observations, **changes: Any) -> dict[str, Any]:
         "audience": {**faces, "valence": valence, "people_mean": 2.5, "people_max": len(people)},
         "moments": [],
         "events": [],
-        **changes,
     }
 
 
@@ -180,12 +198,12 @@ def make_event(name: str, start_s: float, end_s: float, people: int = 4, shift: 
     }
 
 
-def write_result(folder: Path, observations: Observations, summary: dict[str, Any]) -> Path:
+def write_result(folder: Path, observations: Observations, summary: Summary) -> Path:
     """Lay a result folder out."""
     folder.mkdir(parents=True)
     assert isinstance(observations.place, pa.Table)
     pq.write_table(observations.place, folder / "observations.parquet")
-    (folder / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
+    (folder / "summary.json").write_text(summary.to_json(), encoding="utf-8")
     return folder
 
 

@@ -106,7 +106,7 @@ def test_library(clip: Path, portrait: Image, tmp_path: Path) -> None:
     assert nothing.emotions == [] and nothing.probabilities.shape == (0, 7) and nothing.uncertain.shape == (0,)
 
     analysis = product.analyze_video(clip, every=5, detector="haar")
-    assert len(analysis.observations["frame"].unique()) == analysis.summary["frames"] == 6
+    assert len(analysis.observations["frame"].unique()) == analysis.summary.frames == 6
     assert analysis.report(tmp_path / "r.html").read_text().startswith("<!DOCTYPE html>")
     assert (analysis.save(tmp_path / "saved") / "summary.json").is_file()
 
@@ -137,9 +137,9 @@ def test_truncated_video_gives_what_was_there(portrait: Image, tmp_path: Path, e
 
 def test_real_clip(shared: Path, yunet: None) -> None:
     analysis = product.analyze_video(shared / "media" / "WolfgangLanger_Pexels.mp4", every=4)
-    [person] = analysis.summary["people"]
-    assert person["track_id"] == 1 and person["coverage"] >= 0.95
-    assert analysis.summary["frames"] == 472 / 4
+    [person] = analysis.summary.people
+    assert person.track_id == 1 and person.coverage >= 0.95
+    assert analysis.summary.frames == 472 / 4
 
 
 def test_real_pictures(shared: Path, yunet: None) -> None:

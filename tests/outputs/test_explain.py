@@ -1,7 +1,7 @@
 """Explanations and thumbnails: what is shown of whom, and from which frame it was taken."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -20,7 +20,10 @@ from emoscope.outputs.explain import N_PLACES, explain, explain_faces
 from emoscope.outputs.explain_choice import Moment, choose_moments
 from emoscope.outputs.thumbnails import ThumbnailKeeper
 from emoscope.pipeline.analyzer import Analyzer
+from emoscope.tables.moments import Moment as JointChange
 from emoscope.tables.observations import create_observations
+from emoscope.tables.summarize import compute_summary
+from recordings import make_facts
 
 
 @pytest.mark.parametrize("n_views", [1, 2])
@@ -85,17 +88,17 @@ def test_choice_of_moments(tmp_path: Path) -> None:
         create_result(4, 3.5, {1: (5, 0.75), 2: (5, 0.55)}),
     ]
     table = create_observations(results, tmp_path / "observations.parquet")
-    moments: list[dict[str, Any]] = [{"time_s": 3.0, "rose": "surprise", "track_id": None}]
-    found = [(m.frame, m.track_id, m.emotion) for m in choose_moments(table, {"moments": moments})]
+    moment = JointChange(3.0, 0.5, {}, {}, rose="surprise", fell="neutral", people=2)
+    found = [(m.frame, m.track_id, m.emotion) for m in choose_moments(table, [moment])]
     # Person 1's best is the moment's face too; person 3 was never anything but neutral.
     assert found == [(1, 2, 3), (4, 1, 5)]
-    moments[0]["track_id"] = 2
-    found = [(m.frame, m.track_id) for m in choose_moments(table, {"moments": moments})]
+    moments = [replace(moment, track_id=2)]
+    found = [(m.frame, m.track_id) for m in choose_moments(table, moments)]
     assert found == [(1, 2), (4, 1), (4, 2)]
-    assert len(choose_moments(table, {"moments": moments}, n=2)) == 2
+    assert len(choose_moments(table, moments, n=2)) == 2
     bare = table.to_pandas()
     bare[["x1", "y1", "x2", "y2"]] = np.nan
-    assert choose_moments(type(table).from_pandas(bare), {"moments": moments}) == []
+    assert choose_moments(type(table).from_pandas(bare), moments) == []
 
 
 def test_frames_are_found_again(clip: Path) -> None:
@@ -115,21 +118,21 @@ def test_explanations_show_the_faces_of_the_table(clip: Path, portrait: Image, t
     analyzer = Analyzer("haar")
     [source] = find_sources([clip], Every(5))
     table = create_observations((r for _, r in analyzer.analyze_frames(source)), tmp_path / "observations.parquet")
-    files = explain(table, {"kind": "video"}, analyzer.recognizer, tmp_path)
+    files = explain(table, compute_summary(table, make_facts("video")), analyzer.recognizer, tmp_path)
     rows = table.to_pandas().dropna(subset="emotion")
     best = rows[rows["emotion"] != "neutral"].sort_values("probability").iloc[-1]
     name = f"explanations/p{best['track_id']:04d}-{best['time_s']:010.3f}s.jpg"
     assert tmp_path / name in files
     assert all(cv2.imread(str(f)).shape[1] == 192 for f in files)
-    assert explain(table, {"kind": "live"}, analyzer.recognizer, tmp_path) == []
+    assert explain(table, compute_summary(table, make_facts("live")), analyzer.recognizer, tmp_path) == []
     picture = tmp_path / "a.png"
     cv2.imwrite(str(picture), portrait)
     result = Analyzer("haar", max_side_px=512).analyze(Frame(portrait, source=str(picture)))
     table = create_observations([result], tmp_path / "pictures.parquet")
-    [file] = explain(table, {"kind": "pictures"}, analyzer.recognizer, tmp_path / "pictures")
+    [file] = explain(table, compute_summary(table, make_facts("pictures")), analyzer.recognizer, tmp_path / "pictures")
     assert file.name.endswith("-000000.000s.jpg")
     picture.unlink()
-    assert explain(table, {"kind": "pictures"}, analyzer.recognizer, tmp_path / "gone") == []
+    assert explain(table, compute_summary(table, make_facts("pictures")), analyzer.recognizer, tmp_path / "gone") == []
 
 
 def test_thumbnails_are_spread_over_each_persons_time(portrait: Image, tmp_path: Path) -> None:

@@ -16,8 +16,9 @@ from emoscope.outputs.formats import FORMATS, TIMED
 from emoscope.tables.events import Event
 from emoscope.tables.observations import Observations
 from emoscope.tables.stretches import find_stretches
-from emoscope.tables.summary import compute_summary
+from emoscope.tables.summarize import compute_summary
 from made_tables import Mood, feel, make_random_table, make_table
+from recordings import make_facts
 
 Script = list[tuple[float, str | None]]
 
@@ -111,7 +112,7 @@ def table() -> Observations:
 
 def export(name: str, table: Observations, path: Path, media: Path | None = None) -> str:
     hostile = Event('Product "A" <&> \x0b\u202eshown', 42, 45)
-    FORMATS[name](table, compute_summary(table, {"kind": "video"}, [hostile]), path, media)
+    FORMATS[name](table, compute_summary(table, make_facts(), [hostile]), path, media)
     return path.read_text(encoding="utf-8")
 
 
@@ -190,7 +191,7 @@ def test_eaf_has_the_structure_of_version_3(table: Observations, tmp_path: Path)
 @pytest.mark.parametrize("name", sorted(TIMED))
 def test_formats_of_times_refuse_pictures(name: str, table: Observations, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="pictures have no times"):
-        FORMATS[name](table, {"kind": "pictures", "people": []}, tmp_path / "o", None)
+        FORMATS[name](table, compute_summary(table, make_facts("pictures")), tmp_path / "o", None)
     assert not any(tmp_path.iterdir())
 
 

@@ -14,9 +14,7 @@ from recordings import make_event, make_summary, make_table, write_result
 
 def write(folder: Path, duration_s: float, source: str, events: list[dict[str, Any]], **settings: Any) -> Path:
     table = make_table({1: (0, duration_s), 2: (1, duration_s / 2)}, duration_s, seed=int(duration_s))
-    summary = make_summary(table, source=source, events=events)
-    summary["settings"] |= settings
-    return write_result(folder, table, summary)
+    return write_result(folder, table, make_summary(table, settings, source=source, events=events))
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -91,7 +92,7 @@ def test_hostile_names_stay_text(video: Observations) -> None:
     for changes in (
         {"source": name, "message": name, "status": "incomplete", "settings": {name: name}, "model": {"name": name}},
         {"source": name, "kind": "pictures"},
-        {"events": [make_event(name, 1, 3)], "moments": [{**make_moment(2), "rose": name}]},
+        {"events": [make_event(name, 1, 3)], "moments": [make_moment(2)]},
     ):
         document = create_report(video, make_summary(video, **changes))
         page = Page(document)
@@ -165,8 +166,7 @@ def test_incomplete_is_unmistakable(video: Observations) -> None:
 
 
 def test_a_part_that_was_left_out_is_no_absence(video: Observations) -> None:
-    summary = make_summary(video, duration_s=40.0)
-    summary["settings"]["end_s"] = 20.0
+    summary = make_summary(video, {"end_s": 20.0}, duration_s=40.0)
     assert 'class="unanalysed" style="--x:50.000;--w:50.000"' in create_report(video, summary)
 
 
@@ -218,8 +218,9 @@ def test_moments_and_segments_are_told_in_words(video: Observations) -> None:
 def test_smoothing_and_baseline_are_said() -> None:
     table = make_table({1: (0, 10), 2: (3, 8)}, 10, with_smoothed=True, with_changes=True)
     summary = make_summary(table)
-    summary["people"][0]["baseline"] = to_seven([0.05, 0, 0, 0.1, 0.6, 0, 0.25])
-    summary["people"][1]["baseline"] = None
+    one, other = summary.people
+    resting = to_seven([0.05, 0, 0, 0.1, 0.6, 0, 0.25])
+    summary = replace(summary, people=(replace(one, baseline=resting), replace(other, baseline=None)))
     document = create_report(table, summary)
     text = Page(document).text
     assert "smoothed over time (time constant 0.5 s)" in text
@@ -269,7 +270,7 @@ def test_a_folder_that_is_no_result_is_one_line(tmp_path: Path, emoscope: Comman
         spoil("a", "summary.json", b"{"): "is damaged",
         spoil("b", "summary.json", b"[]"): "schema version none",
         spoil("c", "summary.json", json.dumps({**summary, "schema_version": 1}).encode()): "has schema version 1",
-        spoil("d", "summary.json", json.dumps({**summary, "people": [{}]}).encode()): "people lacks a usable track_id",
+        spoil("d", "summary.json", json.dumps({**summary, "people": [{}]}).encode()): "people[0] lacks a usable track",
         spoil("e", "observations.parquet", b"PAR1"): "expected observations.parquet",
         spoil("f", "observations.parquet", bytes(parquet)): "is damaged or incomplete",
     }

@@ -27,8 +27,15 @@ from emoscope.server.jobs.store import Job, Store
 from emoscope.server.jobs.supervisor import Jobs
 from emoscope.server.pictures import routes as images
 from emoscope.server.server_options import ServerOptions
+from recordings import make_summary, make_table
 
 LIMIT_S, BASE = 60.0, "http://127.0.0.1"
+
+
+def make_text(frames: int, message: str | None) -> str:
+    """What summary.json holds."""
+    table = make_table({1: (0, 1)}, 1)
+    return make_summary(table, frames=frames, message=message).to_json()
 
 
 class Server:
@@ -277,7 +284,7 @@ def test_a_restart_finishes_what_a_dead_server_left(tmp_path: Path, clip: Path) 
     whole, fatal = add_job(store, clip, "whole", 1), add_job(store, clip, "fatal", 3)
     gone = add_job(store, None, "gone", 1)
     (store.get_result(whole)).mkdir()
-    (store.get_result(whole) / "summary.json").write_text('{"frames": 5, "message": "kept"}')
+    (store.get_result(whole) / "summary.json").write_text(make_text(5, "kept"))
     half = store.jobs / running / "result"
     half.mkdir()
     (half / "report.html").write_text("half")
@@ -341,7 +348,7 @@ def test_a_live_recording_becomes_a_job(tmp_path: Path) -> None:
     assert list(live.folder.iterdir()) == []
     # Not taken for what a dead server left.
     jobs.sweep()
-    (live.folder / "summary.json").write_text('{"frames": 3, "message": null}')
+    (live.folder / "summary.json").write_text(make_text(3, None))
     job = live.finish()
     assert (job.state, job.kind, job.frames) == ("finished", "live", 3) and jobs.store.find(job.id) == job
     other = jobs.create_live("camera", Settings())

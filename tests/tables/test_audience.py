@@ -1,10 +1,8 @@
 """The audience: summary against pandas, seconds, moments, events and their comparison."""
 
 import csv
-import json
 import tracemalloc
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,13 +11,15 @@ import pytest
 from emoscope.core.emotions import EMOTIONS
 from emoscope.core.errors import InputError
 from emoscope.tables.audience import COLUMNS, compute_valence, write_audience_csv
-from emoscope.tables.event_means import bootstrap_means
+from emoscope.tables.event_means import Estimate, bootstrap_means
 from emoscope.tables.events import Event, load_events
 from emoscope.tables.observations import PROBABILITIES, Observations
-from emoscope.tables.summary import compute_summary
+from emoscope.tables.summarize import compute_summary
+from emoscope.tables.summary import Audience, Person, Summary
 from made_tables import Mood, feel, make_random_table, make_table
+from recordings import make_facts
 
-FACTS = {"kind": "video"}
+FACTS = make_facts()
 P = list(PROBABILITIES)
 
 
@@ -34,29 +34,29 @@ def table() -> Observations:
 
 
 def test_summary_is_what_pandas_finds(table: Observations) -> None:
-    summary = compute_summary(table, {"source": "clip.mp4", **FACTS}, baselines={2: feel("sad")})
+    summary = compute_summary(table, FACTS, baselines={2: feel("sad")})
     rows = table.to_pandas()
     faces = rows[rows["emotion"].notna()]
     n_frames = rows["frame"].nunique()
     per_frame = faces.groupby("frame").size()
-    assert json.loads(json.dumps(summary)) == summary
-    assert summary["source"] == "clip.mp4"
-    assert (summary["frames"], summary["faces"], summary["people_count"]) == (n_frames, len(faces), 4)
-    assert summary["coverage"] == pytest.approx(faces["frame"].nunique() / n_frames)
-    for found, (track_id, own) in zip(summary["people"], faces.groupby("track_id"), strict=True):
-        assert found["track_id"] == track_id and found["frames"] == len(own)
-        assert (found["first_s"], found["last_s"]) == (own["time_s"].min(), own["time_s"].max())
-        assert found["coverage"] == pytest.approx(len(own) / n_frames)
-        assert found["emotion"] == own["emotion"].value_counts().idxmax()
-        assert found["baseline"] == (dict(zip(EMOTIONS, feel("sad"), strict=True)) if track_id == 2 else None)
+    assert Summary.from_json(summary.to_json()) == summary
+    assert summary.source == "clip.mp4"
+    assert (summary.frames, summary.faces, summary.people_count) == (n_frames, len(faces), 4)
+    assert summary.coverage == pytest.approx(faces["frame"].nunique() / n_frames)
+    for found, (track_id, own) in zip(summary.people, faces.groupby("track_id"), strict=True):
+        assert found.track_id == track_id and found.frames == len(own)
+        assert (found.first_s, found.last_s) == (own["time_s"].min(), own["time_s"].max())
+        assert found.coverage == pytest.approx(len(own) / n_frames)
+        assert found.emotion == own["emotion"].value_counts().idxmax()
+        assert found.baseline == (dict(zip(EMOTIONS, feel("sad"), strict=True)) if track_id == 2 else None)
         check_readings(found, own)
-    audience = summary["audience"]
+    audience = summary.audience
     check_readings(audience, faces)
-    assert audience["people_mean"] == pytest.approx(len(faces) / n_frames)
-    assert audience["people_max"] == per_frame.max() == 4
+    assert audience.people_mean == pytest.approx(len(faces) / n_frames)
+    assert audience.people_max == per_frame.max() == 4
     means = faces[P].mean()
     negative = means[["p_angry", "p_disgust", "p_fear", "p_sad"]].sum()
-    assert audience["valence"] == pytest.approx(
+    assert vars(audience.valence) == pytest.approx(
         {
             "positive": means["p_happy"],
             "neutral": means["p_neutral"] + means["p_surprise"],
@@ -66,25 +66,25 @@ def test_summary_is_what_pandas_finds(table: Observations) -> None:
     )
 
 
-def check_readings(found: dict[str, Any], rows: pd.DataFrame) -> None:
+def check_readings(found: Person | Audience, rows: pd.DataFrame) -> None:
     shares = rows["emotion"].value_counts(normalize=True).reindex(EMOTIONS, fill_value=0)
-    assert found["shares"] == pytest.approx(shares.to_dict())
-    assert list(found["mean_probabilities"].values()) == pytest.approx(rows[P].mean().tolist())
-    assert found["uncertain_share"] == pytest.approx(rows["uncertain"].astype(float).mean())
+    assert found.shares == pytest.approx(shares.to_dict())
+    assert list(found.mean_probabilities.values()) == pytest.approx(rows[P].mean().tolist())
+    assert found.uncertain_share == pytest.approx(rows["uncertain"].astype(float).mean())
 
 
 def test_summary_of_nothing_and_of_pictures() -> None:
     nobody = compute_summary(make_table(seconds(3), {}), FACTS, [Event("early", 0, 1)])
-    assert (nobody["frames"], nobody["faces"], nobody["people"], nobody["moments"]) == (30, 0, [], [])
-    assert nobody["audience"]["people_max"] == 0 and nobody["audience"]["valence"]["index"] == 0
-    [event] = nobody["events"]
-    assert (event["people"], event["observations"], event["difference"]) == (0, 0, None)
-    assert event["valence"] == {"mean": None, "low": None, "high": None}
+    assert (nobody.frames, nobody.faces, nobody.people, nobody.moments) == (30, 0, (), ())
+    assert nobody.audience.people_max == 0 and nobody.audience.valence.index == 0
+    [event] = nobody.events
+    assert (event.people, event.observations, event.difference) == (0, 0, None)
+    assert event.valence == Estimate()
     # Pictures: one file per frame, all at time 0, faces numbered through; the same frame number in two files is two.
     rows = [make_table([0.0], {i: lambda t: feel("happy")}, source=f"{i}.jpg").to_pandas() for i in (1, 2)]
-    pictures = compute_summary(Observations.from_pandas(pd.concat(rows)), {"kind": "pictures"}, [Event("all", 0, 1)])
-    assert (pictures["frames"], pictures["coverage"], pictures["audience"]["people_max"]) == (2, 1, 1)
-    assert pictures["moments"] == pictures["events"] == []
+    pictures = compute_summary(Observations.from_pandas(pd.concat(rows)), make_facts("pictures"), [Event("all", 0, 1)])
+    assert (pictures.frames, pictures.coverage, pictures.audience.people_max) == (2, 1, 1)
+    assert pictures.moments == pictures.events == ()
 
 
 def test_audience_csv_is_what_pandas_finds(table: Observations, tmp_path: Path) -> None:
@@ -114,12 +114,12 @@ def test_a_frame_parted_between_batches_is_one() -> None:
     """Rows 8190 to 8192 are the only frame with three people; batches end with row 8191."""
     people = {i: lambda t: feel("happy") for i in (1, 2)} | {3: lambda t: feel("sad") if t == 4095 else None}
     summary = compute_summary(make_table([float(i) for i in range(4200)], people), FACTS)
-    assert (summary["audience"]["people_max"], summary["frames"], summary["coverage"]) == (3, 4200, 1)
+    assert (summary.audience.people_max, summary.frames, summary.coverage) == (3, 4200, 1)
 
 
 def test_valence_of_surprise_is_none() -> None:
-    assert compute_valence(feel("surprise", 1.0))["index"] == 0
-    assert compute_valence(feel("happy", 1.0))["index"] == 1 and compute_valence(feel("fear", 1.0))["index"] == -1
+    assert compute_valence(feel("surprise", 1.0)).index == 0
+    assert compute_valence(feel("happy", 1.0)).index == 1 and compute_valence(feel("fear", 1.0)).index == -1
 
 
 def test_a_joint_change_is_a_moment_and_someone_coming_in_is_none() -> None:
@@ -133,15 +133,15 @@ def test_a_joint_change_is_a_moment_and_someone_coming_in_is_none() -> None:
         return None if 35 <= time_s < 41.8 else turn(time_s) if time_s >= 42 else feel("angry")
 
     people = {1: turn, 2: turn, 3: turn, 4: lambda t: feel("sad"), 5: come, 6: glance}
-    [moment] = compute_summary(make_table(seconds(60), people), FACTS)["moments"]
-    assert (moment["time_s"], moment["rose"], moment["fell"]) == (42, "happy", "neutral")
-    assert (moment["people"], moment["track_id"]) == (3, None)
+    [moment] = compute_summary(make_table(seconds(60), people), FACTS).moments
+    assert (moment.time_s, moment.rose, moment.fell) == (42, "happy", "neutral")
+    assert (moment.people, moment.track_id) == (3, None)
     # 3 of 5 people move 0.9 - 0.1 / 6.
-    assert moment["change"] == pytest.approx(0.6 * (0.9 - 0.1 / 6))
-    assert moment["after"]["happy"] - moment["before"]["happy"] == pytest.approx(moment["change"])
+    assert moment.change == pytest.approx(0.6 * (0.9 - 0.1 / 6))
+    assert moment.after["happy"] - moment.before["happy"] == pytest.approx(moment.change)
     people = {1: turn, 2: lambda t: feel("sad")}
-    [moment] = compute_summary(make_table(seconds(60), people), FACTS)["moments"]
-    assert (moment["people"], moment["track_id"]) == (1, 1)
+    [moment] = compute_summary(make_table(seconds(60), people), FACTS).moments
+    assert (moment.people, moment.track_id) == (1, 1)
 
 
 def test_moments_are_the_largest_apart_and_in_order() -> None:
@@ -151,26 +151,26 @@ def test_moments_are_the_largest_apart_and_in_order() -> None:
         level = int(time_s // 6)
         return feel("happy" if level % 2 else "sad", 0.3 + 0.05 * level)
 
-    moments = compute_summary(make_table(seconds(72, 150), {1: waver, 2: waver}), FACTS)["moments"]
-    assert [m["time_s"] for m in moments] == [42, 48, 54, 60, 66]
-    assert all(m["people"] == 2 for m in moments)
+    moments = compute_summary(make_table(seconds(72, 150), {1: waver, 2: waver}), FACTS).moments
+    assert [m.time_s for m in moments] == [42, 48, 54, 60, 66]
+    assert all(m.people == 2 for m in moments)
     # A frame per second is enough; one in two seconds is no mood, and neither is a flicker of one frame in twenty.
-    assert compute_summary(make_table([1.0 * i for i in range(20)], {1: waver}), FACTS)["moments"]
-    assert compute_summary(make_table([2.0 * i for i in range(20)], {1: waver}), FACTS)["moments"] == []
+    assert compute_summary(make_table([1.0 * i for i in range(20)], {1: waver}), FACTS).moments
+    assert compute_summary(make_table([2.0 * i for i in range(20)], {1: waver}), FACTS).moments == ()
     flicker = make_table(seconds(30), {1: lambda t: feel("sad" if t == 10 else "happy")})
-    assert compute_summary(flicker, FACTS)["moments"] == []
+    assert compute_summary(flicker, FACTS).moments == ()
 
 
 def test_moments_do_not_reach_over_gaps_and_bad_stamps() -> None:
     """No side of a moment is shorter than the other; stamps of damaged files, also backwards, harm nothing."""
     early = make_table(seconds(20), {1: lambda t: feel("sad" if t < 1 else "happy")})
-    assert [m["time_s"] for m in compute_summary(early, FACTS)["moments"]] == [2]
+    assert [m.time_s for m in compute_summary(early, FACTS).moments] == [2]
     halves = make_table(
         [*seconds(10), *(20 + t for t in seconds(10))], {1: lambda t: feel("sad" if t < 15 else "fear")}
     )
-    assert compute_summary(halves, FACTS)["moments"] == []
+    assert compute_summary(halves, FACTS).moments == ()
     wild = make_table([*seconds(10), 1e15, 1e25, *seconds(5), -0.04], {1: lambda t: feel("sad" if t < 5 else "fear")})
-    assert [m["time_s"] for m in compute_summary(wild, FACTS)["moments"]] == [5]
+    assert [m.time_s for m in compute_summary(wild, FACTS).moments] == [5]
 
 
 def test_events_are_compared_within_people() -> None:
@@ -180,38 +180,38 @@ def test_events_are_compared_within_people() -> None:
         10: lambda t: feel("fear") if t >= 44 and t < 45 else None
     }  # Seen in the event alone.
     events = [Event("product", 42, 45), Event("after the end", 300, 310), Event("start", 0, 5)]
-    first, missed, _ = compute_summary(make_table(seconds(60), people), FACTS, events)["events"]
-    assert (first["name"], first["people"], first["observations"]) == ("product", 10, 9 * 30 + 10)
+    first, missed, _ = compute_summary(make_table(seconds(60), people), FACTS, events).events
+    assert (first.name, first.people, first.observations) == ("product", 10, 9 * 30 + 10)
     happy = [0.05 * i + gains[i] for i in gains] + [0.1 / 6]
-    assert first["mean_probabilities"]["happy"]["mean"] == pytest.approx(np.mean(happy))
-    difference = first["difference"]
-    assert difference["people"] == 9
-    own = difference["mean_probabilities"]["happy"]
-    assert own["mean"] == pytest.approx(np.mean(list(gains.values()))) and 0.2 < own["low"] < own["mean"] < own["high"]
+    assert first.mean_probabilities["happy"].mean == pytest.approx(np.mean(happy))
+    difference = first.difference
+    assert difference is not None and difference.people == 9
+    own = difference.mean_probabilities["happy"]
+    assert own.mean == pytest.approx(np.mean(list(gains.values())))
+    assert own.mean is not None and own.interval is not None and 0.2 < own.interval[0] < own.mean < own.interval[1]
     # Paired, the interval is that of the gains, far narrower than that of the levels.
-    levels = first["mean_probabilities"]["happy"]
-    assert own["high"] - own["low"] < 0.5 * (levels["high"] - levels["low"])
-    index = difference["valence"]["mean"]
-    assert index == pytest.approx(own["mean"] * (1 + 4 / 6))  # Four of the six others are negative.
-    assert missed["people"] == 0 and missed["difference"] is None
-    one = compute_summary(make_table(seconds(60), {1: people[1]}), FACTS, events)["events"][0]
-    assert one["difference"]["people"] == 1 and one["difference"]["valence"]["low"] is None
-    assert one["valence"]["mean"] is not None and one["valence"]["high"] is None
+    levels = first.mean_probabilities["happy"].interval
+    assert levels is not None and own.interval[1] - own.interval[0] < 0.5 * (levels[1] - levels[0])
+    index = difference.valence.mean
+    assert index == pytest.approx(own.mean * (1 + 4 / 6))  # Four of the six others are negative.
+    assert missed.people == 0 and missed.difference is None
+    one = compute_summary(make_table(seconds(60), {1: people[1]}), FACTS, events).events[0]
+    assert one.difference is not None and one.difference.people == 1 and one.difference.valence.low is None
+    assert one.valence.mean is not None and one.valence.high is None
 
 
 def test_bootstrap_agrees_with_scipy_and_repeats() -> None:
     from scipy.stats import bootstrap
 
     values = np.random.default_rng(1).gamma(2, size=(30, 2))
-    [(mean, low, high), _] = bootstrap_means(values)
-    ours = np.array([low, high])
+    [found, _] = bootstrap_means(values)
     theirs = bootstrap((values[:, 0],), np.mean, n_resamples=10_000, method="percentile", rng=1).confidence_interval
-    assert mean == pytest.approx(values[:, 0].mean())
-    assert ours == pytest.approx(np.array(theirs), abs=0.05 * (theirs.high - theirs.low))
+    assert found.mean == pytest.approx(values[:, 0].mean())
+    assert found.interval == pytest.approx(tuple(theirs), abs=0.05 * (theirs.high - theirs.low))
     assert bootstrap_means(values) == bootstrap_means(values.copy())
     # Many people are drawn part by part.
-    [(_, low, high)] = bootstrap_means(np.random.default_rng(1).normal(size=(3_000, 1)))
-    assert high - low == pytest.approx(2 * 1.96 / np.sqrt(3_000), rel=0.1)
+    [many] = bootstrap_means(np.random.default_rng(1).normal(size=(3_000, 1)))
+    assert many.interval and many.interval[1] - many.interval[0] == pytest.approx(2 * 1.96 / np.sqrt(3_000), rel=0.1)
 
 
 def write(path: Path, text: str | bytes) -> Path:

@@ -1,5 +1,6 @@
 """Time: smoothing, clock times, steps, baselines."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -243,17 +244,19 @@ def test_nothing_on_the_way_imports_pandas(tmp_path: Path) -> None:
 import sys
 from pathlib import Path
 from emoscope.outputs import formats
-from emoscope.tables import audience, baseline, summary
+from emoscope.tables import audience, baseline, summarize
 from emoscope.tables.observations import Observations
+from recordings import make_facts
 place = Path(sys.argv[1])
 table = Observations(place)
 baselines = baseline.compute_baselines(table, baseline.Baseline("auto"))
 baseline.add_changes(place, baselines)
-facts = summary.compute_summary(table, {"kind": "video"}, baselines=baselines)
+facts = summarize.compute_summary(table, make_facts(), baselines=baselines)
 audience.write_audience_csv(table, place.with_name("audience.csv"))
 for name, write in formats.FORMATS.items():
     write(Observations(place), facts, place.with_suffix("." + name), Path("clip.mp4"))
 assert len(baselines) == 2
 assert "pandas" not in sys.modules
 """
-    subprocess.run([sys.executable, "-c", code, place], check=True)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-c", code, place], check=True, env=environment)

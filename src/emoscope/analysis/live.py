@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from emoscope.analysis.recorder import OUTPUT_NAMES, Recorder
 from emoscope.analysis.settings import Settings
@@ -18,6 +18,7 @@ from emoscope.core.types import Frame, FrameResult
 from emoscope.executors.interrupts import stop_on_signals
 from emoscope.media.camera import Camera
 from emoscope.pipeline.analyzer import Analyzer
+from emoscope.tables.summary import End, UsedSettings
 
 log = logging.getLogger(__name__)
 
@@ -161,9 +162,9 @@ def analyze_live(
             with open_atomic_folder(folder, OUTPUT_NAMES) as working:
                 with Recorder(working, settings, camera.name) as recorder:
                     run.read(stop, recorder)
-                facts = run.describe()
-                facts["settings"]["wall_s"] = round(time.perf_counter() - start, 3)
-                recorder.finish(analyzer, facts)
+                wall_s = round(time.perf_counter() - start, 3)
+                used = UsedSettings(every=1, end_s=for_s, dropped=camera.frames_dropped, wall_s=wall_s)
+                recorder.finish(analyzer, run.describe_end(), used)
     state = run.state
     return LiveResult(
         camera.name,
@@ -215,14 +216,13 @@ class _Run:
             else:
                 self.view.idle()
 
-    def describe(self) -> dict[str, Any]:
-        """Return what the summary says of a finished run."""
+    def describe_end(self) -> End:
+        """Return what the summary says of the end of a finished run."""
         camera = self.camera
-        return {
-            "status": "incomplete" if camera.problem else "complete",
-            "reason": "damaged" if camera.problem else None,
-            "message": camera.problem,
-            "frames_in_source": camera.frames_read,
-            "duration_s": camera.duration_s,
-            "settings": {"every": 1, "end_s": self.for_s, "dropped": camera.frames_dropped},
-        }
+        return End(
+            status="incomplete" if camera.problem else "complete",
+            reason="damaged" if camera.problem else None,
+            message=camera.problem,
+            frames_in_source=camera.frames_read,
+            duration_s=camera.duration_s,
+        )

@@ -1,6 +1,5 @@
 """Several sources in, a folder of results each out; one bad source does not stop the rest."""
 
-import json
 import os
 import platform
 import threading
@@ -19,6 +18,7 @@ from emoscope.core.types import FrameResult
 from emoscope.executors.executor import Executor, map_unordered
 from emoscope.executors.interrupts import heed_file, tell_by_file
 from emoscope.media.source import EVERY_FRAME, Source, find_sources
+from emoscope.tables.summary import Summary
 
 
 @dataclass(frozen=True)
@@ -43,17 +43,17 @@ class SourceResult:
         return asdict(self)
 
     @classmethod
-    def from_summary(cls, summary: dict[str, Any], output: Path, skipped: bool = False) -> "SourceResult":
+    def from_summary(cls, summary: Summary, output: Path, skipped: bool = False) -> "SourceResult":
         """Take the numbers of a summary."""
         return cls(
-            source=summary["source"],
-            status=summary["status"],
-            frames=summary["frames"],
-            faces=summary["faces"],
-            people=summary["people_count"],
-            coverage=summary["coverage"],
+            source=summary.source,
+            status=summary.status,
+            frames=summary.frames,
+            faces=summary.faces,
+            people=summary.people_count,
+            coverage=summary.coverage,
             output=str(output),
-            message=summary["message"],
+            message=summary.message,
             skipped=skipped,
         )
 
@@ -230,15 +230,14 @@ def _analyze(
     if resume and (finished := _find_finished(folder, fingerprint)):
         return SourceResult.from_summary(finished, folder, skipped=True)
     with open_atomic_folder(folder, OUTPUT_NAMES) as working:
-        analysis = analyze_source(source, working, settings, tell, {"fingerprint": fingerprint})
+        analysis = analyze_source(source, working, settings, tell, fingerprint)
     return SourceResult.from_summary(analysis.summary, folder)
 
 
-def _find_finished(folder: Path, fingerprint: str) -> dict[str, Any] | None:
+def _find_finished(folder: Path, fingerprint: str) -> Summary | None:
     """Return the summary of a finished analysis with the same settings of the same source, if it lies there."""
     try:
-        summary: dict[str, Any] = json.loads((folder / SUMMARY_FILE).read_text(encoding="utf-8"))
-        is_finished = summary["fingerprint"] == fingerprint and summary["reason"] != "stopped"
-    except (OSError, ValueError, KeyError, TypeError):
+        summary = Summary.from_json((folder / SUMMARY_FILE).read_bytes())
+    except (OSError, ValueError):
         return None
-    return summary if is_finished else None
+    return summary if summary.fingerprint == fingerprint and summary.reason != "stopped" else None

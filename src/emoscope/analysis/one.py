@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from emoscope.analysis.recorder import OUTPUT_NAMES, Recorder, write_report
 from emoscope.analysis.settings import Settings
@@ -19,6 +19,7 @@ from emoscope.core.types import Frame, FrameResult
 from emoscope.media.source import Source, find_sources
 from emoscope.pipeline.analyzer import PICTURE_SIDE_PX, VIDEO_SIDE_PX, Analyzer
 from emoscope.tables.observations import Observations
+from emoscope.tables.summary import End, Summary, UsedSettings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,8 +31,8 @@ class Analysis:
 
     table: Observations
     """One row per face and analysed frame, one row for a frame without a face; read in batches."""
-    summary: dict[str, Any]
-    """Numbers per person and for everyone, settings, the model's spec; JSON-ready."""
+    summary: Summary
+    """Numbers per person and for everyone, settings, the model's spec."""
     folder: Path
     """Where all results lie."""
     temporary: tempfile.TemporaryDirectory[str] | None = None
@@ -108,7 +109,7 @@ def analyze_source(
     folder: Path,
     settings: Settings,
     on_frame: Callable[[FrameResult], None] = lambda result: None,
-    facts: dict[str, Any] | None = None,
+    fingerprint: str | None = None,
 ) -> Analysis:
     """Read one source to its end, or until its `stop` is set.
 
@@ -117,7 +118,7 @@ def analyze_source(
         folder: where all results go, an empty folder.
         settings: how to read, and what to write.
         on_frame: told each frame's result as it is done.
-        facts: to be noted in the summary.
+        fingerprint: of source and settings, to be noted in the summary.
 
     Raises:
         InputError: nothing in the source can be decoded.
@@ -133,16 +134,8 @@ def analyze_source(
     if recorder.table.n_rows == 0 and not source.stop.is_set():
         raise InputError(f"{source.label}: none of its pictures can be read; first: {source.problems[0]}")
     wall_s = round(time.perf_counter() - start, 3)
-    _, summary = recorder.finish(
-        analyzer,
-        {
-            **(facts or {}),
-            **describe_end(source, recorder.problems),
-            "frames_in_source": source.frames_announced or source.frames_read,
-            "duration_s": source.duration_s,
-            "settings": {"every": source.every.setting, "wall_s": wall_s},
-        },
-    )
+    used = UsedSettings(every=source.every.setting, end_s=source.end_s, wall_s=wall_s)
+    _, summary = recorder.finish(analyzer, describe_end(source, recorder.problems), used, fingerprint)
     return Analysis(Observations(folder / "observations.parquet"), summary, folder)
 
 
@@ -158,20 +151,23 @@ def create_analyzer(settings: Settings, is_video: bool = True) -> Analyzer:
     return Analyzer(*choices, max_side_px=side_px, smoothing_s=settings.smoothing_s)
 
 
-def describe_end(source: Source, more: list[str]) -> dict[str, Any]:
-    """Return how a source ended: status, reason and message.
+def describe_end(source: Source, more: list[str]) -> End:
+    """Return how a source ended.
 
     Args:
         source: it was read.
         more: further problems, which leave the observations whole.
     """
-    problems, reason = list(source.problems), "damaged" if source.problems else None
+    problems = list(source.problems)
+    reason: Literal["damaged", "stopped"] | None = "damaged" if problems else None
     if source.stop.is_set():
         at = f"after {source.duration_s:.2f} s" if source.kind == "video" else f"after {source.frames_read} pictures"
         problems.append(f"{source.label} was not read to its end: the analysis was stopped {at}; --resume does it anew")
         reason = "stopped"
-    return {
-        "status": "incomplete" if reason else "complete",
-        "reason": reason,
-        "message": "; ".join([*problems, *more]) or None,
-    }
+    return End(
+        status="incomplete" if reason else "complete",
+        reason=reason,
+        message="; ".join([*problems, *more]) or None,
+        frames_in_source=source.frames_announced or source.frames_read,
+        duration_s=source.duration_s,
+    )

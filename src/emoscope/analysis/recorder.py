@@ -2,10 +2,10 @@
 
 import contextlib
 import datetime
-import json
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final, Self
 
 from emoscope.analysis.settings import Settings
 from emoscope.core.files import open_atomic
@@ -20,7 +20,8 @@ from emoscope.pipeline.analyzer import Analyzer
 from emoscope.tables.audience import write_audience_csv
 from emoscope.tables.baseline import add_changes, compute_baselines
 from emoscope.tables.observations import SCHEMA_VERSION, Observations, ObservationsWriter
-from emoscope.tables.summary import compute_summary
+from emoscope.tables.summarize import compute_summary
+from emoscope.tables.summary import End, Facts, Kind, Summary, UsedSettings
 
 SUMMARY_FILE: Final = "summary.json"
 """Written last: a folder that has it is whole."""
@@ -45,7 +46,7 @@ class Recorder:
     """Writes what was asked for into a folder; a context that closes the files."""
 
     def __init__(
-        self, folder: Path, settings: Settings, name: str, kind: str = "live", source: Source | None = None
+        self, folder: Path, settings: Settings, name: str, kind: Kind = "live", source: Source | None = None
     ) -> None:
         """Open the table.
 
@@ -53,7 +54,7 @@ class Recorder:
             folder: an empty folder.
             settings: what to write.
             name: what the summary calls the source.
-            kind: `video`, `pictures` or `live`.
+            kind: what the source is.
             source: where the frames come from, if they can be read again.
         """
         self.folder, self.settings, self.name, self.kind, self.source = folder, settings, name, kind, source
@@ -108,13 +109,16 @@ class Recorder:
         if self.video is not None:
             self.problems += self.video.problems
 
-    def finish(self, analyzer: Analyzer, facts: dict[str, Any]) -> tuple[Observations, dict[str, Any]]:
+    def finish(
+        self, analyzer: Analyzer, end: End, used: UsedSettings, fingerprint: str | None = None
+    ) -> tuple[Observations, Summary]:
         """Write everything that is known only at the end, after the context; the summary last.
 
         Args:
             analyzer: what read the frames.
-            facts: what only the caller knows: status, reason, message, frames_in_source, duration_s, and more
-                `settings`.
+            end: how the source ended.
+            used: settings that only the caller knows: every, end_s, dropped, wall_s.
+            fingerprint: of source and settings, where the analysis may be resumed.
 
         Returns:
             The observations and their summary.
@@ -125,7 +129,7 @@ class Recorder:
         if baselines:
             add_changes(place, baselines)
             observations = Observations(place)
-        facts = {**self._describe(analyzer), **facts, "settings": self._describe_settings(analyzer, facts["settings"])}
+        facts = self._describe(analyzer, end, used, fingerprint)
         summary = compute_summary(observations, facts, settings.events, baselines)
         observations.write_csv(self.folder / "observations.csv")
         if self.kind != "pictures":
@@ -142,41 +146,40 @@ class Recorder:
             explain(observations, summary, analyzer.recognizer, self.folder, blur=self.hides)
         if settings.report:
             write_report(observations, summary, self.folder / "report.html", self.folder)
-        text = json.dumps(summary, indent=2, ensure_ascii=False)
-        (self.folder / SUMMARY_FILE).write_text(text + "\n", encoding="utf-8")
+        (self.folder / SUMMARY_FILE).write_text(summary.to_json(), encoding="utf-8")
         return observations, summary
 
-    def _describe(self, analyzer: Analyzer) -> dict[str, Any]:
-        return {
-            "schema_version": SCHEMA_VERSION,
-            "source": self.name,
-            "kind": self.kind,
-            "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            "size_wh": list(self.size_wh),
-            "model": analyzer.recognizer.describe(),
-        }
-
-    def _describe_settings(self, analyzer: Analyzer, more: dict[str, Any]) -> dict[str, Any]:
+    def _describe(self, analyzer: Analyzer, end: End, used: UsedSettings, fingerprint: str | None) -> Facts:
         settings = self.settings
-        return {
-            "detector": analyzer.detector.name,
-            "detector_reason": analyzer.detector_reason,
-            "max_side_px": analyzer.max_side_px,
-            "model": analyzer.recognizer.spec.name,
-            "views": settings.n_views,
-            "balanced": settings.balanced,
-            "start_s": self.source.start_s if self.source else 0.0,
-            "end_s": self.source.end_s if self.source else None,
-            "smoothing_s": settings.smoothing_s,
-            "baseline": settings.baseline.setting,
-            "thumbnails": settings.thumbnails,
-            "anonymous": settings.anonymous,
-            "emoscope": read_version(),
-            **more,
-        }
+        used = replace(
+            used,
+            detector=analyzer.detector.name,
+            detector_reason=analyzer.detector_reason,
+            max_side_px=analyzer.max_side_px,
+            model=analyzer.recognizer.spec.name,
+            views=settings.n_views,
+            balanced=settings.balanced,
+            start_s=self.source.start_s if self.source else 0.0,
+            smoothing_s=settings.smoothing_s,
+            baseline=settings.baseline.setting,
+            thumbnails=settings.thumbnails,
+            anonymous=settings.anonymous,
+            emoscope=read_version(),
+        )
+        return Facts(
+            schema_version=SCHEMA_VERSION,
+            source=self.name,
+            kind=self.kind,
+            created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            size_wh=self.size_wh,
+            model=analyzer.recognizer.describe(),
+            fingerprint=fingerprint,
+            **vars(end),
+            settings=used,
+        )
 
 
-def write_report(observations: Observations, summary: dict[str, Any], path: Path, folder: Path) -> None:
+def write_report(observations: Observations, summary: Summary, path: Path, folder: Path) -> None:
     """Write the report, whole or not at all.
 
     Args:

@@ -1,54 +1,20 @@
 """Result folders of earlier analyses: a folder in, its observations and checked summary out."""
 
 import contextlib
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from emoscope.core.emotions import EMOTIONS
 from emoscope.core.errors import InputError
-from emoscope.tables.observations import READABLE_VERSIONS, SCHEMA_VERSION, Observations
+from emoscope.tables.events import MAX_PROBLEMS
+from emoscope.tables.observations import SCHEMA_VERSION, Observations
+from emoscope.tables.summary import Summary
 
-NUMBERS = (int, float)
-SUMMARY: Mapping[str, Any] = {
-    "source": str,
-    "kind": str,
-    "status": str,
-    "created": str,
-    "duration_s": NUMBERS,
-    "frames": int,
-    "faces": int,
-    "people_count": int,
-    "coverage": NUMBERS,
-    "people": list,
-    "audience": dict,
-    "settings": dict,
-    "model": dict,
-}
-PERSON: Mapping[str, Any] = {
-    "track_id": int,
-    "first_s": NUMBERS,
-    "last_s": NUMBERS,
-    "frames": int,
-    "coverage": NUMBERS,
-    "shares": dict,
-    "uncertain_share": NUMBERS,
-}
-AUDIENCE: Mapping[str, Any] = {"shares": dict, "mean_probabilities": dict, "uncertain_share": NUMBERS, "valence": dict}
-MOMENT: Mapping[str, Any] = {"time_s": NUMBERS}
-EVENT: Mapping[str, Any] = {
-    "name": str,
-    "start_s": NUMBERS,
-    "end_s": NUMBERS,
-    "people": int,
-    "mean_probabilities": dict,
-    "valence": dict,
-}
-"""Keys that the pages read, and their types."""
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 
-def load_result(folder: Path) -> tuple[Observations, dict[str, Any]]:
+def load_result(folder: Path) -> tuple[Observations, Summary]:
     """Open a folder that `emoscope analyze` wrote.
 
     Raises:
@@ -90,43 +56,31 @@ def _hint(folder: Path) -> str:
     return "name the folder that `emoscope analyze` wrote"
 
 
-def _load_summary(path: Path) -> dict[str, Any]:
+def _load_summary(path: Path) -> Summary:
+    from pydantic import ValidationError
+
     try:
-        summary = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as e:
-        raise InputError(f"{path} is damaged ({e}); analyse the source again") from e
-    version = summary.get("schema_version") if isinstance(summary, dict) else None
-    if version not in READABLE_VERSIONS:
-        raise InputError(
-            f"{path} has schema version {version or 'none'}, expected {SCHEMA_VERSION}; analyse the source again"
-        )
-    if problem := _find_problem(summary):
-        raise InputError(f"{path} is damaged ({problem}); analyse the source again")
-    return dict(summary)
+        return Summary.from_json(path.read_bytes())
+    except ValidationError as e:
+        problem = _describe(e)
+    except OSError as e:
+        problem = f"is damaged ({e})"
+    raise InputError(f"{path} {problem}; analyse the source again")
 
 
-def _find_problem(summary: Mapping[str, Any]) -> str | None:
-    """Return what is missing or of the wrong type, or None."""
-    if problem := _check(summary, SUMMARY, "the summary"):
-        return problem
-    problem = _check(summary["audience"], AUDIENCE, "audience")
-    for key, kinds in (("people", PERSON), ("moments", MOMENT), ("events", EVENT)):
-        for part in summary.get(key) or ():
-            problem = problem or _check(part, kinds, key)
-    for event in summary.get("events") or () if problem is None else ():
-        parts = (event, *([event["difference"]] if event.get("difference") else []))
-        if not all(isinstance(part.get("valence"), dict) and _has_seven(part) for part in parts):
-            return "events lack valence or probabilities"
-    return problem
-
-
-def _has_seven(part: Mapping[str, Any]) -> bool:
-    seven = part.get("mean_probabilities")
-    return isinstance(seven, dict) and all(isinstance(seven.get(name), dict) for name in EMOTIONS)
-
-
-def _check(part: Any, kinds: Mapping[str, Any], where: str) -> str | None:
-    if not isinstance(part, dict):
-        return f"{where} is no object"
-    wrong = [key for key, kind in kinds.items() if not isinstance(part.get(key), kind)]
-    return f"{where} lacks a usable {', '.join(wrong)}" if wrong else None
+def _describe(error: "ValidationError") -> str:
+    """Return all that is wrong with a summary, a clause for each of its parts."""
+    parts: dict[str, list[str]] = {}
+    for problem in error.errors(include_url=False):
+        where = problem["loc"]
+        if problem["type"] == "json_invalid":
+            return f"is damaged ({problem['msg']})"
+        if where in ((), ("schema_version",)):
+            version = problem["input"] if where and problem["type"] != "missing" else None
+            return f"has schema version {version or 'none'}, expected {SCHEMA_VERSION}"
+        *outer, key = where
+        part = "".join(f"[{name}]" if isinstance(name, int) else f".{name}" for name in outer).lstrip(".")
+        parts.setdefault(part or "the summary", []).append(str(key))
+    clauses = [f"{part} lacks a usable {', '.join(dict.fromkeys(keys))}" for part, keys in parts.items()]
+    more = f"; and {len(clauses) - MAX_PROBLEMS} more" if len(clauses) > MAX_PROBLEMS else ""
+    return f"is damaged ({'; '.join(clauses[:MAX_PROBLEMS])}{more})"

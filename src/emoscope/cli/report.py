@@ -43,12 +43,12 @@ def compare(
     """Put several recordings side by side on one page."""
     from emoscope.analysis.result_folder import load_result, reading
     from emoscope.report import create_comparison
-    from emoscope.report.comparison import Recording, describe_comparison, name_recordings
+    from emoscope.report.comparison import Recording, describe_comparison, list_warnings, name_recordings
 
     if len({folder.resolve() for folder in folders}) < 2:
         raise InputError("a comparison needs two different result folders or more; name them one after the other")
     results = [load_result(folder) for folder in folders]
-    names = name_recordings([summary["source"] for _, summary in results], folders)
+    names = name_recordings([summary.source for _, summary in results], folders)
     recordings = [
         Recording(name, str(folder), observations, summary)
         for name, folder, (observations, summary) in zip(names, folders, results, strict=True)
@@ -56,11 +56,10 @@ def compare(
     with reading(Path(", ".join(map(str, folders)))):
         text = create_comparison(recordings)
     _write(output, text)
-    facts = {"output": str(output), **describe_comparison(recordings)}
     if as_json:
-        print_json(facts)
+        print_json({"output": str(output), **describe_comparison(recordings)})
         return
-    for warning in facts["warnings"]:
+    for warning in list_warnings(recordings):
         typer.echo(f"warning: {warning}", err=True)
     typer.echo(f"{', '.join(names)} -> {output}")
 

@@ -5,7 +5,6 @@ much the network relied on it (Zeiler and Fergus, Visualizing and understanding 
 """
 
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -21,6 +20,7 @@ from emoscope.outputs.explain_choice import Moment, choose_moments, load_moments
 from emoscope.outputs.ink import BGR, GREY, WHITE, measure_text, put_text, write_reading
 from emoscope.outputs.thumbnails import encode_jpeg, name_face_file
 from emoscope.tables.observations import Observations
+from emoscope.tables.summary import Summary
 
 N_PLACES = 9
 """Places hidden per side of the face; 81 calls per face and view."""
@@ -124,7 +124,7 @@ def draw_explanation(crop: Image, heat: NDArray[np.float64], moment: Moment, blu
 
 def explain(
     observations: Observations,
-    summary: dict[str, Any],
+    summary: Summary,
     recognizer: Recognizer,
     folder: Path,
     n: int = 12,
@@ -146,11 +146,11 @@ def explain(
     Returns:
         The files.
     """
-    if summary.get("kind") == "live":
+    if summary.kind == "live":
         return []
-    moments = choose_moments(observations, summary, n)
+    moments = choose_moments(observations, summary.moments, n)
     files = []
-    for moment, image in load_moments(moments, summary.get("kind") == "video"):
+    for moment, image in load_moments(moments, summary.kind == "video"):
         path = folder / "explanations" / name_face_file(moment.track_id, moment.time_s)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(encode_jpeg(_explain_moment(moment, image, recognizer, blur)))

@@ -1,9 +1,8 @@
 """Moments to explain: the observations and their summary in, a few faces with the frames they stand in out."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from emoscope.core.picture import load_picture
 from emoscope.core.types import Image
 from emoscope.media.video import load_frames
 from emoscope.tables.columns import stack
+from emoscope.tables.moments import Moment as JointChange
 from emoscope.tables.observations import BOX, Observations
 from emoscope.tables.rows import NOBODY, Rows, read_rows
 
@@ -40,22 +40,21 @@ class Moment:
     """How well it serves as an example, only for comparisons."""
 
 
-def choose_moments(observations: Observations, summary: dict[str, Any], n: int = 12) -> list[Moment]:
+def choose_moments(observations: Observations, changes: Sequence[JointChange], n: int = 12) -> list[Moment]:
     """Choose which faces to explain.
 
-    These are, as long as n lasts: at each of the summary's moments (half of n at most) the face that shows best what
+    These are, as long as n lasts: at each joint change (half of n at most) the face that shows best what
     rose; then each person's most probable expression that is neither neutral nor uncertain, those seen most first.
     Where nobody has one, the most probable face.
 
     Args:
         observations: of one source; read in batches.
-        summary: its summary.
+        changes: the summary's moments.
         n: so many at most.
 
     Returns:
         Moments in the order of file and time.
     """
-    changes = summary.get("moments") or []
     at_changes: dict[int, Moment] = {}
     people: dict[int, Moment] = {}
     n_seen: dict[int, int] = {}
@@ -98,17 +97,15 @@ class _Faces:
         firsts = np.unique(self.track_id[order], return_index=True)[1]
         return [int(self.found[i]) for i in order[firsts]]
 
-    def find_change(self, change: dict[str, Any]) -> Moment | None:
+    def find_change(self, change: JointChange) -> Moment | None:
         """Return the face that shows a joint change best, or None."""
         time_s = self.rows.time_s[self.found]
-        inside = (time_s >= change["time_s"]) & (time_s <= change["time_s"] + WINDOW_S)
-        if change.get("track_id") is not None:
-            inside &= self.track_id == change["track_id"]
+        inside = (time_s >= change.time_s) & (time_s <= change.time_s + WINDOW_S)
+        if change.track_id is not None:
+            inside &= self.track_id == change.track_id
         if not inside.any():
             return None
-        rose = change.get("rose")
-        is_known = rose in EMOTIONS
-        shown = self.rows.probabilities[:, EMOTIONS.index(rose)] if is_known else self.rows.probability
+        shown = self.rows.probabilities[:, EMOTIONS.index(change.rose)]
         row = int(self.found[np.where(inside, shown[self.found], -1.0).argmax()])
         return self.create_moment(row, float(shown[row]))
 

@@ -1,17 +1,17 @@
 """Formats of annotation tools: observations and summary in, JSON Lines, ELAN or WebVTT out."""
 
-import datetime
 import json
 import mimetypes
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 from emoscope.core.errors import InputError
 from emoscope.tables.observations import Observations
 from emoscope.tables.stretches import UNCERTAIN, Stretch, find_stretches
+from emoscope.tables.summary import Summary
 
 if TYPE_CHECKING:
     from xml.sax.saxutils import XMLGenerator
@@ -43,7 +43,7 @@ def _to_json(column: "pa.Array") -> list[str]:
     return ["null" if cell is None else cell for cell in column.cast(pa.string()).to_pylist()]
 
 
-def write_vtt(table: Observations, summary: Mapping[str, Any], path: Path) -> None:
+def write_vtt(table: Observations, summary: Summary, path: Path) -> None:
     """Write WebVTT subtitles: a cue per stretch in which a person's emotion stays the same; cues may overlap.
 
     Cues hold nothing but numbers and the names of emotions: there is nothing to escape.
@@ -75,12 +75,12 @@ def _to_ms(stretch: Stretch) -> tuple[int, int]:
     return start_ms, max(round(stretch.end_s * 1000), start_ms + 1)
 
 
-def _require_times(summary: Mapping[str, Any], name: str) -> None:
-    if summary.get("kind") == "pictures":
+def _require_times(summary: Summary, name: str) -> None:
+    if summary.kind == "pictures":
         raise InputError(f"pictures have no times, which {name} needs; choose jsonl for them")
 
 
-def write_eaf(table: Observations, summary: Mapping[str, Any], path: Path, media: Path | None = None) -> None:
+def write_eaf(table: Observations, summary: Summary, path: Path, media: Path | None = None) -> None:
     """Write an ELAN annotation document (EAF 3.0): a tier per person, and one of the marked events.
 
     Each annotation is a stretch in which the person's emotion stays the same.
@@ -97,17 +97,17 @@ def write_eaf(table: Observations, summary: Mapping[str, Any], path: Path, media
     from xml.sax.saxutils import XMLGenerator
 
     _require_times(summary, "ELAN")
-    tiers: dict[str, list[tuple[int, int, str]]] = {f"Person {p['track_id']}": [] for p in summary["people"]}
+    tiers: dict[str, list[tuple[int, int, str]]] = {f"Person {p.track_id}": [] for p in summary.people}
     for stretch in find_stretches(table):
         tiers.setdefault(f"Person {stretch.track_id}", []).append((*_to_ms(stretch), stretch.label))
-    for event in summary.get("events") or ():
-        span = Stretch(0, _drop_controls(event["name"]), event["start_s"], event["end_s"])
+    for event in summary.events:
+        span = Stretch(0, _drop_controls(event.name), event.start_s, event.end_s)
         tiers.setdefault(EVENTS_TIER, []).append((*_to_ms(span), span.label))
     with path.open("w", encoding="utf-8", newline="\n") as file:
         xml = XMLGenerator(file, "utf-8", short_empty_elements=True)
         xml.startDocument()
         addresses = None if media is None else (media.absolute().as_uri(), _find_relative(media, path.parent))
-        _write_document(_Elements(xml), tiers, summary, addresses)
+        _write_document(_Elements(xml), tiers, summary.created, addresses)
 
 
 def _drop_controls(text: str) -> str:
@@ -144,14 +144,14 @@ class _Elements:
 def _write_document(
     xml: _Elements,
     tiers: Mapping[str, list[tuple[int, int, str]]],
-    summary: Mapping[str, Any],
+    created: str,
     media: tuple[str, str] | None,
 ) -> None:
     """Write the document's parts in the order of EAFv3.0.xsd."""
     xml.open(
         "ANNOTATION_DOCUMENT",
         AUTHOR="emoscope",
-        DATE=str(summary.get("created") or datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")),
+        DATE=created,
         FORMAT="3.0",
         VERSION="3.0",
         **{
@@ -210,15 +210,15 @@ def _write_tier(xml: _Elements, name: str, kind: str, labels: Iterable[str], fir
     xml.close("TIER")
 
 
-def _write_jsonl(table: Observations, summary: Mapping[str, Any], path: Path, media: Path | None) -> None:
+def _write_jsonl(table: Observations, summary: Summary, path: Path, media: Path | None) -> None:
     write_jsonl(table, path)
 
 
-def _write_vtt(table: Observations, summary: Mapping[str, Any], path: Path, media: Path | None) -> None:
+def _write_vtt(table: Observations, summary: Summary, path: Path, media: Path | None) -> None:
     write_vtt(table, summary, path)
 
 
-Writer = Callable[[Observations, Mapping[str, Any], Path, Path | None], None]
+Writer = Callable[[Observations, Summary, Path, Path | None], None]
 
 FORMATS: Final[Mapping[str, Writer]] = {"jsonl": _write_jsonl, "eaf": write_eaf, "vtt": _write_vtt}
 """Values of --formats, each also the file's suffix, to its writer: observations, summary, file, video."""

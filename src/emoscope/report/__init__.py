@@ -3,23 +3,24 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from emoscope.tables.observations import Observations
+from emoscope.tables.summary import Summary
 
 if TYPE_CHECKING:
     from emoscope.report.comparison import Recording
 
 
 def create_report(
-    observations: Observations, summary: dict[str, Any], folder: Path | None = None, is_beside: bool = True
+    observations: Observations, summary: Summary, folder: Path | None = None, is_beside: bool = True
 ) -> str:
     """Create the report as one HTML document that needs no network.
 
     Args:
         observations: The observations table: one row per face and analysed frame, and one
             row with empty face columns per frame without a face; read in batches.
-        summary: The numbers of the same analysis, as `summary.py` makes them.
+        summary: The numbers of the same analysis.
         folder: The result's folder. Its thumbnails and heat maps are put into the document as long as that stays
             within MAX_BYTES; its annotated.mp4 is referred to.
         is_beside: Whether the document will lie in this folder; only then can it play the video.
@@ -28,25 +29,24 @@ def create_report(
         The document; save it as UTF-8.
     """
     from emoscope.report.inlined import MAX_BYTES, find_nearest, load_images
+    from emoscope.report.overtime import MAX_PEOPLE
     from emoscope.report.page import render
     from emoscope.report.single import create_content
 
     content = {**create_content(observations, summary), "faces": {}, "heads": {}}
     n_bytes = len(render("report.html.j2", content).encode())
-    people = content.get("people", ())
+    people = () if summary.kind == "pictures" else summary.people
     # The face beside a person's name stands in the document a second time.
-    images = load_images(folder, MAX_BYTES - n_bytes - 8_000 * len(people))
+    images = load_images(folder, MAX_BYTES - n_bytes - 8_000 * min(len(people), MAX_PEOPLE))
     content["faces"] = {
         f"p{track_id}": [[picture.time_s, picture.data] for picture in pictures]
         for track_id, pictures in images.thumbnails.items()
     }
     content["heads"] = {
-        person["track_id"]: find_nearest(images.thumbnails, person["track_id"], person["middle_s"]) for person in people
+        p.track_id: find_nearest(images.thumbnails, p.track_id, (p.first_s + p.last_s) / 2) for p in people
     }
     if not is_beside:
         images = replace(images, video=None)
-    if images.video and content["series"]:
-        content["series"]["video"] = images.video
     return render("report.html.j2", content, images)
 
 

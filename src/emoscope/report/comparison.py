@@ -1,24 +1,25 @@
 """What the comparison says: several recordings in, the template's values and a JSON document out."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import Any
 
 from markupsafe import Markup
 
 from emoscope.core.emotions import COLOURS, EMOTIONS, VALENCE
 from emoscope.report import charts, intervals, wording
 from emoscope.report.binning import read_recording
-from emoscope.report.event_rows import draw_index, find_reach, format_moment
+from emoscope.report.event_rows import describe_index, find_reach, format_moment
 from emoscope.report.overtime import label_stack
 from emoscope.report.series import pack_curve, pack_timeline
-from emoscope.report.single import VALENCE_COLOURS
+from emoscope.report.single import VALENCE_COLOURS, VALENCES
 from emoscope.report.timeline import Reading
+from emoscope.report.wording import Context, list_seven
+from emoscope.tables.event_means import EventMeans
 from emoscope.tables.observations import Observations
+from emoscope.tables.summary import Summary
 
-VALENCES = ("positive", "neutral", "negative")
 COMPARED_SETTINGS = {
     "model": "models",
     "detector": "face detectors",
@@ -40,7 +41,7 @@ class Recording:
     """As the page calls it; unique."""
     folder: str
     observations: Observations
-    summary: Mapping[str, Any]
+    summary: Summary
 
 
 def name_recordings(sources: Sequence[str], folders: Sequence[Path]) -> list[str]:
@@ -60,69 +61,66 @@ def list_warnings(recordings: Sequence[Recording]) -> list[str]:
     for key, words in COMPARED_SETTINGS.items():
         values: dict[str, list[str]] = {}
         for r in recordings:
-            if key in r.summary["settings"]:
-                values.setdefault(wording.format_value(r.summary["settings"][key]), []).append(r.name)
+            if (value := getattr(r.summary.settings, key)) is not None:
+                values.setdefault(wording.format_value(value), []).append(r.name)
         if len(values) > 1:
             parts = "; ".join(f"{value} in {', '.join(names)}" for value, names in values.items())
             warnings.append(f"They were analysed with different {words}: {parts}.")
     warnings += [
-        f"The analysis of {r.name} is incomplete: {r.summary.get('message') or 'it stopped before the end'}."
+        f"The analysis of {r.name} is incomplete: {r.summary.message or 'it stopped before the end'}."
         for r in recordings
-        if r.summary["status"] != "complete"
+        if r.summary.status != "complete"
     ]
-    if len({r.summary["kind"] == "pictures" for r in recordings}) > 1:
+    if len({r.summary.kind == "pictures" for r in recordings}) > 1:
         warnings.append("Some are pictures, some recordings over time; pictures count every face once.")
     return warnings
 
 
-def group_events(recordings: Sequence[Recording]) -> dict[str, list[tuple[Recording, Mapping[str, Any]]]]:
+def group_events(recordings: Sequence[Recording]) -> dict[str, list[tuple[Recording, EventMeans]]]:
     """Return the marked segments by name; those in several recordings first."""
-    groups: dict[str, list[tuple[Recording, Mapping[str, Any]]]] = {}
+    groups: dict[str, list[tuple[Recording, EventMeans]]] = {}
     for recording in recordings:
-        for event in recording.summary.get("events") or ():
-            groups.setdefault(str(event["name"]), []).append((recording, event))
+        for event in recording.summary.events:
+            groups.setdefault(event.name, []).append((recording, event))
     return dict(sorted(groups.items(), key=lambda item: -len({r.name for r, _ in item[1]})))
 
 
-def describe_comparison(recordings: Sequence[Recording]) -> dict[str, Any]:
+def describe_comparison(recordings: Sequence[Recording]) -> Context:
     """Return the comparison's numbers, JSON-ready."""
     keys = ("source", "kind", "status", "duration_s", "frames", "faces", "people_count", "coverage")
+    audience_keys = ("shares", "mean_probabilities", "uncertain_share", "valence")
+    values = [dataclasses.asdict(r.summary) for r in recordings]
     return {
         "recordings": [
             {
                 "name": r.name,
                 "folder": r.folder,
-                **{key: r.summary[key] for key in keys},
-                **{
-                    key: r.summary["audience"][key]
-                    for key in ("shares", "mean_probabilities", "uncertain_share", "valence")
-                },
+                **{key: own[key] for key in keys},
+                **{key: own["audience"][key] for key in audience_keys},
             }
-            for r in recordings
+            for r, own in zip(recordings, values, strict=True)
         ],
         "events": [
-            {"name": name, "recordings": [{"recording": r.name, **event} for r, event in group]}
+            {"name": name, "recordings": [{"recording": r.name, **dataclasses.asdict(event)} for r, event in group]}
             for name, group in group_events(recordings).items()
         ],
         "warnings": list_warnings(recordings),
     }
 
 
-def create_comparison_content(recordings: Sequence[Recording]) -> dict[str, Any]:
+def create_comparison_content(recordings: Sequence[Recording]) -> Context:
     """Return everything that the template prints, formatted and drawn."""
-    over_time = [r for r in recordings if r.summary["kind"] != "pictures" and r.summary["faces"]]
-    readings = [read_recording(r.observations, (), float(r.summary["duration_s"])) for r in over_time]
+    over_time = [r for r in recordings if r.summary.kind != "pictures" and r.summary.faces]
+    readings = [read_recording(r.observations, (), r.summary.duration_s) for r in over_time]
     end_s = max((reading.timeline.end_s for reading in readings), default=1.0)
     readings = [_set_end(reading, end_s) for reading in readings]
-    rows = [_draw_row(r, reading, i) for i, (r, reading) in enumerate(zip(over_time, readings, strict=True))]
+    keyed = [(f"r{i}", r, reading) for i, (r, reading) in enumerate(zip(over_time, readings, strict=True), 1)]
     series = {
         "end": end_s,
         "emotions": list(zip(EMOTIONS, COLOURS, strict=True)),
         "valence": VALENCE,
-        "timelines": {row["key"]: pack_timeline(f.timeline, f) for row, f in zip(rows, readings, strict=True)},
-        "series": {
-            row["key"]: pack_curve(f.everyone, row["key"], row["name"]) for row, f in zip(rows, readings, strict=True)
-        },
+        "timelines": {key: pack_timeline(fine.timeline, fine) for key, _, fine in keyed},
+        "series": {key: pack_curve(fine.everyone, key, r.name) for key, r, fine in keyed},
     }
     return {
         "n": len(recordings),
@@ -133,11 +131,11 @@ def create_comparison_content(recordings: Sequence[Recording]) -> dict[str, Any]
         "emotions": list(zip(EMOTIONS, COLOURS, strict=True)),
         "valences": list(zip(VALENCES, VALENCE_COLOURS, strict=True)),
         "rows": [_describe_recording(r) for r in recordings],
-        "timelines": rows,
+        "timelines": [_draw_row(*row) for row in keyed],
         "axis": Markup(charts.draw_axis(readings[0].timeline)) if readings else "",
         "smoothing": any(r.observations.has_smoothed for r in over_time),
         "events": [_describe_group(name, group) for name, group in group_events(recordings).items()],
-        "series": series if rows else {},
+        "series": series if keyed else {},
     }
 
 
@@ -146,16 +144,17 @@ def _set_end(reading: Reading, end_s: float) -> Reading:
     return dataclasses.replace(reading, timeline=dataclasses.replace(reading.timeline, end_s=end_s))
 
 
-def _draw_row(recording: Recording, fine: Reading, i: int) -> dict[str, Any]:
+def _draw_row(key: str, recording: Recording, fine: Reading) -> Context:
     reading = fine.coarsen()
     means, timeline = reading.everyone.means, reading.timeline
-    events = recording.summary.get("events") or ()
     return {
-        "key": f"r{i + 1}",
+        "key": key,
         "name": recording.name,
         "chart": Markup(charts.draw_stack(means, timeline, f"{recording.name}: {label_stack(means, timeline)}")),
-        "bands": [{"name": e["name"], "place": charts.place_span(e["start_s"], e["end_s"], timeline)} for e in events],
-        "length": wording.format_duration(float(recording.summary["duration_s"])),
+        "bands": [
+            {"name": e.name, "place": charts.place_span(e.start_s, e.end_s, timeline)} for e in recording.summary.events
+        ],
+        "length": wording.format_duration(recording.summary.duration_s),
         # Beyond a recording's own end there is nothing, which is not the same as nobody.
         "outside": (
             [charts.place_span(timeline.analysed_until_s, timeline.end_s, timeline)]
@@ -165,60 +164,50 @@ def _draw_row(recording: Recording, fine: Reading, i: int) -> dict[str, Any]:
     }
 
 
-def _describe_recording(recording: Recording) -> dict[str, Any]:
-    summary, audience = recording.summary, recording.summary["audience"]
-    shares = [float(audience["shares"].get(e) or 0.0) for e in EMOTIONS]
-    valence = [float(audience["valence"].get(name) or 0.0) for name in VALENCES]
-    has_faces = bool(summary["faces"])
+def _describe_recording(recording: Recording) -> Context:
+    summary, audience = recording.summary, recording.summary.audience
+    shares = list_seven(audience.shares)
+    *valence, index = astuple(audience.valence)
+    has_faces = bool(summary.faces)
     top = max(range(len(EMOTIONS)), key=shares.__getitem__)
     return {
         "name": recording.name,
-        "created": wording.format_created(str(summary["created"])),
-        "length": "–" if summary["kind"] == "pictures" else wording.format_duration(float(summary["duration_s"])),
-        "people": "–" if summary["kind"] == "pictures" else wording.format_count(summary["people_count"]),
-        "frames": wording.format_count(summary["frames"]),
-        "faces": wording.format_count(summary["faces"]),
-        "coverage": wording.format_percent(summary["coverage"]),
-        "uncertain": wording.format_percent(float(audience["uncertain_share"])) if has_faces else "–",
+        "created": wording.format_created(summary.created),
+        "length": "–" if summary.kind == "pictures" else wording.format_duration(summary.duration_s),
+        "people": "–" if summary.kind == "pictures" else wording.format_count(summary.people_count),
+        "frames": wording.format_count(summary.frames),
+        "faces": wording.format_count(summary.faces),
+        "coverage": wording.format_percent(summary.coverage),
+        "uncertain": wording.format_percent(audience.uncertain_share) if has_faces else "–",
         "top": f"{EMOTIONS[top]} ({wording.format_percent(shares[top])})" if has_faces else "–",
-        "is_incomplete": summary["status"] != "complete",
+        "is_incomplete": summary.status != "complete",
         "bar": Markup(charts.draw_emotion_split(shares)) if has_faces else "no face found",
         "shares": [wording.format_percent(s) if has_faces else "–" for s in shares],
         "split": Markup(charts.draw_split(valence, VALENCE_COLOURS, VALENCES)) if has_faces else "",
         "valence": [wording.format_percent(v) if has_faces else "–" for v in valence],
-        "index": intervals.format_index(valence[0] - valence[2]) if has_faces else "–",
+        "index": intervals.format_index(index) if has_faces else "–",
     }
 
 
-def _describe_group(name: str, group: Sequence[tuple[Recording, Mapping[str, Any]]]) -> dict[str, Any]:
+def _describe_group(name: str, group: Sequence[tuple[Recording, EventMeans]]) -> Context:
     """Return one segment in every recording that has it."""
     reach = find_reach([event for _, event in group])
     return {
         "reach": intervals.format_index(reach).lstrip("+"),
         "name": name,
         "is_shared": len({r.name for r, _ in group}) > 1,
-        "is_small": min(int(event["people"]) for _, event in group) < intervals.FEW_PEOPLE,
+        "is_small": min(event.people for _, event in group) < intervals.FEW_PEOPLE,
         "rows": [_describe_event(recording, event, reach) for recording, event in group],
     }
 
 
-def _describe_event(recording: Recording, event: Mapping[str, Any], reach: float) -> dict[str, Any]:
-    valence, difference = event["valence"], (event.get("difference") or {}).get("valence") or {}
-    length_s = float(recording.summary["duration_s"])
+def _describe_event(recording: Recording, event: EventMeans, reach: float) -> Context:
+    length_s, label = recording.summary.duration_s, f"{recording.name}: against the rest"
+    against = event.difference.valence if event.difference else None
     return {
         "recording": recording.name,
-        "span": f"{format_moment(event['start_s'], length_s)} to {format_moment(event['end_s'], length_s)}",
-        "people": wording.format_count(int(event["people"])),
-        "drawing": draw_index(valence, recording.name),
-        "mean": intervals.format_index(valence.get("mean")),
-        "range": intervals.write_range(valence, intervals.format_index),
-        "difference": intervals.format_index(difference.get("mean")),
-        "difference_range": (
-            intervals.write_range(difference, intervals.format_index) if difference else "no comparison"
-        ),
-        "difference_drawing": Markup(
-            intervals.draw_interval(difference, -reach, reach, f"{recording.name}: against the rest")
-            if difference
-            else ""
-        ),
+        "span": f"{format_moment(event.start_s, length_s)} to {format_moment(event.end_s, length_s)}",
+        "people": wording.format_count(event.people),
+        **describe_index(event.valence, event.difference, recording.name),
+        "difference_drawing": Markup(intervals.draw_interval(against, -reach, reach, label) if against else ""),
     }

@@ -1,36 +1,31 @@
 """Moments and marked segments: the summary's numbers in; sentences, marks and drawings out."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Literal
 
 from markupsafe import Markup
 
 from emoscope.core.emotions import COLOURS, EMOTIONS
 from emoscope.report import charts, intervals, wording
 from emoscope.report.timeline import Timeline
+from emoscope.report.wording import Context
+from emoscope.tables.event_means import Difference, Estimate, EventMeans
+from emoscope.tables.moments import Moment
 
 
-def describe_moments(moments: Iterable[Mapping[str, Any]], timeline: Timeline) -> list[dict[str, Any]]:
-    """Return what changed at each moment, in a sentence, and where its mark stands."""
-    return [_describe_moment(moment, timeline) for moment in moments]
-
-
-def _describe_moment(moment: Mapping[str, Any], timeline: Timeline) -> dict[str, Any]:
-    time_s, track_id = float(moment["time_s"]), moment.get("track_id")
-    n_people = int(moment.get("people") or 0)
-    whose = "Everyone" if track_id is None else f"Person {track_id}"
-    parts = [_write_change(moment, key, verb) for key, verb in (("rose", "rose"), ("fell", "fell"))]
-    text = " and ".join(part for part in parts if part) or "the expressions changed"
-    counted = f" ({n_people} {'person' if n_people == 1 else 'people'} in view)" if track_id is None else ""
+def describe_moment(moment: Moment, timeline: Timeline) -> Context:
+    """Return what changed, in a sentence, and where its mark stands."""
+    time_s, track_id, n = moment.time_s, moment.track_id, moment.people
+    counted = f" ({n} {'person' if n == 1 else 'people'} in view)" if track_id is None else ""
     return {
         "time_s": round(time_s, 3),
         "clock": format_moment(time_s, timeline.end_s),
-        "key": "all" if track_id is None else f"p{int(track_id)}",
-        "whose": whose,
-        "text": f"{text}{counted}.",
+        "key": "all" if track_id is None else f"p{track_id}",
+        "whose": "Everyone" if track_id is None else f"Person {track_id}",
+        "text": f"{_write_change(moment, 'rose')} and {_write_change(moment, 'fell')}{counted}.",
         "place": charts.place_span(time_s, time_s, timeline),
-        "before": Markup(_draw_seven(moment.get("before"))),
-        "after": Markup(_draw_seven(moment.get("after"))),
+        "before": Markup(charts.draw_emotion_split(wording.list_seven(moment.before))),
+        "after": Markup(charts.draw_emotion_split(wording.list_seven(moment.after))),
     }
 
 
@@ -39,26 +34,18 @@ def format_moment(time_s: float, length_s: float) -> str:
     return wording.format_clock(time_s, 1 if length_s < 60 else 0)
 
 
-def _write_change(moment: Mapping[str, Any], key: str, verb: str) -> str:
-    name = moment.get(key)
-    if not name:
-        return ""
-    before, after = ((moment.get(side) or {}).get(name) for side in ("before", "after"))
-    if before is None or after is None:
-        return f"{name} {verb}"
-    return f"{name} {verb} from {wording.format_percent(float(before))} to {wording.format_percent(float(after))}"
+def _write_change(moment: Moment, verb: Literal["rose", "fell"]) -> str:
+    name = moment.rose if verb == "rose" else moment.fell
+    before, after = (wording.format_percent(side[name]) for side in (moment.before, moment.after))
+    return f"{name} {verb} from {before} to {after}"
 
 
-def _draw_seven(values: Mapping[str, float] | None) -> str:
-    return charts.draw_emotion_split([float((values or {}).get(name) or 0.0) for name in EMOTIONS])
-
-
-def describe_events(events: Sequence[Mapping[str, Any]], timeline: Timeline) -> dict[str, Any] | None:
+def describe_events(events: Sequence[EventMeans], timeline: Timeline) -> Context | None:
     """Return the marked segments: bands, the overview's rows and all seven expressions of each; None without any."""
     if not events:
         return None
     reach = find_reach(events)
-    fewest = min(int(e["people"] or 0) for e in events)
+    fewest = min(event.people for event in events)
     return {
         "rows": [_describe_event(event, timeline, reach, i) for i, event in enumerate(events)],
         "reach": intervals.format_index(reach).lstrip("+"),
@@ -66,14 +53,10 @@ def describe_events(events: Sequence[Mapping[str, Any]], timeline: Timeline) -> 
     }
 
 
-def find_reach(events: Sequence[Mapping[str, Any]]) -> float:
+def find_reach(events: Sequence[EventMeans]) -> float:
     """Return where the axis of differences of the index ends: all intervals fit, at least 0.25."""
-    values = [
-        abs(float(event["difference"]["valence"].get(key) or 0.0))
-        for event in events
-        if event.get("difference")
-        for key in ("mean", "low", "high")
-    ]
+    valences = [event.difference.valence for event in events if event.difference]
+    values = [abs(value or 0.0) for v in valences for value in (v.mean, v.low, v.high)]
     return next((reach for reach in (0.25, 0.5, 1.0) if max(values, default=0.0) <= reach), 2.0)
 
 
@@ -87,11 +70,9 @@ def _write_few_note(fewest: int) -> str:
     )
 
 
-def _describe_event(event: Mapping[str, Any], timeline: Timeline, reach: float, number: int) -> dict[str, Any]:
-    name, difference = str(event["name"]), event.get("difference")
-    start_s, end_s, n_people = float(event["start_s"]), float(event["end_s"]), int(event["people"] or 0)
-    valence = event["valence"]
-    is_seen = n_people > 0 and valence.get("mean") is not None
+def _describe_event(event: EventMeans, timeline: Timeline, reach: float, number: int) -> Context:
+    name, start_s, end_s, difference = event.name, event.start_s, event.end_s, event.difference
+    is_seen = event.people > 0 and event.valence.mean is not None
     return {
         "name": name,
         "number": number + 1,
@@ -99,56 +80,49 @@ def _describe_event(event: Mapping[str, Any], timeline: Timeline, reach: float, 
         "end_s": round(end_s, 3),
         "span": f"{format_moment(start_s, timeline.end_s)} to {format_moment(end_s, timeline.end_s)}",
         "place": charts.place_span(start_s, end_s, timeline),
-        "people": wording.format_count(n_people),
-        "observations": wording.format_count(int(event["observations"] or 0)),
-        "mean": intervals.format_index(valence.get("mean")),
-        "range": intervals.write_range(valence, intervals.format_index),
-        "drawing": draw_index(valence, name),
-        "difference": intervals.format_index(difference["valence"].get("mean")) if difference else "–",
-        "difference_range": (
-            intervals.write_range(difference["valence"], intervals.format_index) if difference else "no comparison"
-        ),
+        "people": wording.format_count(event.people),
+        "observations": wording.format_count(event.observations),
+        **describe_index(event.valence, difference, name),
         "difference_drawing": _draw_difference(difference, reach, name),
-        "sentence": (
-            f"{intervals.describe_difference(difference, int((difference or {}).get('people') or 0))}"
-            if is_seen
-            else "Nobody was seen in this segment."
-        ),
+        "sentence": intervals.describe_difference(difference) if is_seen else "Nobody was seen in this segment.",
         "emotions": _describe_seven(event, name) if is_seen else [],
     }
 
 
-def draw_index(valence: Mapping[str, Any], name: str) -> Markup:
-    """Draw a segment's valence index, -1 to 1, with its interval."""
-    mean, spread = (
-        intervals.format_index(valence.get("mean")),
-        intervals.write_range(valence, intervals.format_index),
-    )
-    return Markup(intervals.draw_interval(valence, -1.0, 1.0, f"{name}: index {mean}, {spread}"))
+def describe_index(valence: Estimate, difference: Difference | None, name: str) -> Context:
+    """Return a segment's valence index, -1 to 1, in figures and drawn, and its difference from the rest in figures."""
+    mean, spread = intervals.format_index(valence.mean), intervals.write_range(valence, intervals.format_index)
+    against = difference.valence if difference else None
+    return {
+        "mean": mean,
+        "range": spread,
+        "drawing": Markup(intervals.draw_interval(valence, -1.0, 1.0, f"{name}: index {mean}, {spread}")),
+        "difference": intervals.format_index(against.mean if against else None),
+        "difference_range": intervals.write_range(against, intervals.format_index) if against else "no comparison",
+    }
 
 
-def _draw_difference(difference: Mapping[str, Any] | None, reach: float, name: str) -> Markup:
+def _draw_difference(difference: Difference | None, reach: float, name: str) -> Markup:
     if not difference:
         return Markup()
-    value = difference["valence"]
-    label = f"{name} against the rest: {intervals.format_index(value.get('mean'))}"
-    return Markup(intervals.draw_interval(value, -reach, reach, label))
+    label = f"{name} against the rest: {intervals.format_index(difference.valence.mean)}"
+    return Markup(intervals.draw_interval(difference.valence, -reach, reach, label))
 
 
-def _describe_seven(event: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+def _describe_seven(event: EventMeans, name: str) -> list[Context]:
     """Return one row per expression: in the segment, and against the rest of the recording."""
-    rows = []
-    difference = (event.get("difference") or {}).get("mean_probabilities") or {}
+    rows: list[Context] = []
     for emotion, colour in zip(EMOTIONS, COLOURS, strict=True):
-        value, change = event["mean_probabilities"][emotion], difference.get(emotion) or {}
+        value = event.mean_probabilities[emotion]
+        change = event.difference.mean_probabilities[emotion] if event.difference else None
         rows.append(
             {
                 "name": emotion,
                 "colour": colour,
-                "mean": wording.format_percent(float(value["mean"])),
+                "mean": wording.format_percent(value.mean or 0.0),
                 "range": intervals.write_range(value, intervals.format_plain),
                 "drawing": Markup(intervals.draw_interval(value, 0.0, 1.0, f"{name}: {emotion}")),
-                "change": intervals.format_points(change.get("mean")),
+                "change": intervals.format_points(change.mean if change else None),
                 "change_range": intervals.write_range(change, intervals.format_points) if change else "–",
                 "change_drawing": Markup(
                     intervals.draw_interval(change, -0.5, 0.5, f"{name}: {emotion} against the rest") if change else ""

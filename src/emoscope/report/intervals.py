@@ -1,21 +1,21 @@
 """Means with their 95 % intervals: numbers in, inline SVG and words out; for marked segments."""
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from html import escape
-from typing import Any
 
 from emoscope.report.wording import NBSP
+from emoscope.tables.event_means import Difference, Estimate
 
 MINUS = "\u2212"
 FEW_PEOPLE = 10
 """Below this, resampling people cannot make an interval to lean on: it comes out too narrow."""
 
 
-def draw_interval(value: Mapping[str, Any], low_end: float, high_end: float, label: str, css_class: str = "") -> str:
+def draw_interval(value: Estimate, low_end: float, high_end: float, label: str, css_class: str = "") -> str:
     """Draw a dot at the mean and a line over the interval, on an axis with a tick at 0.
 
     Args:
-        value: mean, low and high; low and high may be missing (fewer than two people).
+        value: what is drawn; without an interval the dot alone.
         low_end: left end of the axis.
         high_end: right end of the axis.
         label: Description for those who cannot see the drawing.
@@ -26,17 +26,12 @@ def draw_interval(value: Mapping[str, Any], low_end: float, high_end: float, lab
         return 100 * min(max((x - low_end) / (high_end - low_end), 0.0), 1.0)
 
     parts = [f'<line class="zero" x1="{place(0):.1f}%" x2="{place(0):.1f}%" y1="0" y2="100%"/>']
-    if has_interval(value):
-        low, high = place(value["low"]), place(value["high"])
+    if value.interval:
+        low, high = map(place, value.interval)
         parts.append(f'<rect class="range" x="{low:.1f}%" width="{max(high - low, 0.6):.1f}%" y="40%" height="20%"/>')
-    if value.get("mean") is not None:
-        parts.append(f'<circle cx="{place(value["mean"]):.1f}%" cy="50%" r="4.5"/>')
+    if value.mean is not None:
+        parts.append(f'<circle cx="{place(value.mean):.1f}%" cy="50%" r="4.5"/>')
     return f'<svg class="interval {css_class}" role="img" aria-label="{escape(label)}">{"".join(parts)}</svg>'
-
-
-def has_interval(value: Mapping[str, Any]) -> bool:
-    """Return whether both ends of the interval are known."""
-    return value.get("low") is not None and value.get("high") is not None
 
 
 def format_index(value: float | None) -> str:
@@ -60,17 +55,17 @@ def format_plain(value: float | None) -> str:
     return "–" if value is None else f"{100 * value:.0f}"
 
 
-def write_range(value: Mapping[str, Any], style: Any) -> str:
+def write_range(value: Estimate, style: Callable[[float], str]) -> str:
     """Return `low to high`, or why there is none."""
-    return f"{style(value['low'])} to {style(value['high'])}" if has_interval(value) else "no interval"
+    return " to ".join(map(style, value.interval)) if value.interval else "no interval"
 
 
-def describe_difference(difference: Mapping[str, Any] | None, n_people: int) -> str:
+def describe_difference(difference: Difference | None) -> str:
     """Return in one sentence whether a segment stands out from the rest of its recording."""
     if difference is None:
         return "It cannot be compared: nobody was seen both in this segment and in the rest of the recording."
-    value = difference["valence"]
-    mean = value.get("mean")
+    value = difference.valence
+    mean = value.mean
     if mean is None:
         return "It cannot be compared with the rest of the recording."
     size = f"{abs(mean):.2f}"
@@ -79,10 +74,10 @@ def describe_difference(difference: Mapping[str, Any] | None, n_people: int) -> 
         text = "Expressions were read as pleasant as in the rest of the recording"
     else:
         text = f"Expressions were read as {way} than in the rest of the recording, by {size} on the index"
-    if not has_interval(value):
+    if not value.interval:
         return f"{text}. From one person there is no telling whether that is chance."
     text += f" (95{NBSP}% interval {write_range(value, format_index)})."
-    if value["low"] <= 0 <= value["high"]:
+    if value.interval[0] <= 0 <= value.interval[1]:
         return f"{text} The interval holds 0: the difference may be chance."
-    few = " With so few people, take it as a hint only." if n_people < FEW_PEOPLE else ""
+    few = " With so few people, take it as a hint only." if difference.people < FEW_PEOPLE else ""
     return f"{text} The interval does not hold 0: chance between people alone hardly explains the difference.{few}"

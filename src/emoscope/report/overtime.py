@@ -1,7 +1,6 @@
 """What the report says over time: observations and summary of a video in; charts, people's cards and values out."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from markupsafe import Markup
@@ -9,10 +8,12 @@ from markupsafe import Markup
 from emoscope.core.emotions import COLOURS, EMOTIONS, VALENCE
 from emoscope.report import charts, wording
 from emoscope.report.binning import read_recording
-from emoscope.report.event_rows import describe_events, describe_moments
+from emoscope.report.event_rows import describe_events, describe_moment
 from emoscope.report.series import pack_curve, pack_timeline
-from emoscope.report.timeline import Curve, Floats, Reading, Timeline, find_segments
+from emoscope.report.timeline import Bools, Curve, Floats, Reading, Timeline, find_segments
+from emoscope.report.wording import Context
 from emoscope.tables.observations import Observations
+from emoscope.tables.summary import Person, Summary, UsedSettings
 
 MAX_PEOPLE = 12
 """More cards than this nobody reads; the rest goes into a table."""
@@ -22,16 +23,16 @@ CHANGE_LIMITS = (0.1, 0.25, 0.5, 1.0)
 """Changes that may fill half a lane; the smallest that holds nearly all of them is taken, for everyone the same."""
 
 
-def describe_video(observations: Observations, summary: Mapping[str, Any]) -> dict[str, Any]:
+def describe_video(observations: Observations, summary: Summary) -> Context:
     """Return the charts over time, people's cards and the values behind the charts."""
-    people = sorted(summary["people"], key=lambda p: (-p["frames"], p["track_id"]))
-    shown = sorted(people[:MAX_PEOPLE], key=lambda p: p["track_id"])
-    rest = sorted(people[MAX_PEOPLE : MAX_PEOPLE + MAX_REST], key=lambda p: p["track_id"])
+    people = sorted(summary.people, key=lambda p: (-p.frames, p.track_id))
+    shown = sorted(people[:MAX_PEOPLE], key=lambda p: p.track_id)
+    rest = sorted(people[MAX_PEOPLE : MAX_PEOPLE + MAX_REST], key=lambda p: p.track_id)
     n_beyond = max(0, len(people) - MAX_PEOPLE - MAX_REST)
-    fine = read_recording(observations, [int(p["track_id"]) for p in shown], float(summary["duration_s"]))
+    fine = read_recording(observations, [p.track_id for p in shown], summary.duration_s)
     reading = fine.coarsen()
     timeline, everyone = reading.timeline, reading.everyone
-    baseline = str((summary.get("settings") or {}).get("baseline") or "off")
+    baseline = summary.settings.baseline or "off"
     limit = _find_limit(reading)
     return {
         "axis": Markup(charts.draw_axis(timeline)),
@@ -50,11 +51,11 @@ def describe_video(observations: Observations, summary: Mapping[str, Any]) -> di
         "people": [_describe_person(p, reading, limit) for p in shown],
         "rest": [_describe_rest(p) for p in rest],
         "n_beyond": n_beyond,
-        "moments": describe_moments(summary.get("moments") or (), timeline),
-        "events": describe_events(summary.get("events") or (), timeline),
+        "moments": [describe_moment(moment, timeline) for moment in summary.moments],
+        "events": describe_events(summary.events, timeline),
         "series": {
             "end": timeline.end_s,
-            "view": _find_view(summary, timeline),
+            "view": _find_view(summary.settings, timeline),
             "valence": VALENCE,
             "emotions": list(zip(EMOTIONS, COLOURS, strict=True)),
             "top": charts.find_top(reading.face_counts),
@@ -68,23 +69,21 @@ def describe_video(observations: Observations, summary: Mapping[str, Any]) -> di
     }
 
 
-def _place_unanalysed(summary: Mapping[str, Any], timeline: Timeline) -> list[str]:
+def _place_unanalysed(summary: Summary, timeline: Timeline) -> list[str]:
     """Return where the axis covers time that was not looked at: before --start, after --end, after damage."""
-    settings = summary.get("settings") or {}
     least_s = 0.005 * timeline.end_s
     spans = []
-    if timeline.n_bins and settings.get("start_s") and timeline.starts_s[0] > least_s:
+    if timeline.n_bins and summary.settings.start_s and timeline.starts_s[0] > least_s:
         spans.append((0.0, float(timeline.starts_s[0])))
-    is_cut = summary["status"] != "complete" or settings.get("end_s") is not None
+    is_cut = summary.status != "complete" or summary.settings.end_s is not None
     if is_cut and timeline.end_s - timeline.analysed_until_s > least_s:
         spans.append((timeline.analysed_until_s, timeline.end_s))
     return [charts.place_span(a, b, timeline) for a, b in spans]
 
 
-def _find_view(summary: Mapping[str, Any], timeline: Timeline) -> list[float] | None:
+def _find_view(settings: UsedSettings, timeline: Timeline) -> list[float] | None:
     """Return the part that the page opens with; None for all. A short part of a long video would be a sliver."""
-    settings = summary.get("settings") or {}
-    if not timeline.n_bins or not (settings.get("start_s") or settings.get("end_s")):
+    if not timeline.n_bins or not (settings.start_s or settings.end_s):
         return None
     first_s, last_s = float(timeline.starts_s[0]), timeline.analysed_until_s
     return [round(first_s, 3), round(last_s, 3)] if last_s - first_s < 0.5 * timeline.end_s else None
@@ -97,26 +96,25 @@ def _find_limit(reading: Reading) -> float:
     return next((limit for limit in CHANGE_LIMITS if largest <= limit), CHANGE_LIMITS[-1])
 
 
-def _describe_person(person: Mapping[str, Any], reading: Reading, limit: float) -> dict[str, Any]:
+def _describe_person(person: Person, reading: Reading, limit: float) -> Context:
     """Return one person's card."""
-    timeline, curve = reading.timeline, reading.people[int(person["track_id"])]
-    name = f"Person {person['track_id']}"
-    shares = [wording.format_percent(float((person["shares"] or {}).get(e) or 0.0)) for e in EMOTIONS]
-    spans = _label_spans(curve.is_seen, timeline)
+    timeline, curve = reading.timeline, reading.people[person.track_id]
+    name = f"Person {person.track_id}"
+    spans, share = _label_spans(curve.is_seen, timeline), wording.format_percent(person.shares[person.emotion])
     return {
         **_describe_rest(person),
-        "key": f"p{person['track_id']}",
-        "track_id": int(person["track_id"]),
-        "middle_s": (float(person["first_s"]) + float(person["last_s"])) / 2,
-        "phrase": _write_phrase(person),
+        "key": f"p{person.track_id}",
+        "track_id": person.track_id,
+        # What was read most often, hedged.
+        "phrase": f"Expression read as {person.emotion} in {share} of observations.",
         "chart": Markup(charts.draw_stack(curve.means, timeline, f"{name}: {label_stack(curve.means, timeline)}")),
         "changes": _draw_changes(curve, timeline, limit, name),
-        "resting": _describe_baseline(person.get("baseline")),
+        "resting": _create_legend(person.baseline) if person.baseline else [],
         "presence": Markup(charts.draw_spans(curve.is_seen, timeline, f"{name}: {spans}", "seen")),
         "uncertain_spans": Markup(
             charts.draw_spans(curve.is_uncertain, timeline, f"{name}: when uncertain", "uncertain")
         ),
-        "legend": list(zip(EMOTIONS, COLOURS, shares, strict=True)),
+        "legend": _create_legend(person.shares),
     }
 
 
@@ -127,37 +125,25 @@ def _draw_changes(curve: Curve, timeline: Timeline, limit: float, name: str) -> 
     return Markup(charts.draw_changes(curve.changes, timeline, limit, label))
 
 
-def _describe_baseline(baseline: Mapping[str, float] | None) -> list[tuple[str, str, str]]:
-    """Return a resting face's probabilities like a legend; empty where there is none."""
-    if not baseline:
-        return []
-    values = [wording.format_percent(float(baseline.get(e) or 0.0)) for e in EMOTIONS]
-    return list(zip(EMOTIONS, COLOURS, values, strict=True))
+def _create_legend(values: Mapping[str, float]) -> list[tuple[str, str, str]]:
+    return [(e, colour, wording.format_percent(values[e])) for e, colour in zip(EMOTIONS, COLOURS, strict=True)]
 
 
-def _describe_rest(person: Mapping[str, Any]) -> dict[str, Any]:
+def _describe_rest(person: Person) -> Context:
     """Return one person's numbers as text."""
     return {
-        "name": f"Person {person['track_id']}",
-        "first": wording.format_clock(person["first_s"]),
-        "last": wording.format_clock(person["last_s"]),
-        "observations": wording.format_count(person["frames"]),
-        "coverage": wording.format_percent(person["coverage"]),
-        "emotion": person["emotion"] or "–",
-        "share": wording.format_percent(float((person["shares"] or {}).get(person["emotion"]) or 0.0)),
-        "uncertain": wording.format_percent(person["uncertain_share"]),
+        "name": f"Person {person.track_id}",
+        "first": wording.format_clock(person.first_s),
+        "last": wording.format_clock(person.last_s),
+        "observations": wording.format_count(person.frames),
+        "coverage": wording.format_percent(person.coverage),
+        "emotion": person.emotion,
+        "share": wording.format_percent(person.shares[person.emotion]),
+        "uncertain": wording.format_percent(person.uncertain_share),
     }
 
 
-def _write_phrase(person: Mapping[str, Any]) -> str:
-    """Return what was read most often, hedged."""
-    if not person["emotion"]:
-        return "No expression could be read."
-    share = float(person["shares"].get(person["emotion"]) or 0.0)
-    return f"Expression read as {person['emotion']} in {wording.format_percent(share)} of observations."
-
-
-def _label_spans(seen: Any, timeline: Timeline) -> str:
+def _label_spans(seen: Bools, timeline: Timeline) -> str:
     """Return in words when someone was seen, for screen readers."""
     segments = find_segments(seen, timeline)
     texts = [
@@ -170,14 +156,14 @@ def _label_spans(seen: Any, timeline: Timeline) -> str:
 
 def label_stack(values: Floats, timeline: Timeline) -> str:
     """Return what a chart of probabilities shows, for screen readers."""
-    spans = _label_spans(np.isfinite(values).all(axis=1), timeline)
+    spans = _label_spans(np.isfinite(values[:, 0]), timeline)
     return f"probabilities of the seven emotions over time; {spans}"
 
 
 def _label_strip(reading: Reading) -> str:
     """Return what the strip of face counts shows, for screen readers."""
-    counts = reading.face_counts
-    return f"Faces found over time, at most {charts.find_top(counts)}; {_label_spans(counts > 0, reading.timeline)}"
+    spans = _label_spans(reading.everyone.is_seen, reading.timeline)
+    return f"Faces found over time, at most {charts.find_top(reading.face_counts)}; {spans}"
 
 
 def _write_bin_note(fine: Timeline, drawn: Timeline) -> str:
@@ -192,9 +178,9 @@ def _format_step(step_s: float) -> str:
     return f"{step_s:.2f}{wording.NBSP}s" if step_s < 1 else f"{step_s:.1f}{wording.NBSP}s"
 
 
-def _write_smoothing_note(summary: Mapping[str, Any], observations: Observations) -> str:
+def _write_smoothing_note(summary: Summary, observations: Observations) -> str:
     """Return that the charts are smoothed and what else is."""
-    constant_s = float((summary.get("settings") or {}).get("smoothing_s") or 0.0)
+    constant_s = summary.settings.smoothing_s
     how = f" (time constant {constant_s:g}{wording.NBSP}s)" if constant_s else ""
     rest = (
         "So is what each face is read as; mean probabilities are taken before smoothing."

@@ -2,13 +2,12 @@
 
 import base64
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
 from importlib import resources
-from typing import Any
 
 from emoscope.report.inlined import Images
-from emoscope.report.wording import format_clock
+from emoscope.report.wording import Context, format_clock
 
 SCRIPTS = ("draw.js", "zoom.js", "moment.js", "page.js")
 """In this order they make one script."""
@@ -31,7 +30,7 @@ def _read_script() -> str:
     return f'"use strict";\n(() => {{\n{parts}}})();\n'
 
 
-def render(template: str, content: Mapping[str, Any], images: Images | None = None) -> str:
+def render(template: str, content: Context, images: Images | None = None) -> str:
     """Fill a template.
 
     Args:

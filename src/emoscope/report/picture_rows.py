@@ -7,15 +7,16 @@ from markupsafe import Markup
 
 from emoscope.core.emotions import EMOTIONS
 from emoscope.report import charts, wording
+from emoscope.report.wording import Context
 from emoscope.tables.observations import Observations
 from emoscope.tables.rows import Rows, read_rows
 
 MAX_PICTURE_ROWS = 500
 
 
-def describe_pictures(observations: Observations) -> dict[str, object]:
+def describe_pictures(observations: Observations) -> Context:
     """Return the rows that the page shows and how many there are in all."""
-    pictures: list[dict[str, object]] = []
+    pictures: list[Context] = []
     n_rows = number = 0
     for rows in read_rows(observations):
         n_rows += len(rows.is_face)
@@ -30,7 +31,7 @@ def describe_pictures(observations: Observations) -> dict[str, object]:
     return {"pictures": pictures, "n_pictures_rows": n_rows, "max_rows": MAX_PICTURE_ROWS}
 
 
-def _describe_face(rows: Rows, i: int | None, number: int) -> dict[str, object]:
+def _describe_face(rows: Rows, i: int | None, number: int) -> Context:
     if i is None:
         return {"track_id": None, "face": None, "emotion": "–", "probability": "", "uncertain": False, "bar": ""}
     return {

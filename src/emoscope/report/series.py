@@ -1,7 +1,6 @@
 """Values behind the charts for the page's script: curves in, small base64 texts out."""
 
 import base64
-from typing import Any
 
 import numpy as np
 
@@ -13,7 +12,7 @@ NOTHING = 255
 """The byte of a bin in which nobody was seen."""
 
 
-def pack_timeline(timeline: Timeline, reading: Reading) -> dict[str, Any]:
+def pack_timeline(timeline: Timeline, reading: Reading) -> dict[str, list[float]]:
     """Return the bins: where they begin and end, and how many faces they hold."""
     return {
         "starts": [round(float(t), 3) for t in timeline.starts_s],
@@ -22,7 +21,7 @@ def pack_timeline(timeline: Timeline, reading: Reading) -> dict[str, Any]:
     }
 
 
-def pack_curve(curve: Curve, timeline: str, name: str) -> dict[str, Any]:
+def pack_curve(curve: Curve, timeline: str, name: str) -> dict[str, str]:
     """Return a curve's values: per bin seven probabilities and the uncertain share, and seven changes if there are any.
 
     Args:
@@ -32,11 +31,7 @@ def pack_curve(curve: Curve, timeline: str, name: str) -> dict[str, Any]:
     """
     n_faces = np.maximum(curve.n_faces, 1)
     shares = np.where(curve.is_seen, curve.n_uncertain / n_faces, np.nan)
-    packed: dict[str, Any] = {
-        "timeline": timeline,
-        "name": name,
-        "values": _pack(np.column_stack([curve.means, shares])),
-    }
+    packed = {"timeline": timeline, "name": name, "values": _pack(np.column_stack([curve.means, shares]))}
     if curve.n_changes.any():
         packed["changes"] = _pack((curve.changes + 1) / 2)
     return packed

@@ -3,8 +3,12 @@
 import datetime as dt
 import math
 from collections.abc import Mapping
-from typing import Any
 
+from emoscope.core.emotions import EMOTIONS
+from emoscope.tables.summary import UsedSettings
+
+Context = Mapping[str, object]
+"""What a template prints, by name."""
 NBSP = "\u00a0"
 """Keeps a number and its unit on one line."""
 
@@ -92,7 +96,12 @@ def format_created(created: str) -> str:
     return f"{text} {zone}" if zone else text
 
 
-def format_value(value: Any) -> str:
+def list_seven(values: Mapping[str, float]) -> list[float]:
+    """Return the seven emotions' values in order."""
+    return [values[name] for name in EMOTIONS]
+
+
+def format_value(value: object) -> str:
     """Return any scalar of the settings or the model's specification for a table cell."""
     if value is None or value == "":
         return "–"
@@ -113,7 +122,7 @@ def as_sentence(message: str | None) -> str | None:
     return text if text.endswith((".", "!", "?")) else text + "."
 
 
-def _describe_setting(key: str, value: Any) -> tuple[str, str]:
+def _describe_setting(key: str, value: object) -> tuple[str, str]:
     """Return label and value of one setting; a unit at the end of its name moves to the value."""
     if key == "every":
         text = f"one in {value}" if isinstance(value, int) else f"one every {value}"
@@ -130,15 +139,15 @@ def _describe_setting(key: str, value: Any) -> tuple[str, str]:
     return label, f"{format_value(value)}{NBSP}{unit}" if unit else format_value(value)
 
 
-def describe_settings(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return label and value of every setting; the known ones first."""
-    left_out = {key for key in ("start_s", "end_s") if not settings.get(key)}
-    keys = [k for k in SETTING_LABELS if k in settings] + [k for k in settings if k not in SETTING_LABELS]
-    keys = [key for key in keys if key not in left_out]
-    return [_describe_setting(key, settings[key]) for key in keys]
+def describe_settings(settings: UsedSettings) -> list[tuple[str, str]]:
+    """Return label and value of every setting that is known; those with a label of their own first."""
+    values = {key: value for key, value in vars(settings).items() if value is not None}
+    keys = [*SETTING_LABELS, *(key for key in values if key not in SETTING_LABELS)]
+    left_out = {key for key in ("start_s", "end_s") if not values.get(key)}
+    return [_describe_setting(key, values[key]) for key in keys if key in values and key not in left_out]
 
 
-def describe_model(model: Mapping[str, Any]) -> list[tuple[str, str]]:
+def describe_model(model: Mapping[str, object]) -> list[tuple[str, str]]:
     """Return label and value of what a model card must tell, then one row per measured set."""
     rows = []
     for key, label in MODEL_LABELS.items():
@@ -148,16 +157,16 @@ def describe_model(model: Mapping[str, Any]) -> list[tuple[str, str]]:
         text = format_value(value)
         if key == "size_px":
             text = f"{value} × {value} pixels"
-        elif key == "uncertain_below":
-            text = f"largest probability below {format_percent(float(value))}"
+        elif key == "uncertain_below" and isinstance(value, int | float):
+            text = f"largest probability below {format_percent(value)}"
         rows.append((label, text))
-    figures = model.get("figures") or {}
-    for name, values in figures.items():
+    figures = model.get("figures")
+    for name, values in figures.items() if isinstance(figures, Mapping) else ():
         rows.append((f"Measured: {name.replace('_', ' ')}", _describe_figures(values)))
     return rows
 
 
-def _describe_figures(values: Any) -> str:
+def _describe_figures(values: object) -> str:
     """Return `accuracy 0.66 · macro F1 0.63`, leaving out whatever is no single number."""
     if not isinstance(values, Mapping):
         return format_value(values) if isinstance(values, int | float | str) else "–"

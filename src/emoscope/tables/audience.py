@@ -1,7 +1,7 @@
 """The audience over time: the observations table in, numbers per second of the recording out; audience.csv."""
 
 import csv
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Final
 
@@ -27,8 +27,19 @@ COLUMNS: Final = (
 """Header of audience.csv."""
 
 
-def compute_valence(mean_probabilities: NDArray[np.float64]) -> dict[str, float]:
-    """Return the shares of positive, neutral and negative expressions and the index positive - negative, -1 to 1.
+@dataclass(frozen=True)
+class Valence:
+    """Shares of pleasant and unpleasant expressions."""
+
+    positive: float
+    neutral: float
+    negative: float
+    index: float
+    """positive - negative, -1 to 1."""
+
+
+def compute_valence(mean_probabilities: NDArray[np.float64]) -> Valence:
+    """Return the shares of positive, neutral and negative expressions and their index.
 
     Happy is positive; angry, disgust, fear and sad are negative; neutral is neither, and so is surprise, which can
     be pleasant or not (Russell, A circumplex model of affect, 1980).
@@ -36,11 +47,11 @@ def compute_valence(mean_probabilities: NDArray[np.float64]) -> dict[str, float]
     Args:
         mean_probabilities: (7,)
     """
-    shares = {
-        word: float(sum(p for p, own in zip(mean_probabilities.tolist(), VALENCE, strict=True) if own == sign))
-        for word, sign in (("positive", 1), ("neutral", 0), ("negative", -1))
-    }
-    return {**shares, "index": shares["positive"] - shares["negative"]}
+    positive, neutral, negative = (
+        float(sum(p for p, own in zip(mean_probabilities.tolist(), VALENCE, strict=True) if own == sign))
+        for sign in (1, 0, -1)
+    )
+    return Valence(positive, neutral, negative, positive - negative)
 
 
 @dataclass(frozen=True)
@@ -109,4 +120,4 @@ def write_audience_csv(table: Observations, path: Path) -> None:
                 continue
             means = seconds.mean_probabilities[i]
             shares = [*seconds.shares[i].tolist(), *means.tolist(), float(seconds.uncertain_share[i])]
-            writer.writerow(row + [round(value, 6) for value in (*shares, *compute_valence(means).values())])
+            writer.writerow(row + [round(value, 6) for value in (*shares, *astuple(compute_valence(means)))])

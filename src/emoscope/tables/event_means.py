@@ -1,14 +1,15 @@
 """Segments: the observations in, each event's mood with intervals and its difference from the rest out."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emoscope.core.emotions import EMOTIONS
 from emoscope.tables.events import Event
-from emoscope.tables.rows import NOBODY, SIGNS, GroupedSums, Rows
+from emoscope.tables.rows import NOBODY, SIGNS, GroupedSums, Rows, Seven
 
 N_DRAWS: Final = 2000
 """Bootstrap draws: Efron and Tibshirani, An introduction to the bootstrap (1993), ask for 1000 or more."""
@@ -17,6 +18,45 @@ SEED: Final = 0
 """The same table gives the same intervals."""
 _CHUNK: Final = 1_000_000
 """Weights in memory at a time."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over people with its 95 % interval."""
+
+    mean: float | None = None
+    """None where nobody was seen."""
+    low: float | None = None
+    """None with fewer than two people, as `high`."""
+    high: float | None = None
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Both ends; None where one is not known."""
+        return None if self.low is None or self.high is None else (self.low, self.high)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """An event against the rest of the recording: each person in it less the same person outside all events."""
+
+    people: int
+    """Those seen in both."""
+    mean_probabilities: Seven[Estimate]
+    valence: Estimate
+
+
+@dataclass(frozen=True)
+class EventMeans(Event):
+    """An event's numbers; every person counts the same, however long they were seen."""
+
+    people: int
+    observations: int
+    mean_probabilities: Seven[Estimate]
+    valence: Estimate
+    """The index: positive less negative, -1 to 1."""
+    difference: Difference | None = None
+    """None where nobody was seen both in the event and outside all events."""
 
 
 class SegmentSums:
@@ -41,26 +81,19 @@ class SegmentSums:
                 is_outside &= ~is_inside
         self._outside.add(rows.track_id[is_outside], values[is_outside])
 
-    def finish(self) -> list[dict[str, Any]]:
-        """Return the numbers of each event; every person counts the same, however long they were seen."""
+    def finish(self) -> tuple[EventMeans, ...]:
+        """Return the numbers of each event."""
         ids_outside, outside = self._outside.sort()
         results = []
         for event, sums in zip(self.events, self._inside, strict=True):
             ids, inside = sums.sort()
             both, i, j = np.intersect1d(ids, ids_outside, assume_unique=True, return_indices=True)
-            difference = _compute_means(inside[i]) - _compute_means(outside[j])
-            results.append(
-                {
-                    "name": event.name,
-                    "start_s": event.start_s,
-                    "end_s": event.end_s,
-                    "people": len(ids),
-                    "observations": int(inside[:, 0].sum()),
-                    **_describe(_compute_means(inside)),
-                    "difference": {"people": len(both), **_describe(difference)} if len(both) else None,
-                }
-            )
-        return results
+            change = _compute_means(inside[i]) - _compute_means(outside[j])
+            difference = Difference(len(both), *_estimate(change)) if len(both) else None
+            means = _estimate(_compute_means(inside))
+            n = int(inside[:, 0].sum())
+            results.append(EventMeans(event.name, event.start_s, event.end_s, len(ids), n, *means, difference))
+        return tuple(results)
 
 
 def _compute_means(sums: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -68,32 +101,31 @@ def _compute_means(sums: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(sums[:, 1:] / sums[:, :1])
 
 
-def _describe(values: NDArray[np.float64]) -> dict[str, Any]:
+def _estimate(values: NDArray[np.float64]) -> tuple[dict[str, Estimate], Estimate]:
     """Return mean and interval of people's probabilities, or of differences of them, and of the valence index.
 
     Args:
         values: (people, 7)
     """
-    intervals = bootstrap_means(np.column_stack([values, values @ SIGNS]))
-    *emotions, valence = ({"mean": mean, "low": low, "high": high} for mean, low, high in intervals)
-    return {"mean_probabilities": dict(zip(EMOTIONS, emotions, strict=True)), "valence": valence}
+    *emotions, valence = bootstrap_means(np.column_stack([values, values @ SIGNS]))
+    return dict(zip(EMOTIONS, emotions, strict=True)), valence
 
 
-def bootstrap_means(values: NDArray[np.float64]) -> list[tuple[float | None, float | None, float | None]]:
+def bootstrap_means(values: NDArray[np.float64]) -> list[Estimate]:
     """Return mean and 95 % percentile interval of each column, people drawn with replacement.
 
     Args:
         values: (people, k)
 
     Returns:
-        k times mean, low, high; all None without people, low and high None with one.
+        One of each column.
     """
     n, k = values.shape
     if n == 0:
-        return [(None, None, None)] * k
+        return [Estimate()] * k
     means = values.mean(axis=0).tolist()
     if n == 1:
-        return [(mean, None, None) for mean in means]
+        return [Estimate(mean) for mean in means]
     rng = np.random.default_rng(SEED)
     draws = np.empty((N_DRAWS, k))
     step = max(1, _CHUNK // n)
@@ -103,4 +135,4 @@ def bootstrap_means(values: NDArray[np.float64]) -> list[tuple[float | None, flo
         weights = rng.multinomial(n, np.full(n, 1 / n), size=size)
         draws[start : start + size] = weights @ values / n
     low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0).tolist()
-    return list(zip(means, low, high, strict=True))
+    return list(map(Estimate, means, low, high))

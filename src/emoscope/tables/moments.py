@@ -1,13 +1,13 @@
 """Moments: the observations second by second in, the largest joint changes of the audience's mood out."""
 
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emoscope.core.emotions import EMOTIONS
-from emoscope.tables.rows import NOBODY, Rows, floor_seconds, name_emotions, sum_by
+from emoscope.tables.rows import NOBODY, Emotion, Rows, Seven, floor_seconds, name_emotions, sum_by
 
 WINDOW_S: Final = 2
 """Seconds before and after a moment that are compared. Expressions last 0.5 to 4 s (Ekman, Emotions revealed, 2003).
@@ -19,6 +19,25 @@ MIN_CHANGE: Final = 0.15
 MIN_DISTANCE_S: Final = 2 * WINDOW_S
 """Moments that are nearer than this share seconds; the larger one stays."""
 MAX_MOMENTS: Final = 5
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A joint change of the people who were seen on both sides of it."""
+
+    time_s: float
+    change: float
+    """Share of probability that moved, MIN_CHANGE to 1."""
+    before: Seven[float]
+    """Mean probabilities in the seconds before it."""
+    after: Seven[float]
+    rose: Emotion
+    """The emotion that rose most."""
+    fell: Emotion
+    people: int
+    """Those who went along."""
+    track_id: int | None = None
+    """Who it was, where it was one person."""
 
 
 @dataclass
@@ -37,7 +56,7 @@ class MomentFinder:
     def __init__(self) -> None:
         self._seconds: dict[int, _Second] = {}
         self._pending: list[int] = []
-        self._candidates: list[dict[str, Any]] = []
+        self._candidates: list[Moment] = []
 
     def add(self, rows: Rows) -> None:
         """Take some rows, in the order of time."""
@@ -68,17 +87,17 @@ class MomentFinder:
         self._seconds[key] = _Second()
         self._pending.append(key)
 
-    def finish(self) -> list[dict[str, Any]]:
-        """Return the largest changes, sorted by time: time_s, change, before, after, rose, fell, people, track_id."""
+    def finish(self) -> tuple[Moment, ...]:
+        """Return the largest changes, sorted by time."""
         while self._pending:
             self._judge(self._pending.pop(0))
-        chosen: list[dict[str, Any]] = []
-        for moment in sorted(self._candidates, key=lambda m: -m["change"]):
+        chosen: list[Moment] = []
+        for moment in sorted(self._candidates, key=lambda m: -m.change):
             if len(chosen) == MAX_MOMENTS:
                 break
-            if all(abs(moment["time_s"] - other["time_s"]) >= MIN_DISTANCE_S for other in chosen):
+            if all(abs(moment.time_s - other.time_s) >= MIN_DISTANCE_S for other in chosen):
                 chosen.append(moment)
-        return sorted(chosen, key=lambda m: m["time_s"])
+        return tuple(sorted(chosen, key=lambda m: m.time_s))
 
     def _judge(self, key: int) -> None:
         """Compare both sides of a second's start and keep what is large enough."""
@@ -99,16 +118,16 @@ class MomentFinder:
         is_joining = own[:, rose] - own[:, fell] >= (joint[rose] - joint[fell]) / 2
         n = int(is_joining.sum())
         self._candidates.append(
-            {
-                "time_s": float(key),
-                "change": change,
-                "before": name_emotions(means_before[i].mean(axis=0)),
-                "after": name_emotions(means_after[j].mean(axis=0)),
-                "rose": EMOTIONS[rose],
-                "fell": EMOTIONS[fell],
-                "people": n,
-                "track_id": int(people[is_joining][0]) if n == 1 else None,
-            }
+            Moment(
+                time_s=float(key),
+                change=change,
+                before=name_emotions(means_before[i].mean(axis=0)),
+                after=name_emotions(means_after[j].mean(axis=0)),
+                rose=EMOTIONS[rose],
+                fell=EMOTIONS[fell],
+                people=n,
+                track_id=int(people[is_joining][0]) if n == 1 else None,
+            )
         )
 
     def _sum_up(self, keys: range) -> tuple[NDArray[np.int64], NDArray[np.float64]] | None:

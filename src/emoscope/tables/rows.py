@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 
 import numpy as np
+from annotated_types import Predicate
 from numpy.typing import NDArray
 
 from emoscope.core.emotions import EMOTIONS, VALENCE
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 
 NOBODY: Final = 0
 """Stands for an empty track_id; people count from 1."""
+T = TypeVar("T")
+Emotion = Annotated[str, Predicate(lambda name: name in EMOTIONS)]
+Seven = Annotated[dict[str, T], Predicate(lambda values: set(values) == set(EMOTIONS))]
+"""A value of each emotion, by its name."""
 SIGNS: Final = np.array(VALENCE, np.float64)
 """(7,) valence index = probabilities @ SIGNS."""
 

@@ -1,161 +1,163 @@
-"""Summary: the observations table in, numbers per person and for the audience out; JSON-ready."""
+"""Summary: the type of an analysis's numbers, per person and for the audience; to and from summary.json."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import json
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any, Final, Literal, Self
 
-import numpy as np
-from numpy.typing import NDArray
+from annotated_types import Predicate
 
-from emoscope.core.emotions import EMOTIONS
-from emoscope.tables.audience import compute_valence
-from emoscope.tables.event_means import SegmentSums
-from emoscope.tables.events import Event
-from emoscope.tables.moments import MomentFinder
-from emoscope.tables.observations import Observations
-from emoscope.tables.rows import N_READINGS, NOBODY, GroupedSums, Rows, name_emotions, read_rows
+from emoscope.tables.audience import Valence
+from emoscope.tables.event_means import EventMeans
+from emoscope.tables.moments import Moment
+from emoscope.tables.observations import READABLE_VERSIONS
+from emoscope.tables.rows import Emotion, Seven
 
-
-def compute_summary(
-    table: Observations,
-    facts: dict[str, Any],
-    events: Sequence[Event] = (),
-    baselines: Mapping[int, NDArray[np.float64]] | None = None,
-) -> dict[str, Any]:
-    """Compute the summary in one pass; memory does not grow with the number of frames.
-
-    Args:
-        table: the observations of one source.
-        facts: what the table cannot tell (source, kind, status, settings, model, ...); they lead the result.
-        events: marked segments to compare; pictures have no time and none.
-        baselines: each person's own zero line, (7,), where there is one.
-
-    Returns:
-        facts, then frames, faces, people_count, coverage (share of analysed frames with a face), people, audience,
-        moments, events. A person's coverage is the share of all analysed frames in which the person was seen.
-    """
-    has_time = facts.get("kind") != "pictures"
-    frames, people, moments = FrameCounts(), PeopleSums(), MomentFinder()
-    segments = SegmentSums(events if has_time else ())
-    for rows in read_rows(table):
-        frames.add(rows)
-        people.add(rows)
-        segments.add(rows)
-        if has_time:
-            moments.add(rows)
-    n_frames, n_with_face, people_max = frames.finish()
-    everyone = people.sum_everyone()
-    described = people.describe(n_frames, baselines or {})
-    return {
-        **facts,
-        "frames": n_frames,
-        "faces": int(everyone[0]),
-        "people_count": len(described),
-        "coverage": n_with_face / n_frames if n_frames else 0.0,
-        "people": described,
-        "audience": {
-            **describe_readings(everyone),
-            "valence": compute_valence(compute_means(everyone)),
-            "people_mean": float(everyone[0]) / n_frames if n_frames else 0.0,
-            "people_max": people_max,
-        },
-        "moments": moments.finish(),
-        "events": segments.finish(),
-    }
+Kind = Literal["video", "pictures", "live"]
+LEFT_OUT: Final = ("fingerprint", "dropped", "wall_s")
+"""Keys that JSON has only where there is a value."""
 
 
-def compute_means(sums: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return mean probabilities (7,) from the sums of Rows.readings (16,); zeros where there are none."""
-    return np.asarray(sums[1 + len(EMOTIONS) : -1] / max(sums[0], 1))
+@dataclass(frozen=True)
+class UsedSettings:
+    """How the source was read; None where an older version did not write it down."""
+
+    detector: str | None = None
+    """The one that was used, `auto` resolved."""
+    detector_reason: str | None = None
+    max_side_px: int | None = None
+    model: str | None = None
+    views: int | None = None
+    balanced: bool | None = None
+    start_s: float | None = None
+    end_s: float | None = None
+    """None: to the end."""
+    smoothing_s: float | None = None
+    baseline: str | None = None
+    """`off`, `auto` or a span."""
+    thumbnails: str | None = None
+    anonymous: bool | None = None
+    emoscope: str | None = None
+    """Version."""
+    every: int | str | None = None
+    """One in so many frames, or `0.2 s`."""
+    dropped: int | None = None
+    """Live: frames that came while another was analysed."""
+    wall_s: float | None = None
+    """Time the analysis took."""
 
 
-def describe_readings(sums: NDArray[np.float64]) -> dict[str, Any]:
-    """Return shares of the top emotions, mean probabilities and the share of uncertain observations.
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """What was read, and by what."""
 
-    Args:
-        sums: (16,) of Rows.readings.
-    """
-    n = max(sums[0], 1)
-    return {
-        "shares": name_emotions(sums[1 : 1 + len(EMOTIONS)] / n),
-        "mean_probabilities": name_emotions(compute_means(sums)),
-        "uncertain_share": float(sums[-1] / n),
-    }
-
-
-class FrameCounts:
-    """Counts analysed frames, those with a face, and the most faces of one frame."""
-
-    def __init__(self) -> None:
-        # The last frame may go on in the next rows: its faces are counted when it is over.
-        self._open_faces = 0
-        self._n_frames = self._n_with_face = self._most = 0
-
-    def add(self, rows: Rows) -> None:
-        """Take some rows."""
-        first = int(rows.frame_no[0])
-        faces = np.bincount(rows.frame_no - first, weights=rows.is_face).astype(np.int64)
-        if rows.is_first[0]:
-            self._close([self._open_faces])
-        else:
-            faces[0] += self._open_faces
-        self._close(faces[:-1].tolist())
-        self._open_faces = int(faces[-1])
-        self._n_frames = first + len(faces)
-
-    def _close(self, faces: list[int]) -> None:
-        self._n_with_face += sum(n > 0 for n in faces)
-        self._most = max([self._most, *faces])
-
-    def finish(self) -> tuple[int, int, int]:
-        """Return the number of frames, of frames with a face, and the most faces of one frame."""
-        self._close([self._open_faces])
-        self._open_faces = 0
-        return self._n_frames, self._n_with_face, self._most
+    schema_version: Annotated[int, Predicate(lambda version: version in READABLE_VERSIONS)]
+    source: str
+    kind: Kind
+    created: str
+    """ISO 8601."""
+    size_wh: tuple[int, int] = (0, 0)
+    model: dict[str, object]
+    """The model's specification: ModelSpec, its calibration for the views that were used, and what was measured."""
+    fingerprint: str | None = None
+    """Hash of source and settings, by which `--resume` knows a finished source."""
 
 
-class PeopleSums:
-    """Sums up the readings of each person and remembers when they were seen."""
+@dataclass(frozen=True, kw_only=True)
+class End:
+    """How the source ended."""
 
-    def __init__(self) -> None:
-        self._sums = GroupedSums(N_READINGS)
-        self._seen_s: dict[int, tuple[float, float]] = {}
+    status: Literal["complete", "incomplete"]
+    reason: Literal["damaged", "stopped"] | None = None
+    """Why it is incomplete."""
+    message: str | None = None
+    """What is amiss, in one line."""
+    frames_in_source: int = 0
+    duration_s: float
 
-    def add(self, rows: Rows) -> None:
-        """Take some rows."""
-        if len(rows.track_id) == 0:
-            return
-        self._sums.add(rows.track_id, rows.readings)
-        track_ids, inverse = np.unique(rows.track_id, return_inverse=True)
-        first, last = np.full(len(track_ids), np.inf), np.full(len(track_ids), -np.inf)
-        np.minimum.at(first, inverse, rows.time_s)
-        np.maximum.at(last, inverse, rows.time_s)
-        for track_id, a, b in zip(track_ids.tolist(), first.tolist(), last.tolist(), strict=True):
-            old = self._seen_s.get(track_id, (a, b))
-            self._seen_s[track_id] = min(old[0], a), max(old[1], b)
 
-    def sum_everyone(self) -> NDArray[np.float64]:
-        """Return the sums of all readings (16,), also of faces without a person's number."""
-        return np.asarray(self._sums.sort()[1].sum(axis=0))
+@dataclass(frozen=True, kw_only=True)
+class Facts(End, Origin):
+    """What the table cannot tell."""
 
-    def describe(self, n_frames: int, baselines: Mapping[int, NDArray[np.float64]]) -> list[dict[str, Any]]:
-        """Return the numbers of each person, in the order of their number."""
-        people = []
-        for track_id, sums in zip(*self._sums.sort(), strict=True):
-            if track_id == NOBODY:
-                continue
-            readings = describe_readings(sums)
-            first_s, last_s = self._seen_s[int(track_id)]
-            baseline = baselines.get(int(track_id))
-            people.append(
-                {
-                    "track_id": int(track_id),
-                    "first_s": first_s,
-                    "last_s": last_s,
-                    "frames": int(sums[0]),
-                    "coverage": float(sums[0]) / n_frames,
-                    "emotion": max(readings["shares"], key=readings["shares"].__getitem__),
-                    **readings,
-                    "baseline": None if baseline is None else name_emotions(np.asarray(baseline)),
-                }
-            )
-        return people
+    settings: UsedSettings
+
+
+@dataclass(frozen=True)
+class Readings:
+    """What was read from some observations."""
+
+    shares: Seven[float]
+    """How often each emotion was the most probable one."""
+    mean_probabilities: Seven[float]
+    uncertain_share: float
+
+
+@dataclass(frozen=True)
+class Person:
+    """One person's numbers."""
+
+    track_id: int
+    first_s: float
+    last_s: float
+    frames: int
+    """Analysed frames in which the person was seen."""
+    coverage: float
+    """Their share of all analysed frames."""
+    emotion: Emotion
+    """The one that was the most probable most often."""
+    shares: Seven[float]
+    mean_probabilities: Seven[float]
+    uncertain_share: float
+    baseline: Seven[float] | None = None
+    """The resting face, where it is known."""
+
+
+@dataclass(frozen=True)
+class Audience(Readings):
+    """The numbers of everyone together."""
+
+    valence: Valence
+    people_mean: float = 0.0
+    """Faces per analysed frame."""
+    people_max: int = 0
+    """Most faces of one frame."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary(Facts):
+    """The numbers of one analysis; `to_json` is what summary.json holds, in this order."""
+
+    frames: int
+    """Analysed ones."""
+    faces: int
+    """Observations: one face in one frame."""
+    people_count: int
+    coverage: float
+    """Share of the analysed frames that show a face."""
+    people: tuple[Person, ...]
+    """In the order of their number."""
+    audience: Audience
+    moments: tuple[Moment, ...] = ()
+    """The largest joint changes, in the order of time."""
+    events: tuple[EventMeans, ...] = ()
+    """The marked segments."""
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Self:
+        """Read a summary.
+
+        Raises:
+            pydantic.ValidationError, a ValueError: all that is wrong with it.
+        """
+        from pydantic import TypeAdapter
+
+        return TypeAdapter(cls).validate_json(text, strict=True)
+
+    def to_json(self) -> str:
+        """Return the text of summary.json."""
+        values = asdict(self, dict_factory=_leave_out)
+        return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
+
+
+def _leave_out(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {key: value for key, value in pairs if value is not None or key not in LEFT_OUT}

@@ -65,8 +65,8 @@ class LiveJob:
                 created=self.created,
                 started=self.created,
                 finished=time.time(),
-                frames=summary["frames"] if summary else 0,
-                message=message or (summary["message"] if summary else "the recording was not written to its end"),
+                frames=summary.frames if summary else 0,
+                message=message or (summary.message if summary else "the recording was not written to its end"),
                 settings=self.settings,
             )
             self.store.add(job)

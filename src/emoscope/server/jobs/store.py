@@ -14,6 +14,7 @@ from emoscope.analysis.recorder import SUMMARY_FILE
 from emoscope.core.errors import OutputError
 from emoscope.core.files import lock_folder
 from emoscope.server.jobs.names import ANIMATION, RESULT, UPLOAD
+from emoscope.tables.summary import Summary
 
 State = Literal["queued", "running", "finished", "failed"]
 STATES: tuple[State, ...] = ("queued", "running", "finished", "failed")
@@ -202,10 +203,9 @@ class Store:
         """Return the folder of a job's results."""
         return self.jobs / job_id / RESULT
 
-    def load_summary(self, job_id: str) -> dict[str, Any] | None:
+    def load_summary(self, job_id: str) -> Summary | None:
         """Return the summary of a job's results; None where they are not whole, since it is written last."""
         try:
-            summary = json.loads((self.get_result(job_id) / SUMMARY_FILE).read_text(encoding="utf-8"))
+            return Summary.from_json((self.get_result(job_id) / SUMMARY_FILE).read_bytes())
         except (OSError, ValueError):
             return None
-        return summary if isinstance(summary, dict) else None

@@ -155,7 +155,7 @@ def analyze(task: dict[str, Any], tell: Any) -> dict[str, Any]:
             stop.set()
             thread.join()
         check_length(path, source.duration_s, limits["max_duration_s"])
-    return {"frames": analysis.summary["frames"], "progress": 1.0}
+    return {"frames": analysis.summary.frames, "progress": 1.0}
 
 
 def _wait_for(lock_folder: Any) -> None:

@@ -1,18 +1,19 @@
 """A recording of the live socket: results in, a job's result folder out; numbers only, never a picture."""
 
 import dataclasses
-from typing import Any
 
 from emoscope.analysis.recorder import Recorder
 from emoscope.analysis.settings import Settings
 from emoscope.core.types import Frame, FrameResult
 from emoscope.pipeline.analyzer import Analyzer
+from emoscope.server.jobs.live_job import LiveJob
+from emoscope.tables.summary import End, UsedSettings
 
 
 class Recording:
     """Observations on their way into a job's folder."""
 
-    def __init__(self, job: Any, settings: Settings) -> None:
+    def __init__(self, job: LiveJob, settings: Settings) -> None:
         """Open the files.
 
         Args:
@@ -52,20 +53,11 @@ class Recording:
             if self.last is None:
                 self.job.discard()
                 return None
-            self.recorder.finish(analyzer, self._describe(self.last))
+            n_frames = self.last.index + 1
+            end = End(status="complete", frames_in_source=n_frames, duration_s=self.last.time_s)
+            self.recorder.finish(analyzer, end, UsedSettings(every=1, dropped=n_frames - self.n_read))
         except BaseException:
             self.job.discard()
             raise
         self.job.finish()
         return str(self.job.id)
-
-    def _describe(self, last: FrameResult) -> dict[str, Any]:
-        n_frames = last.index + 1
-        return {
-            "status": "complete",
-            "reason": None,
-            "message": None,
-            "frames_in_source": n_frames,
-            "duration_s": last.time_s,
-            "settings": {"every": 1, "end_s": None, "dropped": n_frames - self.n_read},
-        }

@@ -1,0 +1,155 @@
+"""Summarizing: the observations table in, the Summary out, in one pass."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emoscope.core.emotions import EMOTIONS
+from emoscope.tables.audience import compute_valence
+from emoscope.tables.event_means import SegmentSums
+from emoscope.tables.events import Event
+from emoscope.tables.moments import MomentFinder
+from emoscope.tables.observations import Observations
+from emoscope.tables.rows import N_READINGS, NOBODY, GroupedSums, Rows, name_emotions, read_rows
+from emoscope.tables.summary import Audience, Facts, Person, Readings, Summary
+
+
+def compute_summary(
+    table: Observations,
+    facts: Facts,
+    events: Sequence[Event] = (),
+    baselines: Mapping[int, NDArray[np.float64]] | None = None,
+) -> Summary:
+    """Compute the summary in one pass; memory does not grow with the number of frames.
+
+    Args:
+        table: the observations of one source.
+        facts: what the table cannot tell.
+        events: marked segments to compare; pictures have no time and none.
+        baselines: each person's own zero line, (7,), where there is one.
+    """
+    has_time = facts.kind != "pictures"
+    frames, people, moments = FrameCounts(), PeopleSums(), MomentFinder()
+    segments = SegmentSums(events if has_time else ())
+    for rows in read_rows(table):
+        frames.add(rows)
+        people.add(rows)
+        segments.add(rows)
+        if has_time:
+            moments.add(rows)
+    n_frames, n_with_face, people_max = frames.finish()
+    everyone = people.sum_everyone()
+    described = people.describe(n_frames, baselines or {})
+    audience = Audience(
+        **vars(describe_readings(everyone)),
+        valence=compute_valence(compute_means(everyone)),
+        people_mean=float(everyone[0]) / n_frames if n_frames else 0.0,
+        people_max=people_max,
+    )
+    return Summary(
+        **vars(facts),
+        frames=n_frames,
+        faces=int(everyone[0]),
+        people_count=len(described),
+        coverage=n_with_face / n_frames if n_frames else 0.0,
+        people=described,
+        audience=audience,
+        moments=moments.finish(),
+        events=segments.finish(),
+    )
+
+
+def compute_means(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return mean probabilities (7,) from the sums of Rows.readings (16,); zeros where there are none."""
+    return np.asarray(sums[1 + len(EMOTIONS) : -1] / max(sums[0], 1))
+
+
+def describe_readings(sums: NDArray[np.float64]) -> Readings:
+    """Return shares of the top emotions, mean probabilities and the share of uncertain observations.
+
+    Args:
+        sums: (16,) of Rows.readings.
+    """
+    n = max(sums[0], 1)
+    shares = name_emotions(sums[1 : 1 + len(EMOTIONS)] / n)
+    return Readings(shares, name_emotions(compute_means(sums)), float(sums[-1] / n))
+
+
+class FrameCounts:
+    """Counts analysed frames, those with a face, and the most faces of one frame."""
+
+    def __init__(self) -> None:
+        # The last frame may go on in the next rows: its faces are counted when it is over.
+        self._open_faces = 0
+        self._n_frames = self._n_with_face = self._most = 0
+
+    def add(self, rows: Rows) -> None:
+        """Take some rows."""
+        first = int(rows.frame_no[0])
+        faces = np.bincount(rows.frame_no - first, weights=rows.is_face).astype(np.int64)
+        if rows.is_first[0]:
+            self._close([self._open_faces])
+        else:
+            faces[0] += self._open_faces
+        self._close(faces[:-1].tolist())
+        self._open_faces = int(faces[-1])
+        self._n_frames = first + len(faces)
+
+    def _close(self, faces: list[int]) -> None:
+        self._n_with_face += sum(n > 0 for n in faces)
+        self._most = max([self._most, *faces])
+
+    def finish(self) -> tuple[int, int, int]:
+        """Return the number of frames, of frames with a face, and the most faces of one frame."""
+        self._close([self._open_faces])
+        self._open_faces = 0
+        return self._n_frames, self._n_with_face, self._most
+
+
+class PeopleSums:
+    """Sums up the readings of each person and remembers when they were seen."""
+
+    def __init__(self) -> None:
+        self._sums = GroupedSums(N_READINGS)
+        self._seen_s: dict[int, tuple[float, float]] = {}
+
+    def add(self, rows: Rows) -> None:
+        """Take some rows."""
+        if len(rows.track_id) == 0:
+            return
+        self._sums.add(rows.track_id, rows.readings)
+        track_ids, inverse = np.unique(rows.track_id, return_inverse=True)
+        first, last = np.full(len(track_ids), np.inf), np.full(len(track_ids), -np.inf)
+        np.minimum.at(first, inverse, rows.time_s)
+        np.maximum.at(last, inverse, rows.time_s)
+        for track_id, a, b in zip(track_ids.tolist(), first.tolist(), last.tolist(), strict=True):
+            old = self._seen_s.get(track_id, (a, b))
+            self._seen_s[track_id] = min(old[0], a), max(old[1], b)
+
+    def sum_everyone(self) -> NDArray[np.float64]:
+        """Return the sums of all readings (16,), also of faces without a person's number."""
+        return np.asarray(self._sums.sort()[1].sum(axis=0))
+
+    def describe(self, n_frames: int, baselines: Mapping[int, NDArray[np.float64]]) -> tuple[Person, ...]:
+        """Return the numbers of each person, in the order of their number."""
+        people = []
+        for track_id, sums in zip(*self._sums.sort(), strict=True):
+            if track_id == NOBODY:
+                continue
+            readings = describe_readings(sums)
+            first_s, last_s = self._seen_s[int(track_id)]
+            baseline = baselines.get(int(track_id))
+            people.append(
+                Person(
+                    track_id=int(track_id),
+                    first_s=first_s,
+                    last_s=last_s,
+                    frames=int(sums[0]),
+                    coverage=float(sums[0]) / n_frames,
+                    emotion=max(readings.shares, key=readings.shares.__getitem__),
+                    **vars(readings),
+                    baseline=None if baseline is None else name_emotions(np.asarray(baseline)),
+                )
+            )
+        return tuple(people)
