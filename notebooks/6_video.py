@@ -36,12 +36,12 @@ if not VIDEO:
 # %% [markdown]
 # ## Five observations a second
 # Expressions last longer than a frame: one in 0.2 s is enough and much faster. Times are those of the video's own
-# clock, not frame numbers divided by a rate. `smoothing_s` puts a calmer curve beside the raw one; both are kept. The
+# clock, not frame numbers divided by a rate. `smooth` puts a calmer curve beside the raw one; both are kept. The
 # event marks a part of the clip that is compared with the rest.
 
 # %%
 events = (Event("together", 3.0, 7.0),)
-analysis = emoscope.analyze_video(video, every="0.2s", smoothing_s=0.5, events=events, thumbnails="clear")
+analysis = emoscope.analyze_video(video, every="0.2s", smooth=0.5, events=events, thumbnails="clear")
 observations = analysis.observations
 observations[["time_s", "track_id", "emotion", "probability", "uncertain"]].head(8)
 

@@ -15,7 +15,6 @@ import pytest
 
 import emoscope as product
 from conftest import Command, clip_time_s, write_clip
-from emoscope.core.errors import InputError
 from emoscope.core.timecode import Every
 from emoscope.core.types import Image
 from emoscope.media.source import find_sources
@@ -190,9 +189,9 @@ def test_hidden_faces(clip: Path, tmp_path: Path, emoscope: Command) -> None:
 
 
 def test_library_settings(clip: Path, tmp_path: Path) -> None:
-    analysis = product.analyze_video(clip, every="0.2s", end_s=1.0, detector="haar", smoothing_s=0.4)
+    analysis = product.analyze_video(clip, every="0.2s", end=1.0, detector="haar", smooth=0.4)
     assert analysis.observations["time_s"].max() < 1 and analysis.table.has_smoothed
     saved = analysis.save(tmp_path / "saved")
     assert {p.name for p in saved.iterdir()} >= {"summary.json", "observations.csv", "report.html"}
-    with pytest.raises(InputError, match="no setting smoothing;"):
-        product.analyze_video(clip, smoothing=1)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'smoothing'"):
+        product.analyze_video(clip, smoothing=1)  # type: ignore[call-overload]

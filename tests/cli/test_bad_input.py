@@ -217,7 +217,7 @@ def test_mutated_pictures_never_escape(data: st.DataObject, tmp_path: Path, port
 
 @pytest.mark.parametrize(
     "array",
-    [np.zeros((4, 5), np.float32), np.zeros((4, 5, 2), np.uint8), np.zeros((0, 5, 3), np.uint8), "text", None],
+    [np.zeros((4, 5), np.float32), np.zeros((4, 5, 2), np.uint8), np.zeros((0, 5, 3), np.uint8), [[1, 2]], None],
 )
 def test_arrays_that_are_no_image(array: object) -> None:
     with pytest.raises(EmoscopeError, match="expected uint8 or uint16"):

@@ -78,12 +78,12 @@ def test_views(portrait: Image) -> None:
     assert [len(create_views(grey, n)) for n in (1, 2, 10)] == [1, 2, 10]
     assert np.array_equal(create_views(grey, 2)[1], grey[:, ::-1])
     # The mean of uncalibrated probabilities, then one temperature.
-    recognizer = Recognizer(n_views=2)
+    recognizer = Recognizer(views=2)
     logits = Recognizer().compute_logits([grey, np.ascontiguousarray(grey[:, ::-1])])[:, 0]
     mean = compute_probabilities(logits).mean(axis=0, keepdims=True)
     expected = compute_probabilities(np.log(mean), recognizer.calibration.temperature)
     np.testing.assert_allclose(recognizer.predict([grey]), expected, atol=1e-6)
-    balanced = Recognizer(n_views=2, balanced=True).predict([grey])
+    balanced = Recognizer(views=2, balanced=True).predict([grey])
     expected = compute_probabilities(np.log(expected) + np.array(recognizer.calibration.bias))
     np.testing.assert_allclose(balanced, expected, atol=1e-6)
 

@@ -28,7 +28,7 @@ from recordings import make_facts
 
 @pytest.mark.parametrize("n_views", [1, 2])
 def test_a_smile_is_in_the_mouth(portrait: Image, n_views: int) -> None:
-    recognizer = Recognizer(n_views=n_views)
+    recognizer = Recognizer(views=n_views)
     face = np.ascontiguousarray(portrait[60:210, 150:300])
     maps = explain_faces(recognizer, [face, to_grey(face)])
     assert maps.shape == (2, N_PLACES, N_PLACES) and np.isfinite(maps).all()

@@ -23,9 +23,9 @@ from emoscope.tables.observations import create_observations
 
 def test_overlapping_stages_read_what_single_frames_give(clip: Path) -> None:
     [one], [other] = find_sources([clip]), find_sources([clip])
-    single = Analyzer(detector="haar", smoothing_s=0.5)
+    single = Analyzer(detector="haar", smooth=0.5)
     expected = [single.analyze(frame) for frame in one]
-    together = Analyzer(detector="haar", smoothing_s=0.5)
+    together = Analyzer(detector="haar", smooth=0.5)
     found = [result for _, result in together.analyze_frames(other)]
     assert [r.index for r in found] == [r.index for r in expected] == list(range(30))
     for a, b in zip(found, expected, strict=True):

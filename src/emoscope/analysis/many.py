@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from emoscope.analysis.one import analyze_source
+from emoscope.analysis.one import Progress, analyze_source, create_reporter
 from emoscope.analysis.recorder import OUTPUT_NAMES, SUMMARY_FILE
 from emoscope.analysis.settings import Settings
 from emoscope.core.errors import EmoscopeError, InputError
@@ -58,21 +58,6 @@ class SourceResult:
         )
 
 
-@dataclass(frozen=True)
-class Progress:
-    """How far an analysis of several sources is."""
-
-    source: str
-    number: int
-    """Of the source, from 1."""
-    n_sources: int
-    share: float | None
-    """Of the source, 0..1; None where its length is not known."""
-    frames: int
-    faces: int
-    """In the latest frame."""
-
-
 def analyze_sources(
     paths: list[Path],
     output: Path | None = None,
@@ -118,7 +103,7 @@ def analyze_sources(
         return results + analyze_elsewhere(executor, sources, folders, settings, resume, stop, on_progress)
     for number, (source, folder) in enumerate(zip(sources, folders, strict=True), 1):
         source.stop = stop
-        tell = _make_teller(source, number, len(sources), on_progress)
+        tell = create_reporter(source, number, len(sources), on_progress)
         results.append(analyze_one(source, folder, settings, resume, tell))
     return results
 
@@ -209,17 +194,6 @@ def _choose_folder(source: Source, output: Path | None, is_single: bool, taken: 
         folder = wanted.with_name(f"{wanted.name}-{i}")
     taken.add(folder)
     return folder
-
-
-def _make_teller(
-    source: Source, number: int, n_sources: int, on_progress: Callable[[Progress], None]
-) -> Callable[[FrameResult], None]:
-    name = source.path.name
-
-    def tell(result: FrameResult) -> None:
-        on_progress(Progress(name, number, n_sources, source.progress, source.frames_read, len(result.faces)))
-
-    return tell
 
 
 def _analyze(

@@ -1,22 +1,21 @@
-"""One call per source: a picture or a video in, a FrameResult or an Analysis out."""
+"""One source: its frames in, an Analysis out, which can also be loaded from the folder that it left."""
 
-import dataclasses
 import shutil
 import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal, Self
 
 from emoscope.analysis.recorder import OUTPUT_NAMES, Recorder, write_report
+from emoscope.analysis.result_folder import load_result
 from emoscope.analysis.settings import Settings
 from emoscope.core.errors import InputError
 from emoscope.core.files import open_atomic_folder
-from emoscope.core.picture import load_picture, to_image
-from emoscope.core.timecode import parse_every
-from emoscope.core.types import Frame, FrameResult
-from emoscope.media.source import Source, find_sources
+from emoscope.core.html import create_table
+from emoscope.core.types import FrameResult
+from emoscope.media.source import Source
 from emoscope.pipeline.analyzer import PICTURE_SIDE_PX, VIDEO_SIDE_PX, Analyzer
 from emoscope.tables.observations import Observations
 from emoscope.tables.summary import End, Summary, UsedSettings
@@ -26,8 +25,35 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Progress:
+    """How far an analysis is."""
+
+    source: str
+    number: int
+    """Of the source, from 1."""
+    n_sources: int
+    share: float | None
+    """Of the source, 0..1; None where its length is not known."""
+    frames: int
+    faces: int
+    """In the latest frame."""
+
+
+@dataclass(frozen=True, repr=False)
 class Analysis:
-    """What was read from one source."""
+    """What was read from one source.
+
+    Example:
+        >>> analysis = emoscope.load_analysis("clip-emoscope")
+        >>> [(person.track_id, person.emotion) for person in analysis.summary.people]
+        [(1, 'happy')]
+        >>> analysis.observations.groupby("track_id")["p_happy"].mean().round() # a pandas table
+        track_id
+        1    1.0
+        Name: p_happy, dtype: float64
+        >>> analysis.report("report.html").name
+        'report.html'
+    """
 
     table: Observations
     """One row per face and analysed frame, one row for a frame without a face; read in batches."""
@@ -37,6 +63,16 @@ class Analysis:
     """Where all results lie."""
     temporary: tempfile.TemporaryDirectory[str] | None = None
     """That folder, when none was named; it goes with this object."""
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Self:
+        """Load what an earlier analysis left; the source is not read again.
+
+        Raises:
+            InputError: no such folder, not one of `emoscope analyze` or `save`, or damaged.
+        """
+        table, summary = load_result(Path(folder))
+        return cls(table, summary, Path(folder))
 
     @property
     def observations(self) -> "pd.DataFrame":
@@ -58,50 +94,52 @@ class Analysis:
         Raises:
             OutputError: the place cannot be written.
         """
-        with open_atomic_folder(Path(folder), OUTPUT_NAMES) as temporary:
-            shutil.copytree(self.folder, temporary, dirs_exist_ok=True)
+        with open_atomic_folder(Path(folder), OUTPUT_NAMES) as working:
+            for name in OUTPUT_NAMES:
+                if (self.folder / name).is_dir():
+                    shutil.copytree(self.folder / name, working / name)
+                elif (self.folder / name).exists():
+                    shutil.copy2(self.folder / name, working / name)
         return Path(folder)
 
+    def __repr__(self) -> str:
+        return f"Analysis({self._describe()}, folder={str(self.folder)!r})"
 
-def analyze_image(picture: "str | Path | Any", **options: Any) -> FrameResult:
-    """Read the faces of one picture.
+    def _describe(self) -> str:
+        s = self.summary
+        people = f"{s.people_count} {'person' if s.people_count == 1 else 'people'}"
+        return f"{s.source!r}: {s.frames} frames, {people}, a face in {100 * s.coverage:.0f}%"
 
-    Args:
-        picture: a file, or an array: grey (h, w), BGR (h, w, 3) or BGRA (h, w, 4), uint8 or uint16.
-        options: those of Analyzer: detector, model, n_views, balanced, max_side_px.
-
-    Raises:
-        InputError: no such file, or no picture.
-        ModelError: a model that is damaged or not to be had.
-    """
-    is_path = isinstance(picture, str | Path)
-    image = load_picture(Path(picture)) if is_path else to_image(picture)
-    analyzer = Analyzer(**{"max_side_px": PICTURE_SIDE_PX, **options})
-    return analyzer.analyze(Frame(image, source=str(picture) if is_path else ""))
+    def _repr_html_(self) -> str:
+        """Show the people as notebooks show it."""
+        rows = [(p.track_id, f"{p.first_s:.2f}", f"{p.last_s:.2f}", p.frames, p.emotion) for p in self.summary.people]
+        return create_table(self._describe(), ("person", "first_s", "last_s", "frames", "emotion"), rows)
 
 
-def analyze_video(
-    path: str | Path, every: int | str = 1, start_s: float = 0.0, end_s: float | None = None, **settings: Any
-) -> Analysis:
-    """Read a video file, or a folder of pictures.
+def load_analysis(folder: str | Path) -> Analysis:
+    """Load what an earlier analysis left in its result folder; the source is not read again.
 
-    Args:
-        path: the file or folder; a folder must not hold both pictures and videos, or several videos.
-        every: read only every n-th frame, or with a text such as `0.2s` at most one frame in so many seconds.
-        start_s: leave out what comes before.
-        end_s: leave out what comes from there on; None reads to the end.
-        settings: those of Settings: detector, model, smoothing_s, baseline, events, ...
+    Example:
+        >>> analysis = emoscope.load_analysis("clip-emoscope")
+        >>> analysis.summary.kind, analysis.summary.people_count
+        ('video', 1)
 
     Raises:
-        InputError: no such file, nothing in it that can be decoded, or an impossible setting.
-        ModelError: a model that is damaged or not to be had.
+        InputError: no such folder, not one of `emoscope analyze` or Analysis.save, or damaged.
     """
-    chosen = Settings.create(**settings)
-    sources = find_sources([Path(path)], parse_every(str(every)), start_s, end_s)
-    if len(sources) != 1:
-        raise InputError(f"{path} holds {len(sources)} sources, expected one; call analyze_video for each")
-    temporary = tempfile.TemporaryDirectory(prefix="emoscope-")
-    return dataclasses.replace(analyze_source(sources[0], Path(temporary.name), chosen), temporary=temporary)
+    return Analysis.load(folder)
+
+
+def create_reporter(
+    source: Source, number: int, n_sources: int, on_progress: Callable[[Progress], None]
+) -> Callable[[FrameResult], None]:
+    """Return what tells on_progress of each frame's result."""
+    name = source.path.name
+
+    def report(result: FrameResult) -> None:
+        on_progress(Progress(name, number, n_sources, source.progress, source.frames_read, len(result.faces)))
+
+    return report
 
 
 def analyze_source(
@@ -148,7 +186,7 @@ def create_analyzer(settings: Settings, is_video: bool = True) -> Analyzer:
     """
     side_px = settings.max_side_px or (VIDEO_SIDE_PX if is_video else PICTURE_SIDE_PX)
     choices = settings.detector, settings.model, settings.n_views, settings.balanced
-    return Analyzer(*choices, max_side_px=side_px, smoothing_s=settings.smoothing_s)
+    return Analyzer(*choices, max_side_px=side_px, smooth=settings.smoothing_s)
 
 
 def describe_end(source: Source, more: list[str]) -> End:

@@ -25,7 +25,8 @@ from emoscope.cli.options import (
 from emoscope.core.native import set_up_libraries
 
 if TYPE_CHECKING:
-    from emoscope.analysis.many import Progress, SourceResult
+    from emoscope.analysis.many import SourceResult
+    from emoscope.analysis.one import Progress
 
 STOPPED = 130
 """Exit code after Ctrl-C, as shells have it."""

@@ -11,7 +11,15 @@ INSTALL_EXTRA = "run pip install -e '.[{extra}]' in emoscope's checkout"
 
 
 class EmoscopeError(Exception):
-    """An error with a one-line message for the user; the exit code is that of bad usage."""
+    """An error with a one-line message for the user; the exit code is that of bad usage.
+
+    Example:
+        >>> try:
+        ...     emoscope.analyze_image("missing.png")
+        ... except emoscope.EmoscopeError as e:
+        ...     print(e)
+        cannot read missing.png (No such file or directory); name an existing picture
+    """
 
     exit_code = 2
     http_status = 422

@@ -1,9 +1,13 @@
-"""Pictures: a file or a caller's array in, an upright image (h, w, 3) out."""
+"""Pictures: a file, bytes, an array or a Pillow picture in, an upright image (h, w, 3) out."""
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from emoscope.core.errors import InputError
 from emoscope.core.headers import find_picture_size, is_cut_off
@@ -11,6 +15,43 @@ from emoscope.core.types import Image
 
 MAX_PICTURE_PIXELS = 1 << 28
 """A larger picture is refused: 200 megapixels are what phones take, decoding them needs about 1 GB."""
+Pixels = NDArray[np.unsignedinteger]
+"""(h, w) or (h, w, channels) of 8 or 16 bits."""
+ORIENTATION = 0x0112
+"""Number of the EXIF tag that says how a picture is to be turned (CIPA DC-008)."""
+
+
+@runtime_checkable
+class Readable(Protocol):
+    """A file open for reading bytes."""
+
+    def read(self) -> bytes:
+        """Return what is left of it."""
+        ...
+
+
+@runtime_checkable
+class PilPicture(Protocol):
+    """A Pillow picture (PIL.Image.Image); emoscope itself does not need Pillow."""
+
+    @property
+    def mode(self) -> str:
+        """What its pixels are, such as `RGB`."""
+        ...
+
+    def convert(self, mode: str) -> "PilPicture":
+        """Return it with other pixels."""
+        ...
+
+    def getexif(self) -> Mapping[int, object]:
+        """Return its EXIF tags."""
+        ...
+
+
+Picture = str | os.PathLike[str] | bytes | bytearray | memoryview | Readable | PilPicture | Pixels
+"""Whatever a picture can be given as: a file's name, its content, the open file, a Pillow picture or an array."""
+Pictures = list[Picture] | list[str] | list[Path] | list[NDArray[np.uint8]] | tuple[Picture, ...]
+"""Several of them."""
 
 
 def load_picture(path: Path) -> Image:
@@ -24,32 +65,95 @@ def load_picture(path: Path) -> Image:
     """
     try:
         # Not cv2.imread: it cannot open non-Latin paths on every system.
-        data = np.fromfile(path, np.uint8)
+        data = path.read_bytes()
     except OSError as e:
         raise InputError(f"cannot read {path} ({e.strerror or e}); name an existing picture") from e
-    if data.size == 0:
-        raise InputError(f"{path} is empty; expected a picture")
-    if size_wh := find_picture_size(path):
-        check_size(path, *size_wh, MAX_PICTURE_PIXELS)
+    return decode_picture(data, str(path))
+
+
+def decode_picture(data: bytes, name: str) -> Image:
+    """Decode a file's content.
+
+    Args:
+        data: the content.
+        name: what messages call it.
+
+    Returns:
+        (h, w, 3) uint8, BGR, upright as the EXIF orientation says.
+
+    Raises:
+        InputError: it is empty, too large or no picture.
+    """
+    if not data:
+        raise InputError(f"{name} is empty; expected a picture")
+    if size_wh := find_picture_size(data):
+        check_size(name, *size_wh, MAX_PICTURE_PIXELS)
     try:
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR)
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as e:
-        raise InputError(f"{path} cannot be decoded ({e.err}); expected a picture of at most 2^30 pixels") from e
-    if image is None and is_cut_off(path):
-        raise InputError(f"{path} is cut off and cannot be decoded; expected a complete picture")
+        raise InputError(f"{name} cannot be decoded ({e.err}); expected a picture of at most 2^30 pixels") from e
+    if image is None and is_cut_off(data):
+        raise InputError(f"{name} is cut off and cannot be decoded; expected a complete picture")
     if image is None:
-        raise InputError(f"{path} cannot be decoded as a picture; expected a complete jpg, png, tiff, webp or bmp file")
+        raise InputError(f"{name} cannot be decoded as a picture; expected a complete jpg, png, tiff, webp or bmp file")
     return np.asarray(image, np.uint8)
 
 
 def to_image(picture: object) -> Image:
-    """Return (h, w, 3) uint8 BGR from a caller's array: grey, BGR or BGRA, uint8 or uint16.
+    """Return (h, w, 3) uint8 BGR of whatever a caller has.
+
+    Args:
+        picture: a file's name, its content, a file open for reading, a Pillow picture (upright as its EXIF orientation
+            says), or an array: grey (h, w), BGR (h, w, 3) or BGRA (h, w, 4), uint8 or uint16. Opacity is left out.
 
     Raises:
-        InputError: it is none of these; convert it.
+        InputError: it is none of these or cannot be decoded.
     """
-    image = np.asarray(picture)
-    if image.dtype == np.uint16:
+    if isinstance(picture, str | os.PathLike):
+        return load_picture(Path(picture))
+    if isinstance(picture, bytes | bytearray | memoryview):
+        return decode_picture(bytes(picture), "the picture")
+    if isinstance(picture, Readable):
+        return decode_picture(_read(picture), f"the file {getattr(picture, 'name', '')}".rstrip())
+    try:
+        values = _take_pixels(picture) if isinstance(picture, PilPicture) else np.asarray(picture)
+    # Pillow reads its file only now; lists of different lengths and arrays on a graphics card are no arrays here.
+    except (OSError, SyntaxError, ValueError, TypeError) as e:
+        raise InputError(f"the picture cannot be read ({e}); pass a complete picture, or an array in memory") from e
+    return _to_bgr(values)
+
+
+def _read(file: Readable) -> bytes:
+    try:
+        data = file.read()
+    except (OSError, ValueError) as e:
+        raise InputError(f"the picture's file cannot be read ({e}); open it with mode 'rb'") from e
+    if not isinstance(data, bytes):
+        raise InputError(f"the picture's file gives {type(data).__name__}, expected bytes; open it with mode 'rb'")
+    return data
+
+
+def _take_pixels(picture: PilPicture) -> Pixels:
+    """Return a Pillow picture's pixels, grey or BGR, upright."""
+    converted = picture
+    if picture.mode in ("1", "LA", "La"):
+        converted = picture.convert("L")
+    elif picture.mode not in ("L", "I", "F") and not picture.mode.startswith("I;16"):
+        converted = picture.convert("RGB")
+    pixels: Pixels = np.asarray(converted)
+    if pixels.ndim == 3:
+        pixels = pixels[:, :, ::-1]
+    # After the pixels: Pillow turns TIFF files itself when it reads them, and forgets the tag.
+    orientation = picture.getexif().get(ORIENTATION, 1)
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return pixels[::-1] if orientation in (3, 4, 7, 8) else pixels
+
+
+def _to_bgr(image: Pixels) -> Image:
+    if image.dtype.kind == "u" and image.dtype.itemsize == 2:
         image = (image >> 8).astype(np.uint8)
     if image.ndim == 3 and image.shape[2] == 1:
         image = image[:, :, 0]
@@ -64,10 +168,10 @@ def to_image(picture: object) -> Image:
         )
     if image.ndim == 2:
         return np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR), np.uint8)
-    return np.ascontiguousarray(image[:, :, :3])
+    return np.ascontiguousarray(image[:, :, :3], np.uint8)
 
 
-def check_size(path: Path, width: int, height: int, limit: int) -> None:
+def check_size(name: str | Path, width: int, height: int, limit: int) -> None:
     """Check what a file announces before memory is taken for it.
 
     Raises:
@@ -75,5 +179,5 @@ def check_size(path: Path, width: int, height: int, limit: int) -> None:
     """
     if width * height > limit:
         raise InputError(
-            f"{path} has {width} x {height} pixels, expected at most {limit / 1e6:.0f} million; reduce it first"
+            f"{name} has {width} x {height} pixels, expected at most {limit / 1e6:.0f} million; reduce it first"
         )

@@ -1,22 +1,36 @@
 """What the stages hand to each other: Frame, Faces, FrameResult; validated once, when made."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emoscope.core.emotions import EMOTIONS
 from emoscope.core.errors import InputError
+from emoscope.core.html import create_table
+from emoscope.core.schema import DTYPES, SMOOTHED
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Image = NDArray[np.uint8]
 """(h, w, 3) uint8, BGR."""
 
+DECIMALS: Final = 4
+"""Of probabilities and scores in JSON."""
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Frame:
-    """One picture of a source."""
+    """One picture of a source.
+
+    Example:
+        >>> emoscope.Frame(image, index=12, time_s=0.48, source="clip.mp4")
+        Frame(512 x 512, index=12, time_s=0.48, source='clip.mp4')
+    """
 
     image: Image
     """(h, w, 3) uint8, BGR, upright."""
@@ -33,11 +47,17 @@ class Frame:
         Raises:
             InputError: it is not (h, w, 3) uint8; convert it.
         """
-        image = self.image
+        image: object = self.image
+        if not isinstance(image, np.ndarray):
+            raise InputError(f"an image is {type(image).__name__}, expected an array uint8 (h, w, 3) in BGR order")
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
             raise InputError(
                 f"an image is {image.dtype} of shape {image.shape}, expected uint8 (h, w, 3) in BGR order; convert it"
             )
+
+    def __repr__(self) -> str:
+        w, h = self.size_wh
+        return f"Frame({w} x {h}, index={self.index}, time_s={self.time_s:g}, source={self.source!r})"
 
     @property
     def size_wh(self) -> tuple[int, int]:
@@ -45,9 +65,17 @@ class Frame:
         return self.image.shape[1], self.image.shape[0]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Faces:
-    """The faces of one frame, a struct of arrays; no face is the normal case of n = 0."""
+    """The faces of one frame, a struct of arrays; no face is the normal case of n = 0.
+
+    Example:
+        >>> faces = emoscope.analyze_image("portrait.png").faces
+        >>> faces
+        Faces(n=1, with track_id, probabilities)
+        >>> faces.xyxy.shape, faces.probabilities.shape
+        ((1, 4), (1, 7))
+    """
 
     xyxy: NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 4), np.float32))
     """(n, 4) boxes in pixels of the frame, exclusive end; may reach over the frame's edge."""
@@ -77,6 +105,10 @@ class Faces:
     def __len__(self) -> int:
         return len(self.xyxy)
 
+    def __repr__(self) -> str:
+        parts = [part for part in ("track_id", "probabilities", "smoothed") if getattr(self, part) is not None]
+        return f"Faces(n={len(self)}{', with ' if parts else ''}{', '.join(parts)})"
+
     def replace(self, **parts: Any) -> "Faces":
         """Return a copy with some parts set."""
         return replace(self, **parts)
@@ -103,9 +135,59 @@ class Reading:
         return [EMOTIONS[i] for i in self.emotion.tolist()]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
+class Face:
+    """One face of a FrameResult, and its reading."""
+
+    xyxy: NDArray[np.float32]
+    """(4,) box in pixels of the frame, exclusive end."""
+    score: float
+    """Detection score in 0..1."""
+    track_id: int | None
+    """Number of the person, from 1."""
+    emotion: str
+    """The most probable emotion."""
+    probability: float
+    """Its calibrated probability."""
+    uncertain: bool
+    """Whether the network abstains."""
+    probabilities: dict[str, float]
+    """Those that the reading goes by, for each of EMOTIONS."""
+
+    def __str__(self) -> str:
+        return f"{self.emotion}{'?' * self.uncertain} {self.probability:.2f}"
+
+    def to_dict(self) -> dict[str, object]:
+        """Return JSON-ready values, rounded."""
+        return {
+            "track_id": self.track_id,
+            # float32 has no short decimals.
+            "xyxy": [round(v, 1) for v in self.xyxy.tolist()],
+            "detection_score": round(self.score, DECIMALS),
+            "emotion": self.emotion,
+            "probability": round(self.probability, DECIMALS),
+            "uncertain": self.uncertain,
+            "probabilities": {name: round(p, DECIMALS) for name, p in self.probabilities.items()},
+        }
+
+
+@dataclass(frozen=True, repr=False)
 class FrameResult:
-    """What was read from one frame; it exists for every analysed frame, with a face or without."""
+    """What was read from one frame; it exists for every analysed frame, with a face or without.
+
+    Its length is the number of faces; it gives each as a Face, best detection first.
+
+    Example:
+        >>> result = emoscope.analyze_image("portrait.png")
+        >>> for face in result:
+        ...     print(face.emotion, face.probability > 0.5, sorted(face.probabilities)[:3])
+        happy True ['angry', 'disgust', 'fear']
+        >>> result.to_dict()["size_wh"]
+        [512, 512]
+        >>> result.to_frame()[["source", "track_id", "emotion", "uncertain"]] # a pandas table
+                 source  track_id emotion  uncertain
+        0  portrait.png         1   happy      False
+    """
 
     index: int
     time_s: float
@@ -140,3 +222,83 @@ class FrameResult:
     def uncertain(self) -> NDArray[np.bool_]:
         """(n,) whether the network abstains, by each face's reading."""
         return self.reading.uncertain
+
+    def __len__(self) -> int:
+        return len(self.reading.emotion)
+
+    @overload
+    def __getitem__(self, i: int) -> Face: ...
+
+    @overload
+    def __getitem__(self, i: slice) -> list[Face]: ...
+
+    def __getitem__(self, i: int | slice) -> Face | list[Face]:
+        if isinstance(i, slice):
+            return [self[j] for j in range(*i.indices(len(self)))]
+        i = range(len(self))[i]
+        faces, reading = self.faces, self.reading
+        return Face(
+            faces.xyxy[i],
+            float(faces.score[i]),
+            None if faces.track_id is None else int(faces.track_id[i]),
+            EMOTIONS[reading.emotion[i]],
+            float(reading.probability[i]),
+            bool(reading.uncertain[i]),
+            dict(zip(EMOTIONS, reading.probabilities[i].tolist(), strict=True)),
+        )
+
+    def __iter__(self) -> Iterator[Face]:
+        return (self[i] for i in range(len(self)))
+
+    def to_dict(self) -> dict[str, object]:
+        """Return JSON-ready values, rounded."""
+        return {
+            "source": self.source,
+            "frame": self.index,
+            "time_s": round(self.time_s, 3),
+            "size_wh": list(self.size_wh),
+            "uncertain_below": self.uncertain_below,
+            "faces": [face.to_dict() for face in self],
+        }
+
+    def to_frame(self) -> "pd.DataFrame":
+        """Return a pandas table of a row per face, with the columns of the observations."""
+        import pandas as pd
+
+        smoothed = () if self.faces.smoothed is None else SMOOTHED
+        dtypes = {**DTYPES, **dict.fromkeys(smoothed, "float64")}
+        cells = {"source": self.source, "frame": self.index, "time_s": self.time_s}
+        faces = dict(zip(list(dtypes)[len(cells) :], self.to_array(bool(smoothed)).T, strict=True))
+        return pd.DataFrame({**cells, **faces, "emotion": self.emotions}, range(len(self))).astype(dtypes)
+
+    def to_array(self, with_smoothed: bool = False) -> NDArray[np.float64]:
+        """Return the columns of the observations from track_id on, (n, columns); emotions as class indices.
+
+        Args:
+            with_smoothed: also those of SMOOTHED, where nothing was smoothed the raw values.
+        """
+        faces, reading = self.faces, self.reading
+        track_id = np.full(len(faces), np.nan) if faces.track_id is None else faces.track_id
+        verdict = (reading.emotion, reading.probability, reading.uncertain)
+        parts = [track_id, faces.xyxy, faces.score, self.probabilities, *verdict]
+        if with_smoothed:
+            parts.append(reading.probabilities)
+        return np.column_stack(parts).astype(np.float64, copy=False)
+
+    def __repr__(self) -> str:
+        found = ", ".join(map(str, self[:3])) + ", ..." * (len(self) > 3)
+        return f"FrameResult({self._count()}{': ' if found else ''}{found}; {self._place()})"
+
+    def _count(self) -> str:
+        return f"{len(self)} {'face' if len(self) == 1 else 'faces'}"
+
+    def _place(self) -> str:
+        return f"frame {self.index} at {self.time_s:g} s, source={self.source!r}"
+
+    def _repr_html_(self) -> str:
+        """Show the faces as notebooks show it."""
+        header = ("track_id", "emotion", "probability", "xyxy")
+        rows = [
+            (f.track_id, f.emotion + "?" * f.uncertain, f"{f.probability:.2f}", f.xyxy.round().tolist()) for f in self
+        ]
+        return create_table(f"{self._count()}; {self._place()}", header, rows)

@@ -1,6 +1,7 @@
 """Crops in, the network's input batch out: the only code that does so, for runtime and study alike."""
 
 from collections.abc import Sequence
+from typing import TypeGuard
 
 import cv2
 import numpy as np
@@ -54,15 +55,24 @@ def create_views(crop: NDArray[np.uint8], n_views: int) -> list[NDArray[np.uint8
     return five + [view[:, ::-1] for view in five]
 
 
+def is_crop(crop: object) -> TypeGuard[NDArray[np.uint8]]:
+    """Tell whether something is a grey (h, w) or BGR (h, w, 3) picture of type uint8."""
+    if not isinstance(crop, np.ndarray) or crop.dtype != np.uint8 or crop.size == 0:
+        return False
+    return crop.ndim == 2 or (crop.ndim == 3 and crop.shape[2] == 3)
+
+
 def check_crops(crops: list[NDArray[np.uint8]] | NDArray[np.uint8]) -> None:
     """Check that every crop is a grey or BGR picture of pixel values 0..255.
 
     Raises:
-        InputError: one is not; pass arrays of type uint8.
+        InputError: one is not, or a single picture stands for a list; pass a list of arrays of type uint8.
     """
+    if isinstance(crops, np.ndarray) and crops.ndim == 3 and crops.shape[2] == 3:
+        # Its rows would pass for grey pictures three pixels wide.
+        raise InputError(f"one colour picture of shape {crops.shape} was given, expected several; put it into a list")
     for i, crop in enumerate(crops):
-        is_image = isinstance(crop, np.ndarray) and (crop.ndim == 2 or (crop.ndim == 3 and crop.shape[2] == 3))
-        if not is_image or crop.dtype != np.uint8 or crop.size == 0:
+        if not is_crop(crop):
             what = f"{crop.dtype} of shape {crop.shape}" if isinstance(crop, np.ndarray) else type(crop).__name__
             raise InputError(f"face {i} is {what}, expected uint8 (h, w) or (h, w, 3) BGR; pass pixel values 0..255")
 

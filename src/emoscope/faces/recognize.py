@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from emoscope.core.emotions import EMOTIONS
 from emoscope.core.errors import InputError, ModelError
-from emoscope.faces.preprocess import check_crops, create_views, preprocess, to_grey
+from emoscope.core.picture import Picture, Pictures, to_image
+from emoscope.faces.preprocess import check_crops, create_views, is_crop, preprocess, to_grey
 from emoscope.faces.registry import find_network
 from emoscope.faces.spec import Calibration, ModelSpec
 
@@ -72,33 +73,71 @@ def calibrate(logits: NDArray[np.floating], calibration: Calibration, balanced: 
     return compute_probabilities(logarithms, calibration.temperature)
 
 
-class Recognizer:
-    """A network ready to read faces."""
+def is_stack(array: NDArray[np.generic]) -> bool:
+    """Tell whether an array is n pictures (n, h, w) or (n, h, w, channels), not one (h, w) or (h, w, channels)."""
+    return array.ndim > 3 or (array.ndim == 3 and array.shape[2] not in (1, 3, 4))
 
-    def __init__(self, model: str | Path = "default", n_views: int = 1, balanced: bool = False) -> None:
+
+def to_crops(faces: Picture | Pictures) -> list[NDArray[np.uint8]]:
+    """Return face crops, each grey (h, w) or BGR (h, w, 3) uint8, of whatever a caller has.
+
+    Args:
+        faces: one picture or several.
+
+    Raises:
+        InputError: one of them is no picture.
+    """
+    several: list[object] = [faces]
+    if isinstance(faces, list | tuple) or (isinstance(faces, np.ndarray) and is_stack(faces)):
+        several = list(faces)
+    crops = []
+    for i, face in enumerate(several):
+        try:
+            crops.append(face if is_crop(face) else to_image(face))
+        except InputError as e:
+            raise InputError(f"face {i}: {e}") from e
+    return crops
+
+
+class Recognizer:
+    """A network ready to read faces that are cut out already.
+
+    Example:
+        >>> recognizer = emoscope.Recognizer()
+        >>> probabilities = recognizer.predict("face.png")
+        >>> probabilities.shape
+        (1, 7)
+        >>> emoscope.EMOTIONS[probabilities[0].argmax()]
+        'happy'
+    """
+
+    def __init__(self, model: str | Path = "default", views: int = 1, balanced: bool = False) -> None:
         """Load a network.
 
         Args:
             model: name of an embedded network, or an ONNX file that `emoscope export` made.
-            n_views: 1, 2 (with the mirror image) or 10 (five crops, mirrored): probabilities are averaged.
+            views: 1, 2 (with the mirror image) or 10 (five crops, mirrored): probabilities are averaged.
             balanced: use the operating point with the higher macro F1: rare emotions are named more often.
 
         Raises:
             InputError: no such model, another number of views, or no second operating point in this model.
             ModelError: the file is damaged or not one of ours.
         """
-        path = find_network(model)
+        self.path = path = find_network(model)
         self.session = create_session(path)
         self.spec = ModelSpec.from_metadata(self.session.get_modelmeta().custom_metadata_map)
         inputs, outputs = self.session.get_inputs(), self.session.get_outputs()
         if [i.name for i in inputs] != ["input"] or [o.name for o in outputs] != ["logits"]:
             raise ModelError(f"{path} has other inputs or outputs than `input` and `logits`; export the model again")
-        self.n_views, self.balanced = n_views, balanced
-        self.calibration = self.spec.find_calibration(n_views)
+        self.n_views, self.balanced = views, balanced
+        self.calibration = self.spec.find_calibration(views)
         if balanced and not self.calibration.bias:
             raise InputError(f"{self.spec.name} has no balanced operating point; leave out --balanced")
         # Fails now rather than at the first face.
-        create_views(np.zeros((8, 8), np.uint8), n_views)
+        create_views(np.zeros((8, 8), np.uint8), views)
+
+    def __repr__(self) -> str:
+        return f"Recognizer({self.spec.name!r}, views={self.n_views}, balanced={self.balanced})"
 
     def describe(self) -> dict[str, Any]:
         """Return the spec as JSON-ready values, of calibrations and figures only those in use."""
@@ -120,16 +159,18 @@ class Recognizer:
         logits = np.concatenate(parts) if parts else np.empty((0, len(EMOTIONS)), np.float32)
         return logits.reshape(len(faces), self.n_views, len(EMOTIONS))
 
-    def predict(self, faces: list[NDArray[np.uint8]] | NDArray[np.uint8]) -> NDArray[np.float64]:
+    def predict(self, faces: Picture | Pictures) -> NDArray[np.float64]:
         """Return the probabilities of face crops.
 
         Args:
-            faces: n crops, each grey (h, w) or BGR (h, w, 3) uint8 of any size, the face filling the picture.
+            faces: one picture or several, of any size, the face filling each: files' names, their content, open files,
+                Pillow pictures, or arrays, grey (h, w) or BGR (h, w, 3); an array (n, h, w) or (n, h, w, 3) is n faces.
 
         Returns:
-            (n, 7) in the order of EMOTIONS, calibrated, rows sum to 1; with several views their mean.
+            (n, 7) in the order of EMOTIONS, calibrated, rows sum to 1; with several views their mean. One picture
+            gives one row.
 
         Raises:
-            InputError: a crop is no uint8 picture.
+            InputError: one of them is no picture.
         """
-        return calibrate(self.compute_logits(faces), self.calibration, self.balanced)
+        return calibrate(self.compute_logits(to_crops(faces)), self.calibration, self.balanced)

@@ -1,8 +1,10 @@
 """The pipeline: Frame in, FrameResult out. Detect, track, crop, preprocess, recognise, smooth."""
 
 from collections.abc import Iterable, Iterator
+from os import PathLike
 from pathlib import Path
 
+from emoscope.core.picture import Picture, to_image
 from emoscope.core.types import Faces, Frame, FrameResult, Image
 from emoscope.faces.crop import crop_faces
 from emoscope.faces.detect import VideoDetector, create_detector
@@ -23,48 +25,74 @@ Look = tuple[Frame, Faces, list[Image]]
 
 
 class Analyzer:
-    """Reads the emotions of every face, frame by frame; keeps who is who between frames."""
+    """Reads the emotions of every face, frame by frame; keeps who is who between frames.
+
+    Example:
+        >>> analyzer = emoscope.Analyzer(smooth=0.5)
+        >>> for i in range(3):
+        ...     result = analyzer.analyze(emoscope.Frame(image, index=i, time_s=i / 25))
+        >>> [(face.track_id, face.emotion) for face in result]
+        [(1, 'happy')]
+    """
 
     def __init__(
         self,
         detector: str = "auto",
         model: str | Path = "default",
-        n_views: int = 1,
+        views: int = 1,
         balanced: bool = False,
         max_side_px: int = VIDEO_SIDE_PX,
-        smoothing_s: float = 0.0,
+        smooth: float = 0.0,
     ) -> None:
         """Load detector and network.
 
         Args:
             detector: `auto`, `yunet` or `haar`.
             model: name of an embedded network, or an ONNX file that `emoscope export` made.
-            n_views: 1, 2 or 10 views averaged per face.
+            views: 1, 2 or 10 views averaged per face.
             balanced: use the operating point with the higher macro F1.
             max_side_px: a larger image is reduced to this for detection; faces are read at full resolution.
-            smoothing_s: time constant of the smoothed probabilities that stand beside the raw ones; 0 for none.
+            smooth: time constant in seconds of the smoothed probabilities that stand beside the raw ones; 0 for none.
 
         Raises:
             InputError: an unknown detector or model, or an impossible number.
             ModelError: a model file that is damaged or not to be had.
         """
-        self.recognizer = Recognizer(model, n_views, balanced)
+        self.recognizer = Recognizer(model, views, balanced)
         choice = create_detector(detector, max_side_px)
         self.detector, self.detector_reason = VideoDetector(choice.detector), choice.reason
         self.max_side_px = max_side_px
-        self.smoothing_s = smoothing_s
+        self.smooth_s = smooth
         self.begin()
+
+    def __repr__(self) -> str:
+        return f"Analyzer({self.detector.name!r}, {self.recognizer.spec.name!r}, views={self.recognizer.n_views})"
 
     def begin(self) -> None:
         """Forget everybody: what comes next is another recording, whose people are counted from 1."""
         self.tracker = Tracker()
         self.detector.forget()
-        self.smoother = Smoother(self.smoothing_s) if self.smoothing_s else None
+        self.smoother = Smoother(self.smooth_s) if self.smooth_s else None
         self.source: str | None = None
 
-    def analyze(self, frame: Frame) -> FrameResult:
-        """Read one frame; frames of one video must come in their order, a frame of another file begins anew."""
-        [(_, result)] = self._recognize([self._look(frame)])
+    def analyze(self, picture: Frame | Picture) -> FrameResult:
+        """Read one frame, or one picture that stands alone.
+
+        Args:
+            picture: a Frame: those of one video must come in their order, one of another file begins anew. Or a
+                picture as analyze_image takes it: nobody is carried over to it, nor from it to what comes next.
+
+        Raises:
+            InputError: it is no picture.
+        """
+        if not isinstance(picture, Frame):
+            frame = to_frame(picture)
+            self.begin()
+            try:
+                return self.analyze(frame)
+            finally:
+                self.begin()
+        [(_, result)] = self._recognize([self._look(picture)])
         return result
 
     def analyze_frames(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, FrameResult]]:
@@ -102,3 +130,12 @@ class Analyzer:
             result = FrameResult(frame.index, frame.time_s, frame.source, frame.size_wh, faces, uncertain_below)
             results.append((frame, result))
         return results
+
+
+def to_frame(picture: Picture) -> Frame:
+    """Return a single picture as a Frame; its source is the file's name, where it has one.
+
+    Raises:
+        InputError: it is no picture.
+    """
+    return Frame(to_image(picture), source=str(picture) if isinstance(picture, str | PathLike) else "")

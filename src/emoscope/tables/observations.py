@@ -6,10 +6,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from emoscope.core.emotions import EMOTIONS
 from emoscope.core.errors import InputError
+from emoscope.core.schema import BOX as BOX
+from emoscope.core.schema import COLUMNS as COLUMNS
+from emoscope.core.schema import DTYPES as DTYPES
+from emoscope.core.schema import PROBABILITIES as PROBABILITIES
+from emoscope.core.schema import SMOOTHED as SMOOTHED
 from emoscope.core.types import FrameResult
 from emoscope.tables.columns import to_arrow, to_strings
 
@@ -22,28 +26,8 @@ SCHEMA_VERSION: Final = 3
 READABLE_VERSIONS: Final = (2, 3)
 """In version 2 `emotion`, `probability` and `uncertain` speak of p_*, also where there are columns smooth_*."""
 
-BOX: Final = ("x1", "y1", "x2", "y2")
-PROBABILITIES: Final = tuple(f"p_{name}" for name in EMOTIONS)
-SMOOTHED: Final = tuple(f"smooth_{name}" for name in EMOTIONS)
-"""Columns that are there only where smoothing was asked for."""
 CHANGES: Final = tuple(f"change_{name}" for name in EMOTIONS)
 """Columns that are there only where a baseline was asked for: p_* less the person's own baseline."""
-
-COLUMNS: Final = {
-    "source": "string",
-    "frame": "int64",
-    "time_s": "float64",
-    "track_id": "int64",
-    **dict.fromkeys((*BOX, "detection_score"), "float32"),
-    **dict.fromkeys(PROBABILITIES, "float64"),
-    "emotion": "string",
-    "probability": "float64",
-    "uncertain": "bool",
-}
-"""Column to Arrow type, in order; all but the first three are empty in a frame without a face."""
-
-DTYPES: Final = {**COLUMNS, "track_id": "Int64", "uncertain": "boolean"}
-"""Column to pandas dtype, in order."""
 
 BATCH_ROWS: Final = 8192
 """Rows kept in memory before they go to disk; a row group of the file."""
@@ -185,24 +169,15 @@ class ObservationsWriter:
         values = np.full((len(is_face), len(self.schema) - len(columns)), np.nan)
         with_faces = [result for result in self.waiting if len(result.faces)]
         if with_faces:
-            values[is_face] = np.concatenate([self._describe_faces(result) for result in with_faces])
+            values[is_face] = np.concatenate([result.to_array(self.with_smoothed) for result in with_faces])
+        if not self.with_boxes:
+            values[:, 1 : 1 + len(BOX)] = np.nan
         for i, name in enumerate(self.schema.names[len(columns) :]):
             columns[name] = to_strings(EMOTIONS, values[:, i]) if name == "emotion" else to_arrow(values[:, i])
         arrays = [columns[field.name].cast(field.type) for field in self.schema]
         self.writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=self.schema))
         self.n_written = self.n_rows
         self.waiting.clear()
-
-    def _describe_faces(self, result: FrameResult) -> NDArray[np.float64]:
-        """Return the columns from track_id on, (n, columns)."""
-        faces, reading, n = result.faces, result.reading, len(result.faces)
-        track_id = np.full(n, np.nan) if faces.track_id is None else faces.track_id
-        boxes = faces.xyxy if self.with_boxes else np.full((n, len(BOX)), np.nan)
-        verdict = (reading.emotion, reading.probability, reading.uncertain)
-        parts = [track_id, boxes, faces.score, result.probabilities, *verdict]
-        if self.with_smoothed:
-            parts.append(reading.probabilities)
-        return np.column_stack(parts).astype(np.float64, copy=False)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

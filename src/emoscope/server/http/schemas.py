@@ -5,8 +5,6 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from emoscope.core.emotions import EMOTIONS
-from emoscope.core.types import FrameResult
-from emoscope.server.http.face_json import describe_faces
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -59,8 +57,3 @@ class ImageAnswer(BaseModel):
     detector: str
     model: str
     uncertain_below: Share
-
-
-def create_faces(result: FrameResult) -> list[Face]:
-    """Return the faces of one frame."""
-    return [Face(**face) for face in describe_faces(result)]

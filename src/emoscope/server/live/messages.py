@@ -7,7 +7,6 @@ from typing import Final
 from emoscope.core.errors import InputError
 from emoscope.core.headers import find_kind
 from emoscope.core.types import FrameResult, Image
-from emoscope.server.http.face_json import describe_faces
 from emoscope.server.http.problems import create_problem
 from emoscope.server.pictures.decode import TooLargeError, UnsupportedError, decode_picture
 from emoscope.server.server_options import ServerOptions
@@ -45,7 +44,7 @@ def describe_observations(result: FrameResult, dropped: int) -> str:
         "dropped": dropped,
         "time_s": round(result.time_s, 3),
         "size_wh": result.size_wh,
-        "faces": describe_faces(result),
+        "faces": [face.to_dict() for face in result],
     }
     return json.dumps(message, separators=(",", ":"))
 

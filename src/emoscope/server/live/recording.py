@@ -29,11 +29,11 @@ class Recording:
     @property
     def duration_s(self) -> float:
         """Time of the last frame since the first."""
-        return self.last.time_s if self.last else 0.0
+        return 0.0 if self.last is None else self.last.time_s
 
     def add(self, frame: Frame, result: FrameResult) -> None:
         """Take one frame; time and number count from the first one that is recorded."""
-        self.first = self.first or result
+        self.first = result if self.first is None else self.first
         # Time that the connection lasted before is no part of the recording.
         moved = dataclasses.replace(
             result, index=result.index - self.first.index, time_s=result.time_s - self.first.time_s

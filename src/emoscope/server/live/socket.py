@@ -129,7 +129,7 @@ class Connection:
         self.socket, self.desk, self.analyzer = socket, desk, analyzer
         self.settings = dataclasses.replace(desk.settings, smoothing_s=smooth)
         # Analyzers are lent in turn: the last client may have wished something else.
-        self.analyzer.smoothing_s = smooth
+        self.analyzer.smooth_s = smooth
         self.start = time.monotonic()
         self.newest: Received | None = None
         self.n_received = self.n_done = 0

@@ -142,7 +142,6 @@ def _read(options: ReaderOptions, data: bytes) -> Reading:
     """Read one picture; pictures know nothing of each other, so there is no tracker."""
     from emoscope.core.types import FrameResult
     from emoscope.faces.crop import crop_faces
-    from emoscope.server.http.face_json import describe_faces
     from emoscope.server.pictures.decode import decode_picture
 
     detector, recognizer = _create_stages(options)
@@ -152,7 +151,7 @@ def _read(options: ReaderOptions, data: bytes) -> Reading:
     size_wh, uncertain_below = (image.shape[1], image.shape[0]), recognizer.calibration.uncertain_below
     answer = {
         "size_wh": size_wh,
-        "faces": describe_faces(FrameResult(0, 0.0, "", size_wh, faces, uncertain_below)),
+        "faces": [face.to_dict() for face in FrameResult(0, 0.0, "", size_wh, faces, uncertain_below)],
         "detector": detector.name,
         "model": recognizer.spec.name,
         "uncertain_below": uncertain_below,

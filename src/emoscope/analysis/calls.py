@@ -1,0 +1,188 @@
+"""One call: a picture or a video in, a FrameResult or an Analysis out."""
+
+import dataclasses
+import functools
+import tempfile
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal, overload
+
+from emoscope.analysis.one import Analysis, Progress, analyze_source, create_analyzer, create_reporter
+from emoscope.analysis.settings import Settings, Thumbnails, parse_formats
+from emoscope.core.errors import InputError
+from emoscope.core.picture import Picture, Pictures
+from emoscope.core.timecode import parse_every, parse_time
+from emoscope.core.types import FrameResult
+from emoscope.faces.registry import YUNET
+from emoscope.media.source import find_sources
+from emoscope.pipeline.analyzer import PICTURE_SIDE_PX, Analyzer
+from emoscope.tables.baseline import Baseline, parse_baseline
+from emoscope.tables.events import Event, load_events
+
+Detector = Literal["auto", "yunet", "haar"]
+ANALYZERS_KEPT = 4
+"""Analyzers that analyze_image keeps, each with other options; 20 to 60 MB each."""
+
+
+@overload
+def analyze_image(
+    picture: Picture,
+    *,
+    detector: Detector = ...,
+    model: str | Path = ...,
+    views: int = ...,
+    balanced: bool = ...,
+    max_side_px: int = ...,
+) -> FrameResult: ...
+
+
+@overload
+def analyze_image(
+    picture: Pictures,
+    *,
+    detector: Detector = ...,
+    model: str | Path = ...,
+    views: int = ...,
+    balanced: bool = ...,
+    max_side_px: int = ...,
+) -> list[FrameResult]: ...
+
+
+def analyze_image(
+    picture: Picture | Pictures,
+    *,
+    detector: Detector = "auto",
+    model: str | Path = "default",
+    views: int = 1,
+    balanced: bool = False,
+    max_side_px: int = PICTURE_SIDE_PX,
+) -> FrameResult | list[FrameResult]:
+    """Read the faces of one picture, or of each in a list.
+
+    Detector and network are kept for the next call with the same options; calls from several threads take turns.
+
+    Args:
+        picture: a file's name, its content, an open file, a Pillow picture, or an array: grey (h, w), BGR (h, w, 3)
+            or BGRA (h, w, 4), uint8 or uint16. Or a list of these.
+        detector: `auto`, `yunet` or `haar`.
+        model: name of an embedded network, or an ONNX file that `emoscope export` made.
+        views: 1, 2 or 10 views averaged per face.
+        balanced: name rare emotions more often: higher macro F1.
+        max_side_px: a larger picture is reduced to this for detection; faces are read at full resolution.
+
+    Returns:
+        What was read; for a list, a list in its order.
+
+    Example:
+        >>> result = emoscope.analyze_image("portrait.png")
+        >>> for face in result:
+        ...     print(face.emotion, face.uncertain)
+        happy False
+        >>> with open("portrait.png", "rb") as file:
+        ...     [len(result) for result in emoscope.analyze_image([file, image, "wall.png"])]
+        [1, 1, 0]
+
+    Raises:
+        InputError: no such file, no picture, or an impossible option.
+        ModelError: a model that is damaged or not to be had.
+    """
+    settings = Settings(detector=detector, model=model, n_views=views, balanced=balanced, max_side_px=max_side_px)
+    path = Path(model)
+    # What else the choice of files depends on: a model may be exported again, YuNet may have been fetched meanwhile.
+    state = path.stat().st_mtime_ns if path.is_file() else 0, YUNET.path if YUNET.path.is_file() else None
+    analyzer, lock = _keep_analyzer(settings, state)
+    with lock:
+        if isinstance(picture, list | tuple):
+            return [analyzer.analyze(one) for one in picture]
+        return analyzer.analyze(picture)
+
+
+@functools.lru_cache(ANALYZERS_KEPT)
+def _keep_analyzer(settings: Settings, state: object) -> tuple[Analyzer, threading.Lock]:
+    return create_analyzer(settings, is_video=False), threading.Lock()
+
+
+def analyze_video(
+    path: str | Path,
+    *,
+    every: int | str = 1,
+    start: float | str = 0.0,
+    end: float | str | None = None,
+    smooth: float = 0.0,
+    baseline: str | Baseline = "off",
+    events: str | Path | Sequence[Event] = (),
+    detector: Detector = "auto",
+    model: str | Path = "default",
+    views: int = 1,
+    balanced: bool = False,
+    max_side_px: int | None = None,
+    report: bool = True,
+    formats: str | Sequence[str] = (),
+    annotate: bool = False,
+    blur_faces: bool = False,
+    thumbnails: Thumbnails = "none",
+    explain: bool = False,
+    anonymous: bool = False,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+) -> Analysis:
+    """Read a video file, or a folder of pictures; the options are those of `emoscope analyze`.
+
+    Args:
+        path: the file or folder; a folder must not hold both pictures and videos, or several videos.
+        every: read only every n-th frame, or with a text such as `0.2s` at most one frame in so many seconds.
+        start: leave out what comes before: seconds, or a clock time such as `1:30`.
+        end: leave out what comes from there on; None reads to the end.
+        smooth: time constant in seconds of the smoothed probabilities beside the raw ones; 0 for none.
+        baseline: `auto` or a span such as `12-20`: each person's own resting face as the zero line; `off` for none.
+        events: marked segments to compare: a CSV file with name, start_s, end_s, or a list of Event.
+        detector: `auto`, `yunet` or `haar`.
+        model: name of an embedded network, or an ONNX file that `emoscope export` made.
+        views: 1, 2 or 10 views averaged per face.
+        balanced: name rare emotions more often: higher macro F1.
+        max_side_px: a larger frame is reduced to this for detection; None: larger for pictures than for video.
+        report: make report.html.
+        formats: more files of the observations: `jsonl`, `eaf` (ELAN), `vtt` (subtitles).
+        annotate: make annotated.mp4, or a picture each.
+        blur_faces: hide who the people are there, and in explanations.
+        thumbnails: faces shown in the report: `none`, `clear` or `blurred`.
+        explain: show for some moments what the network looked at; keeps pictures of these faces.
+        anonymous: write no face boxes and no clear face.
+        on_progress: called with how far it is after every frame.
+
+    Example:
+        >>> analysis = emoscope.analyze_video("clip.mp4", every="0.2s", end="0:01", smooth=0.5)
+        >>> analysis.summary.frames, analysis.summary.people_count
+        (5, 1)
+        >>> analysis.save("clip-emoscope").name
+        'clip-emoscope'
+
+    Raises:
+        InputError: no such file, nothing in it that can be decoded, or an impossible option.
+        ModelError: a model that is damaged or not to be had.
+    """
+    settings = Settings(
+        detector=detector,
+        model=model,
+        n_views=views,
+        balanced=balanced,
+        max_side_px=max_side_px,
+        smoothing_s=smooth,
+        baseline=baseline if isinstance(baseline, Baseline) else parse_baseline(baseline),
+        events=load_events(Path(events)) if isinstance(events, str | Path) else tuple(events),
+        report=report,
+        formats=parse_formats(formats if isinstance(formats, str) else ",".join(formats)),
+        annotate=annotate,
+        blur_faces=blur_faces,
+        thumbnails=thumbnails,
+        explain=explain,
+        anonymous=anonymous,
+    )
+    start_s, end_s = parse_time(str(start)), None if end is None else parse_time(str(end))
+    sources = find_sources([Path(path)], parse_every(str(every)), start_s, end_s)
+    if len(sources) != 1:
+        raise InputError(f"{path} holds {len(sources)} sources, expected one; call analyze_video for each")
+    temporary = tempfile.TemporaryDirectory(prefix="emoscope-")
+    on_frame = create_reporter(sources[0], 1, 1, on_progress)
+    analysis = analyze_source(sources[0], Path(temporary.name), settings, on_frame)
+    return dataclasses.replace(analysis, temporary=temporary)

@@ -1,0 +1,26 @@
+"""Schema: the columns of the observations, whether they stand in a file or in memory."""
+
+from typing import Final
+
+from emoscope.core.emotions import EMOTIONS
+
+BOX: Final = ("x1", "y1", "x2", "y2")
+PROBABILITIES: Final = tuple(f"p_{name}" for name in EMOTIONS)
+SMOOTHED: Final = tuple(f"smooth_{name}" for name in EMOTIONS)
+"""Columns that are there only where smoothing was asked for."""
+
+COLUMNS: Final = {
+    "source": "string",
+    "frame": "int64",
+    "time_s": "float64",
+    "track_id": "int64",
+    **dict.fromkeys((*BOX, "detection_score"), "float32"),
+    **dict.fromkeys(PROBABILITIES, "float64"),
+    "emotion": "string",
+    "probability": "float64",
+    "uncertain": "bool",
+}
+"""Columns of the observations table and their Arrow types, in order; all but the first three speak of a face."""
+
+DTYPES: Final = {**COLUMNS, "track_id": "Int64", "uncertain": "boolean"}
+"""The same, with pandas dtypes."""
