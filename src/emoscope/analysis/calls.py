@@ -25,8 +25,9 @@ ANALYZERS_KEPT = 4
 """Analyzers that analyze_image keeps, each with other options; 20 to 60 MB each."""
 
 
+# A text is a sequence of texts, too: it is the first that counts.
 @overload
-def analyze_image(
+def analyze_image(  # type: ignore[overload-overlap]
     picture: Picture,
     *,
     detector: Detector = ...,
@@ -95,7 +96,7 @@ def analyze_image(
     with lock:
         if isinstance(picture, list | tuple):
             return [analyzer.analyze(one) for one in picture]
-        return analyzer.analyze(picture)
+        return analyzer.analyze(picture)  # type: ignore[arg-type]
 
 
 @functools.lru_cache(ANALYZERS_KEPT)

@@ -1,7 +1,7 @@
 """Pictures: a file, bytes, an array or a Pillow picture in, an upright image (h, w, 3) out."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -50,8 +50,8 @@ class PilPicture(Protocol):
 
 Picture = str | os.PathLike[str] | bytes | bytearray | memoryview | Readable | PilPicture | Pixels
 """Whatever a picture can be given as: a file's name, its content, the open file, a Pillow picture or an array."""
-Pictures = list[Picture] | list[str] | list[Path] | list[NDArray[np.uint8]] | tuple[Picture, ...]
-"""Several of them."""
+Pictures = Sequence[Picture]
+"""Several of them, in a list or tuple."""
 
 
 def load_picture(path: Path) -> Image:
