@@ -12,6 +12,7 @@ import cv2
 from emoscope.analysis.live import LiveState, View
 from emoscope.core.emotions import COLOURS, EMOTIONS
 from emoscope.core.errors import InputError
+from emoscope.core.numbers import format_percent
 from emoscope.core.types import Frame, FrameResult
 from emoscope.outputs.annotate import annotate
 
@@ -57,7 +58,8 @@ class LinesView(NoView):
         self.next_s = time.monotonic() + LINE_INTERVAL_S
         present = [p for p in state.people.values() if p.last_s == state.time_s]
         people = "; ".join(
-            f"{p.track_id} {p.emotion} {100 * p.probability:.0f}%{' ?' if p.uncertain else ''}" for p in present
+            f"{p.track_id} {p.emotion} {format_percent(p.probability, space='')}{' ?' if p.uncertain else ''}"
+            for p in present
         )
         self.echo(f"{state.time_s:8.1f} s  {people or 'nobody'}  ({describe(state)})")
 
@@ -117,7 +119,7 @@ def create_table(state: LiveState) -> "Table":
         table.add_row(
             str(p.track_id),
             Text(p.emotion, COLOURS[EMOTIONS.index(p.emotion)]),
-            f"{bar:{BAR_WIDTH}} {100 * p.probability:3.0f}%",
+            f"{bar:{BAR_WIDTH}} {format_percent(p.probability, space=''):>4}",
             "uncertain" if p.uncertain else " " * 9,
             f"{p.last_s - p.first_s:6.1f} s" + ("" if is_here else ", away"),
             style=None if is_here else "dim",

@@ -23,6 +23,7 @@ from emoscope.cli.options import (
     print_json,
 )
 from emoscope.core.native import set_up_libraries
+from emoscope.core.numbers import format_percent
 
 if TYPE_CHECKING:
     from emoscope.analysis.many import SourceResult
@@ -140,7 +141,7 @@ def print_results(results: "list[SourceResult]", with_numbers: bool) -> None:
             typer.echo(
                 f"{r.source}: {r.frames} {'frame' if r.frames == 1 else 'frames'}, "
                 f"{r.people} {'person' if r.people == 1 else 'people'}, "
-                f"a face in {100 * r.coverage:.0f}% of the frames -> {r.output}"
+                f"a face in {format_percent(r.coverage, space='')} of the frames -> {r.output}"
                 f"{' (finished earlier)' if r.skipped else ''}"
             )
     for r in results:

@@ -11,6 +11,7 @@ import typer
 from emoscope.cli.options import AsJson, Balanced, DetectorChoice, Model, Views, print_json
 from emoscope.core.errors import InputError
 from emoscope.core.native import set_up_libraries
+from emoscope.core.numbers import format_percent
 
 CONSENT = (
     "Tell everybody in front of the camera what is read, and ask them first (docs/responsible-use.md); "
@@ -77,5 +78,6 @@ def live(
     typer.echo(
         f"{result.source}: {result.frames} {'frame' if result.frames == 1 else 'frames'}, {result.dropped} dropped, "
         f"{result.people} {'person' if result.people == 1 else 'people'}, "
-        f"a face in {100 * result.coverage:.0f}% of the frames" + (f" -> {result.output}" if result.output else "")
+        f"a face in {format_percent(result.coverage, space='')} of the frames"
+        + (f" -> {result.output}" if result.output else "")
     )

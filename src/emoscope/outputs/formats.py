@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 from emoscope.core.errors import InputError
+from emoscope.core.numbers import format_percent
 from emoscope.tables.observations import Observations
 from emoscope.tables.stretches import UNCERTAIN, Stretch, find_stretches
 from emoscope.tables.summary import Summary
@@ -61,7 +62,7 @@ def write_vtt(table: Observations, summary: Summary, path: Path) -> None:
 
 def _describe(stretch: Stretch) -> str:
     text = f"Person {stretch.track_id}: {stretch.label}"
-    return text if stretch.label == UNCERTAIN else f"{text} ({stretch.probability * 100:.0f} %)"
+    return text if stretch.label == UNCERTAIN else f"{text} ({format_percent(stretch.probability, space=' ')})"
 
 
 def _format_clock(ms: int) -> str:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emoscope.core.emotions import COLOURS, EMOTIONS
+from emoscope.core.numbers import format_percent
 from emoscope.core.types import Image
 
 BGR = [tuple(int(c[i : i + 2], 16) for i in (5, 3, 1)) for c in COLOURS]
@@ -31,7 +32,7 @@ Colour = tuple[int, ...]
 
 def write_reading(emotion: int, probability: float | None, is_uncertain: bool) -> str:
     """Return what stands beside a face: `happy 34%?`, or `happy?` where there is room for no more."""
-    number = "" if probability is None else f" {100 * probability:.0f}%"
+    number = "" if probability is None else f" {format_percent(probability, space='')}"
     return f"{EMOTIONS[emotion]}{number}{'?' if is_uncertain else ''}"
 
 

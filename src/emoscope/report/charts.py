@@ -11,16 +11,32 @@ from html import escape
 import numpy as np
 
 from emoscope.core.emotions import COLOURS, EMOTIONS, VALENCE
-from emoscope.report.timeline import Bools, Floats, Ints, Timeline, find_segments
+from emoscope.report.timeline import DRAWN_BINS, UNCERTAIN_FROM, Bools, Floats, Ints, Timeline, find_segments
 from emoscope.report.wording import format_clock, format_percent
 
 WIDTH, HEIGHT = 2000, 200
 """Units of the stretched coordinate system; whole numbers keep the paths short."""
 LANE = 40
-"""Height of one emotion's lane in a chart of changes. js/draw.js has the same three numbers."""
+"""Height of one emotion's lane in a chart of changes."""
+LANE_REACH = LANE / 2 - 2
+"""Height of the largest change in it."""
+LEAST_COUNT = 0.06
+"""Share of the height that a face in few of a bin's frames still has, to leave a mark."""
 TICK_STEPS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200)
 MAX_TICKS = 6
 """So many times of day fit beside each other on a telephone."""
+SCRIPT_CHART = {
+    "width": WIDTH,
+    "height": HEIGHT,
+    "lane": LANE,
+    "laneReach": LANE_REACH,
+    "leastCount": LEAST_COUNT,
+    "tickSteps": TICK_STEPS_S,
+    "maxTicks": MAX_TICKS,
+    "drawnBins": DRAWN_BINS,
+    "uncertainFrom": UNCERTAIN_FROM,
+}
+"""The same for js/draw.js, which draws these charts in full detail."""
 
 
 def draw_stack(values: Floats, timeline: Timeline, label: str) -> str:
@@ -58,7 +74,7 @@ def draw_changes(values: Floats, timeline: Timeline, limit: float, label: str) -
     parts = []
     for i, colour in enumerate(COLOURS):
         zero = LANE * i + LANE // 2
-        offsets = (LANE / 2 - 2) * np.clip(values[:, i] / limit, -1.0, 1.0)
+        offsets = LANE_REACH * np.clip(values[:, i] / limit, -1.0, 1.0)
         for css_class, part in (("up", np.maximum(offsets, 0.0)), ("down", np.minimum(offsets, 0.0))):
             path = "".join(_trace_steps(_to_whole(zero - part), zero, timeline, segment) for segment in segments)
             parts.append(f'<path class="{css_class}" fill="{colour}" d="{path}"/>')
@@ -93,8 +109,7 @@ def draw_face_counts(counts: Floats, timeline: Timeline, label: str) -> str:
         label: Description for those who cannot see the drawing.
     """
     heights = counts / max(find_top(counts), 1)
-    # A face in few of a bin's frames must still leave a mark.
-    heights = np.where(counts > 0, np.maximum(heights, 0.06), 0.0)
+    heights = np.where(counts > 0, np.maximum(heights, LEAST_COUNT), 0.0)
     ys = _to_whole(HEIGHT * (1 - heights))
     path = "".join(_trace_steps(ys, HEIGHT, timeline, segment) for segment in find_segments(counts > 0, timeline))
     return _stretch(f'<path class="ink" d="{path}"/>', label, "counts")

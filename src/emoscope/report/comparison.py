@@ -7,12 +7,12 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from emoscope.core.emotions import COLOURS, EMOTIONS, VALENCE
+from emoscope.core.emotions import COLOURS, EMOTIONS
 from emoscope.report import charts, intervals, wording
 from emoscope.report.binning import read_recording
 from emoscope.report.event_rows import describe_index, find_reach, format_moment
 from emoscope.report.overtime import label_stack
-from emoscope.report.series import pack_curve, pack_timeline
+from emoscope.report.series import describe_axes, pack_curve, pack_timeline
 from emoscope.report.single import VALENCE_COLOURS, VALENCES
 from emoscope.report.timeline import Reading
 from emoscope.report.wording import Context, list_seven
@@ -116,9 +116,7 @@ def create_comparison_content(recordings: Sequence[Recording]) -> Context:
     readings = [_set_end(reading, end_s) for reading in readings]
     keyed = [(f"r{i}", r, reading) for i, (r, reading) in enumerate(zip(over_time, readings, strict=True), 1)]
     series = {
-        "end": end_s,
-        "emotions": list(zip(EMOTIONS, COLOURS, strict=True)),
-        "valence": VALENCE,
+        **describe_axes(end_s),
         "timelines": {key: pack_timeline(fine.timeline, fine) for key, _, fine in keyed},
         "series": {key: pack_curve(fine.everyone, key, r.name) for key, r, fine in keyed},
     }

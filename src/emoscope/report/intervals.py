@@ -3,10 +3,9 @@
 from collections.abc import Callable
 from html import escape
 
-from emoscope.report.wording import NBSP
+from emoscope.core.numbers import NBSP, format_signed
 from emoscope.tables.event_means import Difference, Estimate
 
-MINUS = "\u2212"
 FEW_PEOPLE = 10
 """Below this, resampling people cannot make an interval to lean on: it comes out too narrow."""
 
@@ -36,18 +35,12 @@ def draw_interval(value: Estimate, low_end: float, high_end: float, label: str, 
 
 def format_index(value: float | None) -> str:
     """Return a signed number with two decimals, as the valence index is printed."""
-    if value is None:
-        return "–"
-    text = f"{abs(value):.2f}"
-    return text if float(text) == 0 else f"{'+' if value > 0 else MINUS}{text}"
+    return "–" if value is None else format_signed(value, 2)
 
 
 def format_points(value: float | None) -> str:
     """Return a difference of probabilities in signed percentage points."""
-    if value is None:
-        return "–"
-    text = f"{abs(100 * value):.0f}"
-    return text if text == "0" else f"{'+' if value > 0 else MINUS}{text}"
+    return "–" if value is None else format_signed(100 * value, 0)
 
 
 def format_plain(value: float | None) -> str:

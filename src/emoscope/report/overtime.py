@@ -5,11 +5,12 @@ from collections.abc import Mapping
 import numpy as np
 from markupsafe import Markup
 
-from emoscope.core.emotions import COLOURS, EMOTIONS, VALENCE
+from emoscope.core.emotions import COLOURS, EMOTIONS
+from emoscope.core.numbers import NBSP
 from emoscope.report import charts, wording
 from emoscope.report.binning import read_recording
 from emoscope.report.event_rows import describe_events, describe_moment
-from emoscope.report.series import pack_curve, pack_timeline
+from emoscope.report.series import describe_axes, pack_curve, pack_timeline
 from emoscope.report.timeline import Bools, Curve, Floats, Reading, Timeline, find_segments
 from emoscope.report.wording import Context
 from emoscope.tables.observations import Observations
@@ -54,10 +55,8 @@ def describe_video(observations: Observations, summary: Summary) -> Context:
         "moments": [describe_moment(moment, timeline) for moment in summary.moments],
         "events": describe_events(summary.events, timeline),
         "series": {
-            "end": timeline.end_s,
+            **describe_axes(timeline.end_s),
             "view": _find_view(summary.settings, timeline),
-            "valence": VALENCE,
-            "emotions": list(zip(EMOTIONS, COLOURS, strict=True)),
             "top": charts.find_top(reading.face_counts),
             "limit": limit,
             "timelines": {"all": pack_timeline(fine.timeline, fine)},
@@ -175,13 +174,13 @@ def _write_bin_note(fine: Timeline, drawn: Timeline) -> str:
 
 
 def _format_step(step_s: float) -> str:
-    return f"{step_s:.2f}{wording.NBSP}s" if step_s < 1 else f"{step_s:.1f}{wording.NBSP}s"
+    return f"{step_s:.2f}{NBSP}s" if step_s < 1 else f"{step_s:.1f}{NBSP}s"
 
 
 def _write_smoothing_note(summary: Summary, observations: Observations) -> str:
     """Return that the charts are smoothed and what else is."""
     constant_s = summary.settings.smoothing_s
-    how = f" (time constant {constant_s:g}{wording.NBSP}s)" if constant_s else ""
+    how = f" (time constant {constant_s:g}{NBSP}s)" if constant_s else ""
     rest = (
         "So is what each face is read as; mean probabilities are taken before smoothing."
         if observations.reads_smoothed

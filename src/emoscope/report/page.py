@@ -9,7 +9,7 @@ from importlib import resources
 from emoscope.report.inlined import Images
 from emoscope.report.wording import Context, format_clock
 
-SCRIPTS = ("draw.js", "zoom.js", "moment.js", "page.js")
+SCRIPTS = ("numbers.js", "draw.js", "zoom.js", "moment.js", "page.js")
 """In this order they make one script."""
 STYLES = ("page.css", "charts.css")
 
@@ -19,6 +19,11 @@ def load_style(names: Sequence[str] = STYLES) -> str:
     return "".join(_read(f"css/{name}") for name in names)
 
 
+def load_script(name: str) -> str:
+    """Return a part of the reports' script."""
+    return _read(f"js/{name}")
+
+
 @cache
 def _read(name: str) -> str:
     return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
@@ -26,7 +31,7 @@ def _read(name: str) -> str:
 
 @cache
 def _read_script() -> str:
-    parts = "\n".join(_read(f"js/{name}") for name in SCRIPTS)
+    parts = "\n".join(map(load_script, SCRIPTS))
     return f'"use strict";\n(() => {{\n{parts}}})();\n'
 
 

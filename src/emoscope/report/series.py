@@ -4,12 +4,26 @@ import base64
 
 import numpy as np
 
+from emoscope.core.emotions import COLOURS, EMOTIONS, VALENCE
+from emoscope.core.numbers import SCRIPT_RULE
+from emoscope.report.charts import SCRIPT_CHART
 from emoscope.report.timeline import Curve, Floats, Reading, Timeline
 
 STEPS = 250
 """A probability is kept in steps of 0.4 points: one byte, finer than any percentage on the page."""
 NOTHING = 255
 """The byte of a bin in which nobody was seen."""
+
+
+def describe_axes(end_s: float) -> dict[str, object]:
+    """Return what the scripts of every page share: the length of the axis, emotions, and how charts are drawn."""
+    return {
+        "end": end_s,
+        "valence": VALENCE,
+        "emotions": list(zip(EMOTIONS, COLOURS, strict=True)),
+        "numbers": SCRIPT_RULE,
+        "chart": {**SCRIPT_CHART, "steps": STEPS, "nothing": NOTHING},
+    }
 
 
 def pack_timeline(timeline: Timeline, reading: Reading) -> dict[str, list[float]]:

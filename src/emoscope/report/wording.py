@@ -4,13 +4,13 @@ import datetime as dt
 import math
 from collections.abc import Mapping
 
+from emoscope.core import numbers
 from emoscope.core.emotions import EMOTIONS
+from emoscope.core.numbers import NBSP
 from emoscope.tables.summary import UsedSettings
 
 Context = Mapping[str, object]
 """What a template prints, by name."""
-NBSP = "\u00a0"
-"""Keeps a number and its unit on one line."""
 
 SETTING_LABELS = {
     "every": "Frames analysed",
@@ -44,19 +44,8 @@ FIGURE_LABELS = {"accuracy": "accuracy", "macro_f1": "macro F1", "ece": "ECE", "
 
 
 def format_percent(fraction: float) -> str:
-    """Return a percentage without decimals, with one below 1 %.
-
-    Values that would round to a full 100 % without being it read `> 99 %`: full coverage must not be claimed falsely.
-    """
-    if not math.isfinite(fraction):
-        return "–"
-    if 0 < fraction < 0.0005:
-        return f"<{NBSP}0.1{NBSP}%"
-    if 0 < fraction < 0.0095:
-        return f"{100 * fraction:.1f}{NBSP}%"
-    if 0.995 <= fraction < 1 - 1e-9:
-        return f">{NBSP}99{NBSP}%"
-    return f"{100 * fraction:.0f}{NBSP}%"
+    """Return a percentage as the pages print it: with one decimal below 1 %."""
+    return numbers.format_percent(fraction, 1)
 
 
 def format_count(n: int) -> str:

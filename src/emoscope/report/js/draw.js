@@ -1,7 +1,7 @@
 // @ts-check
 // Values behind the charts, and the charts in full detail. charts.py draws the same, coarser, for the unzoomed page.
 const store = document.getElementById("series");
-// @ts-expect-error: the report puts the four files into one function, which this ends where there is nothing to draw.
+// @ts-expect-error: the report puts the five files into one function, which this ends where there is nothing to draw.
 if (!store) return;
 /**
  * @typedef {{starts: number[], ends: number[], faces: number[]}} Timeline times in seconds, faces per bin
@@ -10,11 +10,13 @@ if (!store) return;
  */
 /**
  * @type {{end: number, top: number, limit: number, valence: number[], emotions: [string, string][], video?: string,
- *   view?: [number, number], series: Record<string, Series>, timelines: Record<string, Timeline>}}
+ *   view?: [number, number], series: Record<string, Series>, timelines: Record<string, Timeline>,
+ *   numbers: NumberRule, chart: {width: number, height: number, lane: number, laneReach: number, leastCount: number,
+ *     tickSteps: number[], maxTicks: number, drawnBins: number, uncertainFrom: number, steps: number, nothing: number}}}
  */
 const data = JSON.parse(store.textContent);
-const [WIDTH, HEIGHT, LANE] = [2000, 200, 40];
-const [STEPS, NOTHING, DRAWN_BINS] = [250, 255, 600];
+const { width: WIDTH, height: HEIGHT, lane: LANE, steps: STEPS, nothing: NOTHING, drawnBins: DRAWN_BINS } = data.chart;
+const { percent, signed, points } = createNumbers(data.numbers);
 const root = document.documentElement;
 const plots = [.../** @type {NodeListOf<Plot>} */ (document.querySelectorAll(".plot[data-draw]"))];
 const readable = plots.filter((plot) => plot.dataset.series);
@@ -54,7 +56,7 @@ const readChanges = (key, bin) => {
 };
 const isUncertain = (key, bin) => {
   const share = bytes(key, "values")[8 * bin + 7];
-  return share !== NOTHING && share >= STEPS / 2;
+  return share !== NOTHING && share >= STEPS * data.chart.uncertainFrom;
 };
 
 const clock = (time, digits = data.end < 60 ? 1 : 0) => {
@@ -63,14 +65,8 @@ const clock = (time, digits = data.end < 60 ? 1 : 0) => {
   const pad = (n) => String(n).padStart(2, "0");
   return (h ? h + ":" + pad(m) : m) + ":" + pad(s) + (digits ? "." + (ticks % scale) : "");
 };
-const percent = (fraction) => (fraction > 0 && fraction < 0.006 ? "<\u00a01" : Math.round(100 * fraction)) + "\u00a0%";
 // Positive less negative, as the summary's valence index.
 const toIndex = (values) => values.reduce((sum, value, i) => sum + data.valence[i] * value, 0);
-const signed = (value) => (value < -0.005 ? "\u2212" : value > 0.005 ? "+" : "") + Math.abs(value).toFixed(2);
-const points = (change) => {
-  const n = Math.round(100 * Math.abs(change));
-  return (n === 0 ? "" : change > 0 ? "+" : "\u2212") + n;
-};
 
 // Runs of bins that are wanted, as [first, one past the last]; a hole in the recording ends a run.
 /** @type {(timeline: Timeline, isWanted: (bin: number) => boolean) => [number, number][]} */
@@ -125,7 +121,7 @@ const drawers = {
   },
   counts(paths, key, timeline) {
     const runs = findRuns(timeline, (i) => timeline.faces[i] > 0);
-    const y = (i) => HEIGHT * (1 - Math.max(0.06, timeline.faces[i] / data.top));
+    const y = (i) => HEIGHT * (1 - Math.max(data.chart.leastCount, timeline.faces[i] / data.top));
     paths[0].setAttribute("d", trace(timeline, runs, y, HEIGHT));
   },
   changes(paths, key, timeline) {
@@ -135,7 +131,7 @@ const drawers = {
       const zero = LANE * (emotion + 0.5);
       const offset = (i) => {
         const change = ((2 * values[7 * i + emotion]) / STEPS - 1) / data.limit;
-        return (LANE / 2 - 2) * Math.min(1, Math.max(-1, change));
+        return data.chart.laneReach * Math.min(1, Math.max(-1, change));
       };
       paths[3 * emotion].setAttribute("d", trace(timeline, runs, (i) => zero - Math.max(0, offset(i)), zero));
       paths[3 * emotion + 1].setAttribute("d", trace(timeline, runs, (i) => zero - Math.min(0, offset(i)), zero));

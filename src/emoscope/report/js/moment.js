@@ -68,7 +68,7 @@ const createFace = (key, time, isNamed) => {
   const top = findTop(values), link = create("a", "", data.series[key].name);
   link.href = "#" + key;
   const text = create("figcaption", "", link, create("br"), createSwatch(data.emotions[top][1]));
-  text.append(`${data.emotions[top][0]} ${percent(values[top])}`);
+  text.append(`${data.emotions[top][0]} ${percent(values[top])}${isUncertain(key, bin) ? ", uncertain" : ""}`);
   if (!faceStore) return create("figure", "", text);
   return create("figure", "", picture || create("span", "face none", "?"), text);
 };

@@ -1,8 +1,7 @@
 // @ts-check
 // One window of time for all charts. Drawings keep their numbers: the page shows a part of each.
 const view = { from: 0, to: data.end, pending: false };
-const TICK_STEPS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200];
-const MAX_TICKS = 6;
+const { tickSteps: TICK_STEPS, maxTicks: MAX_TICKS } = data.chart;
 const least = Math.min(data.end, 0.5);
 const bar = document.getElementById("zoombar");
 const overview = document.getElementById("overview");

@@ -10,8 +10,9 @@ from fastapi import APIRouter, Response
 from fastapi.responses import HTMLResponse
 
 from emoscope.core.emotions import COLOURS, EMOTIONS
+from emoscope.core.numbers import SCRIPT_RULE
 from emoscope.core.version import read_version
-from emoscope.report.page import load_style
+from emoscope.report.page import load_script, load_style
 
 router = APIRouter(include_in_schema=False)
 # Asked again each time, answered with 304: a page must never run with another version's scripts.
@@ -30,6 +31,14 @@ def show_report_style() -> Response:
     return Response(load_style(("page.css",)), media_type="text/css", headers=FRESH)
 
 
+@router.get("/numbers.js")
+def show_numbers() -> Response:
+    """Return how numbers are printed, the reports' own script, as a module."""
+    return Response(
+        f"{load_script('numbers.js')}export {{ createNumbers }};\n", media_type="text/javascript", headers=FRESH
+    )
+
+
 @cache
 def render_page() -> str:
     """Fill the page's template; what a reading cannot tell stands in the reports' template."""
@@ -39,6 +48,7 @@ def render_page() -> str:
     content: dict[str, Any] = {
         "version": read_version(),
         "emotions": json.dumps(dict(zip(EMOTIONS, COLOURS, strict=True))),
+        "numbers": json.dumps(SCRIPT_RULE),
         "is_comparison": False,
         "is_pictures": True,
     }
