@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 
 from conftest import write_clip
+from emoscope.core.numbers import SCRIPT_RULE, format_percent, format_signed
 from emoscope.report import create_comparison, create_report
 from emoscope.report.comparison import Recording
+from emoscope.report.page import load_script
 from recordings import make_event, make_moment, make_summary, make_table, write_faces, write_result
 
 pytestmark = pytest.mark.slow
@@ -178,3 +180,22 @@ def test_pages_fit_screens_and_schemes(browser: Any, result: Path, width: int, s
         ground = tab.page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert ground == ("rgb(255, 255, 255)" if scheme == "light" else "rgb(20, 22, 26)")
         assert tab.complaints == [] and tab.requests == [path.as_uri()]
+
+
+def test_scripts_print_numbers_as_python_does(browser: Any) -> None:
+    fractions = [i / 4000 for i in range(4001)] + [1e-9, 1 - 1e-9, 1 - 2e-9]
+    changes = [i / 250 - 1 for i in range(501)]
+    page = browser.new_page()
+    printed = page.evaluate(
+        f"""([rule, fractions, changes]) => {{
+          {load_script("numbers.js")}
+          const {{ percent, signed, points }} = createNumbers(rule);
+          return [fractions.map(percent), changes.map(signed), changes.map(points)];
+        }}""",
+        [SCRIPT_RULE, fractions, changes],
+    )
+    assert printed == [
+        [format_percent(fraction) for fraction in fractions],
+        [format_signed(change, 2) for change in changes],
+        [format_signed(100 * change, 0) for change in changes],
+    ]

@@ -1,5 +1,6 @@
 """Numbers and drawings behind the report: bins of time, gaps, holes, changes."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,9 @@ import pyarrow.parquet as pq
 
 from emoscope.core.emotions import COLOURS
 from emoscope.report.binning import read_recording
-from emoscope.report.charts import draw_changes, draw_spans, draw_stack
+from emoscope.report.charts import SCRIPT_CHART, draw_changes, draw_spans, draw_stack
+from emoscope.report.page import SCRIPTS, load_script
+from emoscope.report.series import describe_axes
 from emoscope.report.timeline import DRAWN_BINS, MAX_BINS, find_segments
 from emoscope.tables.observations import Observations
 from recordings import make_table
@@ -69,3 +72,17 @@ def test_a_change_is_drawn_on_its_own_side_of_zero() -> None:
     assert f'class="down" fill="{COLOURS[0]}" d="M0 20H1200V38H1600V20H2000V20Z"' in drawing
     # Six emotions did not change: nothing is drawn but their zero lines.
     assert drawing.count('d=""') == 12 and drawing.count('class="zero"') == 7
+
+
+def test_scripts_have_no_chart_constant_of_their_own() -> None:
+    """They draw what charts.py draws, by the numbers that the page brings."""
+    chart = describe_axes(9.0)["chart"]
+    assert isinstance(chart, dict) and chart.items() > SCRIPT_CHART.items()
+    text = "".join(load_script(name) for name in SCRIPTS)
+    used = set(re.findall(r"data\.chart\.(\w+)", text))
+    for names in re.findall(r"const {([^}]*)} = data\.chart;", text):
+        used |= {name.split(":")[0].strip() for name in names.split(",")}
+    assert used == set(chart)
+    typed = {float(number) for number in re.findall(r"(?<![\w.])\d+(?:\.\d+)?", text)}
+    own = {chart[name] for name in ("width", "height", "lane", "leastCount", "steps", "nothing", "drawnBins")}
+    assert typed & own == set()
