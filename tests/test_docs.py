@@ -1,5 +1,7 @@
 """What is written about emoscope: commands that exist, a citation that is one."""
 
+import importlib
+import json
 import re
 import shlex
 from pathlib import Path
@@ -10,6 +12,7 @@ import typer
 import yaml
 
 from emoscope.cli.main import app
+from emoscope.tables.summary import Summary
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -52,3 +55,16 @@ def test_the_citation_has_what_cff_asks_for_and_the_package_says() -> None:
     assert citation["authors"][0]["name"] in (ROOT / "LICENSE").read_text(encoding="utf-8")
     for reference in citation["references"]:
         assert {"type", "title", "authors"} <= set(reference)
+
+
+def test_the_keys_of_the_summary_are_those_of_its_type(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "docs")
+    hook = importlib.import_module("summary")
+    assert {part.__name__ for part in hook.PARTS} == set(hook.read_schemas(Summary))
+    page = hook.on_page_markdown((ROOT / "docs" / "observations.md").read_text(encoding="utf-8"))
+    assert hook.MARKER not in page
+    assert "| `status` | `complete`, `incomplete` |" in page and "| `people` | list of [Person](#person) |" in page
+    written = json.loads((ROOT / "tests" / "tables" / "summary-0.6.0.json").read_text(encoding="utf-8"))
+    assert {*written, *written["people"][0], *written["settings"]} <= set(
+        re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)
+    )

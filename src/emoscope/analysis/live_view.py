@@ -5,7 +5,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import cv2
 
@@ -155,7 +155,7 @@ class WindowView(NoView):
         self.status.pack(fill="x")
         self.root.update()
 
-    def _end(self, event: Any = None) -> None:
+    def _end(self, event: object = None) -> None:
         self.is_closed = True
 
     def show(self, frame: Frame, result: FrameResult, state: LiveState) -> None:

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from emoscope.analysis.one import Progress, analyze_source, create_reporter
 from emoscope.analysis.recorder import OUTPUT_NAMES, SUMMARY_FILE
@@ -38,7 +38,7 @@ class SourceResult:
     skipped: bool = False
     """Whether it was finished by an earlier analysis."""
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Return JSON-ready values."""
         return asdict(self)
 

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
@@ -16,6 +16,8 @@ from emoscope.cli.report import compare, report
 from emoscope.cli.serve import serve
 from emoscope.cli.study import study_app
 from emoscope.core.errors import EmoscopeError
+
+T = TypeVar("T")
 
 app = typer.Typer(
     name="emoscope",
@@ -186,7 +188,7 @@ def train(
     )
 
 
-def parse_numbers(text: str | None, kind: Callable[[str], Any], name: str) -> tuple[Any, ...] | None:
+def parse_numbers(text: str | None, kind: Callable[[str], T], name: str) -> tuple[T, ...] | None:
     """Return the numbers of a list such as `32,40,48`.
 
     Raises:

@@ -47,7 +47,7 @@ class Executor(Protocol):
         """Have function(shared, item) called; the future gives what it returns or raises."""
 
 
-def explain_death(item: Any, error: Exception | None = None) -> WorkerDiedError:
+def explain_death(item: object, error: Exception | None = None) -> WorkerDiedError:
     """Return the error of an item whose retries are used up."""
     why = f": {' '.join(str(error).split())[:160]}" if error else ""
     return WorkerDiedError(

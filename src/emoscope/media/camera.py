@@ -7,12 +7,17 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
 from emoscope.core.errors import InputError
 from emoscope.core.types import Frame
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.video.frame import VideoFrame
+    from av.video.reformatter import VideoReformatter
 
 OPEN_TIMEOUT_S = 10.0
 """A camera that gives no picture for so long after it was called is not there."""
@@ -62,12 +67,12 @@ class Camera:
         self.problem: str | None = None
         """Why a running camera ended before it was told to."""
         self._changed = threading.Condition()
-        self._newest: tuple[int, float, Any] | None = None
+        self._newest: tuple[int, float, VideoFrame] | None = None
         self._is_over, self._is_told_to_stop = False, False
         self._waits_since = 0.0
         self._start = self._first_s = 0.0
         self._error: Exception | None = None
-        self._reformatter: Any = None
+        self._reformatter: VideoReformatter | None = None
 
     def _check(self) -> bool:
         """Return whether the address is a file."""
@@ -144,7 +149,7 @@ class Camera:
         what = "is damaged" if self.is_file else "vanished"
         self.problem = f"{self.name} {what} after {self.duration_s:.1f} s ({reason}); everything before was analysed"
 
-    def _convert(self, picture: Any, index: int, time_s: float) -> Frame:
+    def _convert(self, picture: "VideoFrame", index: int, time_s: float) -> Frame:
         from av.video.reformatter import VideoReformatter
 
         if self._reformatter is None:
@@ -178,7 +183,7 @@ class Camera:
                 self._is_over = True
                 self._changed.notify_all()
 
-    def _keep(self, picture: Any) -> bool:
+    def _keep(self, picture: "VideoFrame") -> bool:
         """Make a picture the newest one; return whether to go on."""
         now = time.monotonic()
         if self.frames_read == 0:
@@ -197,7 +202,7 @@ class Camera:
             self._changed.notify_all()
         return True
 
-    def _wait_until_due(self, picture: Any) -> float:
+    def _wait_until_due(self, picture: "VideoFrame") -> float:
         """Hold a file's picture back until its presentation time, which is returned."""
         time_s = self.duration_s if picture.time is None else float(picture.time) - self._first_s
         due = self._start + time_s
@@ -225,7 +230,7 @@ def _find_reason(error: Exception | None, timeout_s: float) -> str:
     return str(strerror or (error if type(error) is ValueError else type(error).__name__))
 
 
-def _open(address: str, is_file: bool, timeouts_s: tuple[float, float]) -> Any:
+def _open(address: str, is_file: bool, timeouts_s: tuple[float, float]) -> "InputContainer":
     import av
 
     if is_file:
@@ -255,7 +260,7 @@ def _find_windows_name(number: int) -> str:
     return str(names[number])
 
 
-def _decode(container: Any, is_file: bool) -> Iterator[Any]:
+def _decode(container: "InputContainer", is_file: bool) -> Iterator["VideoFrame"]:
     """Yield a container's pictures; a stream's damaged packets are passed over, as players do."""
     import av
 

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from emoscope.core.errors import InputError
 from emoscope.core.headers import is_animated, is_cut_off
@@ -95,11 +95,11 @@ class Source:
     problems: list[str] = field(default_factory=list)
     """What was damaged; the rest was read."""
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         """Leave `stop` behind: an event belongs to its process."""
         return {key: value for key, value in self.__dict__.items() if key != "stop"}
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: dict[str, object]) -> None:
         """Take another process's source over, with a `stop` of this one."""
         self.__dict__.update(state, stop=threading.Event())
 

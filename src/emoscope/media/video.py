@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -171,11 +171,11 @@ class _Reader:
         self._open()
 
     def _open(self) -> None:
-        self.container: Any = open_container(self.path)
+        self.container = open_container(self.path)
         self.stream = find_stream(self.path, self.container)
-        self.pictures: Iterator[Any] = self.container.decode(self.stream)
+        self.pictures = self.container.decode(self.stream)
         self.index: int | None = -1
-        self.picture: Any = None
+        self.picture: VideoFrame | None = None
 
     def find(self, number: int, time_s: float) -> Image | None:
         """Return the frame, or None where the file does not give it again."""
@@ -202,7 +202,7 @@ class _Reader:
         self.pictures = self.container.decode(self.stream)
         self.index, self.picture = None, None
 
-    def _read_on(self, number: int, time_s: float) -> Any:
+    def _read_on(self, number: int, time_s: float) -> "VideoFrame | None":
         """Return the picture, decoding on from here, or None at the end or past its time."""
         while True:
             picture = self.picture

@@ -4,7 +4,7 @@ import tempfile
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -12,6 +12,9 @@ import numpy as np
 from emoscope.core.errors import InputError
 from emoscope.core.picture import check_size
 from emoscope.core.types import Image
+
+if TYPE_CHECKING:
+    from av.video.stream import VideoStream
 
 BLOCK_PIXELS = 1 << 24
 """So many pixels are decoded at once, 0.07 GB and as much again within OpenCV; a larger frame is refused."""
@@ -29,7 +32,7 @@ def convert_animation(path: Path) -> IO[bytes]:
 
     # A name is not needed, and without one nothing is left behind.
     file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
-    writer: Any = None
+    writer: VideoStream | None = None
     time_ms = 0
     try:
         with av.open(file, "w", format="nut") as out:
@@ -47,7 +50,7 @@ def convert_animation(path: Path) -> IO[bytes]:
                 out.mux(writer.encode(picture.reformat(format="gbrp")))
                 # Some animations say 0; browsers show these frames for a tenth of a second.
                 time_ms += duration_ms or 100
-            out.mux(writer.encode())
+            out.mux([] if writer is None else writer.encode())
     except BaseException:
         file.close()
         raise

@@ -25,9 +25,9 @@ class Estimate:
     """A mean over people with its 95 % interval."""
 
     mean: float | None = None
-    """None where nobody was seen."""
+    """null where nobody was seen."""
     low: float | None = None
-    """None with fewer than two people, as `high`."""
+    """null with fewer than two people, as `high`."""
     high: float | None = None
 
     @property
@@ -56,7 +56,7 @@ class EventMeans(Event):
     valence: Estimate
     """The index: positive less negative, -1 to 1."""
     difference: Difference | None = None
-    """None where nobody was seen both in the event and outside all events."""
+    """null where nobody was seen both in the event and outside all events."""
 
 
 class SegmentSums:

@@ -27,7 +27,7 @@ class Moment:
 
     time_s: float
     change: float
-    """Share of probability that moved, MIN_CHANGE to 1."""
+    """Share of probability that moved, 0.15 to 1."""
     before: Seven[float]
     """Mean probabilities in the seconds before it."""
     after: Seven[float]

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
 
@@ -114,7 +114,7 @@ class Observations:
         """Write the table as comma-separated values."""
         import pyarrow.csv as pc
 
-        writer: Any = None
+        writer: pc.CSVWriter | None = None
         try:
             for batch in self.batches():
                 writer = writer or pc.CSVWriter(path, batch.schema)

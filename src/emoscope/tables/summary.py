@@ -19,7 +19,7 @@ LEFT_OUT: Final = ("fingerprint", "dropped", "wall_s")
 
 @dataclass(frozen=True)
 class UsedSettings:
-    """How the source was read; None where an older version did not write it down."""
+    """How the source was read; null where an older version did not write it down."""
 
     detector: str | None = None
     """The one that was used, `auto` resolved."""
@@ -30,7 +30,7 @@ class UsedSettings:
     balanced: bool | None = None
     start_s: float | None = None
     end_s: float | None = None
-    """None: to the end."""
+    """null: to the end."""
     smoothing_s: float | None = None
     baseline: str | None = None
     """`off`, `auto` or a span."""

@@ -1,7 +1,6 @@
 """Errors as RFC 9457 problem documents: an exception in, application/problem+json out; never a traceback."""
 
 from http import HTTPStatus
-from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -58,12 +57,12 @@ def create_answer(problem: Problem, headers: dict[str, str] | None = None) -> JS
     return JSONResponse(problem.model_dump(), problem.status, headers, PROBLEM_TYPE)
 
 
-def describe(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def describe(*statuses: int) -> dict[int | str, dict[str, object]]:
     """Return the `responses=` of a route that may answer with these errors."""
     return {status: _describe(status) for status in statuses}
 
 
-def _describe(status: int) -> dict[str, Any]:
+def _describe(status: int) -> dict[str, object]:
     example = create_problem(status, EXAMPLES.get(status, _name(status))).model_dump()
     content = {"schema": {"$ref": "#/components/schemas/Problem"}, "example": example}
     return {"description": _name(status), "content": {PROBLEM_TYPE: content}}

@@ -1,14 +1,15 @@
 """Schemas: what several routes answer, for OpenAPI and for those who read it."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 
 from emoscope.core.emotions import EMOTIONS
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
-FACE_EXAMPLE: dict[str, Any] = {
+FACE_EXAMPLE: JsonDict = {
     "track_id": None,
     "xyxy": [312.4, 96.1, 398.7, 214.0],
     "detection_score": 0.93,

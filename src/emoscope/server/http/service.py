@@ -1,7 +1,7 @@
 """What a server says of itself: /healthz, /metrics, GET /v1/models."""
 
 import functools
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse
@@ -45,7 +45,7 @@ class ModelEntry(BaseModel):
     bytes: int | None
     sha256: str
     licence: str
-    figures: dict[str, Any] = Field(description="What was measured, by part of the data.")
+    figures: dict[str, object] = Field(description="What was measured, by part of the data.")
 
 
 class ModelsAnswer(BaseModel):

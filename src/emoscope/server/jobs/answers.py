@@ -1,12 +1,13 @@
 """What clients learn of jobs: the schema, and how a route finds its job."""
 
 import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import Depends, Path, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from emoscope.server.http.problems import ProblemError
+from emoscope.server.jobs.names import Setting
 from emoscope.server.jobs.store import Job, State
 from emoscope.server.jobs.supervisor import Jobs
 
@@ -62,7 +63,7 @@ class JobAnswer(BaseModel):
     left_s: float | None = Field(description="Seconds until its end, as it looks now.")
     place: int | None = Field(description="Place in the queue, from 1.")
     message: str | None = Field(description="What is amiss, in one line.")
-    settings: dict[str, Any] = Field(description="The form's fields.")
+    settings: dict[str, Setting] = Field(description="The form's fields.")
     links: dict[str, str] = Field(description="Addresses of what there is.")
 
 

@@ -4,9 +4,9 @@ import secrets
 import shutil
 import time
 from collections.abc import Callable
-from typing import Any
 
 from emoscope.analysis.settings import Settings
+from emoscope.server.jobs.names import Setting
 from emoscope.server.jobs.store import Job, Store
 
 
@@ -29,7 +29,7 @@ class LiveJob:
             OSError: the folder cannot be made.
         """
         self.store, self.opening, self.name, self.on_change = store, opening, name[:200], on_change
-        self.settings: tuple[tuple[str, Any], ...] = (
+        self.settings: tuple[tuple[str, Setting], ...] = (
             ("detector", settings.detector),
             ("smooth", settings.smoothing_s),
             ("thumbnails", settings.thumbnails),

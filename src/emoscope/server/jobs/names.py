@@ -6,3 +6,5 @@ UPLOAD: Final = "upload.video"
 ANIMATION: Final = "upload.webp"
 """An upload that is an animated WebP: its reader goes by the name."""
 RESULT: Final = "result"
+Setting = str | bool | int | float
+"""A job's setting, as a form or a live view sent it."""

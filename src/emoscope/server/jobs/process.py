@@ -7,7 +7,8 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+
+from emoscope.server.jobs.worker import Report, Task
 
 END_S = 20.0
 """How long a worker may take to end after its last report."""
@@ -15,7 +16,7 @@ WORKER = (sys.executable, "-P", "-m", "emoscope.server.jobs.worker")
 
 
 @contextlib.asynccontextmanager
-async def open_worker(folder: Path, task: dict[str, Any]) -> AsyncIterator[asyncio.subprocess.Process]:
+async def open_worker(folder: Path, task: Task) -> AsyncIterator[asyncio.subprocess.Process]:
     """Start a worker on a task; it is gone when the block ends."""
     pipe = asyncio.subprocess.PIPE
     # In a session of its own: Ctrl-C is for the server, which then stops its workers.
@@ -35,7 +36,7 @@ async def open_worker(folder: Path, task: dict[str, Any]) -> AsyncIterator[async
         await asyncio.shield(process.wait())
 
 
-async def read_reports(process: asyncio.subprocess.Process) -> AsyncIterator[dict[str, Any]]:
+async def read_reports(process: asyncio.subprocess.Process) -> AsyncIterator[Report]:
     """Yield what a worker reports until it closes its end."""
     assert process.stdout is not None
     async for line in process.stdout:

@@ -1,7 +1,6 @@
 """Results: the files of a finished job, as downloads and pages."""
 
 from pathlib import Path as FilePath
-from typing import Any
 
 from fastapi import APIRouter, Response
 from fastapi.responses import FileResponse
@@ -65,13 +64,14 @@ def _send(jobs: Jobs, job: Job, name: str, is_shown: bool = False) -> ResultFile
 RESULT_ERRORS = describe(400, 404, 409, 416, 422)
 
 
-def _describe_file(media_type: str) -> dict[int | str, dict[str, Any]]:
+def _describe_file(media_type: str) -> dict[int | str, dict[str, object]]:
     schema = {"type": "string"} if media_type.startswith("text") else {"type": "string", "format": "binary"}
     content = {"content": {media_type: {"schema": schema}}}
     return {
         200: {"description": "The file", **content},
         206: {"description": "A part of it", **content},
-    } | RESULT_ERRORS
+        **RESULT_ERRORS,
+    }
 
 
 @router.get("/report", response_class=Response, responses=_describe_file("text/html"))

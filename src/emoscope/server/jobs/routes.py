@@ -101,7 +101,7 @@ def _check_form(options: ServerOptions, values: dict[str, str]) -> None:
         RequestValidationError, InputError: one of them cannot be used.
     """
     try:
-        form = VideoForm(**values)  # type: ignore[arg-type]
+        form = VideoForm.model_validate(values)
     except ValidationError as e:
         raise RequestValidationError([{**error, "loc": ("body", *error["loc"])} for error in e.errors()]) from e
     form.parse_times()

@@ -13,10 +13,11 @@ from typing import Any, Literal
 from emoscope.analysis.recorder import SUMMARY_FILE
 from emoscope.core.errors import OutputError
 from emoscope.core.files import lock_folder
-from emoscope.server.jobs.names import ANIMATION, RESULT, UPLOAD
+from emoscope.server.jobs.names import ANIMATION, RESULT, UPLOAD, Setting
 from emoscope.tables.summary import Summary
 
 State = Literal["queued", "running", "finished", "failed"]
+Ended = Literal["finished", "failed"]
 STATES: tuple[State, ...] = ("queued", "running", "finished", "failed")
 
 SCHEMA_VERSION = 1
@@ -60,7 +61,7 @@ class Job:
     """Analysed frames of a finished job."""
     message: str | None = None
     """What is amiss, in one line."""
-    settings: tuple[tuple[str, Any], ...] = ()
+    settings: tuple[tuple[str, Setting], ...] = ()
     """Fields of the form, as they came."""
 
 
@@ -113,11 +114,11 @@ class Store:
         self.connection.close()
         os.close(self.lock)
 
-    def _run(self, text: str, *values: Any) -> list[tuple[Any, ...]]:
+    def _run(self, text: str, *values: object) -> list[tuple[Any, ...]]:
         with self.mutex:
             return self.connection.execute(text, values).fetchall()
 
-    def _select(self, rest: str, *values: Any) -> list[Job]:
+    def _select(self, rest: str, *values: object) -> list[Job]:
         rows = self._run(f"SELECT {COLUMNS} FROM jobs {rest}", *values)
         return [_to_job(row) for row in rows]
 
@@ -179,7 +180,7 @@ class Store:
         text = "UPDATE jobs SET state = 'queued', started = NULL, attempts = attempts - ? WHERE id = ? AND state = ?"
         self._run(text, 0 if is_counted else 1, job_id, "running")
 
-    def end(self, job_id: str, state: Literal["finished", "failed"], message: str | None, frames: int = 0) -> None:
+    def end(self, job_id: str, state: Ended, message: str | None, frames: int = 0) -> None:
         """Write down how a job ended; it may be gone."""
         text = "UPDATE jobs SET state = ?, finished = ?, message = ?, frames = ? WHERE id = ? AND finished IS NULL"
         self._run(text, state, time.time(), message, frames, job_id)

@@ -10,15 +10,20 @@ import logging
 import secrets
 import sqlite3
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from emoscope.analysis.settings import Settings
 from emoscope.server.jobs.live_job import LiveJob
 from emoscope.server.jobs.process import explain, open_worker, read_reports
-from emoscope.server.jobs.store import Job, Store
+from emoscope.server.jobs.store import Ended, Job, Store
+from emoscope.server.jobs.worker import Limits, Report, Task
 from emoscope.server.server_options import ServerOptions
+
+if TYPE_CHECKING:
+    from emoscope.server.http.prometheus import Metrics
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +59,7 @@ class Run:
 class Jobs:
     """All jobs of a server; `app.state.jobs`."""
 
-    def __init__(self, options: ServerOptions, metrics: Any = None) -> None:
+    def __init__(self, options: ServerOptions, metrics: "Metrics | None" = None) -> None:
         """Open the data folder and mend what a killed server left.
 
         Args:
@@ -158,18 +163,18 @@ class Jobs:
             del self.runs[job.id]
             self.wake.set()
 
-    async def _watch(self, job: Job, run: Run) -> tuple[Any, str | None, int]:
+    async def _watch(self, job: Job, run: Run) -> tuple[Ended, str | None, int]:
         options = self.options
-        task = {
+        task: Task = {
             "what": "analyze",
             "name": job.name,
             "form": dict(job.settings),
             "limits": self._describe_limits(),
             "detector": options.detector,
             # The worker runs in another folder.
-            "model": str(options.model.resolve()) if isinstance(options.model, Path) else options.model,
+            "model": str(options.model.resolve() if isinstance(options.model, Path) else options.model),
         }
-        end: dict[str, Any] = {}
+        end: Report = {}
         async with open_worker(self.store.jobs / job.id, task) as process:
             run.process = process
             try:
@@ -187,23 +192,23 @@ class Jobs:
             return "finished", summary.message, summary.frames
         return "failed", end.get("failed") or f"{explain(process)} while reading {job.name}", 0
 
-    def _end(self, job: Job, state: Any, message: str | None, frames: int = 0) -> None:
+    def _end(self, job: Job, state: Ended, message: str | None, frames: int = 0) -> None:
         # In this order: a job whose upload is gone must have ended.
         self.store.end(job.id, state, message, frames)
         self.store.remove_upload(job.id)
         self.count()
 
-    def _describe_limits(self) -> dict[str, float]:
+    def _describe_limits(self) -> Limits:
         return {"max_pixels": self.options.max_pixels, "max_duration_s": self.options.max_duration_s}
 
-    async def check(self, job_id: str, name: str) -> dict[str, Any]:
+    async def check(self, job_id: str, name: str) -> Report:
         """Look at an upload's header in a process of its own, as it may crash.
 
         Returns:
             The worker's answer: `picture`, or `failed` with the reason.
         """
-        task = {"what": "check", "name": name, "limits": self._describe_limits()}
-        answer: dict[str, Any] = {}
+        task: Task = {"what": "check", "name": name, "limits": self._describe_limits()}
+        answer: Report = {}
         async with self.checks, open_worker(self.store.jobs / job_id, task) as process:
             try:
                 async with asyncio.timeout(CHECK_S):
@@ -219,7 +224,7 @@ class Jobs:
         return self.store.count()["queued"] + len(self.opening) < self.options.max_queued
 
     @contextlib.contextmanager
-    def claim(self) -> Any:
+    def claim(self) -> Iterator[str]:
         """Yield the id of a new job with an empty folder; what was not added to the store by the end is removed."""
         job_id = secrets.token_hex(16)
         self.opening.add(job_id)

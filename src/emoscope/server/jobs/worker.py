@@ -10,11 +10,15 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 from emoscope.core.errors import EmoscopeError, InputError, OutputError
-from emoscope.server.jobs.names import ANIMATION, RESULT, UPLOAD
+from emoscope.server.jobs.names import ANIMATION, RESULT, UPLOAD, Setting
+
+if TYPE_CHECKING:
+    from emoscope.media.source import Source
 
 TICK_S = 0.3
 """How often progress is told."""
@@ -28,9 +32,42 @@ FORMATS = (
 make a decoder open what files they like."""
 
 
+class Limits(TypedDict):
+    """What the server takes."""
+
+    max_pixels: int
+    max_duration_s: float
+
+
+class Task(TypedDict, total=False):
+    """What a worker is to do; all but `what`, `name` and `limits` only to analyse."""
+
+    what: Literal["check", "analyze"]
+    name: str
+    limits: Limits
+    form: dict[str, Setting]
+    """Fields as the client sent them."""
+    detector: str
+    model: str
+
+
+class Report(TypedDict, total=False):
+    """What a worker says."""
+
+    failed: str
+    """Why it could not be done."""
+    picture: bool
+    """Whether the upload is a single picture."""
+    frames: int
+    progress: float | None
+
+
+Tell = Callable[[Report], None]
+
+
 def main() -> None:
     """Do what the first line of stdin says."""
-    task = json.loads(sys.stdin.readline())
+    task: Task = json.loads(sys.stdin.readline())
     # The descriptor, not sys.stdout: whatever a library prints must not look like a report.
     out = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
     os.dup2(2, 1)
@@ -64,15 +101,8 @@ def _tell(error: BaseException, name: str) -> str:
     return " ".join(text.split())[:500]
 
 
-def check(path: Path, limits: dict[str, Any]) -> dict[str, Any]:
+def check(path: Path, limits: Limits) -> Report:
     """Look at a file's header.
-
-    Args:
-        path: the file.
-        limits: `max_pixels` and `max_duration_s`.
-
-    Returns:
-        `picture`: whether it is a single picture.
 
     Raises:
         InputError: it is no video, or goes beyond the limits.
@@ -113,12 +143,12 @@ def check_length(path: Path, length_s: float, limit_s: float) -> None:
         raise InputError(f"{path} lasts {length_s:.0f} s or more, expected at most {limit_s:.0f} s; cut it into parts")
 
 
-def analyze(task: dict[str, Any], tell: Any) -> dict[str, Any]:
+def analyze(task: Task, tell: Tell) -> Report:
     """Analyse the upload in this folder into `result`.
 
     Args:
-        task: `name`, `limits`, `form` (fields as the client sent them), `detector` and `model`.
-        tell: called with `frames` and `progress` now and then.
+        task: all of it.
+        tell: called now and then.
 
     Returns:
         A last report; the results themselves lie in the folder, whole.
@@ -128,15 +158,15 @@ def analyze(task: dict[str, Any], tell: Any) -> dict[str, Any]:
     """
     from emoscope.analysis.one import analyze_source
     from emoscope.analysis.recorder import OUTPUT_NAMES
-    from emoscope.core.files import lock_folder, open_atomic_folder
+    from emoscope.core.files import open_atomic_folder
     from emoscope.core.picture import check_size
     from emoscope.core.types import FrameResult
     from emoscope.media.source import Source
     from emoscope.server.jobs.form import VideoForm
 
-    _wait_for(lock_folder)
+    _lock()
     path, limits = Path(next(name for name in (ANIMATION, UPLOAD) if Path(name).exists())), task["limits"]
-    every, start_s, end_s = (form := VideoForm(**task["form"])).parse_times()
+    every, start_s, end_s = (form := VideoForm.model_validate(task["form"])).parse_times()
     settings = form.create_settings(task["detector"], task["model"])
     source = Source(path, "video", name=task["name"], every=every, start_s=start_s, end_s=end_s)
 
@@ -158,7 +188,9 @@ def analyze(task: dict[str, Any], tell: Any) -> dict[str, Any]:
     return {"frames": analysis.summary.frames, "progress": 1.0}
 
 
-def _wait_for(lock_folder: Any) -> None:
+def _lock() -> None:
+    from emoscope.core.files import lock_folder
+
     end = time.monotonic() + LOCK_WAIT_S
     while time.monotonic() < end:
         with contextlib.suppress(OutputError):
@@ -169,7 +201,7 @@ def _wait_for(lock_folder: Any) -> None:
     raise OutputError("another process is still working on it; try again")
 
 
-def _tell_progress(source: Any, tell: Any, stop: threading.Event) -> None:
+def _tell_progress(source: "Source", tell: Tell, stop: threading.Event) -> None:
     while not stop.wait(TICK_S):
         tell({"frames": source.frames_read, "progress": source.progress})
 

@@ -9,9 +9,10 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Final, TypeVar
 
 from fastapi import APIRouter, FastAPI, Query, WebSocket, WebSocketDisconnect
+from starlette.types import Message
 
 from emoscope.analysis.one import create_analyzer
 from emoscope.analysis.settings import Settings
@@ -175,7 +176,7 @@ class Connection:
             self.is_over = True
             self.changed.set()
 
-    def _take(self, message: Any) -> None:
+    def _take(self, message: Message) -> None:
         if message["type"] == "websocket.disconnect":
             self.is_over = True
         elif (data := message.get("bytes")) is not None:

@@ -4,7 +4,6 @@ import json
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 from fastapi import APIRouter, Response
 from fastapi.responses import HTMLResponse
@@ -45,7 +44,7 @@ def render_page() -> str:
     from jinja2 import Environment, FunctionLoader, StrictUndefined
 
     environment = Environment(loader=FunctionLoader(_read), autoescape=True, undefined=StrictUndefined)
-    content: dict[str, Any] = {
+    content: dict[str, object] = {
         "version": read_version(),
         "emotions": json.dumps(dict(zip(EMOTIONS, COLOURS, strict=True))),
         "numbers": json.dumps(SCRIPT_RULE),

@@ -9,10 +9,14 @@ import os
 from collections.abc import AsyncIterator
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from emoscope.core.errors import InputError
 from emoscope.executors.local import WorkerProcess
+
+if TYPE_CHECKING:
+    from emoscope.faces.detect import Detector
+    from emoscope.faces.recognize import Recognizer
 
 log = logging.getLogger(__name__)
 
@@ -124,7 +128,7 @@ def _set_up(max_pixels: int) -> None:
 
 
 @functools.cache
-def _create_stages(options: ReaderOptions) -> tuple[Any, Any]:
+def _create_stages(options: ReaderOptions) -> "tuple[Detector, Recognizer]":
     from emoscope.core.native import set_up_libraries
     from emoscope.faces.detect import create_detector
     from emoscope.faces.recognize import Recognizer
