@@ -94,7 +94,7 @@ def test_what_is_kept(table: Observations, tmp_path: Path, monkeypatch: pytest.M
     assert compute_seconds(table).shares[:, EMOTIONS.index("happy")].tolist() == [1, 1]
     assert {stretch.label for stretch in find_stretches(table)} == {"uncertain"}
     files = {name: tmp_path / f"o.{name}" for name in ("jsonl", "vtt", "eaf")}
-    write_jsonl(table, files["jsonl"])
+    write_jsonl(table, summary, files["jsonl"])
     write_vtt(table, summary, files["vtt"])
     write_eaf(table, summary, files["eaf"])
     assert '"emotion": "happy", "probability": 0.34, "uncertain": true' in files["jsonl"].read_text()

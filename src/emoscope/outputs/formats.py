@@ -23,7 +23,7 @@ EVENTS_TIER: Final = "Events"
 LINGUISTIC_TYPES: Final = ("emotion", "event")
 
 
-def write_jsonl(table: Observations, path: Path) -> None:
+def write_jsonl(table: Observations, summary: Summary, path: Path, media: Path | None = None) -> None:
     """Write one JSON object per row of the table, empty cells as null."""
     with path.open("w", encoding="utf-8", newline="\n") as file:
         for batch in table.batches():
@@ -44,7 +44,7 @@ def _to_json(column: "pa.Array") -> list[str]:
     return ["null" if cell is None else cell for cell in column.cast(pa.string()).to_pylist()]
 
 
-def write_vtt(table: Observations, summary: Summary, path: Path) -> None:
+def write_vtt(table: Observations, summary: Summary, path: Path, media: Path | None = None) -> None:
     """Write WebVTT subtitles: a cue per stretch in which a person's emotion stays the same; cues may overlap.
 
     Cues hold nothing but numbers and the names of emotions: there is nothing to escape.
@@ -211,17 +211,9 @@ def _write_tier(xml: _Elements, name: str, kind: str, labels: Iterable[str], fir
     xml.close("TIER")
 
 
-def _write_jsonl(table: Observations, summary: Summary, path: Path, media: Path | None) -> None:
-    write_jsonl(table, path)
-
-
-def _write_vtt(table: Observations, summary: Summary, path: Path, media: Path | None) -> None:
-    write_vtt(table, summary, path)
-
-
 Writer = Callable[[Observations, Summary, Path, Path | None], None]
 
-FORMATS: Final[Mapping[str, Writer]] = {"jsonl": _write_jsonl, "eaf": write_eaf, "vtt": _write_vtt}
+FORMATS: Final[Mapping[str, Writer]] = {"jsonl": write_jsonl, "eaf": write_eaf, "vtt": write_vtt}
 """Values of --formats, each also the file's suffix, to its writer: observations, summary, file, video."""
 TIMED: Final = frozenset({"eaf", "vtt"})
 """Formats that need times; pictures have none."""

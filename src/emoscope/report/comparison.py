@@ -10,7 +10,7 @@ from markupsafe import Markup
 from emoscope.core.emotions import COLOURS, EMOTIONS
 from emoscope.report import charts, intervals, wording
 from emoscope.report.binning import read_recording
-from emoscope.report.event_rows import describe_index, find_reach, format_moment
+from emoscope.report.event_rows import describe_index, find_reach
 from emoscope.report.overtime import label_stack
 from emoscope.report.series import describe_axes, pack_curve, pack_timeline
 from emoscope.report.single import VALENCE_COLOURS, VALENCES
@@ -124,7 +124,6 @@ def create_comparison_content(recordings: Sequence[Recording]) -> Context:
         "n": len(recordings),
         "is_comparison": True,
         "is_pictures": False,
-        "names": [r.name for r in recordings],
         "warnings": list_warnings(recordings),
         "emotions": list(zip(EMOTIONS, COLOURS, strict=True)),
         "valences": list(zip(VALENCES, VALENCE_COLOURS, strict=True)),
@@ -170,7 +169,6 @@ def _describe_recording(recording: Recording) -> Context:
     top = max(range(len(EMOTIONS)), key=shares.__getitem__)
     return {
         "name": recording.name,
-        "created": wording.format_created(summary.created),
         "length": "–" if summary.kind == "pictures" else wording.format_duration(summary.duration_s),
         "people": "–" if summary.kind == "pictures" else wording.format_count(summary.people_count),
         "frames": wording.format_count(summary.frames),
@@ -195,17 +193,7 @@ def _describe_group(name: str, group: Sequence[tuple[Recording, EventMeans]]) ->
         "name": name,
         "is_shared": len({r.name for r, _ in group}) > 1,
         "is_small": min(event.people for _, event in group) < intervals.FEW_PEOPLE,
-        "rows": [_describe_event(recording, event, reach) for recording, event in group],
-    }
-
-
-def _describe_event(recording: Recording, event: EventMeans, reach: float) -> Context:
-    length_s, label = recording.summary.duration_s, f"{recording.name}: against the rest"
-    against = event.difference.valence if event.difference else None
-    return {
-        "recording": recording.name,
-        "span": f"{format_moment(event.start_s, length_s)} to {format_moment(event.end_s, length_s)}",
-        "people": wording.format_count(event.people),
-        **describe_index(event.valence, event.difference, recording.name),
-        "difference_drawing": Markup(intervals.draw_interval(against, -reach, reach, label) if against else ""),
+        "rows": [
+            {"recording": r.name, **describe_index(event, r.name, reach, r.summary.duration_s)} for r, event in group
+        ],
     }

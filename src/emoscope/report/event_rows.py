@@ -9,7 +9,7 @@ from emoscope.core.emotions import COLOURS, EMOTIONS
 from emoscope.report import charts, intervals, wording
 from emoscope.report.timeline import Timeline
 from emoscope.report.wording import Context
-from emoscope.tables.event_means import Difference, Estimate, EventMeans
+from emoscope.tables.event_means import EventMeans
 from emoscope.tables.moments import Moment
 
 
@@ -45,11 +45,10 @@ def describe_events(events: Sequence[EventMeans], timeline: Timeline) -> Context
     if not events:
         return None
     reach = find_reach(events)
-    fewest = min(event.people for event in events)
     return {
-        "rows": [_describe_event(event, timeline, reach, i) for i, event in enumerate(events)],
+        "rows": [_describe_event(event, timeline, reach) for event in events],
         "reach": intervals.format_index(reach).lstrip("+"),
-        "few_note": _write_few_note(fewest),
+        "few_note": _write_few_note(min(event.people for event in events)),
     }
 
 
@@ -70,63 +69,56 @@ def _write_few_note(fewest: int) -> str:
     )
 
 
-def _describe_event(event: EventMeans, timeline: Timeline, reach: float, number: int) -> Context:
-    name, start_s, end_s, difference = event.name, event.start_s, event.end_s, event.difference
+def _describe_event(event: EventMeans, timeline: Timeline, reach: float) -> Context:
     is_seen = event.people > 0 and event.valence.mean is not None
     return {
-        "name": name,
-        "number": number + 1,
-        "start_s": round(start_s, 3),
-        "end_s": round(end_s, 3),
-        "span": f"{format_moment(start_s, timeline.end_s)} to {format_moment(end_s, timeline.end_s)}",
-        "place": charts.place_span(start_s, end_s, timeline),
-        "people": wording.format_count(event.people),
+        "name": event.name,
+        "start_s": round(event.start_s, 3),
+        "end_s": round(event.end_s, 3),
+        "place": charts.place_span(event.start_s, event.end_s, timeline),
         "observations": wording.format_count(event.observations),
-        **describe_index(event.valence, difference, name),
-        "difference_drawing": _draw_difference(difference, reach, name),
-        "sentence": intervals.describe_difference(difference) if is_seen else "Nobody was seen in this segment.",
-        "emotions": _describe_seven(event, name) if is_seen else [],
+        **describe_index(event, event.name, reach, timeline.end_s),
+        "sentence": intervals.describe_difference(event.difference) if is_seen else "Nobody was seen in this segment.",
+        "emotions": _describe_seven(event) if is_seen else [],
     }
 
 
-def describe_index(valence: Estimate, difference: Difference | None, name: str) -> Context:
-    """Return a segment's valence index, -1 to 1, in figures and drawn, and its difference from the rest in figures."""
-    mean, spread = intervals.format_index(valence.mean), intervals.write_range(valence, intervals.format_index)
-    against = difference.valence if difference else None
+def describe_index(event: EventMeans, name: str, reach: float, length_s: float) -> Context:
+    """Return a segment's time, people, valence index and how that differs from the rest, in figures and drawn."""
+    mean = intervals.format_index(event.valence.mean)
+    spread = intervals.write_range(event.valence, intervals.format_index)
+    against = event.difference.valence if event.difference else None
+    difference = intervals.format_index(against.mean if against else None)
+    label = f"{name} against the rest: {difference}"
     return {
+        "span": f"{format_moment(event.start_s, length_s)} to {format_moment(event.end_s, length_s)}",
+        "people": wording.format_count(event.people),
         "mean": mean,
         "range": spread,
-        "drawing": Markup(intervals.draw_interval(valence, -1.0, 1.0, f"{name}: index {mean}, {spread}")),
-        "difference": intervals.format_index(against.mean if against else None),
+        "drawing": Markup(intervals.draw_interval(event.valence, -1.0, 1.0, f"{name}: index {mean}, {spread}")),
+        "difference": difference,
         "difference_range": intervals.write_range(against, intervals.format_index) if against else "no comparison",
+        "difference_drawing": Markup(intervals.draw_interval(against, -reach, reach, label) if against else ""),
     }
 
 
-def _draw_difference(difference: Difference | None, reach: float, name: str) -> Markup:
-    if not difference:
-        return Markup()
-    label = f"{name} against the rest: {intervals.format_index(difference.valence.mean)}"
-    return Markup(intervals.draw_interval(difference.valence, -reach, reach, label))
-
-
-def _describe_seven(event: EventMeans, name: str) -> list[Context]:
+def _describe_seven(event: EventMeans) -> list[Context]:
     """Return one row per expression: in the segment, and against the rest of the recording."""
     rows: list[Context] = []
     for emotion, colour in zip(EMOTIONS, COLOURS, strict=True):
         value = event.mean_probabilities[emotion]
         change = event.difference.mean_probabilities[emotion] if event.difference else None
+        label = f"{event.name}: {emotion} against the rest"
         rows.append(
             {
                 "name": emotion,
                 "colour": colour,
                 "mean": wording.format_percent(value.mean or 0.0),
                 "range": intervals.write_range(value, intervals.format_plain),
-                "drawing": Markup(intervals.draw_interval(value, 0.0, 1.0, f"{name}: {emotion}")),
+                "drawing": Markup(intervals.draw_interval(value, 0.0, 1.0, f"{event.name}: {emotion}")),
                 "change": intervals.format_points(change.mean if change else None),
                 "change_range": intervals.write_range(change, intervals.format_points) if change else "–",
-                "change_drawing": Markup(
-                    intervals.draw_interval(change, -0.5, 0.5, f"{name}: {emotion} against the rest") if change else ""
-                ),
+                "change_drawing": Markup(intervals.draw_interval(change, -0.5, 0.5, label) if change else ""),
             }
         )
     return rows

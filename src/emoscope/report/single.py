@@ -3,7 +3,6 @@
 from dataclasses import astuple
 from pathlib import Path
 
-import numpy as np
 from markupsafe import Markup
 
 from emoscope.core.emotions import COLOURS, EMOTIONS, VALENCE
@@ -82,21 +81,12 @@ def _list_key_numbers(summary: Summary) -> list[tuple[str, str]]:
 
 def _write_lead(summary: Summary) -> str:
     """Return the result in two plain sentences."""
-    shares = wording.list_seven(summary.audience.shares)
-    top = int(np.argmax(shares))
+    shares, uncertain = summary.audience.shares, summary.audience.uncertain_share
+    top = max(shares, key=shares.__getitem__)
     things = "faces" if summary.kind == "pictures" else "observations"
-    return (
-        f"Most often, expressions were read as {EMOTIONS[top]}: "
-        f"in {wording.format_percent(shares[top])} of {things}. "
-        f"{_describe_uncertainty(summary.audience.uncertain_share, things)}"
-    )
-
-
-def _describe_uncertainty(share: float, things: str) -> str:
-    """Return one sentence that says how far to trust the readings."""
-    if share <= 0:
-        return f"None of the {things} is marked uncertain."
-    return f"{wording.format_percent(share)} of {things} are marked uncertain."
+    n = f"{wording.format_percent(uncertain)} of {things} are" if uncertain > 0 else f"None of the {things} is"
+    share = wording.format_percent(shares[top])
+    return f"Most often, expressions were read as {top}: in {share} of {things}. {n} marked uncertain."
 
 
 def describe_audience(audience: Audience) -> Context:
