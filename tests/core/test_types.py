@@ -63,6 +63,7 @@ def test_short_and_escaped() -> None:
         "FrameResult(5 faces: happy? 0.34, happy? 0.34, happy? 0.34, ...; frame 7 at 0.28 s, source='<b>.mp4')"
     )
     html = result._repr_html_()
+    assert make_result(99)._repr_html_().count("<tr>") == 22 and "and 79 more" in make_result(99)._repr_html_()
     assert html.count("<tr>") == 6 and "&lt;b&gt;.mp4" in html and "<b>" not in html
 
 
