@@ -68,3 +68,25 @@ def test_the_keys_of_the_summary_are_those_of_its_type(monkeypatch: pytest.Monke
     assert {*written, *written["people"][0], *written["settings"]} <= set(
         re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)
     )
+
+
+def test_the_architecture_has_every_package_and_layer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "docs")
+    hook = importlib.import_module("architecture")
+    page = hook.on_page_markdown((ROOT / "docs" / "architecture.md").read_text(encoding="utf-8"))
+    for path in (ROOT / "src" / "emoscope").rglob("*.py"):
+        words, name = hook.say(path), path.stem if path.name != "__init__.py" else None
+        assert words.endswith((".", ":")), f"{path}: no first sentence"
+        if path.parent.name != "emoscope":
+            package = path.parent.relative_to(ROOT / "src" / "emoscope").as_posix()
+            section = re.split(rf"^#+ `{package}`$", page, flags=re.MULTILINE)[1].split("\n#")[0]
+            assert (f"| `{name}` | {words.replace('|', '&#124;')} |" if name else words) in section, path
+    districts = {path.parent.name for path in (ROOT / "src" / "emoscope").glob("*/__init__.py")}
+    assert set(hook.read_steps()) <= districts == {name for layer in hook.read_layers() for name in layer}
+    assert all(f"`{name}`" in page.partition("## Packages")[0] for name in districts)
+    drawing = (ROOT / "docs" / "architecture.svg").read_text(encoding="utf-8")
+    assert drawing == hook.draw(), "run python docs/architecture.py docs/architecture.svg"
+    rows: dict[str, list[str]] = {}
+    for y, name in re.findall(r'y="(\d+)" font-size="16"[^>]*>(\w+)<', drawing):
+        rows.setdefault(y, []).append(name)
+    assert list(rows.values()) == hook.read_layers()

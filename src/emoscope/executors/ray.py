@@ -1,4 +1,4 @@
-"""Ray behind executors.py: the same items as tasks of a cluster, or of a Ray that is started here."""
+"""Ray as an executor: the same items as tasks of a cluster, or of a Ray that is started here."""
 
 import contextlib
 import logging

@@ -1,4 +1,4 @@
-"""Report: observations and their summary in, one self-contained HTML document out."""
+"""Tables -> one page: observations and their summary in, one self-contained HTML document out."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Drawings of numbers on given axes: the same for PNG files (figures.py) and for a report's SVG."""
+"""Drawings of numbers on given axes: the same for PNG files and for a report's SVG."""
 
 import itertools
 from collections.abc import Sequence
