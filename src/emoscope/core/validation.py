@@ -1,0 +1,141 @@
+"""Validation: values from outside and a pydantic type in; the value, or everything that is wrong in one line, out."""
+
+import contextlib
+import difflib
+import json
+from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from emoscope.core.errors import InputError
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+    from pydantic_core import ErrorDetails
+
+T = TypeVar("T")
+Schema = dict[str, Any]
+"""A JSON schema, or a part of one."""
+
+NAMES = {"boolean": "true or false", "string": "text", "object": "keys and values", "null": "nothing"}
+UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
+MAX_LENGTH = 80
+"""Letters of a wrong value that a message shows."""
+
+
+def validate(kind: type[T], values: object, what: str) -> T:
+    """Make a value of a type that pydantic knows from what a file or a caller gives, taken strictly, as JSON would be.
+
+    A list serves as a tuple, keys and values as a dataclass and a whole number as a number; a text is no number, and
+    1 is not true.
+
+    Args:
+        kind: a pydantic model or dataclass, or a plain dataclass.
+        values: keys and values.
+        what: what they are, for the message.
+
+    Raises:
+        InputError: lists everything that is wrong.
+    """
+    from pydantic import TypeAdapter
+
+    with explain(kind, what):
+        return TypeAdapter(kind).validate_json(json.dumps(values, default=str), strict=True)
+
+
+@contextlib.contextmanager
+def explain(kind: Any, what: str) -> Iterator[None]:
+    """Let what pydantic finds wrong leave as an InputError; see validate()."""
+    from pydantic import ValidationError
+
+    try:
+        yield
+    except ValidationError as e:
+        raise InputError(f"{what} is wrong: {'; '.join(find_problems(e, kind))}; mend these values") from e
+
+
+def find_problems(error: "ValidationError", kind: Any) -> list[str]:
+    """Return one line for each mistake: what there is and what was expected.
+
+    A ValueError of one of the type's own validators is a whole sentence and stays as it is.
+
+    Args:
+        error: what pydantic raised.
+        kind: the type that it validated; its JSON schema says what was expected.
+    """
+    from pydantic import TypeAdapter
+
+    schema = TypeAdapter(kind).json_schema()
+    return list(dict.fromkeys(_describe(problem, schema) for problem in error.errors(include_url=False)))
+
+
+def suggest(name: str, known: Collection[str]) -> str:
+    """Return which of the known names may have been meant, or that it is one of them."""
+    close = difflib.get_close_matches(name, known, 3)
+    return f"did you mean {' or '.join(close)}?" if close else f"expected some of {', '.join(known)}"
+
+
+def describe_schema(schema: Schema) -> str:
+    """Return what a JSON schema asks for, in words."""
+    if "anyOf" in schema:
+        return " or ".join(dict.fromkeys(describe_schema(part) for part in schema["anyOf"]))
+    if choices := schema.get("enum", [schema["const"]] if "const" in schema else []):
+        return f"one of {', '.join(map(str, choices))}" if len(choices) > 1 else str(choices[0])
+    kind = schema.get("type", "")
+    if kind in ("integer", "number"):
+        return ("a whole number" if kind == "integer" else "a number") + _describe_range(schema)
+    if kind == "array":
+        return "a list" + (f", each of it {describe_schema(schema['items'])}" if schema.get("items") else "")
+    return NAMES.get(kind, "")
+
+
+def _describe_range(schema: Schema) -> str:
+    low, high = schema.get("minimum"), schema.get("maximum")
+    if low is not None and high is not None:
+        return f" of {low:g} to {high:g}"
+    limits = {"minimum": "at least", "exclusiveMinimum": "more than", "maximum": "at most", "exclusiveMaximum": "under"}
+    found = [f"{words} {schema[key]:g}" for key, words in limits.items() if key in schema]
+    return f" of {' and '.join(found)}" if found else ""
+
+
+def _describe(problem: "ErrorDetails", schema: Schema) -> str:
+    if problem["type"] == "value_error":
+        return str(problem["ctx"]["error"])
+    where, part = "", schema
+    *outer, last = problem["loc"] or ("the value",)
+    for key in outer:
+        where, part = _join(where, key), _find_part(part, key, schema)
+    if problem["type"] in UNKNOWN:
+        return f"{where}: " * bool(where) + f"unknown key {last}, {suggest(str(last), _find_keys(part, schema))}"
+    where, part = _join(where, last), _find_part(part, last, schema)
+    expected = describe_schema(part) or problem["msg"]
+    if problem["type"] in ("missing", "missing_argument"):
+        return f"{where} is missing, expected {expected}"
+    value = repr(problem["input"])
+    return f"{where} is {value[:MAX_LENGTH]}{'…' * (len(value) > MAX_LENGTH)}, expected {expected}"
+
+
+def _join(where: str, key: object) -> str:
+    return f"{where}[{key}]" if isinstance(key, int) else f"{where}.{key}" if where else str(key)
+
+
+def _resolve(part: Schema, schema: Schema) -> Schema:
+    """Follow references, and an optional part to what it is where it is there."""
+    if "$ref" in part:
+        return _resolve(schema["$defs"][part["$ref"].rsplit("/", 1)[1]], schema)
+    some = [choice for choice in part.get("anyOf", ()) if choice.get("type") != "null"]
+    return _resolve(some[0], schema) if len(some) == 1 else part
+
+
+def _find_part(part: Schema, key: object, schema: Schema) -> Schema:
+    """Return the schema of a key's value or a list's item; that of the whole where the key names a way to read it."""
+    part = _resolve(part, schema)
+    if isinstance(key, int):
+        prefix = part.get("prefixItems", [])
+        found = prefix[key] if key < len(prefix) else part.get("items", {})
+    else:
+        found = part.get("properties", {}).get(key, part.get("additionalProperties") or part)
+    return _resolve(found, schema) if isinstance(found, dict) else {}
+
+
+def _find_keys(part: Schema, schema: Schema) -> list[str]:
+    return list(_resolve(part, schema).get("properties", {}))
