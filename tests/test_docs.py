@@ -4,6 +4,7 @@ import importlib
 import json
 import re
 import shlex
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,13 @@ import typer
 import yaml
 
 from emoscope.cli.main import app
+from emoscope.core.errors import INSTALL_EXTRA
 from emoscope.tables.summary import Summary
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+TEXTS = {".py", ".md", ".js", ".j2", ".jinja", ".html", ".yaml"}
+MORE_PAGES = [ROOT / name for name in ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "results/LOG.md")]
 
 
 def list_commands(page: Path) -> list[list[str]]:
@@ -57,6 +61,21 @@ def test_the_citation_has_what_cff_asks_for_and_the_package_says() -> None:
         assert {"type", "title", "authors"} <= set(reference)
 
 
+def test_every_install_that_is_named_is_one_that_exists() -> None:
+    """Until emoscope is on an index there is the checkout's form alone."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    folders = [ROOT / name for name in ("src", "docs", "demo", "notebooks")]
+    paths = [*PAGES, *MORE_PAGES, *(p for folder in folders for p in folder.rglob("*.*") if p.suffix in TEXTS)]
+    pattern = r"pip install.*|emoscope\[\w.*"
+    named = [(path, words) for path in paths for words in re.findall(pattern, path.read_text("utf-8"))]
+    assert len(named) > 8
+    for path, words in named:
+        form = re.match(r"pip install -e (?:\.(?!\w)|'\.\[([a-z,]+|\{extra\})\]')", words)
+        assert form is not None, f"{path}: {words}"
+        assert set((form[1] or "study").split(",")) <= {*extras, "{extra}"}, f"{path}: {words}"
+    assert INSTALL_EXTRA.startswith("run pip install -e '.[{extra}]'")
+
+
 def test_the_keys_of_the_summary_are_those_of_its_type(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(ROOT / "docs")
     hook = importlib.import_module("summary")
@@ -90,3 +109,24 @@ def test_the_architecture_has_every_package_and_layer(monkeypatch: pytest.Monkey
     for y, name in re.findall(r'y="(\d+)" font-size="16"[^>]*>(\w+)<', drawing):
         rows.setdefault(y, []).append(name)
     assert list(rows.values()) == hook.read_layers()
+
+
+def render(page: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A page's HTML as mkdocs makes it, with what the hooks put in."""
+    pytest.importorskip("material")
+    import markdown
+    from mkdocs.config import load_config
+
+    config = load_config(str(ROOT / "mkdocs.yml"))
+    text = page.read_text(encoding="utf-8")
+    monkeypatch.syspath_prepend(ROOT / "docs")
+    for hook in ("architecture", "commands", "summary"):
+        text = importlib.import_module(hook).on_page_markdown(text)
+    return markdown.markdown(text, extensions=config.markdown_extensions, extension_configs=config.mdx_configs)
+
+
+@pytest.mark.parametrize("page", [*PAGES, *MORE_PAGES], ids=lambda p: p.name)
+def test_lists_are_lists(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without an empty line before it the site shows a list as a paragraph with asterisks."""
+    texts = re.findall(r"<(?:p|li)>(.*?)</(?:p|li)>", render(page, monkeypatch), re.DOTALL)
+    assert [text for text in texts if re.search(r"^\s*([*+-]|\d+\.) ", text, re.MULTILINE)] == []
