@@ -4,13 +4,16 @@ from typing import Any
 
 from emoscope.core.errors import ModelError
 from emoscope.faces.recognize import Recognizer
-from emoscope.faces.registry import YUNET, ModelFile, check_sha256, load_embedded
+from emoscope.faces.registry import ROLL, YUNET, ModelFile, check_sha256, load_embedded
 
 
 def list_models() -> list[dict[str, Any]]:
     """Return one JSON-ready entry per model: name, role, status, path, size, sha256, licence, url, figures."""
     default, embedded = load_embedded()
-    return [{**_describe(file), "default": name == default} for name, file in embedded.items()] + [_describe(YUNET)]
+    return [{**_describe(file), "default": name == default} for name, file in embedded.items()] + [
+        _describe(ROLL),
+        _describe(YUNET),
+    ]
 
 
 def _describe(file: ModelFile) -> dict[str, Any]:

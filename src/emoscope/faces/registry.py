@@ -18,6 +18,11 @@ log = logging.getLogger(__name__)
 
 FETCH_TIMEOUT_S = 10.0
 MODELS_DIR = Path(__file__).parent / "models"
+LICENCE = (
+    "weights MIT as far as they are ours to license; derived from FER2013, whose pictures are for research use: "
+    "check your use case"
+)
+"""Of what was trained by us."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +33,7 @@ class ModelFile:
     file: str
     """File name, in the package (embedded) or in the cache (fetched)."""
     sha256: str
-    role: Literal["emotion", "detector"]
+    role: Literal["emotion", "detector", "roll"]
     licence: str
     url: str = ""
     """Where a fetched file comes from; empty for embedded ones."""
@@ -48,6 +53,15 @@ YUNET = ModelFile(
     url="https://media.githubusercontent.com/media/opencv/opencv_zoo/main/models/"
     "face_detection_yunet/face_detection_yunet_2026may.onnx",
 )
+
+ROLL = ModelFile(
+    name="roll",
+    file="roll.onnx",
+    sha256="f5bb38a46820adbec25f086b3845630e8a11602d3892e3d52cc2236d2254e496",
+    role="roll",
+    licence=LICENCE,
+)
+"""Tells how faces are turned; see emoscope.faces.upright."""
 
 
 def cache_dir() -> Path:

@@ -12,14 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from emoscope.core.errors import InputError, ModelError
 from emoscope.core.files import open_atomic
 from emoscope.faces.preprocess import VIEWS, preprocess
 from emoscope.faces.recognize import Recognizer, calibrate, compute_probabilities, create_session
+from emoscope.faces.registry import LICENCE
 from emoscope.faces.spec import Calibration, ModelSpec
 from emoscope.study.data.dataset import Dataset
 from emoscope.study.data.splits import create_split
@@ -38,10 +40,6 @@ CROP_MARGIN = -0.03
 benchmarks/crop_margin.py, results/crop_margin.json."""
 MAX_DIFFERENCE = 1e-4
 """Largest allowed difference of probabilities between torch and ONNX Runtime."""
-LICENCE = (
-    "weights MIT as far as they are ours to license; derived from FER2013, whose pictures are for research use: "
-    "check your use case"
-)
 
 
 @dataclass(frozen=True)
@@ -251,17 +249,33 @@ def write_calibrated(
 
 def write_onnx(network: nn.Module, spec: ModelSpec, path: Path) -> None:
     """Write a network with its spec; the batch size stays free."""
-    network.eval()
     # The exporter wants a batch of at least 2 to keep its size free.
     example = torch.zeros(2, spec.channels, spec.size_px, spec.size_px)
+    batch = torch.export.Dim("batch", min=1, max=4096)
+    write_model(create_onnx(network, example, ["logits"], {0: batch}), path, spec)
+
+
+def create_onnx(network: nn.Module, example: Tensor, outputs: list[str], free: dict[int, Any]) -> onnx.ModelProto:
+    """Return a network as ONNX, without a trace of the machine that made it.
+
+    Args:
+        network: its input is called `input`.
+        example: what goes in.
+        outputs: their names.
+        free: axes of the input whose size stays free, and torch's Dim of each.
+
+    Raises:
+        ModelError: torch gave none.
+    """
+    network.eval()
     with _quiet():
         program = torch.onnx.export(
             network,
             (example,),
             dynamo=True,
             input_names=["input"],
-            output_names=["logits"],
-            dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=4096)},),
+            output_names=outputs,
+            dynamic_shapes=(free,),
             external_data=False,
             verbose=False,
         )
@@ -272,7 +286,7 @@ def write_onnx(network: nn.Module, spec: ModelSpec, path: Path) -> None:
     for part in (model.graph, *model.graph.node, *model.graph.value_info, *model.graph.initializer):
         del part.metadata_props[:]
         part.doc_string = ""
-    write_model(model, path, spec)
+    return model
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 import dataclasses
 import logging
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,17 @@ def write_int8(source: Path, target: Path, spec: ModelSpec, faces: NDArray[np.ui
         spec: goes into the file, with its precision changed.
         faces: (n, h, w) training faces that set the activations' ranges.
     """
+    batches = [preprocess(faces[i : i + 64], spec) for i in range(0, len(faces), 64)]
+    write_model(quantize(source, batches), target, dataclasses.replace(spec, precision="int8"))
+
+
+def quantize(source: Path, batches: Sequence[NDArray[np.float32]]) -> onnx.ModelProto:
+    """Quantise a float32 network statically.
+
+    Args:
+        source: its ONNX file, with one input.
+        batches: inputs that set the activations' ranges.
+    """
     from onnxruntime.quantization import (
         CalibrationDataReader,
         CalibrationMethod,
@@ -53,8 +65,6 @@ def write_int8(source: Path, target: Path, spec: ModelSpec, faces: NDArray[np.ui
         quantize_static,
     )
     from onnxruntime.quantization.shape_inference import quant_pre_process
-
-    batches = [preprocess(faces[i : i + 64], spec) for i in range(0, len(faces), 64)]
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -80,7 +90,7 @@ def write_int8(source: Path, target: Path, spec: ModelSpec, faces: NDArray[np.ui
             reduce_range=True,
             calibrate_method=CalibrationMethod.MinMax,
         )
-        write_model(onnx.load(quantized), target, dataclasses.replace(spec, precision="int8"))
+        return onnx.load(quantized)
 
 
 def write_model(model: onnx.ModelProto, path: Path, spec: ModelSpec) -> None:

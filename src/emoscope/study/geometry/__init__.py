@@ -1,0 +1,1 @@
+"""Small networks of our own that find and straighten faces: how a face is turned, where faces are."""
