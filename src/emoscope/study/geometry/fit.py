@@ -123,7 +123,7 @@ def _step(task: Task, recipe: Recipe, state: State) -> float:
     x, targets = task.draw(recipe.batch_size, recipe.seed * 1_000_003 + state.epoch)
     loss = task.compute_loss(task.network(x.to(memory_format=torch.channels_last)), targets)
     state.optimizer.zero_grad()
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     nn.utils.clip_grad_norm_(task.network.parameters(), 5.0)
     state.optimizer.step()
     # The average is of few steps at first: the first weights are worth nothing.

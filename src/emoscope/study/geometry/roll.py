@@ -112,7 +112,7 @@ class RollTask:
         generator = torch.Generator().manual_seed(0)
         x, targets = self._turn(self.validation, generator, with_worse=False)
         with torch.inference_mode():
-            outputs = torch.cat([network(part) for part in x.split(512)])
+            outputs = torch.cat([network(x[i : i + 512]) for i in range(0, len(x), 512)])
         return describe_errors(outputs.numpy(), targets.numpy())
 
     def write(self, network: nn.Module, path: Path) -> None:
