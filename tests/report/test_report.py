@@ -196,6 +196,12 @@ def test_many_people_go_into_a_table() -> None:
     assert all(f"Person {i}" in text for i in range(1, 21))
 
 
+def test_an_interval_that_is_printed_as_reaching_0_is_not_called_a_difference(video: Observations) -> None:
+    document = create_report(video, make_summary(video, events=[make_event("Flat", 2, 8, 14, -0.084)]))
+    text = " ".join(Page(document).text.split())
+    assert "0.00). The interval holds 0" in text and "does not hold 0" not in text
+
+
 def test_moments_and_segments_are_told_in_words(video: Observations) -> None:
     events = [make_event("Product shown", 2, 8, 14), make_event("Pause", 8, 9, 1), make_event("Flat", 9, 12, 5, 0.01)]
     moments = [make_moment(4.2), make_moment(7.5, track_id=2)]

@@ -70,7 +70,8 @@ def describe_difference(difference: Difference | None) -> str:
     if not value.interval:
         return f"{text}. From one person there is no telling whether that is chance."
     text += f" (95{NBSP}% interval {write_range(value, format_index)})."
-    if value.interval[0] <= 0 <= value.interval[1]:
+    low, high = (round(bound, 2) for bound in value.interval)  # as they are printed
+    if low <= 0 <= high:
         return f"{text} The interval holds 0: the difference may be chance."
     few = " With so few people, take it as a hint only." if difference.people < FEW_PEOPLE else ""
     return f"{text} The interval does not hold 0: chance between people alone hardly explains the difference.{few}"

@@ -27,6 +27,7 @@ SETTING_LABELS = {
     "balanced": "Balanced operating point",
     "emoscope": "emoscope version",
     "wall_s": "Time the analysis took",
+    "max_side": "Longest side for finding faces",
 }
 MODEL_LABELS = {
     "name": "Name",
@@ -100,7 +101,7 @@ def format_value(value: object) -> str:
         return format_count(value)
     if isinstance(value, float):
         return f"{value:.4g}"
-    return str(value)
+    return str(value).replace("`", "")
 
 
 def as_sentence(message: str | None) -> str | None:
@@ -124,7 +125,7 @@ def _describe_setting(key: str, value: object) -> tuple[str, str]:
     name, _, unit = key.rpartition("_")
     if not (is_number and name and unit in ("s", "ms", "px")):
         name, unit = key, ""
-    label = SETTING_LABELS.get(key) or name.replace("_", " ").strip().capitalize()
+    label = SETTING_LABELS.get(key) or SETTING_LABELS.get(name) or name.replace("_", " ").strip().capitalize()
     return label, f"{format_value(value)}{NBSP}{unit}" if unit else format_value(value)
 
 
