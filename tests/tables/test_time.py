@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from emoscope.core.emotions import EMOTIONS
 from emoscope.core.errors import InputError, OutputError
 from emoscope.core.timecode import Every, Span, parse_every, parse_span, parse_time
-from emoscope.tables.baseline import MIN_MEDIAN_SUM, Baseline, add_changes, compute_baselines, parse_baseline
+from emoscope.core.timecode import Baseline, parse_baseline
+from emoscope.tables.baseline import MIN_MEDIAN_SUM, add_changes, compute_baselines
 from emoscope.tables.observations import CHANGES, PROBABILITIES, Observations
 from emoscope.tracking.smooth import MAX_GAP, Smoother
 from made_tables import feel, make_random_table, make_table

@@ -6,21 +6,19 @@ import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal, overload
+from typing import overload
 
 from emoscope.analysis.one import Analysis, Progress, analyze_source, create_analyzer, create_reporter
-from emoscope.analysis.settings import Settings, Thumbnails, parse_formats
+from emoscope.analysis.settings import Detector, Settings, Thumbnails
 from emoscope.core.errors import InputError
 from emoscope.core.picture import Picture, Pictures
-from emoscope.core.timecode import parse_every, parse_time
+from emoscope.core.timecode import Baseline
 from emoscope.core.types import FrameResult
 from emoscope.faces.registry import YUNET
 from emoscope.media.source import find_sources
 from emoscope.pipeline.analyzer import PICTURE_SIDE_PX, Analyzer
-from emoscope.tables.baseline import Baseline, parse_baseline
-from emoscope.tables.events import Event, load_events
+from emoscope.tables.events import Event
 
-Detector = Literal["auto", "yunet", "haar"]
 ANALYZERS_KEPT = 4
 """Analyzers that analyze_image keeps, each with other options; 20 to 60 MB each."""
 
@@ -88,7 +86,8 @@ def analyze_image(
         InputError: no such file, no picture, or an impossible option.
         ModelError: a model that is damaged or not to be had.
     """
-    settings = Settings(detector=detector, model=model, n_views=views, balanced=balanced, max_side_px=max_side_px)
+    options = {"detector": detector, "model": model, "views": views, "balanced": balanced, "max_side_px": max_side_px}
+    settings = Settings.model_validate(options)
     path = Path(model)
     # What else the choice of files depends on: a model may be exported again, YuNet may have been fetched meanwhile.
     state = path.stat().st_mtime_ns if path.is_file() else 0, YUNET.path if YUNET.path.is_file() else None
@@ -162,25 +161,9 @@ def analyze_video(
         InputError: no such file, nothing in it that can be decoded, or an impossible option.
         ModelError: a model that is damaged or not to be had.
     """
-    settings = Settings(
-        detector=detector,
-        model=model,
-        n_views=views,
-        balanced=balanced,
-        max_side_px=max_side_px,
-        smoothing_s=smooth,
-        baseline=baseline if isinstance(baseline, Baseline) else parse_baseline(baseline),
-        events=load_events(Path(events)) if isinstance(events, str | Path) else tuple(events),
-        report=report,
-        formats=parse_formats(formats if isinstance(formats, str) else ",".join(formats)),
-        annotate=annotate,
-        blur_faces=blur_faces,
-        thumbnails=thumbnails,
-        explain=explain,
-        anonymous=anonymous,
-    )
-    start_s, end_s = parse_time(str(start)), None if end is None else parse_time(str(end))
-    sources = find_sources([Path(path)], parse_every(str(every)), start_s, end_s)
+    options = locals()
+    settings = Settings.model_validate({name: options[name] for name in Settings.model_fields})
+    sources = find_sources([Path(path)], settings.every, settings.start, settings.end)
     if len(sources) != 1:
         raise InputError(f"{path} holds {len(sources)} sources, expected one; call analyze_video for each")
     temporary = tempfile.TemporaryDirectory(prefix="emoscope-")

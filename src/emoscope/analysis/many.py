@@ -13,11 +13,10 @@ from emoscope.analysis.recorder import OUTPUT_NAMES, SUMMARY_FILE
 from emoscope.analysis.settings import Settings
 from emoscope.core.errors import EmoscopeError, InputError
 from emoscope.core.files import open_atomic_folder
-from emoscope.core.timecode import Every
 from emoscope.core.types import FrameResult
 from emoscope.executors.executor import Executor, map_unordered
 from emoscope.executors.interrupts import heed_file, tell_by_file
-from emoscope.media.source import EVERY_FRAME, Source, find_sources
+from emoscope.media.source import Source, find_sources
 from emoscope.tables.summary import Summary
 
 
@@ -62,9 +61,6 @@ def analyze_sources(
     paths: list[Path],
     output: Path | None = None,
     settings: Settings | None = None,
-    every: Every = EVERY_FRAME,
-    start_s: float = 0.0,
-    end_s: float | None = None,
     resume: bool = False,
     stop: threading.Event | None = None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
@@ -77,23 +73,17 @@ def analyze_sources(
         output: the folder for one source, the parent of their folders for several; None puts `<name>-emoscope` into
             the current folder.
         settings: how to read, and what to write.
-        every: which frames to analyse.
-        start_s: where to begin in videos.
-        end_s: where to end in videos.
         resume: leave alone what an earlier analysis with the same settings finished.
         stop: once set, the source at work is ended, what was read of it is written, and no other is begun.
         on_progress: told now and then; with an executor other than this process, after each source.
         executor: does the work, one source at a time each; shares the settings. None works here.
-
-    Raises:
-        InputError: an end before the start.
     """
     settings, stop = settings or Settings(), stop or threading.Event()
     sources: list[Source] = []
     results: list[SourceResult] = []
     for path in paths:
         try:
-            sources += find_sources([path], every, start_s, end_s)
+            sources += find_sources([path], settings.every, settings.start, settings.end)
         except EmoscopeError as e:
             results.append(SourceResult(str(path), "failed", message=str(e)))
     is_single = len(sources) + len(results) == 1
@@ -199,8 +189,7 @@ def _choose_folder(source: Source, output: Path | None, is_single: bool, taken: 
 def _analyze(
     source: Source, folder: Path, settings: Settings, resume: bool, tell: Callable[[FrameResult], None]
 ) -> SourceResult:
-    more = {"every": source.every, "start_s": source.start_s, "end_s": source.end_s}
-    fingerprint = settings.fingerprint(source.path, **more)
+    fingerprint = settings.fingerprint(source.path)
     if resume and (finished := _find_finished(folder, fingerprint)):
         return SourceResult.from_summary(finished, folder, skipped=True)
     with open_atomic_folder(folder, OUTPUT_NAMES) as working:

@@ -185,8 +185,8 @@ def create_analyzer(settings: Settings, is_video: bool = True) -> Analyzer:
         ModelError: a model that is damaged or not to be had.
     """
     side_px = settings.max_side_px or (VIDEO_SIDE_PX if is_video else PICTURE_SIDE_PX)
-    choices = settings.detector, settings.model, settings.n_views, settings.balanced
-    return Analyzer(*choices, max_side_px=side_px, smooth=settings.smoothing_s)
+    choices = settings.detector, settings.model, settings.views, settings.balanced
+    return Analyzer(*choices, max_side_px=side_px, smooth=settings.smooth)
 
 
 def describe_end(source: Source, more: list[str]) -> End:

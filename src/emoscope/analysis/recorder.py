@@ -10,7 +10,6 @@ from typing import Final, Self
 from emoscope.analysis.settings import Settings
 from emoscope.core.files import open_atomic
 from emoscope.core.types import Frame, FrameResult
-from emoscope.core.version import read_version
 from emoscope.media.source import Source
 from emoscope.outputs.annotate import annotate
 from emoscope.outputs.formats import FORMATS, TIMED
@@ -60,10 +59,9 @@ class Recorder:
         self.folder, self.settings, self.name, self.kind, self.source = folder, settings, name, kind, source
         self.size_wh = (0, 0)
         self.problems: list[str] = []
-        self.hides = settings.blur_faces or settings.anonymous
         self.stack = contextlib.ExitStack()
         self.table = self.stack.enter_context(
-            ObservationsWriter(folder / TABLE_FILE, bool(settings.smoothing_s), not settings.anonymous)
+            ObservationsWriter(folder / TABLE_FILE, settings.smooth > 0, settings.has_boxes)
         )
         self.video: VideoWriter | None = None
         self.thumbnails = (
@@ -88,9 +86,9 @@ class Recorder:
     def _open_video(self) -> VideoWriter:
         path, source = self.folder / "annotated.mp4", self.source
         if source is None:
-            return self.stack.enter_context(VideoWriter(path, None, blur=self.hides))
+            return self.stack.enter_context(VideoWriter(path, None, blur=self.settings.hides_faces))
         return self.stack.enter_context(
-            VideoWriter(path, source.frame_rate, source.path, source.start_s, source.end_s, self.hides)
+            VideoWriter(path, source.frame_rate, source.path, source.start_s, source.end_s, self.settings.hides_faces)
         )
 
     def _write_picture(self, frame: Frame, result: FrameResult) -> None:
@@ -98,7 +96,7 @@ class Recorder:
 
         folder = self.folder / "annotated"
         folder.mkdir(exist_ok=True)
-        encoded = cv2.imencode(".jpg", annotate(frame.image, result, self.hides))[1]
+        encoded = cv2.imencode(".jpg", annotate(frame.image, result, self.settings.hides_faces))[1]
         # The number keeps pictures of the same name in different folders apart.
         (folder / f"{frame.index:05d}-{Path(frame.source).stem}.jpg").write_bytes(encoded.tobytes())
 
@@ -143,28 +141,20 @@ class Recorder:
         if settings.explain:
             from emoscope.outputs.explain import explain
 
-            explain(observations, summary, analyzer.recognizer, self.folder, blur=self.hides)
+            explain(observations, summary, analyzer.recognizer, self.folder, blur=settings.hides_faces)
         if settings.report:
             write_report(observations, summary, self.folder / "report.html", self.folder)
         (self.folder / SUMMARY_FILE).write_text(summary.to_json(), encoding="utf-8")
         return observations, summary
 
     def _describe(self, analyzer: Analyzer, end: End, used: UsedSettings, fingerprint: str | None) -> Facts:
-        settings = self.settings
         used = replace(
             used,
             detector=analyzer.detector.name,
             detector_reason=analyzer.detector_reason,
             max_side_px=analyzer.max_side_px,
             model=analyzer.recognizer.spec.name,
-            views=settings.n_views,
-            balanced=settings.balanced,
             start_s=self.source.start_s if self.source else 0.0,
-            smoothing_s=settings.smoothing_s,
-            baseline=settings.baseline.setting,
-            thumbnails=settings.thumbnails,
-            anonymous=settings.anonymous,
-            emoscope=read_version(),
         )
         return Facts(
             schema_version=SCHEMA_VERSION,
@@ -175,7 +165,7 @@ class Recorder:
             model=analyzer.recognizer.describe(),
             fingerprint=fingerprint,
             **vars(end),
-            settings=used,
+            settings=self.settings.complete(used),
         )
 
 

@@ -1,102 +1,198 @@
-"""Settings: what to do with every source of one analysis."""
+"""Settings: how to read faces and what to write; each option of an analysis stands here, once.
+
+From these fields are made: the options of `emoscope analyze` and `emoscope live`, the server's form, the pages of the
+documentation. The keywords of analyze_video have the same names and defaults, which a test holds.
+"""
 
 import dataclasses
 import hashlib
-import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Final, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    ValidationInfo,
+    WithJsonSchema,
+    model_validator,
+)
 
 from emoscope.core.errors import InputError
+from emoscope.core.timecode import Baseline, Every, parse_baseline, parse_every, parse_time
+from emoscope.core.validation import find_problems
 from emoscope.core.version import read_version
-from emoscope.outputs.formats import FORMATS
-from emoscope.tables.baseline import Baseline
-from emoscope.tables.events import Event
+from emoscope.tables.events import Event, load_events
 
-NO_BASELINE = Baseline()
+if TYPE_CHECKING:
+    from emoscope.tables.summary import UsedSettings
+
+Detector = Literal["auto", "yunet", "haar"]
 Thumbnails = Literal["none", "clear", "blurred"]
+Smooth = Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False)]
+
+FACES: Final = "How faces are read"
+FILES: Final = "What is written"
+PRIVACY: Final = "Who can be recognised in it"
+TEXT: Final = WithJsonSchema({"type": "string"})
 
 
 @dataclass(frozen=True)
-class Settings:
-    """How to read faces, and which results to write beside the observations and the summary."""
+class Shown:
+    """What the command line says of an option beside its name, type, default and docstring."""
 
-    detector: str = "auto"
-    """`auto`, `yunet` or `haar`."""
-    model: str | Path = "default"
-    """Name of an embedded network, or an ONNX file that `emoscope export` made."""
-    n_views: int = 1
-    """1, 2 or 10 views averaged per face."""
-    balanced: bool = False
-    """Use the operating point with the higher macro F1."""
-    max_side_px: int | None = None
-    """Detection size; None: larger for pictures than for video."""
-    smoothing_s: float = 0.0
-    """Time constant of the smoothed probabilities beside the raw ones; 0 for none."""
-    baseline: Baseline = NO_BASELINE
-    """Where each person's own resting face is seen."""
-    events: tuple[Event, ...] = ()
-    """Marked segments to compare."""
-    report: bool = True
-    """Write report.html."""
-    formats: tuple[str, ...] = ()
-    """Further files of the observations: names in emoscope.outputs.formats.FORMATS."""
-    annotate: bool = False
-    """Write annotated.mp4, or annotated/ with a picture each."""
-    blur_faces: bool = False
-    """Hide who the people are there, and in explanations."""
-    thumbnails: Thumbnails = "none"
-    """Keep small pictures of faces for the report."""
-    explain: bool = False
-    """Show for some moments what the network looked at; keeps pictures of these faces."""
-    anonymous: bool = False
-    """Write no face boxes, by which people could be found in the source again, and no face that is not blurred."""
-
-    def __post_init__(self) -> None:
-        """Check what excludes each other.
-
-        Raises:
-            InputError: it does; leave one out.
-        """
-        if self.anonymous and (self.explain or self.thumbnails == "clear"):
-            raise InputError("anonymous results hold no face; leave out --explain and use --thumbnails blurred")
-        if self.blur_faces and not (self.annotate or self.explain):
-            raise InputError("there is no picture in which faces could be blurred; add --annotate or --explain")
-        if not 0 <= self.smoothing_s < float("inf"):
-            raise InputError(f"the smoothing is {self.smoothing_s:g} s, expected 0 (off) or more")
-
-    @classmethod
-    def create(cls, **values: Any) -> Self:
-        """Create settings from a caller's keywords.
-
-        Raises:
-            InputError: a keyword that is none.
-        """
-        known = [f.name for f in dataclasses.fields(cls)]
-        if unknown := sorted(set(values) - set(known)):
-            raise InputError(f"there is no setting {', '.join(unknown)}; choose from {', '.join(known)}")
-        return cls(**values)
-
-    def fingerprint(self, path: Path, **more: Any) -> str:
-        """Return a short hash of these settings and a source: results that have the same need not be made again.
-
-        Args:
-            path: the source.
-            more: what else the results depend on.
-        """
-        files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
-        state = [[str(p.relative_to(path.parent)), p.stat().st_size, p.stat().st_mtime_ns] for p in files]
-        document = {**dataclasses.asdict(self), **more, "state": state, "emoscope": read_version()}
-        return hashlib.sha256(json.dumps(document, sort_keys=True, default=str).encode()).hexdigest()[:16]
+    panel: str | None = None
+    """Heading in the help; None for the first options."""
+    value: str | None = None
+    """What stands for its value, where its type does not say it."""
 
 
-def parse_formats(text: str) -> tuple[str, ...]:
-    """Return the names of a list such as `eaf,vtt`.
+def _read(parse: Callable[[str], object]) -> BeforeValidator:
+    """Return what reads an option where it is given as text, a number or a path."""
+
+    def read(value: object, info: ValidationInfo) -> object:
+        if isinstance(value, bool) or not isinstance(value, str | int | float | Path):
+            return value
+        try:
+            return parse(str(value))
+        except InputError as e:
+            raise ValueError(f"{info.field_name}: {e}") from e
+
+    return BeforeValidator(read)
+
+
+def _split(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+
+
+def _check_formats(names: tuple[str, ...]) -> tuple[str, ...]:
+    # Not above: the command line would load numpy to know its options.
+    from emoscope.outputs.formats import FORMATS
+
+    if unknown := [name for name in names if name not in FORMATS]:
+        raise ValueError(f"there is no format {', '.join(unknown)}; choose from {', '.join(FORMATS)}")
+    return names
+
+
+class Settings(BaseModel):
+    """How to read faces, and which results to write beside the observations and the summary.
 
     Raises:
-        InputError: a name that is none.
+        InputError: all that is wrong with the values.
     """
-    names = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
-    if unknown := [name for name in names if name not in FORMATS]:
-        raise InputError(f"there is no format {', '.join(unknown)}; choose from {', '.join(FORMATS)}")
-    return names
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    every: Annotated[
+        Every,
+        _read(parse_every),
+        PlainSerializer(lambda every: every.setting),
+        TEXT,
+        Field(examples=["5", "0.2s"]),
+        Shown(value="N|0.2s"),
+    ] = Every()
+    """Every n-th frame, or one in so many seconds."""
+    start: Annotated[float, _read(parse_time), TEXT, Field(examples=["90", "1:30"]), Shown(value="TIME")] = 0.0
+    """Begin here, such as 90 or 1:30."""
+    end: Annotated[float | None, _read(parse_time), TEXT, Field(examples=["12:00"]), Shown(value="TIME")] = None
+    """End here."""
+    smooth: Annotated[Smooth, Shown(value="SECONDS")] = 0.0
+    """Smooth with this time constant in seconds; 0 for off."""
+    baseline: Annotated[
+        Baseline,
+        _read(parse_baseline),
+        PlainSerializer(lambda baseline: baseline.setting),
+        TEXT,
+        Field(examples=["auto", "12-20"]),
+        Shown(value="off|auto|START-END"),
+    ] = Baseline()
+    """Each person's own resting face as the zero line."""
+    events: Annotated[tuple[Event, ...], _read(lambda text: load_events(Path(text))), TEXT, Shown(value="CSV")] = ()
+    """Marked segments to compare: name, start_s, end_s."""
+    report: Annotated[bool, Shown(FILES)] = True
+    """Write report.html."""
+    thumbnails: Annotated[Thumbnails, Shown(FILES)] = "none"
+    """Faces shown in the report."""
+    annotate: Annotated[bool, Shown(FILES)] = False
+    """Also write annotated.mp4 (or pictures)."""
+    explain: Annotated[bool, Shown(FILES)] = False
+    """Show for some moments what the network looked at (stores faces)."""
+    formats: Annotated[tuple[str, ...], _read(_split), AfterValidator(_check_formats), Shown(FILES, "LIST")] = ()
+    """More files of the observations: jsonl, eaf (ELAN), vtt (subtitles)."""
+    blur_faces: Annotated[bool, Shown(PRIVACY)] = False
+    """Hide who the people are in annotated pictures and explanations."""
+    anonymous: Annotated[bool, Shown(PRIVACY)] = False
+    """Write no face boxes, by which people could be found in the source again, and no clear face."""
+    detector: Annotated[Detector, Shown(FACES)] = "auto"
+    """Face detector."""
+    model: Annotated[str | Path, Shown(FACES, "NAME|FILE")] = "default"
+    """Embedded network, or an ONNX file that `emoscope export` made."""
+    views: Annotated[
+        Literal[1, 2, 10], BeforeValidator(lambda value: int(value) if str(value).isdecimal() else value), Shown(FACES)
+    ] = 1
+    """Views averaged per face."""
+    balanced: Annotated[bool, Shown(FACES)] = False
+    """Name rare emotions more often: higher macro F1."""
+    max_side_px: Annotated[int | None, Field(ge=32), Shown(FACES, "PIXELS")] = None
+    """A larger picture is reduced to this for detection; 640 for video, 1280 for pictures if left out."""
+
+    if not TYPE_CHECKING:
+
+        def __init__(self, **values: object) -> None:
+            try:
+                super().__init__(**values)
+            except ValidationError as e:
+                raise InputError("; ".join(find_problems(e, type(self)))) from e
+
+    @model_validator(mode="after")
+    def _check_together(self) -> Self:
+        """Check what excludes each other."""
+        problems = []
+        if self.end is not None and self.end <= self.start:
+            problems.append(f"the end ({self.end:g} s) is not after the start ({self.start:g} s); choose a later end")
+        if self.anonymous and (self.explain or self.thumbnails == "clear"):
+            problems.append("anonymous results hold no face; leave out --explain and use --thumbnails blurred")
+        if self.blur_faces and not (self.annotate or self.explain):
+            problems.append("there is no picture in which faces could be blurred; add --annotate or --explain")
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    @property
+    def has_boxes(self) -> bool:
+        """Whether the observations say where a face is."""
+        return not self.anonymous
+
+    @property
+    def hides_faces(self) -> bool:
+        """Whether no picture may show who somebody is."""
+        return self.blur_faces or self.anonymous
+
+    def complete(self, used: "UsedSettings") -> "UsedSettings":
+        """Return what the summary says of an analysis with these settings.
+
+        Args:
+            used: what only the analysis knows.
+        """
+        return dataclasses.replace(
+            used,
+            views=self.views,
+            balanced=self.balanced,
+            smoothing_s=self.smooth,
+            baseline=self.baseline.setting,
+            thumbnails=self.thumbnails,
+            anonymous=self.anonymous,
+            emoscope=read_version(),
+        )
+
+    def fingerprint(self, path: Path) -> str:
+        """Return a short hash of these settings and a source: results that have the same need not be made again."""
+        files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+        state = [(str(p.relative_to(path.parent)), p.stat().st_size, p.stat().st_mtime_ns) for p in files]
+        return hashlib.sha256(f"{self.model_dump_json()} {state} {read_version()}".encode()).hexdigest()[:16]

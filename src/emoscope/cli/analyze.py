@@ -4,22 +4,20 @@ import contextlib
 import sys
 import time
 from collections.abc import Callable, Iterator
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from emoscope.analysis.settings import Settings
 from emoscope.cli.options import (
+    RUNNING,
     Address,
     AsJson,
-    Balanced,
-    DetectorChoice,
     ExecutorChoice,
     ExecutorOption,
-    Model,
-    Views,
     Workers,
+    add_settings,
     print_json,
 )
 from emoscope.core.native import set_up_libraries
@@ -33,14 +31,7 @@ STOPPED = 130
 """Exit code after Ctrl-C, as shells have it."""
 
 
-class ThumbnailChoice(StrEnum):
-    """Values of --thumbnails."""
-
-    none = "none"
-    clear = "clear"
-    blurred = "blurred"
-
-
+@add_settings()
 def analyze(
     sources: Annotated[
         list[str], typer.Argument(metavar="SOURCE", help="Pictures, videos, folders.", show_default=False)
@@ -48,30 +39,11 @@ def analyze(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="DIR", help="Folder for the results.")
     ] = None,
-    every: Annotated[str, typer.Option(metavar="N|0.2s", help="Every n-th frame, or one in so many seconds.")] = "1",
-    start: Annotated[str, typer.Option(metavar="TIME", help="Begin here, such as 90 or 1:30.")] = "0",
-    end: Annotated[str | None, typer.Option(metavar="TIME", help="End here.")] = None,
-    smooth: Annotated[float, typer.Option(metavar="SECONDS", help="Smooth with this time constant; 0 for off.")] = 0.0,
-    baseline: Annotated[
-        str, typer.Option(metavar="off|auto|START-END", help="Each person's own resting face as the zero line.")
-    ] = "off",
-    events: Annotated[
-        Path | None, typer.Option(metavar="CSV", help="Marked segments to compare: name, start_s, end_s.")
-    ] = None,
-    detector: Annotated[DetectorChoice, typer.Option(help="Face detector.")] = DetectorChoice.auto,
-    model: Model = "default",
-    views: Views = 1,
-    balanced: Balanced = False,
-    annotate: Annotated[bool, typer.Option("--annotate", help="Also write annotated.mp4 (or pictures).")] = False,
-    blur_faces: Annotated[
-        bool, typer.Option("--blur-faces", help="Hide who the people are in these pictures.")
+    *,
+    settings: Settings,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Leave alone what is finished already.", rich_help_panel=RUNNING)
     ] = False,
-    thumbnails: Annotated[ThumbnailChoice, typer.Option(help="Faces shown in the report.")] = ThumbnailChoice.none,
-    explain: Annotated[bool, typer.Option("--explain", help="Show what the network looked at (stores faces).")] = False,
-    anonymous: Annotated[bool, typer.Option("--anonymous", help="Write no face boxes and no clear face.")] = False,
-    formats: Annotated[str, typer.Option(metavar="LIST", help="More files: jsonl, eaf (ELAN), vtt (subtitles).")] = "",
-    no_report: Annotated[bool, typer.Option("--no-report", help="Leave out report.html.")] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Leave alone what is finished already.")] = False,
     executor: ExecutorOption = ExecutorChoice.local,
     address: Address = None,
     workers: Workers = 1,
@@ -83,30 +55,10 @@ def analyze(
     analysis and writes what was read.
     """
     from emoscope.analysis.many import analyze_sources
-    from emoscope.analysis.settings import Settings, parse_formats
-    from emoscope.core.timecode import parse_every, parse_time
     from emoscope.executors.interrupts import stop_on_signals
     from emoscope.executors.open import open_executor
-    from emoscope.tables.baseline import parse_baseline
-    from emoscope.tables.events import load_events
 
     set_up_libraries()
-    settings = Settings(
-        detector=detector.value,
-        model=model,
-        n_views=views,
-        balanced=balanced,
-        smoothing_s=smooth,
-        baseline=parse_baseline(baseline),
-        events=load_events(events) if events else (),
-        report=not no_report,
-        formats=parse_formats(formats),
-        annotate=annotate,
-        blur_faces=blur_faces,
-        thumbnails=thumbnails.value,
-        explain=explain,
-        anonymous=anonymous,
-    )
     # Ray takes signals for itself when it starts: ours come after.
     with (
         open_executor(executor.value, shared=settings, workers=workers, address=address) as opened,
@@ -117,9 +69,6 @@ def analyze(
             [Path(s) for s in sources],
             output,
             settings,
-            every=parse_every(every),
-            start_s=parse_time(start),
-            end_s=None if end is None else parse_time(end),
             resume=resume,
             stop=stop,
             on_progress=on_progress,

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from emoscope.cli.options import AsJson, Balanced, DetectorChoice, Model, Views, print_json
+from emoscope.analysis.settings import Settings
+from emoscope.cli.options import AsJson, add_settings, print_json
 from emoscope.core.errors import InputError
 from emoscope.core.native import set_up_libraries
 from emoscope.core.numbers import format_percent
@@ -19,6 +20,7 @@ CONSENT = (
 )
 
 
+@add_settings("smooth", "report", "anonymous", "detector", "model", "views", "balanced")
 def live(
     camera: Annotated[
         str, typer.Argument(metavar="[CAMERA|RTSP|FILE]", help="Number, network address, or a video as if live.")
@@ -30,13 +32,8 @@ def live(
     no_save: Annotated[bool, typer.Option("--no-save", help="Only look; keep nothing.")] = False,
     for_s: Annotated[float | None, typer.Option("--for", metavar="SECONDS", min=0.1, help="End by itself.")] = None,
     view: Annotated[str, typer.Option(help="auto, window, terminal or none.")] = "auto",
-    detector: Annotated[DetectorChoice, typer.Option(help="Face detector.")] = DetectorChoice.auto,
-    model: Model = "default",
-    views: Views = 1,
-    balanced: Balanced = False,
-    smooth: Annotated[float, typer.Option(metavar="SECONDS", min=0.0, help="Time constant; 0 is off.")] = 0.0,
-    anonymous: Annotated[bool, typer.Option("--anonymous", help="Leave face boxes out of the results.")] = False,
-    no_report: Annotated[bool, typer.Option("--no-report", help="Leave out report.html.")] = False,
+    *,
+    settings: Settings,
     as_json: AsJson = False,
 ) -> None:
     """Read a camera as it runs, in a window or the terminal; Ctrl-C ends it and writes what analyze writes.
@@ -48,19 +45,9 @@ def live(
     from emoscope.analysis.live import analyze_live
     from emoscope.analysis.live_view import create_view
     from emoscope.analysis.one import create_analyzer
-    from emoscope.analysis.settings import Settings
     from emoscope.media.camera import Camera
 
     set_up_libraries()
-    settings = Settings(
-        detector=detector.value,
-        model=model,
-        n_views=views,
-        balanced=balanced,
-        smoothing_s=smooth,
-        report=not no_report,
-        anonymous=anonymous,
-    )
     running = Camera(camera)
     analyzer = create_analyzer(settings)
     typer.echo(CONSENT, err=True)

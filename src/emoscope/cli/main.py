@@ -9,9 +9,10 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
+from emoscope.analysis.settings import Settings
 from emoscope.cli.analyze import analyze
 from emoscope.cli.live import live
-from emoscope.cli.options import STUDY_PACKAGES, AsJson, Balanced, Data, Model, Views, print_json, require
+from emoscope.cli.options import STUDY_PACKAGES, AsJson, Data, add_settings, print_json, require
 from emoscope.cli.report import compare, report
 from emoscope.cli.serve import serve
 from emoscope.cli.study import study_app
@@ -203,12 +204,12 @@ def parse_numbers(text: str | None, kind: Callable[[str], T], name: str) -> tupl
 
 
 @app.command()
+@add_settings("model", "views", "balanced")
 def evaluate(
     data: Data,
     split: Annotated[SplitChoice, typer.Option(help="Which images: by the model's protocol or by usage.")],
-    model: Model = "default",
-    views: Views = 1,
-    balanced: Balanced = False,
+    *,
+    settings: Settings,
     robustness: Annotated[bool, typer.Option("--robustness", help="Also on images made worse in known ways.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -217,7 +218,7 @@ def evaluate(
     from emoscope.study.data.dataset import Dataset
     from emoscope.study.measuring.evaluate import evaluate as measure
 
-    figures = measure(Dataset.load(data), split.value, model, views, balanced, robustness)
+    figures = measure(Dataset.load(data), split.value, settings.model, settings.views, settings.balanced, robustness)
     if as_json:
         print_json(figures)
         return

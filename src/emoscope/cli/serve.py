@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from emoscope.cli.options import DetectorChoice, Model, require
+from emoscope.analysis.settings import Settings
+from emoscope.cli.options import add_settings, require
 from emoscope.core.errors import InputError, OutputError
 from emoscope.core.files import lock_folder
 from emoscope.core.native import set_up_libraries
@@ -24,6 +25,7 @@ GRACE_S = 5
 """How long answers under way may take when the server ends; live connections have no end of their own."""
 
 
+@add_settings("detector", "model")
 def serve(
     host: Annotated[str, typer.Option(help="Address to listen on; others than this machine's need a token.")] = (
         "127.0.0.1"
@@ -36,8 +38,8 @@ def serve(
         Path, typer.Option("--data", metavar="DIR", help="Folder for uploads, results and the list of jobs.")
     ] = Path("emoscope-data"),
     workers: Annotated[int, typer.Option(min=1, max=64, help="Videos analysed at the same time.")] = 2,
-    detector: Annotated[DetectorChoice, typer.Option(help="Face detector.")] = DetectorChoice.auto,
-    model: Model = "default",
+    *,
+    settings: Settings,
     keep: Annotated[float, typer.Option(metavar="DAYS", min=0.001, help="How long results are kept.")] = 7,
     max_upload: Annotated[int, typer.Option(metavar="MB", min=1, help="Largest video.")] = 2000,
     max_duration: Annotated[str, typer.Option(metavar="TIME", help="Longest video, such as 1:30:00.")] = "4:00:00",
@@ -58,8 +60,8 @@ def serve(
         host=host,
         port=port,
         token=token or None,
-        detector=detector.value,
-        model=model,
+        detector=settings.detector,
+        model=settings.model,
         workers=workers,
         max_upload_bytes=max_upload * 1_000_000,
         max_duration_s=parse_time(max_duration),

@@ -3,6 +3,7 @@
 import math
 import re
 from dataclasses import dataclass
+from typing import Literal
 
 from emoscope.core.errors import InputError
 
@@ -56,6 +57,20 @@ class Every:
         return math.floor(time_s / (self.seconds or 1.0) + _CELL_TOLERANCE)
 
 
+@dataclass(frozen=True)
+class Baseline:
+    """What --baseline asks for."""
+
+    kind: Literal["off", "auto", "span"] = "off"
+    span: Span | None = None
+    """With kind `span`."""
+
+    @property
+    def setting(self) -> str:
+        """How summary.json names it: `off`, `auto` or `12 to 20 s`."""
+        return str(self.span) if self.span else self.kind
+
+
 def parse_time(text: str) -> float:
     """Return the seconds of `90`, `90s`, `1:30` or `1:02:03.5`.
 
@@ -98,6 +113,20 @@ def parse_span(text: str) -> Span:
     if end_s <= start_s:
         raise InputError(f"the span {_shorten(text)} ends before it starts; expected START-END, such as 12-20")
     return Span(start_s, end_s)
+
+
+def parse_baseline(text: str) -> Baseline:
+    """Return the baseline of `off`, `auto` or `START-END`.
+
+    Raises:
+        InputError: it is none of these.
+    """
+    if text.strip() in ("off", "auto"):
+        return Baseline("off" if text.strip() == "off" else "auto")
+    try:
+        return Baseline("span", parse_span(text))
+    except InputError as e:
+        raise InputError(f"{e}, or auto, or off") from e
 
 
 def parse_every(text: str) -> Every:

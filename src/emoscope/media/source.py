@@ -222,8 +222,6 @@ def find_sources(
     Raises:
         InputError: a path does not exist, or a folder holds no picture or video.
     """
-    if end_s is not None and end_s <= start_s:
-        raise InputError(f"the end ({end_s:g} s) is not after the start ({start_s:g} s); choose a later end")
     return [
         dataclasses.replace(source, every=every, start_s=start_s, end_s=end_s)
         for path in paths

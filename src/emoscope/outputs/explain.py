@@ -133,7 +133,7 @@ def explain(
     """Write explanations/p0001-000012.345s.jpg (person 1 at 12.345 s) and so on for the most telling moments.
 
     Only the frames that are needed are read again. Moments that cannot be read again are left out, all of them where
-    the table holds no boxes (`--anonymous`) or the source was a camera.
+    the table holds no boxes or the source was a camera.
 
     Args:
         observations: of one source.

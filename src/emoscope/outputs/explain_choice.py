@@ -83,7 +83,7 @@ def _keep_better(best: dict[int, Moment], key: int, moment: Moment) -> None:
 
 
 class _Faces:
-    """The faces of some rows that can be found again: without boxes (--anonymous) or a person none can."""
+    """The faces of some rows that can be found again: without boxes or a person none can."""
 
     def __init__(self, rows: Rows) -> None:
         self.rows, self.xyxy = rows, stack(rows.faces, BOX)

@@ -18,19 +18,7 @@ from emoscope.report.timeline import Reading
 from emoscope.report.wording import Context, list_seven
 from emoscope.tables.event_means import EventMeans
 from emoscope.tables.observations import Observations
-from emoscope.tables.summary import Summary
-
-COMPARED_SETTINGS = {
-    "model": "models",
-    "detector": "face detectors",
-    "every": "distances between frames (--every)",
-    "views": "numbers of views",
-    "balanced": "operating points (--balanced)",
-    "smoothing_s": "smoothing times in seconds",
-    "baseline": "baselines",
-    "max_side_px": "largest picture sides in pixels",
-}
-"""Settings that change the numbers, in words."""
+from emoscope.tables.summary import COMPARED_SETTINGS, Summary
 
 
 @dataclass(frozen=True)

@@ -7,28 +7,11 @@ from collections.abc import Mapping
 from emoscope.core import numbers
 from emoscope.core.emotions import EMOTIONS
 from emoscope.core.numbers import NBSP
-from emoscope.tables.summary import UsedSettings
+from emoscope.tables.summary import SETTING_LABELS, UsedSettings
 
 Context = Mapping[str, object]
 """What a template prints, by name."""
 
-SETTING_LABELS = {
-    "every": "Frames analysed",
-    "start_s": "Analysed from",
-    "end_s": "Analysed up to",
-    "smoothing_s": "Smoothing (time constant)",
-    "baseline": "Baseline of each person",
-    "thumbnails": "Face pictures",
-    "anonymous": "Without face boxes",
-    "detector": "Face detector",
-    "detector_reason": "Why this detector",
-    "model": "Model",
-    "views": "Views averaged per face",
-    "balanced": "Balanced operating point",
-    "emoscope": "emoscope version",
-    "wall_s": "Time the analysis took",
-    "max_side": "Longest side for finding faces",
-}
 MODEL_LABELS = {
     "name": "Name",
     "network": "Network",
@@ -119,13 +102,13 @@ def _describe_setting(key: str, value: object) -> tuple[str, str]:
         return SETTING_LABELS[key], "every one" if value == 1 else text
     if key in ("start_s", "end_s") and isinstance(value, int | float):
         return SETTING_LABELS[key], format_clock(float(value), 1)
-    if key == "smoothing_s" and not value:
+    if key.endswith("_s") and value == 0:
         return SETTING_LABELS[key], "off"
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     name, _, unit = key.rpartition("_")
     if not (is_number and name and unit in ("s", "ms", "px")):
         name, unit = key, ""
-    label = SETTING_LABELS.get(key) or SETTING_LABELS.get(name) or name.replace("_", " ").strip().capitalize()
+    label = SETTING_LABELS.get(key) or name.replace("_", " ").strip().capitalize()
     return label, f"{format_value(value)}{NBSP}{unit}" if unit else format_value(value)
 
 

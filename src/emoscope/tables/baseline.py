@@ -7,17 +7,15 @@ action unit detection, 2015). The probabilities themselves stay as they are.
 
 import logging
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emoscope.core.emotions import EMOTIONS
-from emoscope.core.errors import InputError
 from emoscope.core.files import open_atomic
-from emoscope.core.timecode import Span, parse_span
+from emoscope.core.timecode import Baseline, Span
 from emoscope.tables.columns import stack, to_arrow, to_numpy
 from emoscope.tables.observations import BATCH_ROWS, CHANGES, PROBABILITIES, Observations
 from emoscope.tables.rows import NOBODY, GroupedSums, read_rows
@@ -37,34 +35,6 @@ NEUTRAL: Final = EMOTIONS.index("neutral")
 _BINS: Final = 64
 _PASSES: Final = 3
 """Each pass narrows the medians to one of 64 bins of the last: within 64^-3 = 4e-6."""
-
-
-@dataclass(frozen=True)
-class Baseline:
-    """What --baseline asks for."""
-
-    kind: Literal["off", "auto", "span"] = "off"
-    span: Span | None = None
-    """With kind `span`."""
-
-    @property
-    def setting(self) -> str:
-        """How summary.json names it: `off`, `auto` or `12 to 20 s`."""
-        return str(self.span) if self.span else self.kind
-
-
-def parse_baseline(text: str) -> Baseline:
-    """Return the baseline of `off`, `auto` or `START-END`.
-
-    Raises:
-        InputError: it is none of these.
-    """
-    if text.strip() in ("off", "auto"):
-        return Baseline("off" if text.strip() == "off" else "auto")
-    try:
-        return Baseline("span", parse_span(text))
-    except InputError as e:
-        raise InputError(f"baseline: {e}, or auto, or off") from e
 
 
 def compute_baselines(table: Observations, baseline: Baseline) -> dict[int, NDArray[np.float64]]:

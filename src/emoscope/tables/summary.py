@@ -46,6 +46,37 @@ class UsedSettings:
     """Time the analysis took."""
 
 
+SETTING_LABELS: Final = {
+    "every": "Frames analysed",
+    "start_s": "Analysed from",
+    "end_s": "Analysed up to",
+    "smoothing_s": "Smoothing (time constant)",
+    "baseline": "Baseline of each person",
+    "thumbnails": "Face pictures",
+    "anonymous": "Without face boxes",
+    "detector": "Face detector",
+    "detector_reason": "Why this detector",
+    "model": "Model",
+    "views": "Views averaged per face",
+    "balanced": "Balanced operating point",
+    "emoscope": "emoscope version",
+    "wall_s": "Time the analysis took",
+    "max_side_px": "Longest side for finding faces",
+}
+"""What a reader is told of them, in this order."""
+COMPARED_SETTINGS: Final = {
+    "model": "models",
+    "detector": "face detectors",
+    "every": "distances between frames (--every)",
+    "views": "numbers of views",
+    "balanced": "operating points (--balanced)",
+    "smoothing_s": "smoothing times in seconds",
+    "baseline": "baselines",
+    "max_side_px": "largest picture sides in pixels",
+}
+"""Those that change the numbers, in words."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Origin:
     """What was read, and by what."""

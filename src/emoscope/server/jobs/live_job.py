@@ -29,11 +29,8 @@ class LiveJob:
             OSError: the folder cannot be made.
         """
         self.store, self.opening, self.name, self.on_change = store, opening, name[:200], on_change
-        self.settings: tuple[tuple[str, Setting], ...] = (
-            ("detector", settings.detector),
-            ("smooth", settings.smoothing_s),
-            ("thumbnails", settings.thumbnails),
-            ("anonymous", settings.anonymous),
+        self.settings: tuple[tuple[str, Setting], ...] = tuple(
+            settings.model_dump(mode="json", include=settings.model_fields_set - {"model"}).items()
         )
         self.id, self.created = secrets.token_hex(16), time.time()
         opening.add(self.id)

@@ -5,16 +5,14 @@ import contextlib
 import sqlite3
 import time
 from collections.abc import AsyncIterator
-from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
 from fastapi.sse import EventSourceResponse, ServerSentEvent
-from pydantic import ValidationError
+from pydantic.config import JsonDict
 
 from emoscope.server.http.problems import ProblemError, describe
 from emoscope.server.jobs.answers import AJob, AllJobs, JobAnswer, JobId, JobList, describe_job
-from emoscope.server.jobs.form import VideoForm
+from emoscope.server.jobs.form import FIELDS, read_form
 from emoscope.server.jobs.names import UPLOAD
 from emoscope.server.jobs.store import Job
 from emoscope.server.jobs.supervisor import Jobs
@@ -46,18 +44,15 @@ async def open_jobs(app: FastAPI, options: ServerOptions) -> AsyncIterator[Jobs]
         jobs.close()
 
 
-FORM_SCHEMA: dict[str, Any] = VideoForm.model_json_schema()
-FORM_SCHEMA["properties"] = {
-    "file": {"type": "string", "format": "binary", "description": "The video."},
-    **FORM_SCHEMA["properties"],
+FORM_SCHEMA: JsonDict = {
+    "title": "VideoForm",
+    "description": "How a video is to be read; the options of `emoscope analyze`.",
+    "type": "object",
+    "properties": {"file": {"type": "string", "format": "binary", "description": "The video."}, **FIELDS},
+    "required": ["file"],
+    "additionalProperties": False,
 }
-FORM_SCHEMA["required"] = ["file"]
-for field in FORM_SCHEMA["properties"].values():
-    # A form has no null: what is optional is left out.
-    if "anyOf" in field:
-        field |= field.pop("anyOf")[0]
-        del field["default"]
-FORM_BODY = {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": FORM_SCHEMA}}}}
+FORM_BODY: JsonDict = {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": FORM_SCHEMA}}}}
 
 
 @router.post(
@@ -77,7 +72,8 @@ async def create_job(request: Request, response: Response, jobs: AllJobs) -> Job
         with jobs.claim() as job_id:
             folder = jobs.store.jobs / job_id
             name, values = await receive(request, folder / UPLOAD, jobs.options.max_upload_bytes)
-            _check_form(jobs.options, values)
+            # As the worker will.
+            read_form(values, jobs.options.detector, jobs.options.model)
             answer = await jobs.check(job_id, name)
             if answer.get("picture"):
                 detail = f"{name} is a picture, expected a video; send it to /v1/images"
@@ -92,20 +88,6 @@ async def create_job(request: Request, response: Response, jobs: AllJobs) -> Job
         raise ProblemError(507, "Insufficient storage", f"the job cannot be written down ({e}); try again later") from e
     response.headers["Location"] = f"/v1/jobs/{job_id}"
     return describe_job(jobs, job)
-
-
-def _check_form(options: ServerOptions, values: dict[str, str]) -> None:
-    """Check a form's fields as the worker will read them.
-
-    Raises:
-        RequestValidationError, InputError: one of them cannot be used.
-    """
-    try:
-        form = VideoForm.model_validate(values)
-    except ValidationError as e:
-        raise RequestValidationError([{**error, "loc": ("body", *error["loc"])} for error in e.errors()]) from e
-    form.parse_times()
-    form.create_settings(options.detector, options.model)
 
 
 @router.get("/jobs")

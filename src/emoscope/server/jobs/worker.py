@@ -162,13 +162,12 @@ def analyze(task: Task, tell: Tell) -> Report:
     from emoscope.core.picture import check_size
     from emoscope.core.types import FrameResult
     from emoscope.media.source import Source
-    from emoscope.server.jobs.form import VideoForm
+    from emoscope.server.jobs.form import read_form
 
     _lock()
     path, limits = Path(next(name for name in (ANIMATION, UPLOAD) if Path(name).exists())), task["limits"]
-    every, start_s, end_s = (form := VideoForm.model_validate(task["form"])).parse_times()
-    settings = form.create_settings(task["detector"], task["model"])
-    source = Source(path, "video", name=task["name"], every=every, start_s=start_s, end_s=end_s)
+    settings = read_form(task["form"], task["detector"], task["model"])
+    source = Source(path, "video", task["name"], every=settings.every, start_s=settings.start, end_s=settings.end)
 
     def take(result: FrameResult) -> None:
         # Again, since headers lie.

@@ -9,13 +9,13 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Annotated, Final, TypeVar
+from typing import Final, TypeVar
 
-from fastapi import APIRouter, FastAPI, Query, WebSocket, WebSocketDisconnect
+from fastapi import APIRouter, FastAPI, WebSocket, WebSocketDisconnect
 from starlette.types import Message
 
 from emoscope.analysis.one import create_analyzer
-from emoscope.analysis.settings import Settings
+from emoscope.analysis.settings import Settings, Smooth
 from emoscope.core.emotions import EMOTIONS
 from emoscope.core.errors import EmoscopeError, OutputError
 from emoscope.core.types import Frame, FrameResult
@@ -41,7 +41,7 @@ class Desk:
 
     def __init__(self, app: FastAPI, options: ServerOptions) -> None:
         self.app, self.options = app, options
-        self.settings = Settings(detector=options.detector, model=options.model)
+        self.settings = Settings.model_validate({"detector": options.detector, "model": options.model})
         self.free: list[Analyzer] = []
         self.n_taken = 0
         # As many threads as cores: their queue serves the connections in turn, more threads would only share cores.
@@ -90,7 +90,7 @@ async def open_live(app: FastAPI, options: ServerOptions) -> AsyncIterator[None]
 
 
 @router.websocket("/v1/live")
-async def live(socket: WebSocket, smooth: Annotated[float, Query(ge=0, le=3600, allow_inf_nan=False)] = 0.0) -> None:
+async def live(socket: WebSocket, smooth: Smooth = 0.0) -> None:
     """Serve one client until it leaves.
 
     Args:
@@ -128,7 +128,7 @@ class Connection:
 
     def __init__(self, socket: WebSocket, desk: Desk, analyzer: Analyzer, smooth: float) -> None:
         self.socket, self.desk, self.analyzer = socket, desk, analyzer
-        self.settings = dataclasses.replace(desk.settings, smoothing_s=smooth)
+        self.settings = desk.settings.model_copy(update={"smooth": smooth})
         # Analyzers are lent in turn: the last client may have wished something else.
         self.analyzer.smooth_s = smooth
         self.start = time.monotonic()
