@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 
 from emoscope.core.emotions import EMOTIONS
 from emoscope.core.errors import InputError, OutputError
-from emoscope.core.timecode import Every, Span, parse_every, parse_span, parse_time
-from emoscope.core.timecode import Baseline, parse_baseline
+from emoscope.core.timecode import Baseline, Every, Span, parse_baseline, parse_every, parse_span, parse_time
 from emoscope.tables.baseline import MIN_MEDIAN_SUM, add_changes, compute_baselines
 from emoscope.tables.observations import CHANGES, PROBABILITIES, Observations
 from emoscope.tracking.smooth import MAX_GAP, Smoother

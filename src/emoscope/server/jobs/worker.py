@@ -167,7 +167,7 @@ def analyze(task: Task, tell: Tell) -> Report:
     _lock()
     path, limits = Path(next(name for name in (ANIMATION, UPLOAD) if Path(name).exists())), task["limits"]
     settings = read_form(task["form"], task["detector"], task["model"])
-    source = Source(path, "video", task["name"], every=settings.every, start_s=settings.start, end_s=settings.end)
+    source = Source(path, "video", every=settings.every, start_s=settings.start, end_s=settings.end, name=task["name"])
 
     def take(result: FrameResult) -> None:
         # Again, since headers lie.
