@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
 import pytest
-from pydantic import ConfigDict, Field, ModelWrapValidatorHandler, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, field_validator, model_validator
 from pydantic.dataclasses import dataclass as checked
 
 from emoscope.core.errors import InputError
-from emoscope.core.validation import explain, validate
+from emoscope.core.validation import explain, read, validate
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -115,3 +115,17 @@ def test_a_class_may_explain_itself() -> None:
             make()
     with pytest.raises(InputError, match="unknown key xp, expected some of px"):
         Size(xp=1)  # type: ignore[call-arg]
+
+
+def test_what_is_right_is_read_beside_what_is_wrong() -> None:
+    class File(BaseModel):
+        model_config = ConfigDict(strict=True, extra="forbid")
+
+        name: str = ""
+        sizes: tuple[int, ...] = (3,)
+        parts: dict[str, dict[str, int]] = Field(default_factory=dict)
+
+    file, problems = read(File, {"name": "n", "sizes": [1, "x"], "parts": {"a": {"k": 1, "l": "x"}, "b": 3}, "more": 1})
+    assert (file.name, file.sizes, file.parts) == ("n", (3,), {"a": {"k": 1}})
+    assert [problem.split()[0] for problem in problems] == ["sizes[1]", "parts.a.l", "parts.b", "unknown"]
+    assert read(File, {"sizes": [1]}) == (File(sizes=(1,)), [])

@@ -406,7 +406,7 @@ def test_every_mistake_is_reported_at_once(tmp_path: Path, faces_file: Path, emo
     assert code == 2 and stderr.count("\n") == 1 and not (tmp_path / "out").exists()
     for words in (
         "name is 'a/b'", "unknown key epoch", "trials is 0", "sampler is 'best'", "'vgg61'", "learning_rate is 7",
-        "sizes_px is [4]",
+        "sizes_px[0] is 4",
     ):  # fmt: skip
         assert words in stderr, words
 

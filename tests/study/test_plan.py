@@ -10,8 +10,8 @@ import yaml
 
 from conftest import Command
 from emoscope.study.data.dataset import Dataset
-from emoscope.study.recipes.check import load_yaml
 from emoscope.study.recipes.families import Comparison
+from emoscope.study.recipes.file import load_yaml
 from emoscope.study.recipes.training import TrainConfig
 from emoscope.study.running.plan import PhasePlan, Plan, choose_samples
 from emoscope.study.running.timing import Timer

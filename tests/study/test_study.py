@@ -31,7 +31,7 @@ from emoscope.study.measuring.final import load_ledger
 from emoscope.study.measuring.metrics import compute_ece, compute_f1, compute_intervals
 from emoscope.study.measuring.robustness import CHANGES, measure_robustness
 from emoscope.study.networks.catalogue import create_network
-from emoscope.study.recipes.check import load_yaml
+from emoscope.study.recipes.file import load_yaml
 from emoscope.study.recipes.study import StudyConfig
 from emoscope.study.recipes.training import TrainConfig
 from emoscope.study.running.runner import run_study
@@ -299,7 +299,7 @@ def test_a_study_reports_every_mistake_at_once(tmp_path: Path, faces_file: Path,
     for text, words in (
         ("name: x\nrepeats: 2\n", "protocol: thesis"),
         ("name: x\nmembers: [{distil_weight: 0.5}]\n", "belongs to the student"),
-        ("name: x\nmembers: 3\n", "members is no list"),
+        ("name: x\nmembers: 3\n", "members is 3, expected a list"),
         ("name: x\nsettings: {batch_size: 30, repeats: 4}\n", "multiple of repeats"),
     ):
         path.write_text(text)

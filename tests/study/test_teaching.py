@@ -76,7 +76,7 @@ def test_its_card_names_its_teachers(
     [
         ("members: [compact-2-int8]", "there is nothing to do, compact-2-int8 exists"),
         ("members: [nobody]\nstudent: {distil_weight: 0.5}", "members: there is no model 'nobody'"),
-        ("members: [3]\nstudent: {distil_weight: 0.5}", "members is no list of trainings and networks"),
+        ("members: [3]\nstudent: {distil_weight: 0.5}", "members\\[0\\] is 3, expected keys and values or text"),
         ("members: [compact-2-int8]\nrepeats: 2", "repeats go with one member that is trained"),
     ],
 )

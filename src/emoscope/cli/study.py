@@ -85,13 +85,13 @@ def run_study(
         typer.echo(f"{config.name} -> {result['model']}")
 
 
-def load_study_file(file: Path, protocol: str | None) -> dict[str, Any]:
+def load_study_file(file: Path, protocol: str | None) -> dict[str, object]:
     """Read a study's values, its protocol replaced if asked."""
-    from emoscope.study.recipes.check import load_yaml
+    from emoscope.study.recipes.file import load_yaml
 
     values = load_yaml(file)
-    if protocol and isinstance(values.get("settings", {}), dict):
-        values["settings"] = {**values.get("settings", {}), "protocol": protocol}
+    if protocol and isinstance(settings := values.get("settings", {}), dict):
+        values["settings"] = {**settings, "protocol": protocol}
     return values
 
 
@@ -148,7 +148,7 @@ def print_progress(line: str) -> None:
 
 
 def run_comparison(
-    values: dict[str, Any],
+    values: dict[str, object],
     data: Path,
     output: Path,
     runs: Path | None,

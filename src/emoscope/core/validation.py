@@ -3,16 +3,17 @@
 import contextlib
 import difflib
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from emoscope.core.errors import InputError
 
 if TYPE_CHECKING:
-    from pydantic import ValidationError
+    from pydantic import BaseModel, ValidationError
     from pydantic_core import ErrorDetails
 
 T = TypeVar("T")
+M = TypeVar("M", bound="BaseModel")
 Schema = dict[str, Any]
 """A JSON schema, or a part of one."""
 
@@ -20,6 +21,14 @@ NAMES = {"boolean": "true or false", "string": "text", "object": "keys and value
 UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
 MAX_LENGTH = 80
 """Letters of a wrong value that a message shows."""
+
+
+class InvalidError(InputError):
+    """Values from outside of which some are wrong."""
+
+    def __init__(self, what: str, problems: Iterable[str]) -> None:
+        self.problems = list(dict.fromkeys(problems))
+        super().__init__(f"{what} is wrong: {'; '.join(self.problems)}; mend these values")
 
 
 def validate(kind: type[T], values: object, what: str) -> T:
@@ -34,7 +43,7 @@ def validate(kind: type[T], values: object, what: str) -> T:
         what: what they are, for the message.
 
     Raises:
-        InputError: lists everything that is wrong.
+        InvalidError: lists everything that is wrong.
     """
     from pydantic import TypeAdapter
 
@@ -42,15 +51,45 @@ def validate(kind: type[T], values: object, what: str) -> T:
         return TypeAdapter(kind).validate_json(json.dumps(values, default=str), strict=True)
 
 
+def read(kind: type[M], values: Mapping[str, object]) -> tuple[M, list[str]]:
+    """Make a model of what is right and return what is wrong, so that the rest can be looked through as well.
+
+    Args:
+        kind: a model whose keys all have a default, which stands for what is wrong; that is where nothing may be built
+            on the model.
+        values: keys and values.
+    """
+    from pydantic import ValidationError
+
+    right: dict[str, Any] = json.loads(json.dumps(values, default=str))
+    try:
+        return kind.model_validate_json(json.dumps(right), strict=True), []
+    except ValidationError as e:
+        for problem in e.errors():
+            _drop(right, problem["loc"])
+        return kind.model_construct(**right), find_problems(e, kind)
+
+
+def _drop(values: dict[str, object], where: "tuple[int | str, ...]") -> None:
+    """Take out the value at a place, or the list that holds it."""
+    for key in where[:-1]:
+        inner = values.get(str(key))
+        if not isinstance(inner, dict):
+            values.pop(str(key), None)
+            return
+        values = inner
+    values.pop(str(where[-1]), None)
+
+
 @contextlib.contextmanager
 def explain(kind: Any, what: str) -> Iterator[None]:
-    """Let what pydantic finds wrong leave as an InputError; see validate()."""
+    """Let what pydantic finds wrong leave as an InvalidError; see validate()."""
     from pydantic import ValidationError
 
     try:
         yield
     except ValidationError as e:
-        raise InputError(f"{what} is wrong: {'; '.join(find_problems(e, kind))}; mend these values") from e
+        raise InvalidError(what, find_problems(e, kind)) from e
 
 
 def find_problems(error: "ValidationError", kind: Any) -> list[str]:
@@ -100,13 +139,18 @@ def _describe_range(schema: Schema) -> str:
 def _describe(problem: "ErrorDetails", schema: Schema) -> str:
     if problem["type"] == "value_error":
         return str(problem["ctx"]["error"])
-    where, part = "", schema
-    *outer, last = problem["loc"] or ("the value",)
-    for key in outer:
-        where, part = _join(where, key), _find_part(part, key, schema)
+    where, part, outer = "", schema, schema
+    for key in problem["loc"]:
+        outer = _resolve(part, schema)
+        if "anyOf" in outer and isinstance(key, str):
+            # The name of one of several types, not of a part of the value.
+            continue
+        where, part = _join(where, key), _find_part(outer, key, schema)
     if problem["type"] in UNKNOWN:
-        return f"{where}: " * bool(where) + f"unknown key {last}, {suggest(str(last), _find_keys(part, schema))}"
-    where, part = _join(where, last), _find_part(part, last, schema)
+        key = str(problem["loc"][-1])
+        before = where.removesuffix(key).rstrip(".")
+        return f"{before}: " * bool(before) + f"unknown key {key}, {suggest(key, list(outer.get('properties', {})))}"
+    where = where or "the value"
     expected = describe_schema(part) or problem["msg"]
     if problem["type"] in ("missing", "missing_argument"):
         return f"{where} is missing, expected {expected}"
@@ -126,16 +170,11 @@ def _resolve(part: Schema, schema: Schema) -> Schema:
     return _resolve(some[0], schema) if len(some) == 1 else part
 
 
-def _find_part(part: Schema, key: object, schema: Schema) -> Schema:
-    """Return the schema of a key's value or a list's item; that of the whole where the key names a way to read it."""
-    part = _resolve(part, schema)
+def _find_part(part: Schema, key: int | str, schema: Schema) -> Schema:
+    """Return the schema of a key's value or of a list's item."""
     if isinstance(key, int):
         prefix = part.get("prefixItems", [])
         found = prefix[key] if key < len(prefix) else part.get("items", {})
     else:
-        found = part.get("properties", {}).get(key, part.get("additionalProperties") or part)
+        found = part.get("properties", {}).get(key, part.get("additionalProperties", {}))
     return _resolve(found, schema) if isinstance(found, dict) else {}
-
-
-def _find_keys(part: Schema, schema: Schema) -> list[str]:
-    return list(_resolve(part, schema).get("properties", {}))

@@ -8,7 +8,9 @@ item tried again, so a function must be able to go on where a dead one left off.
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Annotated, Any, ClassVar, Protocol
+
+from annotated_types import Interval
 
 from emoscope.core.errors import EmoscopeError
 
@@ -29,9 +31,11 @@ class WorkerDiedError(EmoscopeError):
 class Resources:
     """What one item occupies while it is worked on."""
 
-    cpus: float = 1
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    cpus: Annotated[float, Interval(ge=1, le=1024)] = 1
     """Cores; a training uses as many threads."""
-    gpus: float = 0
+    gpus: Annotated[float, Interval(ge=0, le=64)] = 0
     """Accelerators; 0.5 lets two share one."""
 
 

@@ -4,21 +4,67 @@ import dataclasses
 import hashlib
 import itertools
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self
 
-from emoscope.core.errors import InputError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+
+from emoscope.core.validation import InvalidError, read
 from emoscope.executors.executor import Resources
-from emoscope.study.recipes.check import check_head, find_unknown_networks, load_yaml, read_mapping, read_resources
+from emoscope.study.recipes.file import Settings, StudyFile, find_unknown_networks, load_yaml
 from emoscope.study.recipes.training import TrainConfig
 
 Sampler = Literal["gp", "tpe", "random"]
 
-KEYS: Final = ("name", "settings", "space", "families", "search", "folds", "repeats", "images", "resources")
-SEARCH_DEFAULTS: Final = {"trials": 30, "candidates": 3, "sampler": "gp", "seed": 0, "in_flight": 1}
-LEAST: Final = {"trials": 1, "candidates": 1, "seed": 0, "in_flight": 1, "folds": 2, "repeats": 1, "images": 0}
-"""Smallest value of each number."""
+Number = Annotated[int, Field(ge=1, le=10_000_000)]
+FromZero = Annotated[int, Field(ge=0, le=10_000_000)]
+Choices = Annotated[
+    dict[str, Annotated[list[object], Field(min_length=1)]],
+    BeforeValidator(lambda values: {} if values is None else values),
+]
+"""Values to choose from, by setting."""
+
+
+class _Search(BaseModel):
+    """The keys of `search`."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    trials: Number = 30
+    candidates: Number = 3
+    sampler: Sampler = "gp"
+    seed: FromZero = 0
+    in_flight: Number = 1
+
+
+class _Family(BaseModel):
+    """The keys of one family."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    settings: Settings = Field(default_factory=dict)
+    space: Choices = Field(default_factory=dict)
+
+
+class _File(StudyFile):
+    """The keys of a file."""
+
+    space: Choices = Field(default_factory=dict)
+    families: dict[str, dict[str, object] | None] = Field(default_factory=dict)
+    search: _Search | None = None
+    folds: Annotated[int, Field(ge=2, le=1000)] = 8
+    repeats: Number = 10
+    images: FromZero = 0
+
+    @field_validator("families")
+    @classmethod
+    def check_families(cls, families: dict[str, object]) -> dict[str, object]:
+        """Check that there are some."""
+        if not families:
+            raise ValueError("families is missing, expected names with a `space` each")
+        return families
 
 
 @dataclass(frozen=True)
@@ -94,7 +140,7 @@ class Comparison:
         return {"search": n, "crossval": min(self.candidates, n) * self.folds, "final": self.repeats}
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any], is_new: bool = True) -> Self:
+    def from_dict(cls, values: Mapping[str, object], is_new: bool = True) -> Self:
         """Make a comparison from YAML values.
 
         Args:
@@ -104,28 +150,29 @@ class Comparison:
         Raises:
             InputError: lists everything that is wrong.
         """
-        problems = check_head(values, KEYS)
-        search = {**SEARCH_DEFAULTS, **read_mapping(values.get("search"), "search", problems)}
-        problems += [
-            f"search: unknown key {key}, expected some of {', '.join(SEARCH_DEFAULTS)}"
-            for key in sorted(set(search) - set(SEARCH_DEFAULTS))
-        ]
-        numbers = {key: search[key] for key in ("trials", "candidates", "seed", "in_flight")}
-        numbers |= {key: values.get(key, getattr(cls, key)) for key in ("folds", "repeats", "images")}
-        for key, value in numbers.items():
-            if not isinstance(value, int) or isinstance(value, bool) or not LEAST[key] <= value <= 10_000_000:
-                problems.append(f"{key} is {value!r}, expected a whole number of at least {LEAST[key]}")
-        if search["sampler"] not in get_args(Sampler):
-            problems.append(f"sampler is {search['sampler']!r}, expected one of {', '.join(get_args(Sampler))}")
-        families = _read_families(values, problems)
-        resources = read_resources(values, problems)
-        if is_new:
-            problems += [
-                f"{family}: {problem}" for family, space in families.items() for problem in _find_unknown(space)
-            ]
+        file, problems = read(_File, values)
+        families = {}
+        for name, parts in file.families.items():
+            family, found = read(_Family, parts or {})
+            settings, space = {**file.settings, **family.settings}, {**file.space, **family.space}
+            found += _check_space(settings, space)
+            tuples = {k: tuple(tuple(v) if isinstance(v, list) else v for v in choices) for k, choices in space.items()}
+            families[name] = Space({k: v for k, v in settings.items() if k not in tuples}, tuples)
+            if is_new:
+                networks = space.get("network", [settings.get("network", "compact")])
+                found += find_unknown_networks(networks)
+            problems += [f"{name}: {problem}" for problem in found]
         if problems:
-            raise InputError(f"the study is wrong: {'; '.join(dict.fromkeys(problems))}; mend these values")
-        return cls(str(values["name"]), families, sampler=search["sampler"], **numbers, resources=resources, raw=values)
+            raise InvalidError("the study", problems)
+        search = file.search or _Search()
+        return cls(
+            file.name,
+            families,
+            **search.model_dump(),
+            **file.model_dump(include={"folds", "repeats", "images"}),
+            resources=file.resources,
+            raw=dict(values),
+        )
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -141,50 +188,19 @@ class Comparison:
         return self.raw
 
 
-def _read_families(values: dict[str, Any], problems: list[str]) -> dict[str, Space]:
-    """Return each family's space; add what is wrong to the problems."""
-    shared = read_mapping(values.get("settings"), "settings", problems)
-    shared_space = read_mapping(values.get("space"), "space", problems)
-    families = read_mapping(values.get("families"), "families", problems)
-    if not families:
-        problems.append("families is missing, expected names with a `space` each")
-    out = {}
-    for family, parts in families.items():
-        parts = read_mapping(parts, family, problems)
-        problems += [f"{family}: unknown key {key}, expected settings, space" for key in set(parts) - KEYS_OF_FAMILY]
-        settings = {**shared, **read_mapping(parts.get("settings"), f"{family}: settings", problems)}
-        space = {**shared_space, **read_mapping(parts.get("space"), f"{family}: space", problems)}
-        for key, choices in space.items():
-            if not isinstance(choices, list) or not choices:
-                problems.append(f"{family}: {key} is {choices!r}, expected a list of values to choose from")
-        lists = {key: choices for key, choices in space.items() if isinstance(choices, list) and choices}
-        problems += _check_space(str(family), settings, lists)
-        tuples = {k: tuple(tuple(v) if isinstance(v, list) else v for v in choices) for k, choices in lists.items()}
-        out[str(family)] = Space({k: v for k, v in settings.items() if k not in tuples}, tuples)
-    return out
-
-
-KEYS_OF_FAMILY: Final = {"settings", "space"}
-
-
-def _check_space(family: str, settings: dict[str, Any], space: dict[str, list[Any]]) -> list[str]:
+def _check_space(settings: dict[str, object], space: dict[str, list[object]]) -> list[str]:
     """Return what is wrong with a family's settings and the values of its space, one line each."""
-    first = {key: choices[0] for key, choices in space.items()}
-    base = TrainConfig.find_problems({**settings, **first})
-    problems = [f"{family}: {problem}" for problem in base]
+    first = {**settings, **{key: choices[0] for key, choices in space.items()}}
+    problems = TrainConfig.find_problems(first)
     for key, choices in space.items():
         for value in choices[1:]:
-            found = TrainConfig.find_problems({**settings, **first, key: value})
-            problems += [f"{family}: {problem}" for problem in found if problem not in base]
+            found = TrainConfig.find_problems({**first, key: value})
+            problems += [problem for problem in found if problem not in problems]
     if settings.get("protocol", "official") == "official" and "protocol" not in space:
-        problems.append("settings: protocol is official, expected thesis or naive, which draw folds")
-    if any(key in {**settings, **space} for key in ("fold", "n_folds", "fold_seed", "seed")):
-        problems.append(f"{family}: fold, n_folds, fold_seed and seed are the phases' own; leave them out")
+        problems.append("protocol is official, expected thesis or naive, which draw folds")
+    if {"fold", "n_folds", "fold_seed", "seed"} & {*settings, *space}:
+        problems.append("fold, n_folds, fold_seed and seed are the phases' own; leave them out")
     return problems
-
-
-def _find_unknown(space: Space) -> list[str]:
-    return find_unknown_networks([space.settings.get("network", "compact"), *space.values.get("network", ())])
 
 
 def create_fold_config(config: TrainConfig, fold: int, n_folds: int) -> TrainConfig:

@@ -1,17 +1,27 @@
 """A study: a YAML file in, the list of trainings that belong together out."""
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
+
+from pydantic import Field
 
 from emoscope.core.errors import InputError
+from emoscope.core.validation import InvalidError, read
 from emoscope.executors.executor import Resources
 from emoscope.faces.registry import find_network
-from emoscope.study.recipes.check import check_head, find_unknown_networks, load_yaml, read_mapping, read_resources
+from emoscope.study.recipes.file import StudyFile, find_unknown_networks, load_yaml
 from emoscope.study.recipes.training import TrainConfig
 
-KEYS = ("name", "settings", "members", "student", "repeats", "resources")
+
+class _File(StudyFile):
+    """The keys of a file."""
+
+    members: list[dict[str, object] | str] | None = None
+    student: dict[str, object] | None = None
+    repeats: Annotated[int, Field(ge=0, le=1000)] = 0
 
 
 @dataclass(frozen=True)
@@ -46,7 +56,7 @@ class StudyConfig:
         return [*members, *([self.student] if self.student else [])]
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any], is_new: bool = True) -> Self:
+    def from_dict(cls, values: Mapping[str, object], is_new: bool = True) -> Self:
         """Make a study from YAML values.
 
         Args:
@@ -56,45 +66,26 @@ class StudyConfig:
         Raises:
             InputError: lists everything that is wrong.
         """
-        problems = check_head(values, KEYS)
-        repeats = values.get("repeats", 0)
-        if not isinstance(repeats, int) or isinstance(repeats, bool) or not 0 <= repeats <= 1000:
-            problems.append(f"repeats is {repeats!r}, expected a whole number of 0 to 1000")
-        resources = read_resources(values, problems)
-        settings = read_mapping(values.get("settings"), "settings", problems)
-        members = values.get("members") or [{}]
-        if not isinstance(members, list) or not all(isinstance(m, dict | str) for m in members):
-            problems.append(
-                "members is no list of trainings and networks, expected lines such as `- {seed: 1}` or `- mine.onnx`"
-            )
-            members = []
+        file, problems = read(_File, values)
+        members = file.members or [{}]
         existing = [m for m in members if isinstance(m, str)]
-        parts = {f"member {i + 1}": {**settings, **m} for i, m in enumerate(members) if isinstance(m, dict)}
-        if values.get("student") is not None:
-            parts["student"] = {**settings, **read_mapping(values["student"], "student", problems)}
+        parts = {f"member {i + 1}": {**file.settings, **m} for i, m in enumerate(members) if isinstance(m, dict)}
+        if file.student is not None:
+            parts["student"] = {**file.settings, **file.student}
         # The same mistake in shared settings is one mistake.
-        shared = TrainConfig.find_problems(settings)
+        shared = TrainConfig.find_problems(file.settings)
         problems += [f"settings: {problem}" for problem in shared]
         for part, merged in parts.items():
             problems += [f"{part}: {problem}" for problem in TrainConfig.find_problems(merged) if problem not in shared]
-            if part != "student" and merged.get("distil_weight"):
-                problems.append(f"{part}: distil_weight belongs to the student")
         if is_new:
             problems += find_unknown_networks(merged.get("network", "compact") for merged in parts.values())
             problems += _find_missing(existing)
-        if "student" in parts and not parts["student"].get("distil_weight"):
-            problems.append("student: distil_weight is missing, expected a share such as 0.7")
-        if len(members) == len(existing) == 1 and "student" not in parts:
-            problems.append(f"there is nothing to do, {existing[0]} exists; name more members, or a student")
-        if repeats and (len(members) != 1 or existing or "student" in parts):
-            problems.append("repeats go with one member that is trained, and no student")
-        elif repeats and parts["member 1"].get("protocol") != "thesis":
-            problems.append("repeats need `protocol: thesis`, which draws its splits")
+        problems += _find_conflicts(parts, existing, file.repeats)
         if problems:
-            raise InputError(f"the study is wrong: {'; '.join(problems)}; mend these values")
+            raise InvalidError("the study", problems)
         configs = {part: TrainConfig.from_dict(merged) for part, merged in parts.items()}
-        merged_members = tuple(m if isinstance(m, str) else configs[f"member {i + 1}"] for i, m in enumerate(members))
-        return cls(str(values["name"]), merged_members, configs.get("student"), repeats, resources)
+        trained = tuple(m if isinstance(m, str) else configs[f"member {i + 1}"] for i, m in enumerate(members))
+        return cls(file.name, trained, configs.get("student"), file.repeats, file.resources)
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -114,6 +105,27 @@ class StudyConfig:
             "repeats": self.repeats,
             **({"resources": dataclasses.asdict(self.resources)} if self.resources else {}),
         }
+
+
+def _find_conflicts(parts: Mapping[str, Mapping[str, object]], existing: list[str], repeats: int) -> list[str]:
+    """Return what does not go together in a study, one line each.
+
+    Args:
+        parts: settings of the members that are trained, and of the student.
+        existing: the other members.
+        repeats: of one member.
+    """
+    members = {name: settings for name, settings in parts.items() if name != "student"}
+    problems = [f"{n}: distil_weight belongs to the student" for n, m in members.items() if m.get("distil_weight")]
+    if "student" in parts and not parts["student"].get("distil_weight"):
+        problems.append("student: distil_weight is missing, expected a share such as 0.7")
+    if len(existing) == 1 and not parts:
+        problems.append(f"there is nothing to do, {existing[0]} exists; name more members, or a student")
+    if repeats and (list(parts) != ["member 1"] or existing):
+        problems.append("repeats go with one member that is trained, and no student")
+    elif repeats and parts["member 1"].get("protocol") != "thesis":
+        problems.append("repeats need `protocol: thesis`, which draws its splits")
+    return problems
 
 
 def _find_missing(names: list[str]) -> list[str]:

@@ -2,51 +2,22 @@
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
-from emoscope.core.errors import InputError
-from emoscope.study.recipes.check import check_value, find_unknown_keys, find_unknown_networks, load_yaml
+from pydantic import ConfigDict, Field, ValidationInfo, field_validator
+from pydantic.dataclasses import dataclass
+
+from emoscope.core.validation import InvalidError, validate
+from emoscope.study.recipes.file import find_unknown_networks, load_yaml
 
 Protocol = Literal["official", "thesis", "naive"]
 Kernel = Literal["auto", "nearest", "bilinear", "bicubic", "area", "lanczos3", "lanczos5", "gaussian", "mitchell"]
 
-RANGES: Final[Mapping[str, tuple[float, float]]] = {
-    "branches": (0, 3),
-    "branch_filters": (1, 4096),
-    "branch_layers": (1, 8),
-    "branch_width": (1, 16_384),
-    "head_layers": (0, 8),
-    "head_width": (1, 16_384),
-    "fold": (0, 1000),
-    "n_folds": (2, 1000),
-    "fold_seed": (-1, 2**31),
-    "epochs": (1, 100_000),
-    "batch_size": (2, 65_536),
-    "patience": (0, 100_000),
-    "seed": (0, 2**31),
-    "split_seed": (0, 2**31),
-    "learning_rate": (1e-9, 100),
-    "sam_rho": (0, 10),
-    "weight_decay": (0, 1),
-    "warmup": (0, 0.9),
-    "label_smoothing": (0, 0.9),
-    "class_weight_power": (0, 1),
-    "dropout": (0, 0.95),
-    "ema_decay": (0, 0.99999),
-    "repeats": (1, 1024),
-    "mixup_alpha": (0, 10),
-    "mixup_off": (0, 1),
-    "distil_weight": (0, 1),
-    "distil_temperature": (0.1, 100),
-    "sizes_px": (16, 512),
-    "size_shares": (0, 1),
-    "min_delta": (0, 1),
-    "degrade": (0, 1),
-    "devices": (1, 1024),
-}
-"""Smallest and largest value of each number."""
+Share = Annotated[float, Field(ge=0, le=1)]
+Width = Annotated[int, Field(ge=1, le=16_384)]
+Seed = Annotated[int, Field(ge=0, le=2**31)]
+SizePx = Annotated[int, Field(ge=16, le=512)]
 
 SWITCHES: Final[Mapping[str, tuple[str, ...]]] = {
     "branches": ("branch_filters", "branch_layers", "branch_width"),
@@ -58,7 +29,7 @@ SWITCHES: Final[Mapping[str, tuple[str, ...]]] = {
 """Settings that have no effect where the first is 0."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=ConfigDict(strict=True, extra="forbid", validate_default=True))
 class TrainConfig:
     """One training: everything that decides its result, beside the data."""
 
@@ -66,124 +37,117 @@ class TrainConfig:
     """A name that networks.NETWORKS knows, or `timm:NAME`."""
     pretrained: bool = False
     """Begin with ImageNet weights; the classifier is new."""
-    branches: int = 0
+    branches: Annotated[int, Field(ge=0, le=3)] = 0
     """VGG only: how many blocks before the last feed the head directly, counted from the last backwards."""
-    branch_filters: int = 128
+    branch_filters: Annotated[int, Field(ge=1, le=4096)] = 128
     """1 x 1 filters of a branch."""
-    branch_layers: int = 1
+    branch_layers: Annotated[int, Field(ge=1, le=8)] = 1
     """Dense layers of a branch."""
-    branch_width: int = 512
+    branch_width: Width = 512
     """Width of a branch's dense layers."""
-    head_layers: int = 0
+    head_layers: Annotated[int, Field(ge=0, le=8)] = 0
     """VGG only: dense layers before the outputs."""
-    head_width: int = 2048
+    head_width: Width = 2048
     """Width of the head's dense layers."""
     protocol: Protocol = "official"
     """`official`: the publisher's split; `thesis`: 20 % test, 70/10 hold-out, duplicates on one side; `naive`: the
     same with duplicates wherever they fall, to show what that is worth."""
-    split_seed: int = 0
+    split_seed: Seed = 0
     """Seed of the thesis protocol's test part."""
-    fold: int = 0
+    fold: Annotated[int, Field(ge=0, le=1000)] = 0
     """Which fold of the 80 % validates; all others train."""
-    n_folds: int = 8
+    n_folds: Annotated[int, Field(ge=2, le=1000)] = 8
     """Into how many folds the 80 % are drawn; 8 make 70 % / 10 % of the total."""
-    fold_seed: int = -1
+    fold_seed: Annotated[int, Field(ge=-1, le=2**31)] = -1
     """Seed of the folds; -1: split_seed. Another one redraws train and validation part, the test part stays."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of weights, order and augmentation; every epoch draws from its own stream."""
-    epochs: int = 40
+    epochs: Annotated[int, Field(ge=1, le=100_000)] = 40
     """Passes over the training set."""
-    batch_size: int = 128
+    batch_size: Annotated[int, Field(ge=2, le=65_536)] = 128
     """Images per step; a last incomplete batch is left out, another one every epoch."""
     optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
     """SGD is Nesterov's, momentum 0.9."""
-    sam_rho: float = 0.0
+    sam_rho: Annotated[float, Field(ge=0, le=10)] = 0.0
     """Sharpness-aware minimisation around the optimiser, with this radius; 0 switches it off. Doubles the cost of a
     step (Foret et al., 2021)."""
-    learning_rate: float = 0.1
+    learning_rate: Annotated[float, Field(ge=1e-9, le=100)] = 0.1
     """The highest that is reached."""
-    weight_decay: float = 5e-4
+    weight_decay: Share = 5e-4
     """Not applied to norms and biases."""
     schedule: Literal["cosine", "one-cycle", "constant"] = "cosine"
     """How the learning rate falls after the warm-up; `one-cycle` lets the momentum run against it (Smith, 2018)."""
-    warmup: float = 0.2
+    warmup: Annotated[float, Field(ge=0, le=0.9)] = 0.2
     """Share of all steps in which the learning rate rises linearly."""
-    label_smoothing: float = 0.1
+    label_smoothing: Annotated[float, Field(ge=0, le=0.9)] = 0.1
     """Szegedy et al., Rethinking the Inception architecture, 2016."""
-    class_weight_power: float = 0.25
+    class_weight_power: Share = 0.25
     """The loss weighs a class by (its share)^-power: 0 not at all, 1 inverse frequency."""
-    dropout: float = 0.3
+    dropout: Annotated[float, Field(ge=0, le=0.95)] = 0.3
     """Before the classifier."""
-    ema_decay: float = 0.998
+    ema_decay: Annotated[float, Field(ge=0, le=0.99999)] = 0.998
     """Moving average of the weights per step; 0 switches it off."""
     augment: bool = True
     """One affine warp, brightness, contrast, erasing; see inputs.py."""
-    degrade: float = 0.0
+    degrade: Share = 0.0
     """Share of the faces that are softened, and share of those that get noise: robustness to distance and poor light;
     0 leaves both out."""
-    repeats: int = 1
+    repeats: Annotated[int, Field(ge=1, le=1024)] = 1
     """How often each image stands in its batch, augmented anew each time (Hoffer et al., Augment your batch, 2020);
     `batch_size` counts images with their repeats."""
-    mixup_alpha: float = 0.0
+    mixup_alpha: Annotated[float, Field(ge=0, le=10)] = 0.0
     """Two images blended by a share drawn from Beta(alpha, alpha) (Zhang et al., 2018); 0 switches it off."""
-    mixup_off: float = 0.15
+    mixup_off: Share = 0.15
     """Share of the epochs, the last ones, without mixup."""
-    distil_weight: float = 0.0
+    distil_weight: Share = 0.0
     """Share of the loss that teaches the teacher's probabilities instead of the labels (Hinton et al., 2015)."""
-    distil_temperature: float = 2.0
+    distil_temperature: Annotated[float, Field(ge=0.1, le=100)] = 2.0
     """Softens teacher and student alike."""
-    sizes_px: tuple[int, ...] = (32, 40, 48)
+    sizes_px: Annotated[tuple[SizePx, ...], Field(min_length=1)] = (32, 40, 48)
     """Input sizes one after the other; the last is the network's input."""
-    size_shares: tuple[float, ...] = (0.3, 0.3, 0.4)
+    size_shares: Annotated[tuple[Share, ...], Field(min_length=1)] = (0.3, 0.3, 0.4)
     """Share of the epochs at each size."""
     kernel: Kernel = "auto"
     """How pictures are resampled to the input's size, see resample.py; `auto` augments and resizes in one bilinear
     step."""
-    patience: int = 0
+    patience: Annotated[int, Field(ge=0, le=100_000)] = 0
     """Stop when validation macro F1 has not risen by min_delta for so many epochs; 0 never stops early."""
-    min_delta: float = 0.001
+    min_delta: Share = 0.001
     """What counts as a rise of macro F1 for early stopping."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """`auto` times both on the first batch and keeps the faster."""
     compile: bool = False
     """Compile the network with torch.compile; needs a C++ compiler on the CPU."""
-    devices: int = 1
+    devices: Annotated[int, Field(ge=1, le=1024)] = 1
     """Accelerators, or on the CPU processes, that share every batch; figures agree to rounding with those of one."""
 
-    def __post_init__(self) -> None:
-        """Check every value, all problems in one error.
-
-        Raises:
-            InputError: names each value that is wrong and what was expected.
-        """
-        if problems := self.find_problems({f.name: getattr(self, f.name) for f in dataclasses.fields(self)}):
-            raise InputError(f"the training config is wrong: {'; '.join(problems)}; mend these values")
+    @field_validator("size_shares", "fold_seed", "n_folds", "repeats", "devices")
+    @classmethod
+    def check_with_others(cls, value: Any, info: ValidationInfo) -> Any:
+        """Check what only fits together; settings that are wrong by themselves are not among the others."""
+        others = info.data
+        if info.field_name == "size_shares":
+            sizes = others.get("sizes_px")
+            if sizes and (len(value) != len(sizes) or abs(sum(value) - 1) > 1e-6):
+                raise ValueError(f"size_shares is {value}, expected one per size with sum 1")
+        elif info.field_name == "n_folds":
+            if others.get("fold", 0) >= value:
+                raise ValueError(f"fold is {others['fold']}, expected less than n_folds ({value})")
+        elif info.field_name == "fold_seed":
+            if others.get("protocol") == "official" and (others.get("fold", 0) > 0 or value >= 0):
+                raise ValueError("fold and fold_seed go with `protocol: thesis`; the official split has no folds")
+        elif (n := others.get("batch_size", 0)) % value:
+            raise ValueError(f"batch_size is {n}, expected a multiple of {info.field_name} ({value})")
+        return value
 
     @classmethod
-    def find_problems(cls, values: Mapping[str, Any]) -> list[str]:
+    def find_problems(cls, values: Mapping[str, object]) -> list[str]:
         """Return everything that is wrong with a config's values, as a user would write them; the rest is default."""
-        fields = {f.name: f for f in dataclasses.fields(cls)}
-        problems = find_unknown_keys(values, fields)
-        right: dict[str, Any] = {}
-        for name, field in fields.items():
-            value = values.get(name, field.default)
-            if problem := check_value(value, field.type, RANGES.get(name)):
-                problems.append(f"{name} is {value!r}, expected {problem}")
-            else:
-                right[name] = value
-        if {"sizes_px", "size_shares"} <= set(right) and (
-            len(right["size_shares"]) != len(right["sizes_px"]) or abs(sum(right["size_shares"]) - 1) > 1e-6
-        ):
-            problems.append(f"size_shares is {right['size_shares']}, expected one per size with sum 1")
-        if {"batch_size", "repeats"} <= set(right) and right["batch_size"] % right["repeats"]:
-            problems.append(f"batch_size is {right['batch_size']}, expected a multiple of repeats ({right['repeats']})")
-        if {"batch_size", "devices"} <= set(right) and right["batch_size"] % right["devices"]:
-            problems.append(f"batch_size is {right['batch_size']}, expected a multiple of devices ({right['devices']})")
-        if {"fold", "n_folds"} <= set(right) and right["fold"] >= right["n_folds"]:
-            problems.append(f"fold is {right['fold']}, expected less than n_folds ({right['n_folds']})")
-        if right.get("protocol") == "official" and (right.get("fold", 0) > 0 or right.get("fold_seed", -1) >= 0):
-            problems.append("fold and fold_seed go with `protocol: thesis`; the official split has no folds")
-        return problems
+        try:
+            cls.from_dict(values)
+        except InvalidError as e:
+            return e.problems
+        return []
 
     @property
     def size_px(self) -> int:
@@ -225,16 +189,13 @@ class TrainConfig:
         return {f.name: value for f in dataclasses.fields(self) if (value := getattr(self, f.name)) != f.default}
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
+    def from_dict(cls, values: Mapping[str, object]) -> Self:
         """Make a config from JSON or YAML values.
 
         Raises:
-            InputError: an unknown key or a wrong value.
+            InvalidError: an unknown key or a wrong value.
         """
-        if problems := cls.find_problems(values):
-            raise InputError(f"the training config is wrong: {'; '.join(problems)}; mend these values")
-        arguments: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-        return cls(**arguments)
+        return validate(cls, values, "the training config")
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -246,5 +207,5 @@ class TrainConfig:
         values = load_yaml(path)
         problems = cls.find_problems(values) + find_unknown_networks([values.get("network", "compact")])
         if problems:
-            raise InputError(f"the training config is wrong: {'; '.join(problems)}; mend these values")
+            raise InvalidError("the training config", problems)
         return cls.from_dict(values)

@@ -11,7 +11,7 @@ from emoscope.study.training.run_folder import RECIPE_VERSION, load_run
 KEYS = ("accuracy", "macro_f1", "ece")
 
 
-def find_finished(values: dict[str, Any], data_sha256: str, folder: Path, runs: Path) -> dict[str, Any] | None:
+def find_finished(values: dict[str, object], data_sha256: str, folder: Path, runs: Path) -> dict[str, Any] | None:
     """Return what results.json holds if nothing is left to do, else None.
 
     Loading torch, timm and Optuna takes most of the time of a call that trains nothing.

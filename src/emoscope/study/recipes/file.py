@@ -1,0 +1,64 @@
+"""A recipe's file: YAML in, keys and values out; the parts that all kinds of study have."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+
+from emoscope.core.errors import InputError
+from emoscope.executors.executor import Resources
+
+Settings = Annotated[dict[str, object], BeforeValidator(lambda values: {} if values is None else values)]
+"""Settings of a training, some of them; none where nothing is written."""
+
+
+class StudyFile(BaseModel):
+    """What every study file may hold."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", validate_default=True)
+
+    name: str = ""
+    settings: Settings = Field(default_factory=dict)
+    resources: Resources | None = None
+
+    @field_validator("name")
+    @classmethod
+    def check_name(cls, name: str) -> str:
+        """Check that files can be named by it."""
+        if not name or not all(c.isalnum() or c in "-_." for c in name):
+            raise ValueError(f"name is {name!r}, expected letters, digits, '-', '_' and '.'")
+        return name
+
+
+def load_yaml(path: Path) -> dict[str, object]:
+    """Read keys and values from a YAML file.
+
+    Raises:
+        InputError: no such file, not YAML, or no keys and values.
+    """
+    import yaml
+
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as e:
+        raise InputError(f"cannot read the config {path} ({e.strerror}); name an existing YAML file") from e
+    except (yaml.YAMLError, UnicodeDecodeError) as e:
+        raise InputError(f"{path} is not YAML ({' '.join(str(e).split())}); mend it") from e
+    if not isinstance(values, dict):
+        raise InputError(f"{path} holds no keys and values; write lines such as `epochs: 40`")
+    return {str(key): value for key, value in values.items()}
+
+
+def find_unknown_networks(names: Iterable[object]) -> list[str]:
+    """Return one line for each name that no network has."""
+    # Imported here: torch and timm take seconds, and a config that has been checked does without.
+    from emoscope.study.networks.catalogue import find_network_facts
+
+    problems = []
+    for name in dict.fromkeys(n for n in names if isinstance(n, str)):
+        try:
+            find_network_facts(name)
+        except InputError as e:
+            problems.append(str(e))
+    return problems

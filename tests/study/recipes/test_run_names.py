@@ -1,0 +1,64 @@
+"""The names of the run folders of every shipped study: what is finished is found again by the next version."""
+
+import hashlib
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from emoscope.study.data.dataset import Dataset
+from emoscope.study.data.splits import Split
+from emoscope.study.recipes.families import Comparison, create_fold_config, create_repeat_config
+from emoscope.study.recipes.file import load_yaml
+from emoscope.study.recipes.study import StudyConfig
+from emoscope.study.training.run_folder import name_run
+
+STUDIES = Path(__file__).parents[3] / "studies"
+NAMES = {
+    "branches": "31647afd733370a3",
+    "compact-cpu": "1f1f813aa5c2073f",
+    "compact-pair": "e3b0c44298fc1c14",
+    "compact-repeats": "7a02b972881ce42c",
+    "compact-robust": "df8946da993aed5d",
+    "compact-trio": "e3b0c44298fc1c14",
+    "distil": "f6a8964391d06433",
+    "distil-again": "939466603faeb686",
+    "ensemble": "bea542bda7e2dc9d",
+    "flagship": "2997327a3c810886",
+    "resizing": "849c5af2215011fd",
+    "thesis": "d740a2bc311d5c16",
+    "thesis-quick": "3fc210ecc8522034",
+}
+"""A hash of all names of a file's runs, as version 0.6.0 gave them."""
+
+ROWS = np.arange(3)
+DATA = Dataset.create(np.zeros((3, 48, 48), np.uint8), np.zeros(3, np.uint8), np.array([""] * 3))
+SPLIT = Split(ROWS[:1], ROWS[1:2], ROWS[2:])
+MAX_POINTS = 300
+
+
+def find_names(path: Path) -> Iterator[str]:
+    """Yield the names of a study's runs on a stand-in of the data; of a large space, those of some of its points."""
+    values = load_yaml(path)
+    if "families" not in values:
+        study = StudyConfig.from_dict(values)
+        for training in study.trainings:
+            yield name_run(training, SPLIT, DATA, "teacher" if training is study.student else "")
+        return
+    comparison = Comparison.from_dict(values)
+    for family, space in comparison.families.items():
+        yield comparison.describe_search(family)
+        yield str(comparison.count_runs(family))
+        points = list(itertools.product(*(range(len(choices)) for choices in space.values.values())))
+        for point in points[:: 1 + len(points) // MAX_POINTS]:
+            config = space.create_config(dict(zip(space.values, point, strict=True)))
+            for one in (config, create_fold_config(config, 1, comparison.folds), create_repeat_config(config, 1)):
+                yield name_run(one, SPLIT, DATA)
+
+
+@pytest.mark.parametrize("path", sorted(STUDIES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_runs_are_named_as_ever(path: Path) -> None:
+    names = "\n".join(find_names(path))
+    assert hashlib.sha256(names.encode()).hexdigest()[:16] == NAMES[path.stem]
