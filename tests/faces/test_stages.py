@@ -151,6 +151,8 @@ def test_yunet_decodes_as_opencv_does(shared: Path, yunet: None) -> None:
     np.testing.assert_allclose(faces.xyxy[:, :2], expected[:, :2], atol=0.01)
     np.testing.assert_allclose(faces.xyxy[:, 2:] - faces.xyxy[:, :2], expected[:, 2:4], atol=0.01)
     np.testing.assert_allclose(faces.score, expected[:, 14], atol=1e-4)
+    assert faces.landmarks is not None
+    np.testing.assert_allclose(faces.landmarks.reshape(5, 10), expected[:, 4:14], atol=0.01)
 
 
 def test_haar_finds_the_portrait_at_any_size(portrait: Image) -> None:

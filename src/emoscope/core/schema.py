@@ -8,6 +8,8 @@ BOX: Final = ("x1", "y1", "x2", "y2")
 PROBABILITIES: Final = tuple(f"p_{name}" for name in EMOTIONS)
 SMOOTHED: Final = tuple(f"smooth_{name}" for name in EMOTIONS)
 """Columns that are there only where smoothing was asked for."""
+QUALITY: Final = ("roll_deg", "frontal", "size_px", "sharpness", "light", "contrast")
+"""How a face can be seen, see emoscope.faces.quality."""
 
 COLUMNS: Final = {
     "source": "string",

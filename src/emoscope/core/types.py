@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from emoscope.core.emotions import EMOTIONS
 from emoscope.core.errors import InputError
 from emoscope.core.html import create_table
-from emoscope.core.schema import DTYPES, SMOOTHED
+from emoscope.core.schema import DTYPES, QUALITY, SMOOTHED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,6 +87,13 @@ class Faces:
     """(n, 7) calibrated, rows sum to 1, after recognition."""
     smoothed: NDArray[np.float64] | None = None
     """(n, 7) probabilities smoothed over each person's time, where that was asked for."""
+    landmarks: NDArray[np.float32] | None = None
+    """(n, 5, 2) in pixels of the frame: right eye, left eye, tip of the nose, right and left corner of the mouth (the
+    person's right); where the detector tells them."""
+    quality: NDArray[np.float64] | None = None
+    """(n, 6) how each face can be seen, as schema.QUALITY lists it; NaN where that is not known."""
+    unreadable: NDArray[np.bool_] | None = None
+    """(n,) whether a face is beyond what the model was measured to read."""
 
     def __post_init__(self) -> None:
         """Check that all parts speak of the same n faces.
@@ -96,7 +103,8 @@ class Faces:
         """
         n = len(self.xyxy)
         shapes = {"xyxy": (n, 4), "score": (n,), "track_id": (n,), "probabilities": (n, len(EMOTIONS))}
-        shapes["smoothed"] = shapes["probabilities"]
+        shapes |= {"smoothed": shapes["probabilities"], "landmarks": (n, 5, 2)}
+        shapes |= {"quality": (n, len(QUALITY)), "unreadable": (n,)}
         for name, shape in shapes.items():
             part = getattr(self, name)
             if part is not None and part.shape != shape:

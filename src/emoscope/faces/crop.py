@@ -1,5 +1,7 @@
 """Crops: an image and face boxes in, square face pictures out."""
 
+import math
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -10,19 +12,38 @@ ENOUGH_PX = 112
 """Crops of at least twice this side are halved; networks of faces take 48 to 112 pixels."""
 
 
-def crop_faces(image: Image, xyxy: NDArray[np.float32], margin: float) -> list[Image]:
+def crop_faces(
+    image: Image, xyxy: NDArray[np.float32], margin: float, turned_deg: NDArray[np.floating] | None = None
+) -> list[Image]:
     """Cut out a square around each box.
 
     Args:
         image: (h, w, 3) uint8 BGR.
         xyxy: (n, 4) boxes in pixels.
         margin: share of the box's longer side that the square adds to it (ModelSpec.crop_margin).
+        turned_deg: (n,) how far each face is turned, clockwise; its square is turned likewise, so that the face stands
+            upright in it. Where it is 0 pixels are taken as they are.
 
     Returns:
         n square images; where a square reaches over the edge, the edge's pixels are repeated. Squares much larger than
         any network's input are halved.
     """
-    return [_halve(_crop(image, box, margin)) for box in np.asarray(xyxy, np.float64)]
+    angles = [0.0] * len(xyxy) if turned_deg is None else np.asarray(turned_deg).tolist()
+    boxes = np.asarray(xyxy, np.float64)
+    return [
+        _cut_turned(image, box, margin, a) if a else _halve(_crop(image, box, margin))
+        for box, a in zip(boxes, angles, strict=True)
+    ]
+
+
+def _cut_turned(image: Image, box: NDArray[np.float64], margin: float, turned_deg: float) -> Image:
+    # A square with room for the turned one: what lies in its corners is the picture's, no edge's repetition.
+    wide = _halve(_crop(image, box, math.sqrt(2) * (1 + margin) - 1))
+    side = max(1, round(wide.shape[0] / math.sqrt(2)))
+    middle = (wide.shape[0] - 1) / 2
+    matrix = cv2.getRotationMatrix2D((middle, middle), turned_deg, 1.0)
+    matrix[:, 2] -= middle - (side - 1) / 2
+    return np.asarray(cv2.warpAffine(wide, matrix, (side, side), borderMode=cv2.BORDER_REPLICATE), np.uint8)
 
 
 def _halve(crop: Image) -> Image:

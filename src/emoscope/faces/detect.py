@@ -49,6 +49,8 @@ class Detector(Protocol):
     name: str
     max_side_px: int
     """A larger image is reduced to this before detection."""
+    turns_deg: tuple[int, ...]
+    """Where no face stands upright, faces turned so far are looked for, one after the other."""
 
     def detect(self, image: Image, reduce: int = 1) -> Faces:
         """Return the faces of one image, best first.
@@ -91,6 +93,7 @@ class YuNetDetector:
     """YuNet (Wu et al., YuNet: a tiny millisecond-level face detector, 2023) with a decode of our own."""
 
     name = "yunet"
+    turns_deg = (90, 270, 180, 45, 315, 135, 225)
 
     def __init__(self, path: Path, max_side_px: int = 640) -> None:
         """Load the network.
@@ -104,7 +107,7 @@ class YuNetDetector:
         """
         self.session = create_session(path)
         self.max_side_px = max_side_px
-        self.outputs = [f"{part}_{stride}" for part in ("cls", "obj", "bbox") for stride in STRIDES]
+        self.outputs = [f"{part}_{stride}" for part in ("cls", "obj", "bbox", "kps") for stride in STRIDES]
 
     def detect(self, image: Image, reduce: int = 1) -> Faces:
         """Return the faces of one image (h, w, 3) BGR uint8, best first; see Detector."""
@@ -115,7 +118,7 @@ class YuNetDetector:
         batch = np.zeros((1, 3, padded_h, padded_w), np.float32)
         batch[0, :, :small_h, :small_w] = small.transpose(2, 0, 1)
         found = self.session.run(self.outputs, {"input": batch})
-        cls, obj, bbox = (np.concatenate([part[0] for part in found[i : i + 3]]) for i in (0, 3, 6))
+        cls, obj, bbox, points = (np.concatenate([part[0] for part in found[i : i + 3]]) for i in (0, 3, 6, 9))
         score = np.sqrt(np.clip(cls[:, 0], 0, 1) * np.clip(obj[:, 0], 0, 1))
         keep = np.flatnonzero(score >= SCORE_THRESHOLD)
         if len(keep) == 0:
@@ -125,15 +128,20 @@ class YuNetDetector:
         size = np.exp(bbox[keep, 2:]) * strides[keep]
         xywh = np.concatenate([centre - size / 2, size], axis=1)
         kept = np.asarray(cv2.dnn.NMSBoxes(xywh.tolist(), score[keep].tolist(), SCORE_THRESHOLD, NMS_IOU), np.int64)
-        xywh, score = xywh[kept] * np.array([w / small_w, h / small_h] * 2, np.float32), score[keep][kept]
+        to_image = np.array([w / small_w, h / small_h], np.float32)
+        xywh, score = xywh[kept] * np.tile(to_image, 2), score[keep][kept]
         xyxy = np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1)
-        return Faces(xyxy.astype(np.float32), score.astype(np.float32))
+        best = keep[kept]
+        landmarks = (points[best].reshape(-1, 5, 2) + corners[best, None]) * strides[best, None] * to_image
+        return Faces(xyxy.astype(np.float32), score.astype(np.float32), landmarks=landmarks.astype(np.float32))
 
 
 class HaarDetector:
     """OpenCV's frontal-face cascade (Viola and Jones, 2001): always there, slower and less able than YuNet."""
 
     name = "haar"
+    # Looks at turned pictures find it patterns rather than faces.
+    turns_deg = ()
 
     def __init__(self, max_side_px: int = 640) -> None:
         """Load the cascade that OpenCV carries.
@@ -162,6 +170,64 @@ class HaarDetector:
         best = np.argsort(-score, kind="stable")
         best = best[score[best] >= HAAR_SCORE_THRESHOLD]
         return Faces(xyxy[best], score[best].astype(np.float32))
+
+
+def detect_turned(detector: Detector, image: Image, turned_deg: int, reduce: int = 1) -> Faces:
+    """Find faces that are turned in their picture.
+
+    Args:
+        detector: finds upright ones.
+        image: (h, w, 3) uint8 BGR.
+        turned_deg: how far, clockwise.
+        reduce: see Detector.
+
+    Returns:
+        The faces in the picture as it is; their boxes are upright all the same.
+    """
+    if turned_deg == 0:
+        return detector.detect(image, reduce)
+    h, w = image.shape[:2]
+    small = _shrink(image, detector.max_side_px / max(h, w))
+    small_h, small_w = small.shape[:2]
+    matrix = cv2.getRotationMatrix2D(((small_w - 1) / 2, (small_h - 1) / 2), turned_deg, 1.0)
+    cos, sin = np.abs(matrix[0, :2])
+    side_wh = round(small_w * cos + small_h * sin), round(small_w * sin + small_h * cos)
+    matrix[:, 2] += (np.array(side_wh) - (small_w, small_h)) / 2
+    upright = np.asarray(cv2.warpAffine(small, matrix, side_wh, borderMode=cv2.BORDER_REPLICATE), np.uint8)
+    found = detector.detect(upright, reduce)
+    back = cv2.invertAffineTransform(matrix)
+
+    def turn_back(points: NDArray[np.floating]) -> NDArray[np.float32]:
+        # Boxes count from the edge of the first pixel, the matrix from its middle.
+        moved = (points - 0.5) @ back[:, :2].T + back[:, 2] + 0.5
+        return (moved * (w / small_w, h / small_h)).astype(np.float32)
+
+    centres = turn_back((found.xyxy[:, :2] + found.xyxy[:, 2:]) / 2)
+    sides = (found.xyxy[:, 2:] - found.xyxy[:, :2]) * np.float32(w / small_w)
+    if turned_deg % 180:
+        # A face that lies is as wide as it was high; one in between needs room for both.
+        sides = sides[:, ::-1] if turned_deg % 90 == 0 else np.repeat(sides.max(axis=1, keepdims=True), 2, axis=1)
+    landmarks = None if found.landmarks is None else turn_back(found.landmarks)
+    return found.replace(xyxy=np.concatenate([centres - sides / 2, centres + sides / 2], axis=1), landmarks=landmarks)
+
+
+def look_all_ways(detector: Detector, image: Image, likely_deg: int = 0) -> tuple[Faces, int]:
+    """Find faces, turned ones where none stands upright: films of a phone that lay on its side, people lying down.
+
+    Args:
+        detector: finds upright ones.
+        image: (h, w, 3) uint8 BGR.
+        likely_deg: how far faces were turned before; looked at next after upright.
+
+    Returns:
+        The faces, and how far the picture had to be turned for them.
+    """
+    faces = Faces()
+    for turned_deg in dict.fromkeys((0, likely_deg, *detector.turns_deg)):
+        faces = detect_turned(detector, image, turned_deg)
+        if len(faces):
+            return faces, turned_deg
+    return faces, 0
 
 
 class VideoDetector:

@@ -1,12 +1,15 @@
-"""How faces are turned in their picture: crops in, angles and how sure they are out."""
+"""Upright faces: how far each is turned in its picture, told by a small network; crops that are turned back."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emoscope.core.types import Faces, Image
+from emoscope.faces.crop import crop_faces
 from emoscope.faces.preprocess import resize, to_grey
+from emoscope.faces.quality import find_unreadable, measure_quality
 from emoscope.faces.recognize import create_session
 from emoscope.faces.registry import ROLL, check_sha256
 
@@ -14,8 +17,10 @@ SIZE_PX = 32
 """Side of the roll network's input."""
 LEAST_DEVIATION = 1e-3
 """Added to a face's deviation, of full white: a crop of one colour stays finite."""
-MARGIN = -0.03
-"""What a crop adds to a face's box so that the face fills the picture as the network knows faces."""
+LEAST_DEG = 15.0
+"""Faces turned less are read as they are: resampling costs more than the turn. Measured by benchmarks/turned.py."""
+LEAST_SURE = 0.5
+"""Below this an angle is a guess. Measured by benchmarks/turned.py."""
 
 
 @lru_cache(maxsize=4)
@@ -70,3 +75,41 @@ class RollNetwork:
             return np.empty(0), np.empty(0)
         sine, cosine = self.session.run(None, {"input": standardize(crops)})[0].astype(np.float64).T
         return np.degrees(np.arctan2(sine, cosine)), np.hypot(sine, cosine)
+
+
+class Cutter:
+    """Cuts faces out of a frame, upright, and measures how they can be seen."""
+
+    def __init__(self, margin: float, limits: Mapping[str, float]) -> None:
+        """Load the roll network.
+
+        Args:
+            margin: what a crop adds to a face's box (ModelSpec.crop_margin).
+            limits: smallest value of some of schema.QUALITY; below one of them a face is unreadable.
+
+        Raises:
+            ModelError: the embedded file is damaged.
+        """
+        self.margin, self.limits = margin, limits
+        self.network = RollNetwork()
+
+    def cut(self, image: Image, faces: Faces) -> tuple[Faces, list[Image]]:
+        """Return the faces of one image with their quality, and a crop of each.
+
+        Args:
+            image: (h, w, 3) uint8 BGR.
+            faces: found in it.
+        """
+        crops = crop_faces(image, faces.xyxy, self.margin)
+        angles, sure = self.network.estimate(crops)
+        turned = choose_turns(angles, sure)
+        for i in np.flatnonzero(turned).tolist():
+            [crops[i]] = crop_faces(image, faces.xyxy[i : i + 1], self.margin, turned[i : i + 1])
+        quality = measure_quality(faces, crops, angles)
+        return faces.replace(quality=quality, unreadable=find_unreadable(quality, self.limits)), crops
+
+
+def choose_turns(angles_deg: NDArray[np.float64], sure: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return by how much each face is turned back (n,): not at all where it is nearly upright or not told surely."""
+    is_turned = (np.abs(angles_deg) >= LEAST_DEG) & (sure >= LEAST_SURE)
+    return np.where(is_turned, angles_deg, 0.0)

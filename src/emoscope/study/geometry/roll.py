@@ -84,9 +84,10 @@ class RollTask:
         """Return n turned faces and sine and cosine of their angles (n, 2)."""
         generator = torch.Generator().manual_seed(seed)
         rows = torch.randint(len(self.train), (n,), generator=generator)
-        return self._turn(self.train[rows], generator, with_worse=True)
+        return self.turn_at_random(self.train[rows], generator, with_worse=True)
 
-    def _turn(self, faces: Tensor, generator: torch.Generator, with_worse: bool) -> tuple[Tensor, Tensor]:
+    def turn_at_random(self, faces: Tensor, generator: torch.Generator, with_worse: bool) -> tuple[Tensor, Tensor]:
+        """Return faces (n, h, w) uint8 turned by any angle, as the network takes them, and sine and cosine (n, 2)."""
         n = len(faces)
         x = faces.unsqueeze(1).float().div_(255)
         mirrored = torch.rand(n, generator=generator) < 0.5
@@ -110,7 +111,7 @@ class RollTask:
     def measure(self, network: nn.Module) -> dict[str, float]:
         """Return the errors in degrees on validation faces at random angles."""
         generator = torch.Generator().manual_seed(0)
-        x, targets = self._turn(self.validation, generator, with_worse=False)
+        x, targets = self.turn_at_random(self.validation, generator, with_worse=False)
         with torch.inference_mode():
             outputs = torch.cat([network(x[i : i + 512]) for i in range(0, len(x), 512)])
         return describe_errors(outputs.numpy(), targets.numpy())

@@ -1,0 +1,73 @@
+"""How faces can be seen: crops, angles and landmarks in, one row of cheap measures per face out."""
+
+from collections.abc import Mapping, Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from emoscope.core.schema import QUALITY
+from emoscope.core.types import Faces, Image
+from emoscope.faces.preprocess import resize, to_grey
+
+SIDE_PX = 48
+"""Crops are measured at this side, that of the faces on which limits are fitted."""
+RIGHT_EYE, LEFT_EYE, NOSE = range(3)
+
+
+def compute_frontal(landmarks: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return how evenly the nose stands between the eyes (n,): 1 in the middle, 0 at an eye or beyond.
+
+    Measured along the line through both eyes, so that it does not depend on the turn in the picture. It falls as a head
+    turns aside; it is no angle, and says nothing of looking up or down.
+
+    Args:
+        landmarks: (n, 5, 2), see Faces.
+    """
+    points = landmarks.astype(np.float64)
+    across = points[:, LEFT_EYE] - points[:, RIGHT_EYE]
+    along = ((points[:, NOSE] - points[:, RIGHT_EYE]) * across).sum(axis=1)
+    place = along / np.maximum((across**2).sum(axis=1), 1e-9)
+    return np.clip(1 - 2 * np.abs(place - 0.5), 0, 1)
+
+
+def measure_crops(crops: Sequence[Image | NDArray[np.uint8]]) -> NDArray[np.float64]:
+    """Return sharpness, light and contrast of face crops (n, 3).
+
+    Light is the mean and contrast the standard deviation of the grey values, both as shares of full white. Sharpness
+    is the root mean square of the Laplacian over that deviation: about 1 and more for a sharp face, less for a
+    blurred or enlarged one, and high for noise.
+    """
+    rows = np.empty((len(crops), 3))
+    for i, crop in enumerate(crops):
+        grey = resize(to_grey(crop), SIDE_PX).astype(np.float32) / np.float32(255)
+        contrast = float(grey.std())
+        # Without the rim, whose neighbours are repeated pixels.
+        edges = cv2.Laplacian(grey, cv2.CV_32F)[1:-1, 1:-1]
+        rows[i] = float(np.sqrt((edges**2).mean())) / (contrast + 1e-3), float(grey.mean()), contrast
+    return rows
+
+
+def measure_quality(faces: Faces, crops: Sequence[Image], roll_deg: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return one row per face, (n, 6) in the order of schema.QUALITY.
+
+    Args:
+        faces: found.
+        crops: one of each face.
+        roll_deg: (n,) how far each is turned in the picture, clockwise.
+    """
+    n = len(faces)
+    frontal = np.full(n, np.nan) if faces.landmarks is None else compute_frontal(faces.landmarks)
+    size_px = (faces.xyxy[:, 2:] - faces.xyxy[:, :2]).max(axis=1) if n else np.empty(0)
+    return np.column_stack([roll_deg, frontal, size_px, measure_crops(crops)]).reshape(n, len(QUALITY))
+
+
+def find_unreadable(quality: NDArray[np.float64], limits: Mapping[str, float]) -> NDArray[np.bool_]:
+    """Say (n,) which faces lie below a limit; what is not known is below none.
+
+    Args:
+        quality: (n, 6), see measure_quality.
+        limits: smallest value of some of schema.QUALITY, those of a model.
+    """
+    below = [quality[:, QUALITY.index(name)] < least for name, least in limits.items()]
+    return np.any(below, axis=0) if below else np.zeros(len(quality), np.bool_)
