@@ -93,7 +93,7 @@ class YuNetDetector:
     """YuNet (Wu et al., YuNet: a tiny millisecond-level face detector, 2023) with a decode of our own."""
 
     name = "yunet"
-    turns_deg = (90, 270, 180, 45, 315, 135, 225)
+    turns_deg: tuple[int, ...] = (90, 270, 180, 45, 315, 135, 225)
 
     def __init__(self, path: Path, max_side_px: int = 640) -> None:
         """Load the network.
@@ -141,7 +141,7 @@ class HaarDetector:
 
     name = "haar"
     # Looks at turned pictures find it patterns rather than faces.
-    turns_deg = ()
+    turns_deg: tuple[int, ...] = ()
 
     def __init__(self, max_side_px: int = 640) -> None:
         """Load the cascade that OpenCV carries.
@@ -192,7 +192,7 @@ def detect_turned(detector: Detector, image: Image, turned_deg: int, reduce: int
     matrix = cv2.getRotationMatrix2D(((small_w - 1) / 2, (small_h - 1) / 2), turned_deg, 1.0)
     cos, sin = np.abs(matrix[0, :2])
     side_wh = round(small_w * cos + small_h * sin), round(small_w * sin + small_h * cos)
-    matrix[:, 2] += (np.array(side_wh) - (small_w, small_h)) / 2
+    matrix[:, 2] += (side_wh[0] - small_w) / 2, (side_wh[1] - small_h) / 2
     upright = np.asarray(cv2.warpAffine(small, matrix, side_wh, borderMode=cv2.BORDER_REPLICATE), np.uint8)
     found = detector.detect(upright, reduce)
     back = cv2.invertAffineTransform(matrix)
@@ -200,7 +200,7 @@ def detect_turned(detector: Detector, image: Image, turned_deg: int, reduce: int
     def turn_back(points: NDArray[np.floating]) -> NDArray[np.float32]:
         # Boxes count from the edge of the first pixel, the matrix from its middle.
         moved = (points - 0.5) @ back[:, :2].T + back[:, 2] + 0.5
-        return (moved * (w / small_w, h / small_h)).astype(np.float32)
+        return np.asarray(moved * (w / small_w, h / small_h), np.float32)
 
     centres = turn_back((found.xyxy[:, :2] + found.xyxy[:, 2:]) / 2)
     sides = (found.xyxy[:, 2:] - found.xyxy[:, :2]) * np.float32(w / small_w)

@@ -28,7 +28,7 @@ def compute_frontal(landmarks: NDArray[np.floating]) -> NDArray[np.float64]:
     across = points[:, LEFT_EYE] - points[:, RIGHT_EYE]
     along = ((points[:, NOSE] - points[:, RIGHT_EYE]) * across).sum(axis=1)
     place = along / np.maximum((across**2).sum(axis=1), 1e-9)
-    return np.clip(1 - 2 * np.abs(place - 0.5), 0, 1)
+    return np.asarray(np.clip(1 - 2 * np.abs(place - 0.5), 0, 1))
 
 
 def measure_crops(crops: Sequence[Image | NDArray[np.uint8]]) -> NDArray[np.float64]:
