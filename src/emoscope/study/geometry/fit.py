@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
-from emoscope.core.errors import InputError
-from emoscope.study.recipes.check import load_yaml
+from emoscope.core.validation import validate
+from emoscope.study.recipes.file import load_yaml
 from emoscope.study.training.checkpoint import State
 
 CHECKPOINT_S = 60.0
@@ -45,11 +45,7 @@ class Recipe(BaseModel):
         Raises:
             InputError: no such file, or a wrong value.
         """
-        try:
-            return cls(**load_yaml(path))
-        except ValidationError as e:
-            problems = "; ".join(f"{'.'.join(map(str, p['loc']))}: {p['msg']}" for p in e.errors())
-            raise InputError(f"the recipe {path} is wrong: {problems}; mend these values") from e
+        return validate(cls, load_yaml(path), f"the recipe {path}")
 
     def find_learning_rate(self, step: int) -> float:
         """Return the learning rate of a step, counted from 0."""
