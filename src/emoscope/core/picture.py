@@ -86,15 +86,17 @@ def decode_picture(data: bytes, name: str) -> Image:
     """
     if not data:
         raise InputError(f"{name} is empty; expected a picture")
-    if size_wh := find_picture_size(data):
+    size_wh = find_picture_size(data)
+    if size_wh:
         check_size(name, *size_wh, MAX_PICTURE_PIXELS)
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as e:
         raise InputError(f"{name} cannot be decoded ({e.err}); expected a picture of at most 2^30 pixels") from e
-    if image is None and is_cut_off(data):
-        raise InputError(f"{name} is cut off and cannot be decoded; expected a complete picture")
     if image is None:
+        what = "cut off" if is_cut_off(data) else "damaged" if size_wh else None
+        if what:
+            raise InputError(f"{name} is {what} and cannot be decoded; expected a complete picture")
         raise InputError(f"{name} cannot be decoded as a picture; expected a complete jpg, png, tiff, webp or bmp file")
     return np.asarray(image, np.uint8)
 

@@ -1,41 +1,58 @@
 """The list of models: what is embedded, fetched and cached, with hashes, licences and figures."""
 
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from emoscope.core.errors import ModelError
 from emoscope.faces.recognize import Recognizer
-from emoscope.faces.registry import ROLL, YUNET, ModelFile, check_sha256, load_embedded
+from emoscope.faces.registry import ROLL, YUNET, ModelFile, Role, check_sha256, load_embedded
 
 
-def list_models() -> list[dict[str, Any]]:
-    """Return one JSON-ready entry per model: name, role, status, path, size, sha256, licence, url, figures."""
+@dataclass(frozen=True)
+class ModelEntry:
+    """One model; the entries of `models --json`."""
+
+    name: str
+    role: Role
+    status: str
+    """embedded, cached, not fetched, or damaged and how."""
+    default: bool
+    path: str
+    bytes: int | None
+    sha256: str
+    licence: str
+    url: str | None
+    figures: Mapping[str, dict[str, float]]
+    """What was measured, by part of the data."""
+
+
+def list_models() -> list[ModelEntry]:
+    """Return an entry for each model."""
     default, embedded = load_embedded()
-    return [{**_describe(file), "default": name == default} for name, file in embedded.items()] + [
-        _describe(ROLL),
-        _describe(YUNET),
-    ]
+    return [_describe(file, file.name == default) for file in (*embedded.values(), ROLL, YUNET)]
 
 
-def _describe(file: ModelFile) -> dict[str, Any]:
+def _describe(file: ModelFile, is_default: bool) -> ModelEntry:
     status = "embedded" if not file.url else "cached"
-    figures: dict[str, Any] = {}
+    figures: Mapping[str, dict[str, float]] = {}
     try:
         if file.url and not file.path.is_file():
             status = "not fetched"
         else:
             check_sha256(file)
             if file.role == "emotion":
-                figures = dict(Recognizer(file.name).spec.figures)
+                figures = Recognizer(file.name).spec.figures
     except ModelError as e:
         status = f"damaged: {e}"
-    return {
-        "name": file.name,
-        "role": file.role,
-        "status": status,
-        "path": str(file.path),
-        "bytes": file.path.stat().st_size if file.path.is_file() else None,
-        "sha256": file.sha256,
-        "licence": file.licence,
-        "url": file.url or None,
-        "figures": figures,
-    }
+    return ModelEntry(
+        name=file.name,
+        role=file.role,
+        status=status,
+        default=is_default,
+        path=str(file.path),
+        bytes=file.path.stat().st_size if file.path.is_file() else None,
+        sha256=file.sha256,
+        licence=file.licence,
+        url=file.url or None,
+        figures=figures,
+    )

@@ -25,6 +25,9 @@ LICENCE = (
 """Of what was trained by us."""
 
 
+Role = Literal["emotion", "detector", "roll"]
+
+
 @dataclass(frozen=True)
 class ModelFile:
     """One file the product may use."""
@@ -33,7 +36,7 @@ class ModelFile:
     file: str
     """File name, in the package (embedded) or in the cache (fetched)."""
     sha256: str
-    role: Literal["emotion", "detector", "roll"]
+    role: Role
     licence: str
     url: str = ""
     """Where a fetched file comes from; empty for embedded ones."""

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from emoscope.core.version import read_version
 from emoscope.faces.listing import list_models
+from emoscope.faces.registry import Role
 
 router = APIRouter(tags=["service"])
 
@@ -24,6 +25,7 @@ class ModelEntry(BaseModel):
     """One model that is embedded or was fetched."""
 
     model_config = ConfigDict(
+        from_attributes=True,
         json_schema_extra={
             "examples": [
                 {
@@ -36,11 +38,11 @@ class ModelEntry(BaseModel):
                     "figures": {},
                 }
             ]
-        }
+        },
     )
 
     name: str
-    role: Literal["emotion", "detector"]
+    role: Role
     status: str = Field(description="embedded, cached, not fetched, or damaged and how.")
     bytes: int | None
     sha256: str
@@ -78,7 +80,7 @@ def read_models(request: Request) -> ModelsAnswer:
 @functools.cache
 def _list_entries() -> list[ModelEntry]:
     # Hashes are computed anew for each list, and files do not change while a server runs.
-    return [ModelEntry(**{key: entry[key] for key in ModelEntry.model_fields}) for entry in list_models()]
+    return [ModelEntry.model_validate(entry) for entry in list_models()]
 
 
 def _name(model: str) -> str:

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 
 from emoscope.analysis.settings import Settings
-from emoscope.server.jobs.names import Setting
 from emoscope.server.jobs.store import Job, Store
+from emoscope.server.jobs.worker import Setting
 
 
 class LiveJob:

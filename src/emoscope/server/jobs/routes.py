@@ -13,10 +13,10 @@ from pydantic.config import JsonDict
 from emoscope.server.http.problems import ProblemError, describe
 from emoscope.server.jobs.answers import AJob, AllJobs, JobAnswer, JobId, JobList, describe_job
 from emoscope.server.jobs.form import FIELDS, read_form
-from emoscope.server.jobs.names import UPLOAD
 from emoscope.server.jobs.store import Job
 from emoscope.server.jobs.supervisor import Jobs
 from emoscope.server.jobs.upload import explain_full, receive
+from emoscope.server.jobs.worker import UPLOAD
 from emoscope.server.server_options import ServerOptions
 
 router = APIRouter(prefix="/v1", tags=["videos"])

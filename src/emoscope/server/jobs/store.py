@@ -13,7 +13,7 @@ from typing import Any, Literal
 from emoscope.analysis.recorder import SUMMARY_FILE
 from emoscope.core.errors import OutputError
 from emoscope.core.files import lock_folder
-from emoscope.server.jobs.names import ANIMATION, RESULT, UPLOAD, Setting
+from emoscope.server.jobs.worker import ANIMATION, RESULT, UPLOAD, Setting
 from emoscope.tables.summary import Summary
 
 State = Literal["queued", "running", "finished", "failed"]

@@ -12,14 +12,20 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypedDict
+from typing import TYPE_CHECKING, Final, Literal, TypedDict
 
 from emoscope.core.errors import EmoscopeError, InputError, OutputError
-from emoscope.server.jobs.names import ANIMATION, RESULT, UPLOAD, Setting
 
 if TYPE_CHECKING:
     from emoscope.media.source import Source
 
+UPLOAD: Final = "upload.video"
+"""Name of the file in a job's folder; it does not come from the client."""
+ANIMATION: Final = "upload.webp"
+"""The same of an animated WebP: its reader goes by the name."""
+RESULT: Final = "result"
+Setting = str | bool | int | float
+"""A job's setting, as a form or a live view sent it."""
 TICK_S = 0.3
 """How often progress is told."""
 LOCK_WAIT_S = 30.0

@@ -8,7 +8,7 @@ from emoscope.core.errors import InputError
 from emoscope.core.headers import find_kind
 from emoscope.core.types import FrameResult, Image
 from emoscope.server.http.problems import create_problem
-from emoscope.server.pictures.decode import TooLargeError, UnsupportedError, decode_picture
+from emoscope.server.pictures.decode import TooLargeError, UnsupportedError, decode_upload
 from emoscope.server.server_options import ServerOptions
 
 MAX_WISH_LENGTH: Final = 200
@@ -33,7 +33,7 @@ def decode_frame(data: bytes, options: ServerOptions) -> Image:
         raise UnsupportedError("the frame is no JPEG picture; send each frame as one JPEG")
     if data.count(b"\xff\xda") > MAX_SCANS:
         raise InputError(f"the frame has more than {MAX_SCANS} scans; send baseline JPEG")
-    return decode_picture(data, options.max_pixels)
+    return decode_upload(data, options.max_pixels)
 
 
 def describe_observations(result: FrameResult, dropped: int) -> str:

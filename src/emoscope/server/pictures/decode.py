@@ -3,10 +3,9 @@
 The kind is told by content, and what a file announces is checked before memory is taken for it.
 """
 
-import numpy as np
-
 from emoscope.core.errors import InputError
-from emoscope.core.headers import find_kind, find_picture_size, is_cut_off
+from emoscope.core.headers import find_kind, find_picture_size
+from emoscope.core.picture import check_size, decode_picture
 from emoscope.core.types import Image
 
 READ = ("jpeg", "png", "webp", "bmp")
@@ -26,7 +25,7 @@ class TooLargeError(InputError):
     http_status = 413
 
 
-def decode_picture(data: bytes, max_pixels: int) -> Image:
+def decode_upload(data: bytes, max_pixels: int) -> Image:
     """Decode a picture, upright as its EXIF orientation says.
 
     Args:
@@ -38,8 +37,6 @@ def decode_picture(data: bytes, max_pixels: int) -> Image:
         TooLargeError: more pixels than that; reduce it.
         InputError: it is damaged.
     """
-    import cv2
-
     if not data:
         raise InputError(f"the file is empty; {EXPECTED}")
     if find_kind(data[:32]) not in READ:
@@ -47,15 +44,8 @@ def decode_picture(data: bytes, max_pixels: int) -> Image:
     size_wh = find_picture_size(data)
     if size_wh is None:
         raise InputError(f"the picture's size cannot be read, it is damaged; {EXPECTED}")
-    if size_wh[0] * size_wh[1] > max_pixels:
-        raise TooLargeError(
-            f"the picture has {size_wh[0]} x {size_wh[1]} pixels, expected at most {max_pixels / 1e6:.0f} million; "
-            "reduce it first"
-        )
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    except cv2.error as e:
-        raise InputError(f"the picture cannot be decoded ({e.err}); {EXPECTED}") from e
-    if image is None:
-        raise InputError(f"the picture {'is cut off' if is_cut_off(data) else 'is damaged'}; {EXPECTED}")
-    return np.asarray(image, np.uint8)
+        check_size("the picture", *size_wh, max_pixels)
+    except InputError as e:
+        raise TooLargeError(str(e)) from e
+    return decode_picture(data, "the picture")

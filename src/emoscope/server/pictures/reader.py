@@ -146,10 +146,10 @@ def _read(options: ReaderOptions, data: bytes) -> Reading:
     """Read one picture; pictures know nothing of each other, so there is no tracker."""
     from emoscope.core.types import FrameResult
     from emoscope.faces.crop import crop_faces
-    from emoscope.server.pictures.decode import decode_picture
+    from emoscope.server.pictures.decode import decode_upload
 
     detector, recognizer = _create_stages(options)
-    image = decode_picture(data, options.max_pixels)
+    image = decode_upload(data, options.max_pixels)
     faces = detector.detect(image)
     faces = faces.replace(probabilities=recognizer.predict(crop_faces(image, faces.xyxy, recognizer.spec.crop_margin)))
     size_wh, uncertain_below = (image.shape[1], image.shape[0]), recognizer.calibration.uncertain_below

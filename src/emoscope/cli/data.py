@@ -1,0 +1,60 @@
+"""The commands of `emoscope data`: import, show."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from emoscope.cli.options import AsJson, print_json, require
+
+data_app = typer.Typer(help="Datasets: import them once, look at them.", no_args_is_help=True)
+
+
+@data_app.command("import")
+def import_data(
+    source: Annotated[str, typer.Argument(help="CSV, folder, zip, or the word `synthetic`.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The dataset file (npz).")],
+    n: Annotated[int, typer.Option(min=7, help="How many synthetic faces.")] = 1400,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the synthetic faces.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Read a labelled set of faces in any public form and keep it as one checked file."""
+    from emoscope.study.data.describe import describe_dataset
+    from emoscope.study.data.importers import import_dataset
+    from emoscope.study.data.synthetic import create_synthetic
+
+    dataset = create_synthetic(n, seed) if source == "synthetic" else import_dataset(source)
+    path = dataset.save(output)
+    facts = {"output": str(path), **describe_dataset(dataset)}
+    if as_json:
+        print_json(facts)
+    else:
+        typer.echo(f"{facts['n']} images -> {path} (sha256 {dataset.sha256[:12]})")
+
+
+@data_app.command("show")
+def show_data(
+    file: Annotated[Path, typer.Argument(help="Dataset file of `emoscope data import`.")],
+    picture: Annotated[Path | None, typer.Option("-o", "--output", help="The picture; FILE.png by default.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Count classes, usages and duplicates; draw samples and the class distribution."""
+    require("matplotlib")
+    from emoscope.study.data.dataset import Dataset
+    from emoscope.study.data.describe import describe_dataset
+    from emoscope.study.drawings.figures import plot_dataset
+
+    dataset = Dataset.load(file)
+    facts = describe_dataset(dataset)
+    facts["picture"] = str(picture or file.with_suffix(".png"))
+    plot_dataset(dataset, Path(facts["picture"]))
+    if as_json:
+        print_json(facts)
+        return
+    columns = {"all": facts["classes"], **facts["classes_by_usage"]}
+    typer.echo(f"{'':10}" + "".join(f"{name:>13}" for name in columns))
+    for emotion in facts["classes"]:
+        typer.echo(f"{emotion:10}" + "".join(f"{counts[emotion]:13}" for counts in columns.values()))
+    typer.echo(f"{'sum':10}" + "".join(f"{sum(counts.values()):13}" for counts in columns.values()))
+    typer.echo("duplicates: " + ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in facts["duplicates"].items()))
+    typer.echo(f"picture: {facts['picture']}")

@@ -1,0 +1,105 @@
+"""The commands around finished networks: `emoscope evaluate`, `export` and `models`."""
+
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from emoscope.analysis.settings import Settings
+from emoscope.cli.options import STUDY_PACKAGES, AsJson, Data, add_settings, print_json, require
+
+
+class PrecisionChoice(StrEnum):
+    """Values of --precision."""
+
+    float32 = "float32"
+    float16 = "float16"
+    int8 = "int8"
+
+
+class SplitChoice(StrEnum):
+    """Values of --split."""
+
+    validation = "validation"
+    test = "test"
+    public = "public"
+    private = "private"
+
+
+@add_settings("model", "views", "balanced")
+def evaluate(
+    data: Data,
+    split: Annotated[SplitChoice, typer.Option(help="Which images: by the model's protocol or by usage.")],
+    *,
+    settings: Settings,
+    robustness: Annotated[bool, typer.Option("--robustness", help="Also on images made worse in known ways.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Measure a model on a part of a dataset."""
+    require("sklearn")
+    from emoscope.study.data.dataset import Dataset
+    from emoscope.study.measuring.evaluate import evaluate as measure
+
+    figures = measure(Dataset.load(data), split.value, settings.model, settings.views, settings.balanced, robustness)
+    if as_json:
+        print_json(figures)
+        return
+    for key in ("model", "split", "views", "n", "accuracy", "macro_f1", "ece", "nll", "brier"):
+        value = figures[key]
+        typer.echo(f"{key:10}{value:.4f}" if isinstance(value, float) else f"{key:10}{value}")
+    for name, row in figures["per_class"].items():
+        typer.echo(
+            f"{name:10}precision {row['precision']:.3f}  recall {row['recall']:.3f}  f1 {row['f1']:.3f}  n {row['n']}"
+        )
+    for row in figures.get("robustness", []):
+        typer.echo(
+            f"{row['change']:25}accuracy {row['accuracy']:.3f}  f1 {row['macro_f1']:.3f}  "
+            f"uncertain {row['uncertain']:.3f}"
+        )
+
+
+def export(
+    run: Annotated[
+        Path, typer.Argument(help="Folder of a finished run; or an exported float32 network, for another precision.")
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The ONNX file.")],
+    name: Annotated[str, typer.Option(help="Name of the model.")] = "",
+    precision: Annotated[PrecisionChoice, typer.Option(help="What the weights are kept in.")] = PrecisionChoice.float32,
+    data: Annotated[Path | None, typer.Option(help="The run's dataset, needed for float16 and int8.")] = None,
+) -> None:
+    """Write a trained network as ONNX with everything the runtime must know about it."""
+    require(*STUDY_PACKAGES)
+    from emoscope.study.data.dataset import Dataset
+    from emoscope.study.export.export import export_network
+
+    dataset = Dataset.load(data) if data is not None and precision is not PrecisionChoice.float32 else None
+    spec = export_network(run, output, name, precision.value, dataset)
+    typer.echo(
+        f"{spec.name} -> {output} ({output.stat().st_size / 1e6:.1f} MB, temperature "
+        f"{spec.find_calibration(1).temperature:.3f}, uncertain below {spec.find_calibration(1).uncertain_below:.3f})"
+    )
+
+
+def models(
+    fetch: Annotated[bool, typer.Option("--fetch", help="First fetch what is not embedded, for later use offline.")] = (
+        False
+    ),
+    as_json: AsJson = False,
+) -> None:
+    """List the networks and detectors, embedded or fetched; --json also tells hashes, licences and all figures."""
+    from emoscope.faces import registry
+    from emoscope.faces.listing import list_models
+
+    if fetch:
+        registry.fetch(registry.YUNET)
+    entries = list_models()
+    if as_json:
+        print_json({"models": [asdict(entry) for entry in entries]})
+        return
+    for entry in entries:
+        measured = entry.figures.get("validation")
+        figures = "accuracy {accuracy:.3f}, macro F1 {macro_f1:.3f}".format(**measured) if measured else ""
+        mark = "default" if entry.default else ""
+        typer.echo(f"{entry.name:16}{entry.role:10}{entry.status:12}{mark:9}{figures}".rstrip())
