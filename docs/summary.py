@@ -6,13 +6,14 @@ from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter
 
+from emoscope.core.timecode import Span
 from emoscope.tables.audience import Valence
 from emoscope.tables.event_means import Difference, Estimate, EventMeans
 from emoscope.tables.moments import Moment
 from emoscope.tables.summary import Audience, Person, Summary, UsedSettings
 
 MARKER = "<!-- summary -->"
-PARTS = (Summary, UsedSettings, Person, Audience, Valence, Moment, EventMeans, Difference, Estimate)
+PARTS = (Summary, Span, UsedSettings, Person, Audience, Valence, Moment, EventMeans, Difference, Estimate)
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:

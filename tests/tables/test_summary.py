@@ -21,7 +21,7 @@ WRITTEN = Path(__file__).with_name("summary-0.6.0.json").read_text(encoding="utf
 
 def test_json_is_read_and_written_bit_for_bit() -> None:
     summary = Summary.from_json(WRITTEN)
-    assert summary.to_json() == WRITTEN
+    assert drop_new(summary.to_json()) == WRITTEN
     assert summary.settings.dropped is None and summary.events[0].difference is not None
 
 
@@ -35,7 +35,12 @@ def test_the_same_table_gives_the_same_file() -> None:
     facts = Facts(**{name: getattr(written, name) for name in Facts.__dataclass_fields__})
     events = [Event("product", 5.0, 8.0), Event("nobody", 30.0, 31.0)]
     found = compute_summary(table, facts, events, {2: feel("sad")}).to_json()
-    assert shorten(found) == shorten(WRITTEN)
+    assert shorten(drop_new(found)) == shorten(WRITTEN)
+
+
+def drop_new(text: str) -> str:
+    """Leave out what version 0.6.0 did not write."""
+    return text.replace('  "unread": [],\n  "frames_unread": 0,\n', "")
 
 
 def shorten(text: str) -> str:

@@ -205,7 +205,10 @@ def describe_end(source: Source, more: list[str]) -> End:
     return End(
         status="incomplete" if reason else "complete",
         reason=reason,
-        message="; ".join([*problems, *more]) or None,
+        message="; ".join([*problems, *source.notes, *more]) or None,
         frames_in_source=source.frames_announced or source.frames_read,
         duration_s=source.duration_s,
+        container_start_s=source.container_start_s if source.kind == "video" else None,
+        unread=tuple(source.unread),
+        frames_unread=source.frames_unread,
     )

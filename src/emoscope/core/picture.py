@@ -146,12 +146,22 @@ def _take_pixels(picture: PilPicture) -> Pixels:
     if pixels.ndim == 3:
         pixels = pixels[:, :, ::-1]
     # After the pixels: Pillow turns TIFF files itself when it reads them, and forgets the tag.
-    orientation = picture.getexif().get(ORIENTATION, 1)
+    return turn(pixels, picture.getexif().get(ORIENTATION, 1))
+
+
+def turn(pixels: Pixels, orientation: object) -> Pixels:
+    """Return pixels upright.
+
+    Args:
+        pixels: (h, w, ...) as stored.
+        orientation: 1 to 8 as EXIF counts them (CIPA DC-008): where the first row and column are shown; anything else
+            says nothing.
+    """
     if orientation in (5, 6, 7, 8):
         pixels = pixels.swapaxes(0, 1)
     if orientation in (2, 3, 6, 7):
         pixels = pixels[:, ::-1]
-    return pixels[::-1] if orientation in (3, 4, 7, 8) else pixels
+    return np.ascontiguousarray(pixels[::-1] if orientation in (3, 4, 7, 8) else pixels)
 
 
 def _to_bgr(image: Pixels) -> Image:

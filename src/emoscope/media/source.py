@@ -2,6 +2,7 @@
 
 import bisect
 import dataclasses
+import math
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -11,9 +12,11 @@ from typing import TYPE_CHECKING, Literal
 from emoscope.core.errors import InputError
 from emoscope.core.headers import is_animated, is_cut_off
 from emoscope.core.picture import load_picture
-from emoscope.core.timecode import Every
+from emoscope.core.timecode import Every, Span
 from emoscope.core.types import Frame
-from emoscope.media.video import Converter, explain, find_length_s, find_stream, open_container, seek
+from emoscope.media.clock import Clock, find_rate
+from emoscope.media.decoder import Decoder
+from emoscope.media.video import Converter, explain, find_key, find_length_s, find_stream, open_container
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -62,6 +65,10 @@ VIDEO_SUFFIXES = frozenset(
 EVERY_FRAME = Every()
 MISSING_SHARE = 0.02
 """A video that gives this much less than the frames its header announces counts as cut off; headers err by a few."""
+GAP_FRAMES = 0.5
+"""A pause longer than the last frame by so many frames is a gap."""
+MAX_GAPS_SAID = 5
+"""Gaps that a message names one by one."""
 
 
 @dataclass
@@ -91,9 +98,17 @@ class Source:
     frames_read: int = 0
     """Number of the last decoded frame plus one, given or not."""
     duration_s: float = 0.0
-    """Presentation time of the last decoded frame."""
+    """Time at which the last decoded frame is over."""
+    container_start_s: float = 0.0
+    """The stamp in a video's container that is time 0 here."""
+    unread: list[Span] = field(default_factory=list)
+    """Where nothing could be read, in a video."""
+    frames_unread: int = 0
+    """Frames that would have been given there, about."""
     problems: list[str] = field(default_factory=list)
     """What was damaged; the rest was read."""
+    notes: list[str] = field(default_factory=list)
+    """What is unusual but took nothing away."""
 
     def __getstate__(self) -> dict[str, object]:
         """Leave `stop` behind: an event belongs to its process."""
@@ -144,60 +159,82 @@ class Source:
         with open_container(self.path) as container:
             stream = find_stream(self.path, container)
             self.frames_announced = stream.frames or None
+            self.frame_rate = find_rate(container, stream)
+            clock = Clock(container, stream)
+            self.container_start_s = clock.start_s or 0.0
             self.length_s = find_length_s(container, stream)
-            self.frame_rate = float(stream.average_rate) if stream.average_rate else None
-            yield from self._decode(container, stream)
+            yield from self._decode(container, stream, clock)
 
-    def _decode(self, container: "InputContainer", stream: "VideoStream") -> "Iterator[Frame]":
-        import av
-
-        convert = Converter(self.path)
+    def _decode(self, container: "InputContainer", stream: "VideoStream", clock: Clock) -> "Iterator[Frame]":
         index, given_s = -1, None
         earlier_pts = self._seek(container, stream)
-        decoded = container.decode(stream)
-        while not self.stop.is_set():
+        decoder, convert = Decoder(container, stream), Converter(self.path, stream)
+        for picture in decoder:
+            if self.stop.is_set():
+                break
+            index = index + 1 if index >= 0 else bisect.bisect_left(earlier_pts, picture.pts or 0)
+            time_s = clock.read(picture)
+            self._note_gap(time_s, decoder, clock)
+            if self.end_s is not None and time_s >= self.end_s:
+                break
+            self.frames_read, self.duration_s = index + 1, time_s + clock.measure(picture)
+            if time_s < self.start_s or not self.every.is_due(index, time_s, given_s):
+                continue
             try:
-                picture = next(decoded)
-                index = index + 1 if index >= 0 else bisect.bisect_left(earlier_pts, picture.pts or 0)
-                time_s = float(picture.time) if picture.time is not None else index / (self.frame_rate or 25.0)
-                if self.end_s is not None and time_s >= self.end_s:
-                    break
-                self.frames_read, self.duration_s = index + 1, time_s
-                if time_s < self.start_s or not self.every.is_due(index, time_s, given_s):
-                    continue
-                given_s = time_s
                 image = convert(picture)
-            except StopIteration:
-                self._check_end()
-                break
-            except (av.FFmpegError, OSError, ValueError, InputError) as e:
-                if self.frames_read == 0:
+            except (ValueError, InputError) as e:
+                if given_s is None:
                     raise explain(self.path, e) from e
-                reason = getattr(e, "strerror", None) or e
-                self.problems.append(
-                    f"{self.label} is damaged after {self.duration_s:.2f} s ({reason}); everything before was analysed"
-                )
+                self.problems.append(f"{e}; everything before {time_s:.2f} s was analysed")
+                self._add_unread(max(self.length_s or 0.0, self.duration_s), clock, time_s)
                 break
+            given_s = time_s
             yield Frame(image, index, time_s, self.label)
-        if given_s is None and self.frames_read and not self.stop.is_set():
-            raise InputError(
-                f"{self.label} shows nothing from {self.start_s:g} s on (its last frame is at "
-                f"{self.duration_s:.2f} s); choose an earlier --start"
-            )
+        else:
+            self._check_end(decoder, clock)
+        self.container_start_s = clock.start_s or 0.0
+        self._describe(decoder, clock)
+        if given_s is None and not self.stop.is_set():
+            raise self._explain_nothing(clock)
 
     def _seek(self, container: "InputContainer", stream: "VideoStream") -> list[int]:
+        """Go near the start; return the stamps of the frames before it, by which the first frame's number is known."""
         import av
 
         try:
-            return seek(container, stream, self.start_s)
-        except (av.FFmpegError, OSError, ValueError) as e:
-            raise explain(self.path, e) from e
+            key, earlier_pts = find_key(self.path, self.start_s)
+            if key is not None:
+                container.seek(key, stream=stream)
+        except (av.FFmpegError, OSError, ValueError, InputError):
+            # From the beginning then.
+            return []
+        return earlier_pts
 
-    def _check_end(self) -> None:
+    def _note_gap(self, time_s: float, decoder: Decoder, clock: Clock) -> None:
+        """Remember what lies between the last frame and this one, where damage took frames away."""
+        is_gap = self.frames_read and time_s - self.duration_s > GAP_FRAMES * clock.step_s
+        if is_gap and time_s > self.start_s and decoder.blame():
+            self._add_unread(time_s, clock)
+
+    def _add_unread(self, until_s: float, clock: Clock, from_s: float | None = None) -> None:
+        begin_s = self.duration_s if from_s is None else from_s
+        span = Span(max(begin_s, self.start_s), min(until_s, math.inf if self.end_s is None else self.end_s))
+        if span.end_s > span.start_s:
+            self.unread.append(span)
+            step_s = max(self.every.seconds or self.every.frames * clock.step_s, clock.step_s)
+            self.frames_unread += round((span.end_s - span.start_s) / step_s)
+
+    def _check_end(self, decoder: Decoder, clock: Clock) -> None:
+        """See whether anything is missing behind the last frame."""
         if self.frames_read == 0:
-            raise InputError(f"{self.label} holds no frame that can be decoded; expected a playable video")
+            raise explain(self.path, ValueError(decoder.reason or "no frame of it can be decoded"))
+        if self.frames_announced:
+            self.frames_announced = max(self.frames_announced - decoder.n_discarded, self.frames_read)
+        length_s = self.length_s or 0.0
+        is_short = length_s - self.duration_s > max(MISSING_SHARE * length_s, GAP_FRAMES * clock.step_s)
         announced = self.frames_announced
-        if announced and self.frames_read < announced * (1 - MISSING_SHARE) - 1:
+        if announced and is_short and self.frames_read < announced * (1 - MISSING_SHARE) - 1:
+            self._add_unread(length_s, clock)
             self.problems.append(
                 f"{self.label} ends after {self.frames_read} of {announced} frames (it is cut off); "
                 "everything before was analysed"
@@ -206,6 +243,35 @@ class Source:
             self.problems.append(
                 f"{self.label} is cut off after {self.duration_s:.2f} s; everything before was analysed"
             )
+        elif is_short and decoder.blame():
+            self._add_unread(length_s, clock)
+
+    def _describe(self, decoder: Decoder, clock: Clock) -> None:
+        """Say what was amiss with the file."""
+        if decoder.reason is not None and not self.problems:
+            gaps = [f"from {gap.start_s:.2f} to {gap.end_s:.2f} s" for gap in self.unread[:MAX_GAPS_SAID]]
+            more = f" and {len(self.unread) - MAX_GAPS_SAID} more times" if len(self.unread) > MAX_GAPS_SAID else ""
+            lost = f"nothing was read {', '.join(gaps)}{more}" if gaps else "some of its pictures may be spoilt"
+            self.problems.append(f"{self.label} is damaged ({decoder.reason}); {lost}")
+        if clock.restarts:
+            times = ", ".join(f"{time_s:.2f} s" for time_s in clock.restarts[:MAX_GAPS_SAID])
+            self.notes.append(
+                f"the time stamps of {self.label} begin anew at {times}, as in recordings that were put one behind the "
+                "other; time goes on from there"
+            )
+
+    def _explain_nothing(self, clock: Clock) -> InputError:
+        """Return the error of a range that has no frame in it."""
+        if self.frames_read == 0 and clock.last_s is not None:
+            return InputError(
+                f"{self.label} shows nothing before {self.end_s:g} s (its first frame is at {clock.last_s:.2f} s); "
+                "choose a later --end"
+            )
+        end = "on" if self.end_s is None else f"to {self.end_s:g} s"
+        return InputError(
+            f"{self.label} shows nothing from {self.start_s:g} s {end} (its last frame before is over at "
+            f"{self.duration_s:.2f} s); choose an earlier --start"
+        )
 
 
 def find_sources(

@@ -1,15 +1,19 @@
 """Video files: a path in, an open stream, its frames upright, and single frames again out."""
 
+import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 
 from emoscope.core.errors import InputError
 from emoscope.core.headers import is_animated, is_cut_off, is_encrypted
-from emoscope.core.picture import check_size
+from emoscope.core.picture import check_size, turn
 from emoscope.core.types import Image
+from emoscope.media.clock import Clock
+from emoscope.media.decoder import Decoder
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -18,6 +22,8 @@ if TYPE_CHECKING:
 
 MAX_FRAME_PIXELS = 1 << 25
 """A larger video frame is refused: more than 8K, and a small file may announce any size."""
+MAX_ASPECT, MIN_STRETCH = 4.0, 0.01
+"""Pixels more oblong than this are a fault of the header; those that are square but for so much are left alone."""
 ATTACHED_PICTURE = 0x400
 """FFmpeg's mark of a cover picture within a sound file: no video."""
 SEEK_FROM_S = 5.0
@@ -69,11 +75,10 @@ def find_stream(path: Path, container: "InputContainer") -> "VideoStream":
 class Converter:
     """Turns decoded frames into upright images."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, stream: "VideoStream") -> None:
         from av.video.reformatter import VideoReformatter
 
-        self.path = path
-
+        self.path, self.aspect = path, find_aspect(stream)
         # One for all frames: a new one per frame is eight times slower.
         self.reformatter = VideoReformatter()
 
@@ -85,43 +90,81 @@ class Converter:
         """
         check_size(self.path, picture.width, picture.height, MAX_FRAME_PIXELS)
         image = np.asarray(self.reformatter.reformat(picture, format="bgr24").to_ndarray(), np.uint8)
-        # The display matrix says by how much to turn counter-clockwise; phones write multiples of 90.
-        quarters = round(picture.rotation / 90) % 4
-        return np.ascontiguousarray(np.rot90(image, quarters)) if quarters else image
+        if self.aspect != 1:
+            image = stretch(image, self.aspect)
+        return turn(image, find_orientation(picture))
+
+
+def find_aspect(stream: "VideoStream") -> float:
+    """Return a pixel's width by its height; 1 where the file says nothing that can be meant."""
+    ratio = float(stream.sample_aspect_ratio or 1)
+    return ratio if 1 / MAX_ASPECT <= ratio <= MAX_ASPECT and abs(ratio - 1) >= MIN_STRETCH else 1.0
+
+
+def stretch(image: Image, aspect: float) -> Image:
+    """Make an image's pixels square; the side that is too short grows."""
+    h, w = image.shape[:2]
+    size_wh = (round(w * aspect), h) if aspect > 1 else (w, round(h / aspect))
+    return np.asarray(cv2.resize(image, size_wh, interpolation=cv2.INTER_LINEAR), np.uint8)
+
+
+def find_orientation(picture: "VideoFrame") -> int:
+    """Return how a frame is to be turned, as EXIF counts it, from its display matrix (ISO/IEC 14496-12, 8.3.2).
+
+    Of angles between, the nearest multiple of 90 counts; a matrix that maps a picture onto a line says nothing.
+    """
+    from av.sidedata.sidedata import Type
+
+    # PyAV's types say that these are found by text.
+    found: Any = picture.side_data.get(Type.DISPLAYMATRIX)  # type: ignore[call-overload]
+    if found is None:
+        return 1
+    a, b, _, c, d = np.frombuffer(bytes(found), np.int32)[:5].astype(float)
+    if abs(a * d - b * c) < 1e-3 * max(map(abs, (a, b, c, d))) ** 2 or a == b == c == d == 0:
+        return 1
+    # A column (x, y) goes to (a x + c y, b x + d y).
+    if abs(b) + abs(c) > abs(a) + abs(d):
+        return {(False, False): 5, (True, False): 6, (True, True): 7, (False, True): 8}[c < 0, b < 0]
+    return {(False, False): 1, (True, False): 2, (True, True): 3, (False, True): 4}[a < 0, d < 0]
 
 
 def find_length_s(container: "InputContainer", stream: "VideoStream") -> float | None:
-    """Return the presentation time at which a video ends as its header says, None where it does not."""
+    """Return the time at which a video ends as its header says, None where it does not."""
     if stream.duration and stream.time_base:
-        return float((stream.duration + (stream.start_time or 0)) * stream.time_base)
+        end_s = float((stream.duration + (stream.start_time or 0)) * stream.time_base)
+        return end_s - (container.start_time or 0) / 1e6
     return container.duration / 1e6 if container.duration else None
 
 
-def seek(container: "InputContainer", stream: "VideoStream", time_s: float) -> list[int]:
-    """Go to the last key frame at or before a time; return the stamps of all frames before that time, rising.
+def find_key(path: Path, time_s: float) -> tuple[int | None, list[int]]:
+    """Return the stamp of the last key frame at or before a time, and those of all frames before that time, rising.
 
-    By these a frame's number in the video is known without decoding what comes before it.
+    By these a frame's number in the video is known without decoding what comes before it. None: decode everything.
     """
-    if time_s <= SEEK_FROM_S or stream.time_base is None:
-        return []
-    limit = time_s / stream.time_base
-    stamps: list[int] = []
-    key: int | None = None
-    for packet in container.demux(stream):
-        # Frames come out of order, but never so far.
-        if packet.dts is not None and packet.dts > limit + 10 / stream.time_base:
-            break
-        if packet.size == 0:
-            continue
-        if packet.pts is None:
-            # No stamps, no seeking: everything is decoded.
-            stamps, key = [], None
-            break
-        if packet.pts <= limit and not packet.is_discard:
-            stamps.append(packet.pts)
-            key = packet.pts if packet.is_keyframe and (key is None or packet.pts > key) else key
-    container.seek(stream.start_time or 0 if key is None else key, stream=stream)
-    return sorted(stamps) if key is not None else []
+    if time_s <= SEEK_FROM_S:
+        return None, []
+    with open_container(path) as container:
+        stream = find_stream(path, container)
+        if stream.time_base is None or container.start_time is None:
+            return None, []
+        limit = (time_s + container.start_time / 1e6) / stream.time_base
+        stamps: list[int] = []
+        key: int | None = None
+        last_dts: int | None = None
+        for packet in Decoder(container, stream).read():
+            # Frames come out of order, but never so far.
+            if packet.dts is not None and packet.dts > limit + 10 / stream.time_base:
+                break
+            if packet.size == 0:
+                continue
+            if packet.pts is None or (last_dts is not None and packet.dts is not None and packet.dts < last_dts):
+                # No stamps, or stamps that begin anew.
+                return None, []
+            last_dts = packet.dts
+            if packet.pts <= limit and not packet.is_discard:
+                stamps.append(packet.pts)
+                key = packet.pts if packet.is_keyframe and (key is None or packet.pts > key) else key
+    return key, sorted(stamps) if key is not None else []
 
 
 def explain(path: Path, error: Exception) -> InputError:
@@ -167,19 +210,29 @@ class _Reader:
     """An open video and where it stands."""
 
     def __init__(self, path: Path) -> None:
-        self.path, self.convert = path, Converter(path)
+        self.path = path
+        # Seeking goes by stamps, which stand for two moments where they begin anew.
+        with open_container(path) as container:
+            stamps = [p.dts for p in Decoder(container, find_stream(path, container)).read() if p.dts is not None]
+            is_dated = container.start_time is not None
+        self.can_seek = is_dated and all(a <= b for a, b in itertools.pairwise(stamps))
         self._open()
 
     def _open(self) -> None:
         self.container = open_container(self.path)
         self.stream = find_stream(self.path, self.container)
-        self.pictures = self.container.decode(self.stream)
-        self.index: int | None = -1
+        self.convert = Converter(self.path, self.stream)
+        self._begin(0)
+
+    def _begin(self, index: int | None) -> None:
+        self.clock = Clock(self.container, self.stream)
+        self.pictures = iter(Decoder(self.container, self.stream))
+        self.index = None if index is None else index - 1
         self.picture: VideoFrame | None = None
 
     def find(self, number: int, time_s: float) -> Image | None:
         """Return the frame, or None where the file does not give it again."""
-        now_s = -np.inf if self.picture is None else self.picture.time
+        now_s = -np.inf if self.picture is None else self.clock.last_s
         if now_s is None or not time_s - NEAR_S < now_s <= time_s + SAME_S:
             self._seek(time_s)
         found = self._read_on(number, time_s)
@@ -194,22 +247,23 @@ class _Reader:
         import av
 
         try:
-            self.container.seek(int(time_s * av.time_base), backward=True)
+            if not self.can_seek or self.container.start_time is None:
+                raise OSError
+            self.container.seek(int(time_s * av.time_base) + self.container.start_time, backward=True)
         except (av.FFmpegError, OSError):
             self.container.close()
             self._open()
             return
-        self.pictures = self.container.decode(self.stream)
-        self.index, self.picture = None, None
+        self._begin(None)
 
     def _read_on(self, number: int, time_s: float) -> "VideoFrame | None":
         """Return the picture, decoding on from here, or None at the end or past its time."""
         while True:
-            picture = self.picture
-            if picture is not None and picture.time is not None:
-                if abs(picture.time - time_s) <= SAME_S:
+            picture, now_s = self.picture, self.clock.last_s
+            if picture is not None and picture.pts is not None and now_s is not None:
+                if abs(now_s - time_s) <= SAME_S:
                     return picture
-                if picture.time > time_s:
+                if now_s > time_s:
                     return None
             # Some files have no time stamps: then only counting from the beginning helps.
             elif picture is not None and (self.index is None or self.index >= number):
@@ -217,4 +271,5 @@ class _Reader:
             self.picture = next(self.pictures, None)
             if self.picture is None:
                 return None
+            self.clock.read(self.picture)
             self.index = None if self.index is None else self.index + 1

@@ -125,6 +125,10 @@ class Sound:
             if packet.pts is None:
                 packet.pts = packet.dts
             if packet.pts is not None and packet.size:
+                # The pictures' clock begins with the container.
+                start = round((self.container.start_time or 0) / 1e6 / packet.time_base)
+                packet.pts -= start
+                packet.dts = None if packet.dts is None else packet.dts - start
                 yield packet
 
     def _seek(self) -> Iterator[Any]:
@@ -134,10 +138,15 @@ class Sound:
         import av
 
         try:
-            self.container.seek(round(self.start_s * av.time_base), backward=True)
+            start = self.container.start_time or 0
+            self.container.seek(round(self.start_s * av.time_base) + start, backward=True)
             packets = self.container.demux(self.stream)
             first = next(packets, None)
-            if first is not None and first.pts is not None and first.pts * first.time_base <= self.start_s:
+            if (
+                first is not None
+                and first.pts is not None
+                and first.pts * first.time_base <= self.start_s + start / 1e6
+            ):
                 return itertools.chain([first], packets)
         except (av.FFmpegError, OSError, ValueError):
             pass

@@ -40,7 +40,8 @@ def compute_summary(
             moments.add(rows)
     n_frames, n_with_face, people_max = frames.finish()
     everyone = people.sum_everyone()
-    described = people.describe(n_frames, baselines or {})
+    n_wanted = n_frames + facts.frames_unread
+    described = people.describe(n_wanted, baselines or {})
     audience = Audience(
         **vars(describe_readings(everyone)),
         valence=compute_valence(compute_means(everyone)),
@@ -52,7 +53,7 @@ def compute_summary(
         frames=n_frames,
         faces=int(everyone[0]),
         people_count=len(described),
-        coverage=n_with_face / n_frames if n_frames else 0.0,
+        coverage=n_with_face / n_wanted if n_wanted else 0.0,
         people=described,
         audience=audience,
         moments=moments.finish(),

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from annotated_types import Predicate
 
+from emoscope.core.timecode import Span
 from emoscope.tables.audience import Valence
 from emoscope.tables.event_means import EventMeans
 from emoscope.tables.moments import Moment
@@ -13,7 +14,7 @@ from emoscope.tables.observations import READABLE_VERSIONS
 from emoscope.tables.rows import Emotion, Seven
 
 Kind = Literal["video", "pictures", "live"]
-LEFT_OUT: Final = ("fingerprint", "dropped", "wall_s")
+LEFT_OUT: Final = ("container_start_s", "fingerprint", "dropped", "wall_s")
 """Keys that JSON has only where there is a value."""
 
 
@@ -104,6 +105,13 @@ class End:
     """What is amiss, in one line."""
     frames_in_source: int = 0
     duration_s: float
+    """When the last frame that was read is over; 0 is what a player's clock shows as the beginning."""
+    container_start_s: float | None = None
+    """The time stamp in a video's file that is 0 here."""
+    unread: tuple[Span, ...] = ()
+    """From when to when nothing could be read, because the file is damaged there."""
+    frames_unread: int = 0
+    """About so many analysed frames are missing there; every coverage counts them."""
 
 
 @dataclass(frozen=True, kw_only=True)
