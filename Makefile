@@ -1,12 +1,13 @@
 # Two commands do all the set-up: `make demo` (runtime only) and `make test` (everything).
 PYTHON ?= python3
+EVENTS := 'name,start_s,end_s\ntogether,3,7\n'
 PIP_FLAGS := --disable-pip-version-check --quiet --constraint constraints.txt
 
 .PHONY: demo test test-slow test-random check check-js audit format docs pictures notebooks benchmarks clean
 
 demo: .venv/installed
 	.venv/bin/python demo/make_clip.py demo/clip.mp4
-	printf 'name,start_s,end_s\ntogether,3,7\n' > demo/events.csv
+	printf $(EVENTS) > demo/events.csv
 	.venv/bin/emoscope analyze demo/clip.mp4 -o demo/result --annotate --thumbnails clear --events demo/events.csv
 	.venv/bin/emoscope report demo/result -o demo/report.html
 	@echo "Open demo/report.html in a browser; demo/result/report.html also plays the annotated video."
@@ -52,6 +53,15 @@ format: .venv-dev/installed
 docs: .venv-dev/installed
 	NO_MKDOCS_2_WARNING=1 .venv-dev/bin/python -m mkdocs build --strict
 
+# What is seen first, made anew: the sample report and its picture from the demo's clip (with Chromium), the architecture.
+pictures: .venv-dev/installed
+	.venv-dev/bin/python demo/make_clip.py demo/clip.mp4
+	printf $(EVENTS) > demo/events.csv
+	.venv-dev/bin/emoscope analyze demo/clip.mp4 -o demo/sample --smooth 0.5 --thumbnails clear --explain --events demo/events.csv
+	.venv-dev/bin/emoscope report demo/sample -o docs/sample-report.html
+	.venv-dev/bin/python demo/take_picture.py docs/sample-report.html docs/report.png
+	.venv-dev/bin/python docs/architecture.py docs/architecture.svg
+
 # An .ipynb beside each notebook's .py; Jupyter with jupytext keeps the two in step.
 notebooks: .venv-dev/installed
 	.venv-dev/bin/jupytext --sync notebooks/*.py
@@ -82,4 +92,4 @@ benchmarks: .venv-dev/installed
 	touch $@
 
 clean:
-	rm -rf .node .venv .venv-dev site notebooks/*.ipynb notebooks/work demo/clip.mp4 demo/events.csv demo/result demo/report.html
+	rm -rf .node .venv .venv-dev site notebooks/*.ipynb notebooks/work demo/clip.mp4 demo/events.csv demo/result demo/sample demo/report.html

@@ -2,6 +2,7 @@
 
 import doctest
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -60,6 +61,15 @@ def test_examples(example: doctest.DocTest, folder: Path, portrait: Image, monke
     said: list[str] = []
     doctest.DocTestRunner(verbose=False, optionflags=doctest.NORMALIZE_WHITESPACE).run(example, out=said.append)
     assert said == [], "".join(said)
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/tutorial/first-video.md"])
+def test_the_pages_python(page: str, folder: Path, portrait: Image, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (Path(__file__).parents[1] / page).read_text(encoding="utf-8")
+    monkeypatch.chdir(folder)
+    cv2.imwrite("photo.jpg", portrait)
+    (code,) = re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    exec(code, {"crops": [portrait[40:220, 150:290]]})
 
 
 def test_there_are_ten_examples() -> None:

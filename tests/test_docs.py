@@ -54,7 +54,9 @@ def test_the_citation_has_what_cff_asks_for_and_the_package_says() -> None:
     assert project is not None
     assert citation["cff-version"] == "1.2.0"
     assert {"message", "title", "authors", "abstract", "keywords"} <= set(citation)
-    assert citation["version"] == project[1]
+    newest = re.search(r"^## (.+)$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert newest is not None
+    assert citation["version"] == project[1] == newest[1]
     assert citation["license"] == "MIT"
     assert citation["authors"][0]["name"] in (ROOT / "LICENSE").read_text(encoding="utf-8")
     for reference in citation["references"]:
@@ -130,3 +132,12 @@ def test_lists_are_lists(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without an empty line before it the site shows a list as a paragraph with asterisks."""
     texts = re.findall(r"<(?:p|li)>(.*?)</(?:p|li)>", render(page, monkeypatch), re.DOTALL)
     assert [text for text in texts if re.search(r"^\s*([*+-]|\d+\.) ", text, re.MULTILINE)] == []
+
+
+def test_the_sample_report_and_its_picture_are_small_and_linked() -> None:
+    sample, picture = ROOT / "docs" / "sample-report.html", ROOT / "docs" / "report.png"
+    assert sample.stat().st_size < 1_000_000 and picture.stat().st_size < 200_000
+    assert not re.search(r"""(?:src|href)=["'](?!#|data:)""", sample.read_text(encoding="utf-8"))
+    for page in (ROOT / "README.md", ROOT / "docs" / "index.md"):
+        text = page.read_text(encoding="utf-8")
+        assert "sample-report.html" in text and "report.png" in text
