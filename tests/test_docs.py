@@ -63,6 +63,36 @@ def test_the_citation_has_what_cff_asks_for_and_the_package_says() -> None:
         assert {"type", "title", "authors"} <= set(reference)
 
 
+def test_contributing_names_files_and_names_that_exist() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    source = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "src").rglob("*.py"))
+    words = set(re.findall(r"`([^`\s]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL)))
+    files = {word for word in words if "/" in word and "<" not in word}
+    places = [ROOT, ROOT / "src" / "emoscope", ROOT / "src" / "emoscope" / "study"]
+    assert len(files) > 15 and not [file for file in files if not any((place / file).exists() for place in places)]
+    names = {word for word in words if re.fullmatch("[a-z]+_[a-z]+|[A-Z][a-z]+[A-Za-z]*|[A-Z]{2,}", word)} - {"NOTICE"}
+    assert len(names) > 4 and not [name for name in names if not re.search(rf"\b{name}\b", source)]
+
+
+def test_the_notice_names_every_embedded_model_and_dependency() -> None:
+    notice = (ROOT / "NOTICE").read_text(encoding="utf-8")
+    embedded = [path.stem for path in (ROOT / "src").rglob("*.onnx")]
+    assert embedded and not [name for name in embedded if not re.search(rf"\b{name}\b", expand(notice))]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = [project["optional-dependencies"][name] for name in ("serve", "study", "ray", "postgresql", "mlflow")]
+    needed = {re.split(r"[\[<>=]", line)[0] for line in sum(extras, project["dependencies"])}
+    assert not [name for name in needed if not re.search(rf"(?<![\w-]){name}(?![\w-])", notice)]
+
+
+def expand(text: str) -> str:
+    """Write `compact-2-int8 to compact-5-int8` out."""
+    return re.sub(
+        r"(\w+-)(\d)(\S+) to \1(\d)\3",
+        lambda found: " ".join(f"{found[1]}{n}{found[3]}" for n in range(int(found[2]), int(found[4]) + 1)),
+        text,
+    )
+
+
 def test_every_install_that_is_named_is_one_that_exists() -> None:
     """Until emoscope is on an index there is the checkout's form alone."""
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
