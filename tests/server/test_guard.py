@@ -17,7 +17,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from emoscope.core.errors import InputError
 from emoscope.server import ServerOptions, create_app
-from emoscope.server.http import guard
+from emoscope.server.http import access, guard
 from emoscope.server.http.problems import PROBLEM_TYPE
 
 OWN = "http://127.0.0.1:8000"
@@ -59,6 +59,7 @@ def test_others_need_a_token(tmp_path: Path, emoscope: Callable[..., tuple[int, 
         (["--tls-cert", "x.pem"], "both --tls-cert and --tls-key"),
         (["--tls-cert", "x.pem", "--tls-key", "y.pem"], "PEM"),
         (["--rate", "often"], "no rate"),
+        (["--proxy", "*"], "expected an address"),
         (["--max-duration", "long"], "no time"),
         (["--model", "none.onnx"], "no model"),
         (["--data", "/dev/null/x"], "--data"),
@@ -154,12 +155,41 @@ def test_signing_in(tmp_path: Path) -> None:
     assert other.get("/v1/models").status_code == 401
 
 
-def test_tokens_cannot_be_tried_out(tmp_path: Path) -> None:
-    client = create_client(tmp_path, token="1234")
+def test_wrong_tokens_are_counted_and_lock_nobody_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines: list[str] = []
+    monkeypatch.setattr(access.log, "warning", lambda text, *values: lines.append(text % values))
+    client = create_client(tmp_path, token="1234", rate="100/minute")
+    right = {"Authorization": "Bearer 1234"}
     statuses = [client.get("/v1/models", headers={"Authorization": f"Bearer {i}"}).status_code for i in range(30)]
-    assert statuses[:20] == [401] * 20 and statuses[20:] == [429] * 10
-    assert client.get("/?token=1234").status_code == 429
-    assert client.get("/healthz").status_code == 200
+    assert statuses == [401] * 20 + [429] * 10
+    assert lines == ["a wrong token came from testclient"] * 20
+    assert client.post("/session", data={"token": "9"}).status_code == 429
+    assert client.get("/v1/models", headers=right).status_code == client.get("/healthz").status_code == 200
+    assert client.get("/?token=1234").status_code == 303 and client.get("/").status_code == 200
+    # Nor does the rate of those who have no token take anything from those who have it.
+    client.cookies.clear()
+    while client.get("/healthz").status_code == 200:
+        pass
+    assert client.get("/v1/models").status_code == 429
+    assert client.get("/v1/models", headers=right).status_code == 200
+
+
+def test_signing_out(tmp_path: Path) -> None:
+    client = create_client(tmp_path, token="open sesame", host="0.0.0.0")
+    client.post("/session", data={"token": "open sesame"})
+    kept = dict(client.cookies)
+    assert 'action="session/end"' in client.get("/").text
+    other = create_client(tmp_path, token="open sesame")
+    assert other.post("/session/end").headers["location"] == "../"
+    answer = client.post("/session/end", headers={"Origin": "null"})
+    assert (answer.status_code, answer.headers["location"]) == (303, "../")
+    assert not client.cookies and client.get("/v1/models").status_code == 401
+    # What a thief has kept is no session any more.
+    client.cookies.update(kept)
+    assert client.get("/v1/models").status_code == 401
+    client.post("/session", data={"token": "open sesame"})
+    assert client.get("/v1/models").status_code == 200
+    assert "session/end" not in create_client(tmp_path).get("/").text
 
 
 def test_every_answer_carries_the_headers(tmp_path: Path) -> None:
@@ -203,14 +233,15 @@ def test_bodies_that_are_too_large(tmp_path: Path) -> None:
     assert client.post("/session", content=bytes(guard.FORM_BYTES + 1)).status_code == 413
 
 
-async def call(app: Any, chunks: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Speak ASGI by hand: the body's parts, then silence."""
+async def call(app: Any, chunks: list[dict[str, Any]], pause_s: float = 0.0) -> list[dict[str, Any]]:
+    """Speak ASGI by hand: the body's parts, each after a pause, then silence."""
     import asyncio
 
     sent: list[dict[str, Any]] = []
 
     async def receive() -> dict[str, Any]:
         if chunks:
+            await asyncio.sleep(pause_s)
             return chunks.pop(0)
         await asyncio.sleep(60)
         raise AssertionError
@@ -224,13 +255,16 @@ async def call(app: Any, chunks: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return sent
 
 
-def test_a_body_that_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_body_that_stops_or_comes_slowly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import asyncio
 
     monkeypatch.setattr(guard, "SILENCE_S", 0.2)
     app = create_app(ServerOptions(tmp_path))
-    start, *_ = asyncio.run(call(app, [{"type": "http.request", "body": b"--b\r\n", "more_body": True}]))
-    assert start["status"] == 408
+    start, body = asyncio.run(call(app, [{"type": "http.request", "body": b"--b\r\n", "more_body": True}]))
+    assert start["status"] == 408 and b"nothing came" in body["body"]
+    drops = [{"type": "http.request", "body": b"--b\r\n"[i : i + 1], "more_body": True} for i in range(5)]
+    start, body = asyncio.run(call(app, drops, pause_s=0.1))
+    assert start["status"] == 408 and b"less than 10 kB" in body["body"] and drops
 
 
 def test_too_many_requests(tmp_path: Path) -> None:

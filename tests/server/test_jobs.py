@@ -42,7 +42,7 @@ class Server:
     """An application on a data folder."""
 
     def __init__(self, client: TestClient, app: FastAPI, data: Path) -> None:
-        self.client, self.jobs, self.data = client, app.state.jobs, data
+        self.client, self.app, self.jobs, self.data = client, app, app.state.jobs, data
 
     def send(self, content: bytes | Path, name: str = "clip.mp4", **form: str) -> Any:
         data = content.read_bytes() if isinstance(content, Path) else content
@@ -219,6 +219,26 @@ def test_a_full_queue_refuses_before_the_upload(tmp_path: Path, clip: Path) -> N
         server.jobs.store.add(Job("0" * 32, "video", "a", created=time.time()))
         answer = server.send(clip)
         assert answer.status_code == 503 and int(answer.headers["retry-after"]) > 0
+
+
+def test_uploads_that_arrive_take_no_place_in_the_queue(
+    tmp_path: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for server in open_server(tmp_path / "data", max_queued=1):
+        server.jobs.opening.update(f"{i:032x}" for i in range(100))
+        assert server.send(clip).status_code == 202
+        monkeypatch.setattr(runner, "MAX_UPLOADS", 100)
+        assert server.send(clip).status_code == 503
+
+
+def test_event_streams_are_counted(server: Server, clip: Path) -> None:
+    job = server.send(clip).json()
+    streams = server.app.state.streams
+    streams.n_of.update({"testclient": streams.limit_per_client - 1})
+    assert read_events(server, job["id"])[-1]["state"] == "finished"
+    streams.n_of.update({"testclient": 1})
+    assert server.client.get(f"/v1/jobs/{job['id']}/events").status_code == 503
+    assert server.client.get(f"/v1/jobs/{job['id']}").status_code == 200
 
 
 def test_a_crashed_worker_fails_its_job_alone(server: Server, clip: Path) -> None:

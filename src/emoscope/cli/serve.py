@@ -1,11 +1,14 @@
 """The command `emoscope serve`."""
 
+import asyncio
 import contextlib
 import dataclasses
+import ipaddress
 import logging
 import os
 import signal
 import socket
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,6 +21,8 @@ from emoscope.core.files import lock_folder
 from emoscope.core.native import set_up_libraries
 
 if TYPE_CHECKING:
+    from ipaddress import IPv4Network, IPv6Network
+
     from emoscope.server.server_options import ServerOptions
 
 SERVE_PACKAGES = ("fastapi", "uvicorn", "python_multipart", "websockets", "limits", "prometheus_client")
@@ -44,6 +49,14 @@ def serve(
     max_upload: Annotated[int, typer.Option(metavar="MB", min=1, help="Largest video.")] = 2000,
     max_duration: Annotated[str, typer.Option(metavar="TIME", help="Longest video, such as 1:30:00.")] = "4:00:00",
     rate: Annotated[str, typer.Option(help="Requests per client, such as 200/second or 1000/minute.")] = "200/second",
+    proxy: Annotated[
+        str | None,
+        typer.Option(
+            envvar="FORWARDED_ALLOW_IPS",
+            metavar="ADDRESS",
+            help="Proxies in front, such as 10.0.0.2,10.1.0.0/16: whom they name in X-Forwarded-For is the client.",
+        ),
+    ] = None,
     tls_cert: Annotated[
         Path | None, typer.Option(metavar="PEM", help="Certificate: other devices' cameras need https.")
     ] = None,
@@ -67,10 +80,24 @@ def serve(
         max_duration_s=parse_time(max_duration),
         keep_s=keep * 86400,
         rate=rate,
+        proxies=parse_proxies(proxy or ""),
     )
     check_tls(tls_cert, tls_key)
     check_folder(data)
     run(check_models(options), tls_cert, tls_key)
+
+
+def parse_proxies(text: str) -> "tuple[IPv4Network | IPv6Network, ...]":
+    """Return the addresses of proxies.
+
+    Raises:
+        InputError: one of them is none.
+    """
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    try:
+        return tuple(ipaddress.ip_network(name) for name in names)
+    except ValueError as e:
+        raise InputError(f"--proxy: {e}; expected an address such as 10.0.0.2 or a network such as 10.0.0.0/8") from e
 
 
 def check_tls(certificate: Path | None, key: Path | None) -> None:
@@ -129,17 +156,21 @@ def run(options: "ServerOptions", certificate: Path | None = None, key: Path | N
     import uvicorn
 
     from emoscope.server.app import create_app
+    from emoscope.server.http.connections import Connections, LimitedLoop, limit, raise_file_limit
 
     # It would write a line for every damaged form, as many as somebody sends.
     logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
     config = uvicorn.Config(
         create_app(options),
+        http=limit(Connections(raise_file_limit(), options.proxies)),
+        log_config=None,
         log_level="warning",
         # It would write tokens in addresses.
         access_log=False,
         server_header=False,
         # A client may claim any address, unless a proxy was named that says whose it is.
-        proxy_headers=bool(os.environ.get("FORWARDED_ALLOW_IPS")),
+        proxy_headers=bool(options.proxies),
+        forwarded_allow_ips=[str(network) for network in options.proxies],
         ws_max_size=options.max_picture_bytes,
         # JPEGs cannot be made smaller.
         ws_per_message_deflate=False,
@@ -150,15 +181,28 @@ def run(options: "ServerOptions", certificate: Path | None = None, key: Path | N
     with open_socket(options.host, options.port) as listening:
         port = listening.getsockname()[1]
         typer.echo(f"emoscope is at {describe_address(options.host, port, certificate is not None)} (Ctrl-C ends it)")
+        set_up_log()
         # uvicorn ends in good order and then raises the signal once more.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         server = uvicorn.Server(config)
         # Whether Ctrl-C still arrives as an exception depends on what the event loop is about to do.
-        with contextlib.suppress(KeyboardInterrupt):
-            server.run(sockets=[listening])
+        with contextlib.suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=LimitedLoop) as runner:
+            runner.run(server.serve(sockets=[listening]))
     if not server.started:
         raise OutputError("the server could not start, as its log says; mend that and start it again")
     typer.echo("stopped", err=True)
+
+
+def set_up_log() -> None:
+    """Write times, and few lines of one kind: everyone who reaches the server can cause some."""
+    from emoscope.server.http.connections import FewLines
+
+    handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(FewLines())
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s: %(message)s"))
+    # Ours apart: it does not hand its lines on.
+    logging.getLogger().addHandler(handler)
+    logging.getLogger("emoscope").handlers = [handler]
 
 
 def open_socket(host: str, port: int) -> socket.socket:

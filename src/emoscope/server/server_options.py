@@ -33,6 +33,8 @@ class ServerOptions:
     """Jobs that may wait."""
     max_live: int = 8
     """Live connections at the same time."""
+    max_live_per_client: int = 6
+    """The same of one client, whose tabs leave a place for others."""
     max_upload_bytes: int = 2 << 30
     """Largest video; a picture or a live frame may have a hundredth of it, at most 50 MB."""
     max_duration_s: float = 4 * 3600.0
@@ -43,6 +45,8 @@ class ServerOptions:
     """How long results are kept."""
     rate: str = "200/second"
     """Requests per client, in the notation of the package `limits`."""
+    proxies: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = ()
+    """Whose word counts about who the client is."""
 
     @property
     def max_picture_bytes(self) -> int:

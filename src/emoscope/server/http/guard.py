@@ -35,6 +35,8 @@ FORM_BYTES = 1 << 16
 """What a form may have beside its file; also the limit of all other bodies."""
 SILENCE_S = 30.0
 """A body of which nothing comes for so long is given up: its connection would be held for ever."""
+SLOWEST_BYTES_S = 10_000
+"""A body that comes slower than this for longer than SILENCE_S in all is given up too."""
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 POLICY_VIOLATION = 1008
 """WebSocket close code."""
@@ -68,6 +70,8 @@ class _Exchange:
     def __init__(self, guard: Guard, scope: Scope, receive: Receive, send: Send) -> None:
         self.guard, self.scope, self._receive, self._send = guard, scope, receive, send
         self.status, self.n_bytes, self.is_whole = 0, 0, False
+        self.waited_s = 0.0
+        """For the client: what the server itself takes does not count against it."""
         self.limit = guard.limits.get(scope["path"], FORM_BYTES)
 
     async def run(self) -> None:
@@ -80,7 +84,8 @@ class _Exchange:
             await app(scope, self.receive, self.send)
         # Whatever it was, the client learns no more than that it was not the client's fault.
         except Exception as e:
-            log.error("%s %s failed", scope["method"], scope["path"], exc_info=e)
+            # As Python writes it: whoever asked chose the path, line breaks in it too.
+            log.error("%s %a failed", scope["method"], scope["path"][:200], exc_info=e)
             if self.status:
                 raise
             detail = "the server made a mistake, which its log describes; try again, or report it"
@@ -112,12 +117,17 @@ class _Exchange:
         """
         if self.is_whole:
             return await self._receive()
+        start, owed_s = time.monotonic(), self.n_bytes / SLOWEST_BYTES_S
+        patience_s = min(SILENCE_S, SILENCE_S + owed_s - self.waited_s)
         try:
-            async with asyncio.timeout(SILENCE_S):
+            async with asyncio.timeout(patience_s):
                 message = await self._receive()
         except TimeoutError as e:
             detail = f"nothing came for {SILENCE_S:.0f} s; send the request again"
+            if patience_s < SILENCE_S / 2:
+                detail = f"less than {SLOWEST_BYTES_S // 1000} kB came in a second; send it over a faster connection"
             raise HTTPException(408, detail, {"Connection": "close"}) from e
+        self.waited_s += time.monotonic() - start
         self.n_bytes += len(message.get("body", b""))
         self.is_whole = not message.get("more_body", False)
         if self.n_bytes > self.limit:

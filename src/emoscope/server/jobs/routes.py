@@ -6,10 +6,12 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator
 
-from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic.config import JsonDict
 
+from emoscope.server.http.access import get_client
+from emoscope.server.http.places import Places
 from emoscope.server.http.problems import ProblemError, describe
 from emoscope.server.jobs.answers import AJob, AllJobs, JobAnswer, JobId, JobList, describe_job
 from emoscope.server.jobs.form import FIELDS, read_form
@@ -25,6 +27,8 @@ MAX_LISTED = 100
 POLL_S = 0.25
 """How often listeners look whether a job has changed: a look costs less than a ten thousandth of a second."""
 RETRY_AFTER_S = 30
+MAX_STREAMS, MAX_STREAMS_PER_CLIENT = 256, 64
+"""Event streams at the same time; who gets none can ask for the job now and then."""
 
 
 @contextlib.asynccontextmanager
@@ -35,6 +39,7 @@ async def open_jobs(app: FastAPI, options: ServerOptions) -> AsyncIterator[Jobs]
         OutputError: the data folder cannot be used.
     """
     jobs = app.state.jobs = Jobs(options, getattr(app.state, "metrics", None))
+    app.state.streams = Places(MAX_STREAMS, MAX_STREAMS_PER_CLIENT)
     supervisor = asyncio.create_task(jobs.supervise())
     try:
         yield jobs
@@ -102,7 +107,20 @@ async def show_job(jobs: AllJobs, job: AJob) -> JobAnswer:
     return describe_job(jobs, job)
 
 
-@router.get("/jobs/{job_id}/events", response_class=EventSourceResponse, responses=describe(404, 422))
+async def _hold_stream(request: Request) -> AsyncIterator[None]:
+    with request.app.state.streams.hold(get_client(request.scope)) as is_held:
+        if not is_held:
+            detail = "too many jobs are followed already; ask for the job itself now and then"
+            raise ProblemError(503, "Busy", detail, {"Retry-After": str(RETRY_AFTER_S)})
+        yield
+
+
+@router.get(
+    "/jobs/{job_id}/events",
+    response_class=EventSourceResponse,
+    responses=describe(404, 422, 503),
+    dependencies=[Depends(_hold_stream)],
+)
 async def follow_job(jobs: AllJobs, job: AJob) -> AsyncIterator[ServerSentEvent]:
     """Follow a job: an event `job` with the whole job at each change; ends with its last state."""
     last, current = None, job

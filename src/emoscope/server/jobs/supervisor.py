@@ -31,6 +31,8 @@ MAX_ATTEMPTS = 3
 """A job that was running when the server died this often may be why it died."""
 STUCK_S = 600.0
 """A worker that decodes no further frame for so long is ended."""
+MAX_UPLOADS = 400
+"""Uploads that may arrive at the same time, beside the jobs that wait: slow ones take no place in the queue."""
 CHECK_S = 60.0
 """How long a look at a file's header may take."""
 SWEEP_S = 60.0
@@ -221,7 +223,7 @@ class Jobs:
 
     def has_room(self) -> bool:
         """Tell whether another job may wait."""
-        return self.store.count()["queued"] + len(self.opening) < self.options.max_queued
+        return self.store.count()["queued"] < self.options.max_queued and len(self.opening) < MAX_UPLOADS
 
     @contextlib.contextmanager
     def claim(self) -> Iterator[str]:

@@ -20,6 +20,8 @@ from emoscope.core.emotions import EMOTIONS
 from emoscope.core.errors import EmoscopeError, OutputError
 from emoscope.core.types import Frame, FrameResult
 from emoscope.pipeline.analyzer import Analyzer
+from emoscope.server.http.access import get_client
+from emoscope.server.http.places import Places
 from emoscope.server.live.messages import decode_frame, describe_observations, describe_problem, parse_wish
 from emoscope.server.live.recording import Recording
 from emoscope.server.server_options import ServerOptions
@@ -43,30 +45,25 @@ class Desk:
         self.app, self.options = app, options
         self.settings = Settings.model_validate({"detector": options.detector, "model": options.model})
         self.free: list[Analyzer] = []
-        self.n_taken = 0
+        self.places = Places(options.max_live, options.max_live_per_client)
         # As many threads as cores: their queue serves the connections in turn, more threads would only share cores.
         self.threads = ThreadPoolExecutor(max(2, os.cpu_count() or 1), "live")
         # Apart from them: others' frames need not wait for a report.
         self.writers = ThreadPoolExecutor(2, "recording")
 
     @contextlib.asynccontextmanager
-    async def lend(self) -> AsyncIterator[Analyzer | None]:
-        """Lend an analyzer for one connection; None if all are taken."""
-        if self.n_taken >= self.options.max_live:
-            yield None
-            return
-        self.n_taken += 1
-        gauge = self.app.state.metrics.live_connections
-        gauge.inc()
-        try:
-            analyzer = self.free.pop() if self.free else await self.run(lambda: create_analyzer(self.settings))
-            try:
-                yield analyzer
-            finally:
-                self.free.append(analyzer)
-        finally:
-            self.n_taken -= 1
-            gauge.dec()
+    async def lend(self, client: str) -> AsyncIterator[Analyzer | None]:
+        """Lend an analyzer for one connection; None if all are taken, or the client has enough of them."""
+        with self.places.hold(client) as is_held:
+            if not is_held:
+                yield None
+                return
+            with self.app.state.metrics.live_connections.track_inprogress():
+                analyzer = self.free.pop() if self.free else await self.run(lambda: create_analyzer(self.settings))
+                try:
+                    yield analyzer
+                finally:
+                    self.free.append(analyzer)
 
     async def run(self, work: Callable[[], T]) -> T:
         """Read in one of the threads; what waits for them is done in the order in which it came."""
@@ -102,7 +99,7 @@ async def live(socket: WebSocket, smooth: Smooth = 0.0) -> None:
     await socket.accept()
     with contextlib.suppress(WebSocketDisconnect):
         try:
-            async with desk.lend() as analyzer:
+            async with desk.lend(get_client(socket.scope)) as analyzer:
                 if analyzer is None:
                     await socket.close(BUSY, "all places are taken; try again later")
                     return

@@ -5,7 +5,7 @@ from functools import cache
 from importlib import resources
 from pathlib import Path
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
 
 from emoscope.core.emotions import COLOURS, EMOTIONS
@@ -19,9 +19,9 @@ FRESH = {"Cache-Control": "no-cache"}
 
 
 @router.get("/")
-def show_page() -> HTMLResponse:
+def show_page(request: Request) -> HTMLResponse:
     """Return the page."""
-    return HTMLResponse(render_page(), headers=FRESH)
+    return HTMLResponse(render_page(request.app.state.options.token is not None), headers=FRESH)
 
 
 @router.get("/report.css")
@@ -39,13 +39,18 @@ def show_numbers() -> Response:
 
 
 @cache
-def render_page() -> str:
-    """Fill the page's template; what a reading cannot tell stands in the reports' template."""
+def render_page(has_token: bool) -> str:
+    """Fill the page's template; what a reading cannot tell stands in the reports' template.
+
+    Args:
+        has_token: whether people sign in, and so may sign out.
+    """
     from jinja2 import Environment, FunctionLoader, StrictUndefined
 
     environment = Environment(loader=FunctionLoader(_read), autoescape=True, undefined=StrictUndefined)
     content: dict[str, object] = {
         "version": read_version(),
+        "has_token": has_token,
         "emotions": json.dumps(dict(zip(EMOTIONS, COLOURS, strict=True))),
         "numbers": json.dumps(SCRIPT_RULE),
         "is_comparison": False,
