@@ -28,7 +28,7 @@ from emoscope.study.running import queue as trainings_module
 from emoscope.study.running.finished import find_finished, summarize_families
 from emoscope.study.running.mlflow import create_tracker
 from emoscope.study.running.phases import run_comparison
-from emoscope.study.running.search import Trial, find_best, search
+from emoscope.study.running.search import Trial, find_best, rehearse_search
 from emoscope.study.running.status import find_status
 from emoscope.study.training.run_folder import load_run
 from emoscope.study.training.train import train
@@ -105,7 +105,7 @@ def test_a_second_call_trains_nothing(tiny: Path, faces: Dataset, monkeypatch: p
     before = read_figures(tiny)
     monkeypatch.setattr(Trainer, "run_epoch", lambda self: pytest.fail("it trains"))
     lines: list[str] = []
-    run_comparison(faces, Comparison.from_dict(yaml.safe_load(TINY)), tiny, tiny / "runs", tell=lines.append)
+    run_comparison(faces, Comparison.from_dict(yaml.safe_load(TINY)), tiny, tiny / "runs", on_progress=lines.append)
     assert read_figures(tiny) == before and lines == []
 
 
@@ -277,7 +277,7 @@ def score(config: TrainConfig) -> tuple[float | None, str]:
 
 @pytest.mark.parametrize("sampler", ["gp", "tpe", "random"])
 def test_a_search_cut_off_asks_for_the_same_trials(sampler: Any, tmp_path: Path) -> None:
-    unbroken = search(SPACE, score, n_trials=16, sampler=sampler, seed=3)
+    unbroken = rehearse_search(SPACE, score, n_trials=16, sampler=sampler, seed=3)
     assert len({t.config for t in unbroken}) == 16 and [t.number for t in unbroken] == list(range(16))
     assert all(t.config.head_width == 2048 for t in unbroken if t.config.head_layers == 0), "conditional"
     assert {t.problem for t in unbroken} == {"", "diverged"}
@@ -297,12 +297,14 @@ def test_a_search_cut_off_asks_for_the_same_trials(sampler: Any, tmp_path: Path)
             return score(config)
 
         try:
-            trials = search(SPACE, cut, n_trials=16, sampler=sampler, seed=3, storage=f"sqlite:///{tmp_path}/s.db")
+            trials = rehearse_search(
+                SPACE, cut, n_trials=16, sampler=sampler, seed=3, storage=f"sqlite:///{tmp_path}/s.db"
+            )
         except KeyboardInterrupt:
             continue
     assert trials == unbroken
     assert (
-        search(
+        rehearse_search(
             SPACE,
             lambda c: pytest.fail("known"),
             n_trials=16,
@@ -321,15 +323,15 @@ def test_a_search_whose_database_fails_says_so(tmp_path: Path) -> None:
         return 0.5, ""
 
     with pytest.raises(OutputError, match=r"s.db cannot be used any more \(.*trial_values.*run the command again"):
-        search(SPACE, spoil, n_trials=3, storage=f"sqlite:///{tmp_path}/s.db")
+        rehearse_search(SPACE, spoil, n_trials=3, storage=f"sqlite:///{tmp_path}/s.db")
 
 
 def test_a_small_space_is_searched_whole(faces: Dataset) -> None:
     space = Space(SPACE.settings, {"branches": (0, 1), "branch_width": (8, 16), "batch_size": (32, 64)})
     assert space.count(100) == 6 and space.count(4) == 4, "a branch's width says nothing without a branch"
-    assert len(search(space, lambda c: (0.5, ""), n_trials=6, sampler="random")) == 6
+    assert len(rehearse_search(space, lambda c: (0.5, ""), n_trials=6, sampler="random")) == 6
     with pytest.raises(InputError, match=r"all 2 trials .* because: out of luck"):
-        find_best(search(space, lambda c: (None, "out of luck"), n_trials=2), 1)
+        find_best(rehearse_search(space, lambda c: (None, "out of luck"), n_trials=2), 1)
 
 
 def test_failures_are_recorded_and_survived(faces: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -344,7 +346,9 @@ def test_failures_are_recorded_and_survived(faces: Dataset, tmp_path: Path, monk
     values = {**yaml.safe_load(TINY), "search": {"trials": 4, "candidates": 1}}
     comparison = Comparison.from_dict({**values, "families": {"first": {}}})
     lines: list[str] = []
-    found = run_comparison(faces, comparison, tmp_path, tmp_path / "runs", tell=lines.append)["families"]["first"]
+    found = run_comparison(faces, comparison, tmp_path, tmp_path / "runs", on_progress=lines.append)["families"][
+        "first"
+    ]
     assert [e["problem"] for e in found["trials"]].count("the training diverged") == 1 and len(found["trials"]) == 4
     assert [(bool(e["run"]), e["problem"]) for e in found["final"]] == [(True, ""), (False, "the device says no")]
     assert any("failed, the training diverged" in line for line in lines)

@@ -106,16 +106,16 @@ def test_what_goes_wrong_in_a_process_is_said_here(faces: Dataset, tmp_path: Pat
 
 def test_a_run_has_one_owner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = Run(tmp_path, CONFIG, "")
-    run.claim()
-    run.check_claim()
+    run.lease()
+    run.check_lease()
     with monkeypatch.context() as patch:
         patch.setattr("emoscope.study.training.run_folder._PROCESS", "another")
-        run.claim()
+        run.lease()
     with pytest.raises(TakenOverError, match="taken over by another process"):
-        run.check_claim()
+        run.check_lease()
     run.release()
     with pytest.raises(TakenOverError):
-        run.check_claim()
+        run.check_lease()
 
 
 def _share(rank: int, folder: str, network: str) -> None:

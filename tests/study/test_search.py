@@ -1,6 +1,8 @@
 """Searches with several trials in flight: which trials there are never depends on who is faster, or on a kill."""
 
+import asyncio
 import getpass
+import itertools
 import os
 import random
 import shutil
@@ -17,7 +19,7 @@ from emoscope.core.errors import InputError, MissingExtraError
 from emoscope.study.recipes.families import Comparison, Space
 from emoscope.study.recipes.training import TrainConfig
 from emoscope.study.running import search as search_module
-from emoscope.study.running.search import Outcome, Trial, search, search_in_steps
+from emoscope.study.running.search import Outcome, Trial, rehearse_search, search
 
 SPACE = Space(
     {"network": "compact-tiny"},
@@ -30,6 +32,10 @@ SPACE = Space(
     },
 )
 POSTGRESQL = Path("/usr/lib/postgresql/15/bin")
+
+
+class CutOffError(Exception):
+    """Stands for the kill of the process."""
 
 
 def score(config: TrainConfig) -> Outcome:
@@ -50,23 +56,23 @@ def search_slowly(in_flight: int, order: random.Random, n_steps: int | None = No
         most = max(most, len(begun))
         return future
 
-    steps = search_in_steps(SPACE, submit, Future.result, in_flight=in_flight, **options)
-    ended = 0
-    try:
-        while True:
-            waited = next(steps)
-            while not waited.done():
-                if ended == n_steps:
-                    raise KeyboardInterrupt
-                future = order.choice(list(begun))
-                future.set_result(score(begun.pop(future)))
-                ended += 1
-    except StopIteration as end:
-        assert most <= in_flight
-        trials: list[Trial] = end.value
-        return trials
-    finally:
-        steps.close()
+    async def drive() -> list[Trial]:
+        task = asyncio.ensure_future(search(SPACE, submit, Future.result, in_flight=in_flight, **options))
+        for ended in itertools.count():
+            # As far as it gets without the end of another training.
+            for _ in range(10):
+                await asyncio.sleep(0)
+            if task.done():
+                return task.result()
+            if ended == n_steps:
+                raise CutOffError
+            future = order.choice(list(begun))
+            future.set_result(score(begun.pop(future)))
+        raise AssertionError
+
+    trials = asyncio.run(drive())
+    assert most <= in_flight
+    return trials
 
 
 @pytest.mark.parametrize("sampler", ["gp", "random"])
@@ -75,7 +81,7 @@ def test_which_trial_ends_first_makes_no_difference(sampler: str, tmp_path: Path
     found = [search_slowly(3, random.Random(i), **options) for i in range(2)]
     assert found[0] == found[1] and len({trial.config for trial in found[0]}) == 12
     assert {trial.problem for trial in found[0]} == {"", "diverged"}
-    one = search(SPACE, score, **options)
+    one = rehearse_search(SPACE, score, **options)
     assert [t.config for t in one] == [t.config for t in search_slowly(1, random.Random(0), **options)]
     if sampler == "gp":
         assert [t.config for t in one] != [t.config for t in found[0]], "later trials know less"
@@ -83,7 +89,7 @@ def test_which_trial_ends_first_makes_no_difference(sampler: str, tmp_path: Path
     while not trials:
         try:
             trials = search_slowly(3, left, left.randint(1, 4), **options, storage=f"sqlite:///{tmp_path}/s.db")
-        except KeyboardInterrupt:
+        except CutOffError:
             continue
     assert trials == found[0], "cut off or not"
 
@@ -116,18 +122,18 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def test_a_search_in_postgresql(postgresql: str) -> None:
     options: dict[str, Any] = {"n_trials": 6, "sampler": "random", "seed": 3}
     here = search_slowly(2, random.Random(0), **options)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(CutOffError):
         search_slowly(2, random.Random(0), 3, **options, storage=postgresql, name="a/b")
     assert search_slowly(2, random.Random(0), **options, storage=postgresql, name="a/b") == here
-    assert search(SPACE, lambda c: pytest.fail("it trains"), storage=postgresql, name="a/b", **options) == here
+    assert rehearse_search(SPACE, lambda c: pytest.fail("it trains"), storage=postgresql, name="a/b", **options) == here
 
 
 def test_what_is_said_without_a_database(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match=r"cannot use the storage postgresql\+?\w*://me:\*\*\*@127.0.0.1:9/db"):
-        search(SPACE, score, n_trials=1, storage="postgresql://me:secret@127.0.0.1:9/db")
+        rehearse_search(SPACE, score, n_trials=1, storage="postgresql://me:secret@127.0.0.1:9/db")
     monkeypatch.setattr(search_module, "find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"pip install -e '\.\[postgresql\]'"):
-        search(SPACE, score, n_trials=1, storage="postgresql://127.0.0.1:9/db")
+        rehearse_search(SPACE, score, n_trials=1, storage="postgresql://127.0.0.1:9/db")
 
 
 def test_flights_and_resources_in_a_study_file() -> None:

@@ -67,7 +67,7 @@ def test_every_shipped_study_runs(path: Path, study: Path, faces: Dataset, tmp_p
         values["student"] = shrink(config.student)
     config = StudyConfig.from_dict(values)
     lines: list[str] = []
-    result = run_study(faces, config, tmp_path, final=bool(config.student or config.repeats), tell=lines.append)
+    result = run_study(faces, config, tmp_path, final=bool(config.student or config.repeats), on_progress=lines.append)
     assert len(list((tmp_path / "runs").glob("*"))) == len(config.trainings)
     assert sum("min left" in line for line in lines) == len(config.trainings)
     if config.repeats:

@@ -180,7 +180,7 @@ def run_comparison(
                 output,
                 runs,
                 storage=storage,
-                tell=print_progress,
+                on_progress=print_progress,
                 track=track,
                 executor=executor,
             )

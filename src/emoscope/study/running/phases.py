@@ -6,7 +6,7 @@ written after each training, so that status and report can be made at any time.
 
 import dataclasses
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,11 +22,11 @@ from emoscope.study.networks.timm_networks import WeightsError
 from emoscope.study.recipes.families import Comparison, create_fold_config, create_repeat_config
 from emoscope.study.recipes.training import TrainConfig
 from emoscope.study.running.queue import Trainings
-from emoscope.study.running.search import Outcome, Trial, find_best, search_in_steps
+from emoscope.study.running.search import Outcome, Trial, find_best, search
 from emoscope.study.running.split_folder import SplitFolder
 from emoscope.study.running.status import estimate_left_s, find_status
 from emoscope.study.running.study_folder import open_study
-from emoscope.study.running.together import Steps, finish_all, wait_for
+from emoscope.study.running.together import run_together, wait_for
 from emoscope.study.training.build import build_network
 from emoscope.study.training.run_folder import RECIPE_VERSION, Run
 
@@ -43,7 +43,7 @@ def run_comparison(
     runs: Path,
     *,
     storage: str | None = None,
-    tell: Callable[[str], None] = lambda line: None,
+    on_progress: Callable[[str], None] = lambda line: None,
     track: Callable[[Run], None] = lambda run: None,
     executor: Executor | None = None,
 ) -> dict[str, Any]:
@@ -55,7 +55,7 @@ def run_comparison(
         folder: `results.json`, `splits/` and the search's `search.db` are kept there.
         runs: folder of the trainings.
         storage: Optuna's database URL; a SQLite file in `folder` by default.
-        tell: told a line of text after every epoch and training.
+        on_progress: called with a line of text after every epoch and training.
         track: told every finished run.
         executor: does the trainings; shares the dataset as load_faces() gives it. None trains here, one after the
             other. Which trainings there are, and their figures, do not depend on it.
@@ -70,7 +70,9 @@ def run_comparison(
     """
     open_study(folder, runs, comparison.to_dict(), dataset)
     trainings = Trainings(load_faces(dataset, comparison), runs, executor, comparison.resources)
-    return _Phases(trainings, comparison, folder, tell, track).run(storage or f"sqlite:///{folder / 'search.db'}")
+    return _Phases(trainings, comparison, folder, on_progress, track).run(
+        storage or f"sqlite:///{folder / 'search.db'}"
+    )
 
 
 def load_faces(dataset: Dataset, comparison: Comparison) -> Dataset:
@@ -99,12 +101,12 @@ class _Phases:
         trainings: Trainings,
         comparison: Comparison,
         folder: Path,
-        tell: Callable[[str], None],
+        on_progress: Callable[[str], None],
         track: Callable[[Run], None],
     ) -> None:
         self.trainings, self.comparison, self.folder = trainings, comparison, folder
         self.dataset, self.runs = trainings.dataset, trainings.runs
-        self.tell, self.track = tell, track
+        self.on_progress, self.track = on_progress, track
         self.splits = SplitFolder(folder / "splits", self.dataset)
         self.has_trained = False
         self.results: dict[str, Any] = {
@@ -121,16 +123,16 @@ class _Phases:
             self.results["families"][family] = {"trials": [], "candidates": [], "final": []}
         # One thread, one writer of results.json and of the search's database: families only wait for each other's
         # trainings, and their own phases follow each other.
-        finish_all([self.do_family(family, storage) for family in self.comparison.families])
+        run_together(*(self.do_family(family, storage) for family in self.comparison.families))
         self.results["is_finished"] = True
         write_json(self.folder / "results.json", self.results)
         return self.results
 
-    def do_family(self, family: str, storage: str) -> Steps[None]:
+    async def do_family(self, family: str, storage: str) -> None:
         """Do the three phases of one family."""
-        candidates = yield from self.search(family, storage)
-        winner = yield from self.cross_validate(family, [trial.config for trial in candidates])
-        yield from self.repeat(family, winner)
+        candidates = await self.search(family, storage)
+        winner = await self.cross_validate(family, [trial.config for trial in candidates])
+        await self.repeat(family, winner)
 
     def check_weights(self) -> None:
         """Load the ImageNet weights of every network once: without them the study must not begin."""
@@ -142,7 +144,7 @@ class _Phases:
                     log.info("%s: loading its ImageNet weights", network)
                     build_network(config)
 
-    def search(self, family: str, storage: str) -> Steps[list[Trial]]:
+    async def search(self, family: str, storage: str) -> list[Trial]:
         """Search a family's space; return the best different trials."""
         comparison, entries = self.comparison, self.results["families"][family]["trials"]
         n_trials = comparison.count_trials(family)
@@ -167,7 +169,7 @@ class _Phases:
             self.write()
 
         name = f"{comparison.name}/{family}/{self.dataset.sha256[:12]}/{comparison.describe_search(family)}"
-        trials = yield from search_in_steps(
+        trials = await search(
             comparison.families[family],
             submit,
             read,
@@ -181,26 +183,26 @@ class _Phases:
         )
         return find_best(trials, comparison.candidates)
 
-    def cross_validate(self, family: str, configs: list[TrainConfig]) -> Steps[TrainConfig]:
+    async def cross_validate(self, family: str, configs: list[TrainConfig]) -> TrainConfig:
         """Train each candidate on every fold; return the one with the highest mean macro F1."""
         n_folds = self.comparison.folds
         means: list[float] = []
-        wanted = [
-            (
-                create_fold_config(config, k, n_folds),
-                f"{family}, candidate {i + 1}/{len(configs)}, fold {k + 1}/{n_folds}",
+        attempts = [
+            self.submit_ahead(
+                (
+                    create_fold_config(config, k, n_folds),
+                    f"{family}, candidate {i}/{len(configs)}, fold {k + 1}/{n_folds}",
+                )
+                for k in range(n_folds)
             )
-            for i, config in enumerate(configs)
-            for k in range(n_folds)
+            for i, config in enumerate(configs, 1)
         ]
-        submitted = self.submit_ahead(wanted, keep=False)
-        for config in configs:
+        for config, folds in zip(configs, attempts, strict=True):
             entry: dict[str, Any] = {"config": config.describe_changes(), "runs": [], "problem": ""}
             self.results["families"][family]["candidates"].append(entry)
             scores = []
-            for fold in range(n_folds):
-                attempt = submitted(len(means) * n_folds + fold)
-                yield from wait_for(attempt.future)
+            for fold, attempt in enumerate(folds):
+                await wait_for(attempt.future)
                 run, problem = self.conclude(attempt)
                 if run is None:
                     entry["problem"] = f"fold {fold + 1}: {problem}"
@@ -218,42 +220,34 @@ class _Phases:
         self.write()
         return configs[best]
 
-    def repeat(self, family: str, config: TrainConfig) -> Steps[None]:
+    async def repeat(self, family: str, config: TrainConfig) -> None:
         """Train the winner anew several times; measure each network on the test images."""
         n = self.comparison.repeats
-        wanted = [(create_repeat_config(config, i), f"{family}, final {i + 1}/{n}") for i in range(n)]
-        submitted = self.submit_ahead(wanted, keep=True, measured_views=FINAL_VIEWS)
-        for i in range(n):
-            attempt = submitted(i)
-            yield from wait_for(attempt.future)
+        wanted = ((create_repeat_config(config, i), f"{family}, final {i + 1}/{n}") for i in range(n))
+        for attempt in self.submit_ahead(wanted, keep=True, measured_views=FINAL_VIEWS):
+            await wait_for(attempt.future)
             run, problem = self.conclude(attempt)
-            self.results["families"][family]["final"].append(describe_entry(wanted[i][0], run, problem))
+            self.results["families"][family]["final"].append(describe_entry(attempt.config, run, problem))
             self.write()
 
     def submit_ahead(
-        self, wanted: list[tuple[TrainConfig, str]], keep: bool, measured_views: tuple[int, ...] = ()
-    ) -> Callable[[int], _Attempt]:
-        """Submit trainings, here each when its turn comes, elsewhere all at once; return what gives the i-th."""
-
-        def submit(i: int) -> _Attempt:
-            return self.submit(*wanted[i], keep, measured_views)
-
-        if self.trainings.executor.is_here:
-            return submit
-        return [submit(i) for i in range(len(wanted))].__getitem__
+        self, wanted: Iterable[tuple[TrainConfig, str]], keep: bool = False, measured_views: tuple[int, ...] = ()
+    ) -> Iterator[_Attempt]:
+        """Submit trainings with their labels, here each when its turn comes, elsewhere all at once."""
+        return self.trainings.submit_ahead(wanted, lambda each: self.submit(*each, keep, measured_views))
 
     def submit(self, config: TrainConfig, label: str, keep: bool, measured_views: tuple[int, ...] = ()) -> _Attempt:
         """Have one training done, or find the finished run."""
 
-        def tell_epoch(row: dict[str, float]) -> None:
+        def describe_epoch(row: dict[str, float]) -> None:
             self.has_trained = True
-            self.tell(
+            self.on_progress(
                 f"{label}: {config.network}, epoch {row['epoch']}  loss {row['train_loss']:.3f}  "
                 f"validation macro F1 {row['validation_macro_f1']:.4f}  {row['fit_s'] + row['validate_s']:.1f} s"
             )
 
         training = self.trainings.prepare(
-            config, split=self.splits.find(config), keep=keep, measured_views=measured_views, on_epoch=tell_epoch
+            config, split=self.splits.find(config), keep=keep, measured_views=measured_views, on_epoch=describe_epoch
         )
         is_new = not self.trainings.is_finished(training)
         return _Attempt(config, label, self.trainings.submit(training), is_new)
@@ -277,13 +271,13 @@ class _Phases:
         # RuntimeError is what torch raises for anything that a device cannot do.
         except (EmoscopeError, RuntimeError) as e:
             problem = " ".join(str(e).split())
-            self.tell(f"{attempt.label}: failed, {problem}")
+            self.on_progress(f"{attempt.label}: failed, {problem}")
             return None, problem
         # Also those of earlier calls: a process may have been killed before it could track them.
         self.track(run)
         if attempt.is_new:
             left_s = estimate_left_s(find_status(self.comparison, self.results, self.runs))
-            self.tell(
+            self.on_progress(
                 f"{attempt.label}: done, validation macro F1 {run.load_result()['validation']['macro_f1']:.4f}"
                 + (f", about {left_s / 60:.0f} min left" if left_s is not None else "")
             )

@@ -21,7 +21,7 @@ from emoscope.study.data.dataset import Dataset
 from emoscope.study.recipes.families import Comparison, Space, create_fold_config, create_repeat_config
 from emoscope.study.recipes.study import StudyConfig
 from emoscope.study.recipes.training import TrainConfig
-from emoscope.study.running.search import search
+from emoscope.study.running.search import rehearse_search
 from emoscope.study.running.timing import Cost, Timer
 
 SAMPLES = 3
@@ -98,7 +98,7 @@ def plan_study(
     n_machines: int = 1,
     n_gpus: int = 0,
     start_s: float = 0.0,
-    tell: Callable[[str], None] = lambda line: None,
+    on_progress: Callable[[str], None] = lambda line: None,
 ) -> Plan:
     """Estimate what a study takes on machines such as this one.
 
@@ -108,14 +108,14 @@ def plan_study(
         n_machines: how many.
         n_gpus: accelerators per machine, each with a training at a time; 0: one training at a time per machine.
         start_s: what loading libraries and data took.
-        tell: told what is being timed.
+        on_progress: called with a line for each thing that is timed.
 
     Raises:
         InputError: the data do not fit the study.
     """
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        timer = Timer(dataset, Path(folder), tell)
+        timer = Timer(dataset, Path(folder), on_progress)
         if isinstance(config, Comparison):
             if config.images:
                 timer.dataset = dataset.sample(config.images, config.seed)
@@ -181,5 +181,5 @@ def time_search(space: Space, config: Comparison, n_trials: int) -> float:
     n = min(n_trials, 4)
     scores = random.Random(config.seed)
     start = time.perf_counter()
-    search(space, lambda c: (scores.random(), ""), n_trials=n, sampler=config.sampler, seed=config.seed)
+    rehearse_search(space, lambda c: (scores.random(), ""), n_trials=n, sampler=config.sampler, seed=config.seed)
     return (time.perf_counter() - start) * n_trials / n

@@ -2,10 +2,11 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -19,6 +20,9 @@ from emoscope.study.recipes.training import TrainConfig
 from emoscope.study.running.repeats import measure_run
 from emoscope.study.training.run_folder import Run, name_run
 from emoscope.study.training.train import train
+
+S = TypeVar("S")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -77,11 +81,6 @@ class Trainings:
         self.executor: Executor = executor or HereExecutor(dataset)
         self.threads = max(1, int(resources.cpus)) if resources else int(not self.executor.is_here)
 
-    @property
-    def n_ahead(self) -> int:
-        """How many trainings to submit before waiting for the first."""
-        return 1 if self.executor.is_here else 1_000_000
-
     def prepare(
         self,
         config: TrainConfig,
@@ -109,3 +108,8 @@ class Trainings:
             if self.is_finished(training):
                 return HereExecutor(self.dataset).submit(do_training, training)
         return self.executor.submit(do_training, training)
+
+    def submit_ahead(self, wanted: Iterable[T], submit: Callable[[T], S]) -> Iterator[S]:
+        """Return what submit() gives for each, in order: here submitted when its turn comes, elsewhere all at once."""
+        submitted = map(submit, wanted)
+        return submitted if self.executor.is_here else iter(list(submitted))

@@ -1,6 +1,7 @@
 """The study: its trainings in a row, then the network they make, its figures on validation and, if asked, on test."""
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from emoscope.study.training.run_folder import Run
 TEACHER_VIEWS = 2
 """Views averaged for a student: a picture and its mirror image, as augmentation shows both."""
 
-Tell = Callable[[str], None]
+OnProgress = Callable[[str], None]
 
 
 def run_study(
@@ -37,7 +38,7 @@ def run_study(
     folder: Path,
     runs: Path | None = None,
     final: bool = False,
-    tell: Tell = lambda line: None,
+    on_progress: OnProgress = lambda line: None,
     track: Callable[[Run], None] = lambda run: None,
     executor: Executor | None = None,
 ) -> dict[str, Any]:
@@ -50,7 +51,7 @@ def run_study(
             config.
         runs: folder of the trainings, which several studies may share; `runs/` in `folder` by default.
         final: also measure on test images.
-        tell: told a line of text after every epoch and step.
+        on_progress: called with a line of text after every epoch and step.
         track: told every finished run.
         executor: does the trainings; shares the dataset. None trains here, one after the other.
 
@@ -66,7 +67,7 @@ def run_study(
     trainings = Trainings(dataset, runs, executor, config.resources)
 
     def do(indices: range, teacher: NDArray[np.float32] | None = None) -> list[Run]:
-        return _train_all(trainings, config, indices, teacher, tell, track)
+        return _train_all(trainings, config, indices, teacher, on_progress, track)
 
     if config.repeats:
         return finish_repeats(dataset, do(range(config.repeats)), folder, final)
@@ -74,7 +75,7 @@ def run_study(
     n_members = len(config.trainings) - (config.student is not None)
     members = _export_members(config, do(range(n_members)), model)
     if config.student is not None:
-        teacher = load_teacher(dataset, members, config.student, folder / f"{config.name}-teacher.npz", tell)
+        teacher = load_teacher(dataset, members, config.student, folder / f"{config.name}-teacher.npz", on_progress)
         _export(do(range(n_members, n_members + 1), teacher)[0], model)
     elif len(members) > 1:
         _export_ensemble(members, dataset, model)
@@ -85,7 +86,7 @@ def run_study(
 
 
 def load_teacher(
-    dataset: Dataset, models: Sequence[Path], student: TrainConfig, path: Path, tell: Tell
+    dataset: Dataset, models: Sequence[Path], student: TrainConfig, path: Path, on_progress: OnProgress
 ) -> NDArray[np.float32]:
     """Return the networks' averaged probabilities (n, 7) for the student's training images, in their order.
 
@@ -94,7 +95,7 @@ def load_teacher(
         models: ONNX files.
         student: says which images are its training images.
         path: keeps the probabilities: another processor's would differ in their last digits, and the student be new.
-        tell: told what takes time.
+        on_progress: called with a line for what takes time.
 
     Raises:
         InputError: a network saw images that the student is validated or tested with.
@@ -114,7 +115,7 @@ def load_teacher(
                 f"{model.name} was trained on images that the student is validated or tested with; give the student "
                 "the teachers' protocol and split_seed"
             )
-        tell(f"{model.name}: reading the training images")
+        on_progress(f"{model.name}: reading the training images")
         total += recognizer.predict(dataset.pixels[split.train])
     probabilities = (total / len(models)).astype(np.float32)
     with open_atomic(path) as temporary:
@@ -127,20 +128,21 @@ def _train_all(
     config: StudyConfig,
     indices: range,
     teacher: NDArray[np.float32] | None,
-    tell: Tell,
+    on_progress: OnProgress,
     track: Callable[[Run], None],
 ) -> list[Run]:
     """Train some of the study's networks; return their runs in order."""
-    wanted = [
-        trainings.prepare(config.trainings[i], teacher=teacher, on_epoch=_make_teller(config, i, tell)) for i in indices
-    ]
-    ahead = [] if trainings.executor.is_here else [trainings.submit(training) for training in wanted]
+
+    def submit(i: int) -> "Future[Run]":
+        on_epoch = _describe_epochs(config, i, on_progress)
+        return trainings.submit(trainings.prepare(config.trainings[i], teacher=teacher, on_epoch=on_epoch))
+
     runs = []
-    for place, i in enumerate(indices):
-        run: Run = (ahead[place] if ahead else trainings.submit(wanted[place])).result()
+    for i, future in zip(indices, trainings.submit_ahead(indices, submit), strict=True):
+        run = future.result()
         track(run)
         figures = run.load_result()["validation"]
-        tell(
+        on_progress(
             f"{_describe(config, i)}: done, validation accuracy {figures['accuracy']:.4f}, "
             f"macro F1 {figures['macro_f1']:.4f}"
         )
@@ -153,23 +155,23 @@ def _describe(config: StudyConfig, index: int) -> str:
     return f"[{index + 1}/{len(trainings)}] {trainings[index].network}, seed {trainings[index].seed}"
 
 
-def _make_teller(config: StudyConfig, index: int, tell: Tell) -> Callable[[dict[str, float]], None]:
-    """Return what tells an epoch, and the time that this training and those after it still take."""
+def _describe_epochs(config: StudyConfig, index: int, on_progress: OnProgress) -> Callable[[dict[str, float]], None]:
+    """Return what describes an epoch, and the time that this training and those after it still take."""
     trainings = config.trainings
     ours = trainings[index]
 
-    def tell_epoch(row: dict[str, float]) -> None:
+    def describe_epoch(row: dict[str, float]) -> None:
         seconds, size_px = row["fit_s"] + row["validate_s"], int(row["size_px"])
         left_s = ours.estimate_left_s(int(row["epoch"]), size_px, seconds)
         # Other networks cost otherwise; until they train, this one's pace is the best guess.
         left_s += sum(later.estimate_left_s(0, size_px, seconds) for later in trainings[index + 1 :])
-        tell(
+        on_progress(
             f"{_describe(config, index)}: epoch {row['epoch']}/{ours.epochs}  {size_px} px  "
             f"loss {row['train_loss']:.3f}  validation accuracy {row['validation_accuracy']:.4f}  "
             f"macro F1 {row['validation_macro_f1']:.4f}  {seconds:.0f} s, about {left_s / 60:.0f} min left"
         )
 
-    return tell_epoch
+    return describe_epoch
 
 
 def _export_members(config: StudyConfig, trained: list[Run], model: Path) -> list[Path]:

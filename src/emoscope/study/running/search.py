@@ -23,7 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from emoscope.core.errors import InputError, MissingExtraError, OutputError
 from emoscope.study.recipes.families import Sampler, Space
 from emoscope.study.recipes.training import TrainConfig
-from emoscope.study.running.together import Steps, finish_all, wait_for
+from emoscope.study.running.together import run_together, wait_for
 
 T = TypeVar("T")
 
@@ -70,21 +70,7 @@ def create_distributions(space: Space) -> dict[str, BaseDistribution]:
     }
 
 
-def search(space: Space, evaluate: Callable[[TrainConfig], Outcome], *, n_trials: int, **options: Any) -> list[Trial]:
-    """Search with a function that trains at once and returns validation macro F1, or None and the reason.
-
-    See search_in_steps() for the rest.
-    """
-
-    def submit(config: TrainConfig) -> "Future[Outcome]":
-        future: Future[Outcome] = Future()
-        future.set_result(evaluate(config))
-        return future
-
-    return finish_all([search_in_steps(space, submit, Future.result, n_trials=n_trials, **options)])[0]
-
-
-def search_in_steps(
+async def search(
     space: Space,
     submit: Callable[[TrainConfig], "Future[T]"],
     read: Callable[["Future[T]"], Outcome],
@@ -96,7 +82,7 @@ def search_in_steps(
     name: str = "search",
     on_trial: Callable[[Trial], None] = lambda trial: None,
     in_flight: int = 1,
-) -> "Steps[list[Trial]]":
+) -> list[Trial]:
     """Ask for trials until n_trials different ones are known.
 
     A sampler that asks for a known training is told its value and asked again; that costs nothing. Conditional
@@ -116,9 +102,6 @@ def search_in_steps(
         name: of the search in that storage.
         on_trial: told every different trial as soon as it is known, those of an earlier call first.
         in_flight: how many trials are asked for before the first of them is told.
-
-    Yields:
-        A future that it waits for.
 
     Returns:
         The different trials in the order in which they were asked for.
@@ -163,10 +146,22 @@ def search_in_steps(
             if config in known or future is None:
                 outcome = known[config].macro_f1, known[config].problem
             else:
-                yield from wait_for(future)
-                outcome = read(future)
+                outcome = read(await wait_for(future))
             _remember(known, config, _tell(study, trial, outcome), on_trial)
     return list(known.values())
+
+
+def rehearse_search(
+    space: Space, evaluate: Callable[[TrainConfig], Outcome], *, n_trials: int, **options: Any
+) -> list[Trial]:
+    """Search with a function that gives each config's outcome at once; see search() for the rest."""
+
+    def submit(config: TrainConfig) -> "Future[Outcome]":
+        future: Future[Outcome] = Future()
+        future.set_result(evaluate(config))
+        return future
+
+    return run_together(search(space, submit, Future.result, n_trials=n_trials, **options))[0]
 
 
 def _find_earlier(study: optuna.Study, space: Space) -> list[FrozenTrial]:

@@ -59,8 +59,8 @@ class Parts:
 class Timer:
     """Times trainings, each kind once."""
 
-    def __init__(self, dataset: Dataset, folder: Path, tell: Callable[[str], None]) -> None:
-        self.dataset, self.folder, self.tell = dataset, folder, tell
+    def __init__(self, dataset: Dataset, folder: Path, on_progress: Callable[[str], None]) -> None:
+        self.dataset, self.folder, self.on_progress = dataset, folder, on_progress
         self.known: dict[TrainConfig, Parts] = {}
         self.splits: dict[tuple[Any, ...], Split] = {}
         self.split_s = 0.0
@@ -82,7 +82,7 @@ class Timer:
             devices=1,
         )
         if kind not in self.known:
-            self.tell(f"timing {kind.network}, {kind.size_px} px, {kind.batch_size} images per step")
+            self.on_progress(f"timing {kind.network}, {kind.size_px} px, {kind.batch_size} images per step")
             self.known[kind] = self.measure(kind)
         parts = self.known[kind]
         n_steps = len(split.train) // (config.batch_size // config.repeats)
@@ -123,7 +123,7 @@ class Timer:
             Trainer(self.dataset, split, config, open_run(self.folder / "first", config, split, self.dataset), teacher)
         start = time.perf_counter()
         run = open_run(self.folder, config, split, self.dataset)
-        run.claim()
+        run.lease()
         trainer = Trainer(self.dataset, split, config, run, teacher)
         set_up_s = time.perf_counter() - start
         step_s, step_flops = {}, {}
@@ -139,7 +139,7 @@ class Timer:
         n = len(few.validation)
         image_s = min(times) / n
         start = time.perf_counter()
-        with trainer.board.open(trainer.state.epoch):
+        with trainer.tensorboard.open(trainer.state.epoch):
             set_up_s += time.perf_counter() - start
             write_s = _time(lambda: self.write(trainer))
         finish_s = _time(trainer.finish, (1,)) - n * image_s
@@ -159,7 +159,7 @@ class Timer:
         trainer.state.history = [{"epoch": 1, "fit_s": 0.0, "validate_s": 0.0}]
         save_tensors(trainer.run.best_path, trainer.state.ema.state_dict(), {"epoch": "1"})
         trainer.run.write_history(trainer.state.history)
-        trainer.board.write(dict.fromkeys(map(str, range(9)), 0.0), 1)
+        trainer.tensorboard.write(dict.fromkeys(map(str, range(9)), 0.0), 1)
         trainer.state.save(trainer.run.checkpoint_path)
 
 

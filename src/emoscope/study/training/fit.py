@@ -37,7 +37,7 @@ def fit(trainer: Trainer, on_epoch: OnEpoch, keep: bool) -> None:
         while not trainer.is_done:
             trainer.help_epoch()
         return
-    with trainer.board.open(trainer.state.epoch):
+    with trainer.tensorboard.open(trainer.state.epoch):
         while not trainer.is_done:
             on_epoch(trainer.run_epoch())
     trainer.finish(VIEWS if keep else VIEWS[:1])
@@ -110,7 +110,7 @@ class _Share:
         dataset, split, config, run, teacher, n_parts, keep, precision = self.arguments
         try:
             if fabric.global_rank == 0:
-                run.claim()
+                run.lease()
             fit(Trainer(dataset, split, config, run, teacher, n_parts, fabric, precision), self.messages.put, keep)
         except Exception as e:
             self.messages.put(e)

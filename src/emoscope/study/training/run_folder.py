@@ -59,7 +59,7 @@ class Run:
         """Written last: a run that has it is finished."""
         return self.folder / "result.json"
 
-    def claim(self) -> None:
+    def lease(self) -> None:
         """Take the run for this process: whoever had it before must write no more.
 
         A machine that Ray gives up as lost may still be at work, and its training go on elsewhere meanwhile.
@@ -68,11 +68,11 @@ class Run:
         with open_atomic(self._owner_path) as temporary:
             temporary.write_text(_PROCESS, encoding="utf-8")
 
-    def check_claim(self) -> None:
+    def check_lease(self) -> None:
         """Check that the run is still this process's.
 
         Raises:
-            TakenOverError: another one claimed it; let that one finish, then run the command again.
+            TakenOverError: another one leased it; let that one finish, then run the command again.
         """
         try:
             owner = self._owner_path.read_text(encoding="utf-8")
@@ -85,7 +85,7 @@ class Run:
             )
 
     def release(self) -> None:
-        """End a claim."""
+        """End a lease."""
         self._owner_path.unlink(missing_ok=True)
 
     @property

@@ -9,7 +9,7 @@ from torch.utils.tensorboard import SummaryWriter
 from emoscope.core.errors import OutputError
 
 
-class Board:
+class TensorBoard:
     """Open while a training writes."""
 
     def __init__(self, folder: Path) -> None:

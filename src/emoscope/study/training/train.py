@@ -68,7 +68,7 @@ def train(
     if run.is_finished:
         log.warning("run %s kept no weights; training it again", run.folder)
         run.result_path.unlink()
-    run.claim()
+    run.lease()
     remove_leftovers(run.folder)
     for n_parts in (1, 2):
         try:

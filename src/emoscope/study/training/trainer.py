@@ -39,7 +39,7 @@ from emoscope.study.training.optimize import (
 from emoscope.study.training.predict import load_weights, predict_logits
 from emoscope.study.training.run_folder import Run
 from emoscope.study.training.shared_norm import share_statistics
-from emoscope.study.training.tensorboard import Board
+from emoscope.study.training.tensorboard import TensorBoard
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +81,7 @@ class Trainer:
         """Set up one process's part of a training; without a fabric, which knows the others, it is the only one."""
         self.config, self.run, self.dataset, self.split, self.n_parts = config, run, dataset, split, n_parts
         self.spec = describe_input(config)
-        self.board = Board(run.folder / "tensorboard")
+        self.tensorboard = TensorBoard(run.folder / "tensorboard")
         self.n_images = config.batch_size // config.repeats
         """Different images per batch."""
         self.n_batches = len(split.train) // self.n_images
@@ -245,7 +245,7 @@ class Trainer:
             "validate_s": time.perf_counter() - fitted,
         }
         state.history.append(row)
-        self.run.check_claim()
+        self.run.check_lease()
         if figures["macro_f1"] > state.best_macro_f1:
             state.best_macro_f1, state.best_epoch = figures["macro_f1"], state.epoch
             save_tensors(self.run.best_path, state.ema.state_dict(), {"epoch": str(state.epoch + 1)})
@@ -254,7 +254,7 @@ class Trainer:
             state.stale_f1, state.stale_epochs = figures["macro_f1"], 0
         state.epoch += 1
         self.run.write_history(state.history)
-        self.board.write(row, state.epoch)
+        self.tensorboard.write(row, state.epoch)
         state.save(self.run.checkpoint_path)
         self.agree()
         return row
@@ -277,7 +277,7 @@ class Trainer:
         network.to(self.fabric.device).to(memory_format=torch.channels_last)
         logits = {n_views: self.predict_validation(network, n_views) for n_views in views}
         labels = self.dataset.emotion[self.split.validation]
-        self.run.check_claim()
+        self.run.check_lease()
         with open_atomic(self.run.validation_path) as temporary:
             arrays: dict[str, NDArray[Any]] = {f"logits_{n_views}": values for n_views, values in logits.items()}
             arrays |= {"rows": self.split.validation, "labels": labels}
