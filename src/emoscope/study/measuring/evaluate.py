@@ -86,8 +86,8 @@ def evaluate(
         )
     rows = find_rows(dataset, split, spec)
     probabilities, labels = recognizer.predict(dataset.pixels[rows]), dataset.emotion[rows]
-    figures = compute_metrics(probabilities, labels)
-    figures |= {
+    figures: dict[str, Any] = {
+        **compute_metrics(probabilities, labels),
         "split": split,
         "views": n_views,
         "balanced": balanced,

@@ -4,7 +4,7 @@ import datetime
 import json
 import logging
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +17,30 @@ from emoscope.faces.registry import find_network
 from emoscope.faces.spec import ModelSpec
 from emoscope.study.data.dataset import Dataset
 from emoscope.study.data.splits import Rows, create_split
-from emoscope.study.measuring.metrics import compute_metrics
+from emoscope.study.measuring.metrics import TestFigures, compute_metrics
 
 log = logging.getLogger(__name__)
+
+
+class Measurement(TypedDict):
+    """One entry of a network's ledger."""
+
+    date: str
+    part: str
+    views: list[int]
+    data_sha256: str
+
+
+class Final(TypedDict):
+    """What final.json holds."""
+
+    model: str
+    sha256: str
+    protocol: str
+    part: str
+    data_sha256: str
+    times_measured: int
+    views: dict[str, TestFigures]
 
 
 def find_ledger(model: Path) -> Path:
@@ -27,10 +48,10 @@ def find_ledger(model: Path) -> Path:
     return model.with_suffix(".measurements.json")
 
 
-def load_ledger(model: Path) -> list[dict[str, Any]]:
+def load_ledger(model: Path) -> list[Measurement]:
     """Return one entry per measurement of this network on test images, oldest first."""
     path = find_ledger(model)
-    entries: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+    entries: list[Measurement] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
     return entries
 
 
@@ -54,7 +75,9 @@ def find_leaked(dataset: Dataset, rows: Rows, train: Rows) -> NDArray[np.bool_]:
     return np.isin(dataset.group[rows], dataset.group[train])
 
 
-def describe_test(spec: ModelSpec, dataset: Dataset, rows: Rows, logits: dict[int, NDArray[Any]]) -> dict[str, Any]:
+def describe_test(
+    spec: ModelSpec, dataset: Dataset, rows: Rows, logits: dict[int, NDArray[np.float32]]
+) -> dict[str, TestFigures]:
     """Compute all figures of a network on test images.
 
     Args:
@@ -71,21 +94,21 @@ def describe_test(spec: ModelSpec, dataset: Dataset, rows: Rows, logits: dict[in
     clean = None
     if spec.protocol != "thesis":
         clean = ~find_leaked(dataset, rows, create_split(dataset, spec).train)
-    figures: dict[str, Any] = {}
+    figures: dict[str, TestFigures] = {}
     for n_views, values in logits.items():
         calibration = spec.find_calibration(n_views)
         probabilities = calibrate(values, calibration)
-        entry = compute_metrics(probabilities, labels)
-        entry["balanced"] = compute_metrics(calibrate(values, calibration, balanced=True), labels)
         plain = compute_metrics(calibrate(values, type(calibration)()), labels)
-        entry["uncalibrated"] = {key: plain[key] for key in ("ece", "nll", "brier")}
+        entry = cast(TestFigures, compute_metrics(probabilities, labels))
+        entry["balanced"] = compute_metrics(calibrate(values, calibration, balanced=True), labels)
+        entry["uncalibrated"] = {"ece": plain["ece"], "nll": plain["nll"], "brier": plain["brier"]}
         if clean is not None:
             entry["without_leaked"] = compute_metrics(probabilities[clean], labels[clean])
         figures[str(n_views)] = entry
     return figures
 
 
-def measure_finally(model: str | Path, dataset: Dataset, folder: Path) -> dict[str, Any]:
+def measure_finally(model: str | Path, dataset: Dataset, folder: Path) -> Final:
     """Measure a finished network on its protocol's test images with 1, 2 and 10 views; never twice.
 
     Args:
@@ -101,7 +124,7 @@ def measure_finally(model: str | Path, dataset: Dataset, folder: Path) -> dict[s
     sha256 = compute_sha256(path)
     result_path = folder / "final.json"
     if result_path.is_file():
-        known: dict[str, Any] = json.loads(result_path.read_text(encoding="utf-8"))
+        known: Final = json.loads(result_path.read_text(encoding="utf-8"))
         if known["sha256"] == sha256 and known["data_sha256"] == dataset.sha256:
             return known
     recognizers = {n_views: Recognizer(path, n_views) for n_views in VIEWS}
@@ -111,10 +134,10 @@ def measure_finally(model: str | Path, dataset: Dataset, folder: Path) -> dict[s
     part = "PrivateTest" if spec.protocol == "official" else "test"
     times = record_measurement(path, part, list(VIEWS), dataset.sha256)
     with open_atomic(folder / "final.npz") as temporary:
-        arrays: dict[str, NDArray[Any]] = {f"logits_{n_views}": values for n_views, values in logits.items()}
+        arrays: dict[str, NDArray[np.generic]] = {f"logits_{n_views}": values for n_views, values in logits.items()}
         arrays |= {"rows": rows, "labels": dataset.emotion[rows]}
         np.savez_compressed(temporary, allow_pickle=False, **arrays)
-    result = {
+    result: Final = {
         "model": spec.name,
         "sha256": sha256,
         "protocol": spec.protocol,

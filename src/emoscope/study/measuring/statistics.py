@@ -1,7 +1,7 @@
 """Paired scores or predictions of two networks in, whether they differ by more than chance out; all JSON-ready."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,45 @@ from emoscope.core.errors import InputError
 
 CONFIDENCE = 0.95
 """Of every interval."""
+
+
+class MeanInterval(TypedDict):
+    """Mean and spread of repeats."""
+
+    mean: float
+    sd: float | None
+    """Sample standard deviation; it and the interval are None for a single repeat."""
+    interval_95: list[float] | None
+    n: int
+
+
+class Unknown(TypedDict):
+    """Mean and spread of repeats of which some lack the figure."""
+
+    mean: None
+    sd: None
+    interval_95: None
+    n: int
+    """Of those that have it."""
+
+
+class Difference(TypedDict):
+    """Whether scores on the same folds differ."""
+
+    mean_difference: float
+    interval_95: list[float] | None
+    t: float | None
+    p: float | None
+    n: int
+
+
+class McNemar(TypedDict):
+    """Whether predictions of the same images differ."""
+
+    b: int
+    c: int
+    p: float
+    n: int
 
 
 def _compute_interval(mean: float, standard_error: float, n: int) -> list[float]:
@@ -25,7 +64,7 @@ def _compute_sd(values: NDArray[np.float64]) -> float:
     return 0.0 if sd <= 1e-12 * float(np.abs(values).max()) else sd
 
 
-def compute_mean_interval(values: Sequence[float]) -> dict[str, Any]:
+def compute_mean_interval(values: Sequence[float]) -> MeanInterval:
     """Compute mean and spread of repeats.
 
     Args:
@@ -47,9 +86,7 @@ def compute_mean_interval(values: Sequence[float]) -> dict[str, Any]:
     return {"mean": mean, "sd": sd, "interval_95": _compute_interval(mean, sd / n**0.5, n), "n": n}
 
 
-def compute_corrected_t_test(
-    ours: Sequence[float], theirs: Sequence[float], n_train: int, n_test: int
-) -> dict[str, Any]:
+def compute_corrected_t_test(ours: Sequence[float], theirs: Sequence[float], n_train: int, n_test: int) -> Difference:
     """Test whether two networks' scores on the same folds differ: the corrected resampled t-test.
 
     Training parts of folds overlap, so their scores are not independent and the plain paired t-test finds differences
@@ -78,7 +115,7 @@ def compute_corrected_t_test(
         raise InputError(f"n_train is {n_train} and n_test {n_test}, expected at least 1; pass the parts' image counts")
     differences = scores[0] - scores[1]
     mean, n = float(differences.mean()), len(differences)
-    result: dict[str, Any] = {"mean_difference": mean, "interval_95": None, "t": None, "p": None, "n": n}
+    result: Difference = {"mean_difference": mean, "interval_95": None, "t": None, "p": None, "n": n}
     if n == 1:
         return result
     # Rounding is that of the scores, which may be much larger than their differences.
@@ -93,7 +130,7 @@ def compute_corrected_t_test(
     return {**result, "interval_95": interval, "t": t, "p": float(2 * stats.t.sf(abs(t), n - 1))}
 
 
-def compute_mcnemar(ours_right: NDArray[np.bool_], theirs_right: NDArray[np.bool_]) -> dict[str, Any]:
+def compute_mcnemar(ours_right: NDArray[np.bool_], theirs_right: NDArray[np.bool_]) -> McNemar:
     """Test whether two networks' accuracies on the same images differ: McNemar's exact test.
 
     Only images that one of the two gets right say anything; were both equally good, each would be as likely as the

@@ -120,7 +120,7 @@ class Comparison:
     """Use only about so many images, as many of each class; 0: all."""
     resources: Resources | None = None
     """What a training occupies; None: one core, and here as many threads as torch takes by itself."""
-    raw: dict[str, Any] = field(default_factory=dict, compare=False)
+    raw: dict[str, object] = field(default_factory=dict, compare=False)
     """The file's values."""
 
     def count_trials(self, family: str) -> int:
@@ -183,7 +183,7 @@ class Comparison:
         """
         return cls.from_dict(load_yaml(path))
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Return JSON-ready values, from which from_dict() makes the same comparison."""
         return self.raw
 

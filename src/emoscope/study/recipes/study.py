@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 from pydantic import Field
 
@@ -48,9 +48,9 @@ class StudyConfig:
         """All trainings in their order."""
         members = [member for member in self.members if isinstance(member, TrainConfig)]
         if self.repeats:
-            member = members[0].to_dict()
+            [member] = members
             return [
-                TrainConfig.from_dict({**member, "split_seed": member["split_seed"] + i, "seed": member["seed"] + i})
+                dataclasses.replace(member, split_seed=member.split_seed + i, seed=member.seed + i)
                 for i in range(self.repeats)
             ]
         return [*members, *([self.student] if self.student else [])]
@@ -96,7 +96,7 @@ class StudyConfig:
         """
         return cls.from_dict(load_yaml(path))
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Return JSON-ready values, every setting of every training."""
         return {
             "name": self.name,

@@ -177,11 +177,11 @@ class TrainConfig:
                 return size
         return self.size_px
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Return JSON-ready values."""
         return dataclasses.asdict(self)
 
-    def describe_changes(self) -> dict[str, Any]:
+    def describe_changes(self) -> dict[str, object]:
         """Return the values that differ from the defaults: what a run is named by.
 
         A setting that is added later with a default that changes nothing leaves the names of earlier runs as they are.

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -18,7 +17,7 @@ from emoscope.core.version import read_version
 from emoscope.report.page import load_style
 from emoscope.study.data.dataset import Dataset
 from emoscope.study.report.between_families import create_comparison
-from emoscope.study.report.blocks import Section, number
+from emoscope.study.report.blocks import Block, Section, number
 from emoscope.study.report.evidence import Evidence, load_evidence
 from emoscope.study.report.family import create_family
 from emoscope.study.report.overview import create_data, create_summary
@@ -91,7 +90,7 @@ def show_report(folder: Path, keys: Sequence[str], dataset: Dataset | None = Non
     return Excerpt([known[key] for key in keys])
 
 
-def show_blocks(*blocks: Any) -> Excerpt:
+def show_blocks(*blocks: Block) -> Excerpt:
     """Return single blocks, such as those of pictures.py, for a notebook."""
     section = Section("excerpt", "", list(blocks))
     number([section])
@@ -126,7 +125,7 @@ def _load_style() -> Markup:
     return Markup(load_style(["page.css"]) + (files(__name__) / "report.css").read_text(encoding="utf-8"))
 
 
-def _render(template: str, values: dict[str, Any], is_html: bool = False) -> str:
+def _render(template: str, values: dict[str, object], is_html: bool = False) -> str:
     environment = Environment(
         loader=PackageLoader(__name__, "."),
         autoescape=is_html,

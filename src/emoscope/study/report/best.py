@@ -1,13 +1,11 @@
 """A family's best repeat in full: its evidence in; classes, confusion, ROC, reliability, learning curves out."""
 
-from typing import Any
-
 import numpy as np
 
 from emoscope.core.emotions import EMOTIONS
 from emoscope.study.drawings.axes import MIN_IN_BIN, draw_confusion, draw_f1_curves, draw_reliability, draw_roc
-from emoscope.study.measuring.metrics import describe_auc
-from emoscope.study.report.blocks import Drawing, Drawings, Paragraph, Section, TableBlock
+from emoscope.study.measuring.metrics import TestFigures, describe_auc
+from emoscope.study.report.blocks import Block, Drawing, Drawings, Paragraph, Section, TableBlock
 from emoscope.study.report.evidence import Family, Training
 from emoscope.study.report.svg import create_svg
 from emoscope.study.report.typeset import NONE, Column, Row, Table, format_figure
@@ -31,10 +29,11 @@ def create_best(family: Family, reference: float | None) -> Section:
         reference: mean AUC of hard predictions in the reference study, if it has the family.
     """
     i, run = find_best(family)
-    test: dict[str, Any] = run.test or {}
+    assert run.test
+    test = run.test
     n = len(family.measured)
     others = f"the best of {n} repeats by test macro F1" if n > 1 else "the only repeat measured yet"
-    blocks: list[Any] = [
+    blocks: list[Block] = [
         Paragraph(
             f"Repeat {i + 1} (run {run.name}) is {others}: macro F1 {format_figure(test['macro_f1'])}. Picked by its "
             "test images, as the reference study does, it flatters: the result is the mean above.",
@@ -56,7 +55,7 @@ def create_best(family: Family, reference: float | None) -> Section:
     return Section(f"{family.key}-best", "Best repeat in full", blocks)
 
 
-def _describe_auc(test: dict[str, Any], reference: float | None) -> str:
+def _describe_auc(test: TestFigures, reference: float | None) -> str:
     mean, hard = test["mean_auc"], test["mean_auc_hard"]
     if mean is None:
         return "No area under a ROC curve can be given: the test images are all of one class."
@@ -69,7 +68,7 @@ def _describe_auc(test: dict[str, Any], reference: float | None) -> str:
     return f"{text}."
 
 
-def _create_classes(family: Family, run: Training, test: dict[str, Any]) -> Table:
+def _create_classes(family: Family, run: Training, test: TestFigures) -> Table:
     rows = []
     for name, figures in test["per_class"].items():
         band = NONE if figures["auc"] is None else describe_auc(figures["auc"])
@@ -85,7 +84,7 @@ def _create_classes(family: Family, run: Training, test: dict[str, Any]) -> Tabl
     return Table(f"{family.key}-classes", caption, columns, rows, runs=[run.name])
 
 
-def _create_confusion(family: Family, run: Training, test: dict[str, Any]) -> Table:
+def _create_confusion(family: Family, run: Training, test: TestFigures) -> Table:
     rows = [
         Row([name, *(f"{count:,}" for count in counts)])
         for name, counts in zip(EMOTIONS, test["confusion"], strict=True)
@@ -95,7 +94,7 @@ def _create_confusion(family: Family, run: Training, test: dict[str, Any]) -> Ta
     return Table(f"{family.key}-confusion", caption, columns, rows, runs=[run.name])
 
 
-def _draw_confusion(key: str, test: dict[str, Any]) -> Drawing:
+def _draw_confusion(key: str, test: TestFigures) -> Drawing:
     confusion = np.array(test["confusion"])
     shares = np.diag(confusion) / np.maximum(confusion.sum(axis=1), 1)
     alt = "Confusion matrix. Read rightly: " + ", ".join(
@@ -105,7 +104,7 @@ def _draw_confusion(key: str, test: dict[str, Any]) -> Drawing:
     return Drawing(f"{key}-confusion-drawing", "Confusion matrix, each row adds up to 100 %.", svg)
 
 
-def _draw_roc(key: str, run: Training, test: dict[str, Any]) -> Drawing:
+def _draw_roc(key: str, run: Training, test: TestFigures) -> Drawing:
     probabilities = run.compute_probabilities()[1]
     labels = run.predictions[1]
     alt = "ROC curves, one class against the rest. Areas: " + ", ".join(
@@ -115,7 +114,7 @@ def _draw_roc(key: str, run: Training, test: dict[str, Any]) -> Drawing:
     return Drawing(f"{key}-roc", "ROC curves from probabilities, one class against the rest, and their mean.", svg)
 
 
-def _draw_reliability(key: str, run: Training, test: dict[str, Any]) -> Drawing:
+def _draw_reliability(key: str, run: Training, test: TestFigures) -> Drawing:
     plain, calibrated = run.compute_probabilities()
     labels = run.predictions[1]
     # So few test images that no bin would be left are shown as they are.

@@ -1,16 +1,23 @@
 """The families side by side: evidence in; test figures with intervals, and which differences are findings, out."""
 
 import itertools
-from typing import Any
 
 import pandas as pd
 
 from emoscope.study.drawings.axes import Estimate, draw_estimates
 from emoscope.study.measuring.reference import METRICS
 from emoscope.study.measuring.statistics import compute_corrected_t_test, compute_mcnemar, compute_mean_interval
-from emoscope.study.report.blocks import Drawing, Drawings, Paragraph, Section, TableBlock
+from emoscope.study.report.blocks import Block, Drawing, Drawings, Paragraph, Section, TableBlock
 from emoscope.study.report.evidence import Evidence, Family, Training
-from emoscope.study.report.family import FIGURES, FINAL_FIGURES, TITLES, estimate_repeats, format_spreads
+from emoscope.study.report.family import (
+    FIGURES,
+    FINAL_FIGURES,
+    TITLES,
+    estimate,
+    estimate_repeats,
+    format_spreads,
+    list_f1,
+)
 from emoscope.study.report.hyperparameters import find_auc, find_beside
 from emoscope.study.report.svg import create_svg
 from emoscope.study.report.typeset import (
@@ -39,7 +46,7 @@ def create_comparison(evidence: Evidence) -> Section:
         section.blocks.append(Paragraph(f"Not measured on test images yet: {', '.join(waiting)}.", "missing"))
     if families:
         # The best first, as in the reference study.
-        families.sort(key=lambda f: -estimate_repeats(f.measured, "macro_f1")["mean"])
+        families.sort(key=lambda f: -estimate(list_f1(f))["mean"])
         section.blocks += [TableBlock(_create_headline(evidence, families)), _draw_headline(evidence, families)]
     if len(evidence.families) > 1:
         section.sections.append(Section("paired", "Which differences are findings", _create_paired(evidence)))
@@ -86,10 +93,10 @@ def _find_final(evidence: Evidence, family: Family) -> pd.DataFrame:
 def _draw_headline(evidence: Evidence, families: list[Family]) -> Drawings:
     rows = []
     for family in families:
-        ours = estimate_repeats(family.measured, "macro_f1")
+        values = list_f1(family)
+        ours = estimate(values)
         beside = _find_final(evidence, family)["f1_macro"].tolist()
         theirs = compute_mean_interval(beside) if beside else None
-        values = [t.test["macro_f1"] for t in family.measured if t.test]
         reference = (theirs["mean"], theirs["interval_95"]) if theirs else None
         rows.append(Estimate(family.name, values, ours["mean"], ours["interval_95"], reference))
     alt = "Mean test macro F1: " + ", ".join(f"{row.name} {row.mean:.4f}" for row in rows)
@@ -101,11 +108,11 @@ def _draw_headline(evidence: Evidence, families: list[Family]) -> Drawings:
     return Drawings([Drawing("estimates", caption, svg)])
 
 
-def _create_paired(evidence: Evidence) -> list[Any]:
+def _create_paired(evidence: Evidence) -> list[Block]:
     pairs = list(itertools.combinations(evidence.families.values(), 2))
     folds = [row for pair in pairs if (row := _compare_folds(evidence, *pair, n_pairs=len(pairs)))]
     images = [row for pair in pairs if (row := _compare_images(*pair, n_pairs=len(pairs)))]
-    blocks: list[Any] = [
+    blocks: list[Block] = [
         Paragraph(
             f"The p values are not corrected for the number of comparisons, {len(pairs)}. A difference is "
             f"called a finding only where p < {LEVEL / len(pairs):.2g}, which is {LEVEL} / {len(pairs)} (Bonferroni); "

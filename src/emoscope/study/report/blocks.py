@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from markupsafe import Markup
 
@@ -76,13 +76,16 @@ class Pictures:
     number: int = 0
 
 
+Block = Paragraph | Facts | TableBlock | Drawings | Pictures
+
+
 @dataclass
 class Section:
     """A heading and what stands under it."""
 
     key: str
     title: str
-    blocks: list[Any] = field(default_factory=list)
+    blocks: list[Block] = field(default_factory=list)
     sections: list["Section"] = field(default_factory=list)
 
     def walk(self) -> Iterator["Section"]:
@@ -94,17 +97,17 @@ class Section:
     @property
     def tables(self) -> list[Table]:
         """Of this section and all below it."""
-        return [block.table for section in self.walk() for block in section.blocks if block.block == "table"]
+        return [block.table for section in self.walk() for block in section.blocks if isinstance(block, TableBlock)]
 
 
 def number(sections: Sequence[Section]) -> None:
     """Number tables and figures in the order in which they stand."""
     n_tables = n_figures = 0
     for block in (block for top in sections for section in top.walk() for block in section.blocks):
-        if block.block == "table":
+        if isinstance(block, TableBlock):
             n_tables += 1
             block.table.number = n_tables
-        figures = block.drawings if block.block == "drawings" else [block] if block.block == "pictures" else []
+        figures = block.drawings if isinstance(block, Drawings) else [block] if isinstance(block, Pictures) else []
         for figure in figures:
             n_figures += 1
             figure.number = n_figures

@@ -2,10 +2,10 @@
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +15,12 @@ from emoscope.faces.recognize import calibrate
 from emoscope.faces.spec import Calibration
 from emoscope.study.data.splits import Split
 from emoscope.study.measuring.calibrate import fit_temperature
+from emoscope.study.measuring.metrics import Figures, TestFigures
 from emoscope.study.recipes.families import Comparison
 from emoscope.study.recipes.training import TrainConfig
 from emoscope.study.running.status import PhaseStatus, find_status, load_study
-from emoscope.study.training.run_folder import Run, load_run
+from emoscope.study.running.study_folder import Attempted, FamilyResults, create_family_results, list_runs
+from emoscope.study.training.run_folder import Facts, Result, Run, load_run
 
 VIEWS = "1"
 """A comparison's test figures are of single views."""
@@ -29,11 +31,11 @@ class Training:
     """A finished run's folder, read once."""
 
     run: Run
-    facts: dict[str, Any]
+    facts: Facts
     """run.json: split and environment."""
-    result: dict[str, Any]
+    result: Result
     """result.json."""
-    test: dict[str, Any] | None
+    test: TestFigures | None
     """final.json's figures; None where it was not measured on test images."""
 
     @property
@@ -47,10 +49,9 @@ class Training:
         return self.run.config
 
     @property
-    def validation(self) -> dict[str, Any]:
+    def validation(self) -> Figures:
         """Figures on the validation part."""
-        figures: dict[str, Any] = self.result["validation"]
-        return figures
+        return self.result["validation"]
 
     @cached_property
     def predictions(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
@@ -158,11 +159,13 @@ def load_evidence(folder: Path) -> Evidence:
         return known[name]
 
     # First the runs, each missing one named as such; counting them would fail with less to say.
-    found = {name: _read_family(results["families"].get(name, {}), load) for name in comparison.families}
+    found = {name: results["families"].get(name, create_family_results()) for name in comparison.families}
+    for name in [name for family in found.values() for name in list_runs(family)]:
+        load(name)
     phases = find_status(comparison, results, runs)
     families = {
-        name: Family(name=name, key=key, **parts, phases={p.phase: p for p in phases if p.family == name})
-        for (name, parts), key in zip(found.items(), _create_keys(list(found)), strict=True)
+        name: _read_family(name, key, family, load, {p.phase: p for p in phases if p.family == name})
+        for (name, family), key in zip(found.items(), _create_keys(list(found)), strict=True)
     }
     return Evidence(comparison, study["data_sha256"], runs, families, phases)
 
@@ -173,8 +176,10 @@ def _create_keys(names: list[str]) -> list[str]:
     return [key if key and keys.count(key) == 1 else f"{key}-{i + 1}".strip("-") for i, key in enumerate(keys)]
 
 
-def _read_family(found: dict[str, Any], load: Any) -> dict[str, Any]:
-    def read(entries: list[dict[str, Any]]) -> list[Entry]:
+def _read_family(
+    name: str, key: str, found: FamilyResults, load: Callable[[str], Training], phases: dict[str, PhaseStatus]
+) -> Family:
+    def read(entries: list[Attempted]) -> list[Entry]:
         return [
             Entry(TrainConfig.from_dict(e["config"]), load(e["run"]) if e["run"] else None, e["problem"])
             for e in entries
@@ -182,24 +187,18 @@ def _read_family(found: dict[str, Any], load: Any) -> dict[str, Any]:
 
     candidates = [
         Candidate(TrainConfig.from_dict(c["config"]), [load(name) for name in c["runs"]], c["problem"])
-        for c in found.get("candidates", [])
+        for c in found["candidates"]
     ]
-    return {
-        "trials": read(found.get("trials", [])),
-        "candidates": candidates,
-        "winner": found.get("winner"),
-        "final": read(found.get("final", [])),
-    }
+    return Family(name, key, read(found["trials"]), candidates, found.get("winner"), read(found["final"]), phases)
 
 
 def _load_training(runs: Path, name: str) -> Training:
     folder = runs / name
     try:
         run = load_run(folder)
-        facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
         final = folder / "final.json"
         test = json.loads(final.read_text(encoding="utf-8"))["views"][VIEWS] if final.is_file() else None
-        return Training(run, facts, run.load_result(), test)
+        return Training(run, run.load_facts(), run.load_result(), test)
     except (InputError, OSError, ValueError, KeyError) as e:
         raise InputError(
             f"results.json names the run {name}, but {runs} holds no finished one of that name ({e}); restore its "

@@ -1,16 +1,16 @@
 """One family: evidence in; its search, cross-validation and final repeats out, the reference study's beside."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Final, Literal
 
 import pandas as pd
 
 from emoscope.study.drawings.axes import draw_search
 from emoscope.study.measuring.reference import METRICS
-from emoscope.study.measuring.statistics import compute_corrected_t_test, compute_mean_interval
+from emoscope.study.measuring.statistics import MeanInterval, Unknown, compute_corrected_t_test, compute_mean_interval
 from emoscope.study.recipes.families import Comparison, Space
 from emoscope.study.report.best import create_best
-from emoscope.study.report.blocks import Drawing, Drawings, Paragraph, Section, TableBlock
+from emoscope.study.report.blocks import Block, Drawing, Drawings, Paragraph, Section, TableBlock
 from emoscope.study.report.branches import create_branches
 from emoscope.study.report.evidence import Candidate, Evidence, Family, Training
 from emoscope.study.report.hyperparameters import (
@@ -35,8 +35,10 @@ from emoscope.study.report.typeset import (
     format_spread,
 )
 
-FIGURES = ("accuracy", "macro_precision", "macro_recall", "macro_f1")
-FINAL_FIGURES = (*FIGURES, "ece", "mean_auc", "mean_auc_hard")
+Score = Literal["accuracy", "macro_precision", "macro_recall", "macro_f1"]
+Figure = Literal["accuracy", "macro_precision", "macro_recall", "macro_f1", "ece", "mean_auc", "mean_auc_hard"]
+FIGURES: Final[tuple[Score, ...]] = ("accuracy", "macro_precision", "macro_recall", "macro_f1")
+FINAL_FIGURES: Final[tuple[Figure, ...]] = (*FIGURES, "ece", "mean_auc", "mean_auc_hard")
 TITLES = ("accuracy", "precision", "recall", "macro F1")
 RUN = Column("run", "run")
 
@@ -65,8 +67,8 @@ def name_missing(family: Family, phase: str) -> list[Paragraph]:
     return [Paragraph(text, "missing")]
 
 
-def _create_search(comparison: Comparison, family: Family, space: Space) -> list[Any]:
-    blocks: list[Any] = [*name_missing(family, "search")]
+def _create_search(comparison: Comparison, family: Family, space: Space) -> list[Block]:
+    blocks: list[Block] = [*name_missing(family, "search")]
     beside = find_beside("search", family.name, space)
     reference = None if beside.empty else float(beside["f1_macro"].max())
     if family.trials:
@@ -141,7 +143,7 @@ def _average_reference(key: str, caption: str, rows: pd.DataFrame) -> list[Table
     return [TableBlock(Table(f"{key}-reference", f"Reference study, 2022 – {caption}.", columns, body))]
 
 
-def estimate_folds(folds: Sequence[Training], key: str = "macro_f1") -> dict[str, Any]:
+def estimate_folds(folds: Sequence[Training], key: Score = "macro_f1") -> MeanInterval:
     """Compute mean, standard deviation and interval over folds, widened because their training parts overlap."""
     scores = [fold.validation[key] for fold in folds]
     n_train, n_validation, _ = folds[0].part_sizes
@@ -150,7 +152,7 @@ def estimate_folds(folds: Sequence[Training], key: str = "macro_f1") -> dict[str
     return {**compute_mean_interval(scores), "interval_95": bound(interval)}
 
 
-def format_spreads(estimates: Sequence[dict[str, Any]]) -> list[str]:
+def format_spreads(estimates: Sequence[MeanInterval | Unknown]) -> list[str]:
     """Return accuracy and macro F1 with their standard deviations; of precision and recall the means are enough."""
     accuracy, precision, recall, f1 = estimates
     return [format_spread(accuracy), *(format_figure(e["mean"]) for e in (precision, recall)), format_spread(f1)]
@@ -161,8 +163,8 @@ def bound(interval: Sequence[float] | None) -> list[float] | None:
     return None if interval is None else [min(max(end, 0.0), 1.0) for end in interval]
 
 
-def _create_crossval(comparison: Comparison, family: Family, space: Space) -> list[Any]:
-    blocks: list[Any] = [*name_missing(family, "crossval")]
+def _create_crossval(comparison: Comparison, family: Family, space: Space) -> list[Block]:
+    blocks: list[Block] = [*name_missing(family, "crossval")]
     started = [(i, c) for i, c in enumerate(family.candidates) if c.folds or c.problem]
     if started:
         columns = [Column("candidate"), *create_columns(space), Column("folds")]
@@ -205,7 +207,7 @@ def _create_folds(comparison: Comparison, family: Family, started: list[tuple[in
     return Table(f"{family.key}-folds", f"{family.name}: each candidate on each fold.", columns, rows)
 
 
-def summarize(estimates: Sequence[dict[str, Any]], before: list[str], after: list[str]) -> list[Row]:
+def summarize(estimates: Sequence[MeanInterval | Unknown], before: list[str], after: list[str]) -> list[Row]:
     """Return the rows of mean, standard deviation and interval below single figures."""
     return [
         Row([*before, "mean", *(format_figure(e["mean"]) for e in estimates), *after], "summary"),
@@ -219,17 +221,27 @@ def summarize(estimates: Sequence[dict[str, Any]], before: list[str], after: lis
     ]
 
 
-def estimate_repeats(trainings: Sequence[Training], key: str) -> dict[str, Any]:
+def estimate_repeats(trainings: Sequence[Training], key: Figure) -> MeanInterval | Unknown:
     """Compute mean, standard deviation and interval of a test figure; all None where a repeat lacks it."""
-    values = [t.test[key] for t in trainings if t.test and t.test[key] is not None]
+    values = [value for t in trainings if t.test and (value := t.test[key]) is not None]
     if len(values) < len(trainings):
         return {"mean": None, "sd": None, "interval_95": None, "n": len(values)}
-    estimate = compute_mean_interval(values)
-    return {**estimate, "interval_95": bound(estimate["interval_95"])}
+    return estimate(values)
 
 
-def _create_final(family: Family, space: Space) -> list[Any]:
-    blocks: list[Any] = [*name_missing(family, "final")]
+def estimate(values: Sequence[float]) -> MeanInterval:
+    """Compute mean, standard deviation and interval of shares."""
+    found = compute_mean_interval(values)
+    return {**found, "interval_95": bound(found["interval_95"])}
+
+
+def list_f1(family: Family) -> list[float]:
+    """Return the test macro F1 of each repeat that was measured."""
+    return [t.test["macro_f1"] for t in family.measured if t.test]
+
+
+def _create_final(family: Family, space: Space) -> list[Block]:
+    blocks: list[Block] = [*name_missing(family, "final")]
     beside = find_beside("final", family.name, space)
     if not family.measured:
         return blocks

@@ -1,7 +1,6 @@
 """What was run, on what, where and how long, and how far it is: evidence in, the report's first sections out."""
 
 import json
-from typing import Any
 
 from emoscope.core.emotions import EMOTIONS
 from emoscope.study.data.dataset import Dataset
@@ -9,9 +8,9 @@ from emoscope.study.data.describe import describe_dataset
 from emoscope.study.drawings.axes import draw_counts
 from emoscope.study.networks.catalogue import find_network_facts
 from emoscope.study.recipes.training import TrainConfig
-from emoscope.study.report.blocks import Drawing, Drawings, Facts, Paragraph, Section, TableBlock
+from emoscope.study.report.blocks import Block, Drawing, Drawings, Facts, Paragraph, Section, TableBlock
 from emoscope.study.report.evidence import Evidence, Family
-from emoscope.study.report.family import estimate_repeats
+from emoscope.study.report.family import estimate, list_f1
 from emoscope.study.report.hyperparameters import SOURCE
 from emoscope.study.report.samples import show_augmented, show_samples
 from emoscope.study.report.svg import create_svg
@@ -41,7 +40,7 @@ LEAK_WARNING = (
 
 def create_summary(evidence: Evidence) -> Section:
     """Create the summary: facts, what was run and, of an unfinished study, how far it is."""
-    blocks: list[Any] = []
+    blocks: list[Block] = []
     if "naive" in evidence.protocols:
         blocks.append(Paragraph(LEAK_WARNING, "warning"))
     if evidence.comparison.images:
@@ -63,7 +62,7 @@ def _write_lead(evidence: Evidence) -> str:
     measured = [family for family in evidence.families.values() if family.measured]
     if not measured:
         return ""
-    ours = {family.name: estimate_repeats(family.measured, "macro_f1") for family in measured}
+    ours = {family.name: estimate(list_f1(family)) for family in measured}
     best = max(measured, key=lambda family: ours[family.name]["mean"])
     top = ours[best.name]
     interval = format_interval(top["interval_95"])
@@ -133,7 +132,7 @@ def _describe_weights(evidence: Evidence) -> list[tuple[str, str]]:
     return [row for row in rows if row[1]]
 
 
-def _create_status(evidence: Evidence) -> list[Any]:
+def _create_status(evidence: Evidence) -> list[Block]:
     left = sum(phase.n_left for phase in evidence.phases)
     left_s = estimate_left_s(evidence.phases)
     text = f"This study is not finished: {left} {'training is' if left == 1 else 'trainings are'} left"

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import pandas as pd
+
+from emoscope.study.measuring.statistics import MeanInterval, Unknown
 
 Kind = Literal["ours", "summary", "reference"]
 
@@ -138,7 +140,7 @@ def format_interval(interval: Sequence[float] | None, is_difference: bool = Fals
     return f"{form(interval[0])} to {form(interval[1])}"
 
 
-def format_spread(estimate: dict[str, Any]) -> str:
+def format_spread(estimate: MeanInterval | Unknown) -> str:
     """Return mean and standard deviation of compute_mean_interval()."""
     sd = estimate["sd"]
     return format_figure(estimate["mean"]) + ("" if sd is None else f" ± {format_figure(sd)}")

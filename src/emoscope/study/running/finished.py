@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from emoscope.study.running.study_folder import Results, list_runs
 from emoscope.study.training.run_folder import RECIPE_VERSION, load_run
 
 KEYS = ("accuracy", "macro_f1", "ece")
 
 
-def find_finished(values: dict[str, object], data_sha256: str, folder: Path, runs: Path) -> dict[str, Any] | None:
+def find_finished(values: dict[str, object], data_sha256: str, folder: Path, runs: Path) -> Results | None:
     """Return what results.json holds if nothing is left to do, else None.
 
     Loading torch, timm and Optuna takes most of the time of a call that trains nothing.
@@ -34,21 +35,20 @@ def find_finished(values: dict[str, object], data_sha256: str, folder: Path, run
         return None
 
 
-def _is_whole(results: dict[str, Any], runs: Path) -> bool:
+def _is_whole(results: Results, runs: Path) -> bool:
     """Return whether every training that results.json names is there; failed repeats and folds are tried again."""
     for found in results["families"].values():
         if any(entry["problem"] for entry in [*found["candidates"], *found["final"]]):
             return False
-        names = [entry["run"] for entry in [*found["trials"], *found["final"]] if entry["run"]]
-        names += [name for candidate in found["candidates"] for name in candidate["runs"]]
-        files = [runs / name / "result.json" for name in names]
-        files += [runs / entry["run"] / name for entry in found["final"] for name in ("final.json", "best.safetensors")]
+        files = [runs / name / "result.json" for name in list_runs(found)]
+        final = [entry["run"] for entry in found["final"] if entry["run"]]
+        files += [runs / run / name for run in final for name in ("final.json", "best.safetensors")]
         if not all(file.is_file() for file in files):
             return False
     return True
 
 
-def summarize_families(results: dict[str, Any], runs: Path) -> dict[str, dict[str, Any]]:
+def summarize_families(results: Results, runs: Path) -> dict[str, dict[str, Any]]:
     """Return mean and sample standard deviation on the test images by family, of those whose repeats were measured.
 
     Args:

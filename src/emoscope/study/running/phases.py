@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -25,7 +24,13 @@ from emoscope.study.running.queue import Trainings
 from emoscope.study.running.search import Outcome, Trial, find_best, search
 from emoscope.study.running.split_folder import SplitFolder
 from emoscope.study.running.status import estimate_left_s, find_status
-from emoscope.study.running.study_folder import open_study
+from emoscope.study.running.study_folder import (
+    Attempted,
+    Candidate,
+    Results,
+    create_family_results,
+    open_study,
+)
 from emoscope.study.running.together import run_together, wait_for
 from emoscope.study.training.build import build_network
 from emoscope.study.training.run_folder import RECIPE_VERSION, Run
@@ -46,7 +51,7 @@ def run_comparison(
     on_progress: Callable[[str], None] = lambda line: None,
     track: Callable[[Run], None] = lambda run: None,
     executor: Executor | None = None,
-) -> dict[str, Any]:
+) -> Results:
     """Do everything that a comparison asks for, or what an earlier call left undone.
 
     Args:
@@ -109,18 +114,18 @@ class _Phases:
         self.on_progress, self.track = on_progress, track
         self.splits = SplitFolder(folder / "splits", self.dataset)
         self.has_trained = False
-        self.results: dict[str, Any] = {
+        self.results: Results = {
             "name": comparison.name,
             "data_sha256": self.dataset.sha256,
             "recipe": RECIPE_VERSION,
             "families": {},
         }
 
-    def run(self, storage: str) -> dict[str, Any]:
+    def run(self, storage: str) -> Results:
         """Do all phases of all families."""
         self.check_weights()
         for family in self.comparison.families:
-            self.results["families"][family] = {"trials": [], "candidates": [], "final": []}
+            self.results["families"][family] = create_family_results()
         # One thread, one writer of results.json and of the search's database: families only wait for each other's
         # trainings, and their own phases follow each other.
         run_together(*(self.do_family(family, storage) for family in self.comparison.families))
@@ -198,7 +203,7 @@ class _Phases:
             for i, config in enumerate(configs, 1)
         ]
         for config, folds in zip(configs, attempts, strict=True):
-            entry: dict[str, Any] = {"config": config.describe_changes(), "runs": [], "problem": ""}
+            entry: Candidate = {"config": config.describe_changes(), "runs": [], "problem": ""}
             self.results["families"][family]["candidates"].append(entry)
             scores = []
             for fold, attempt in enumerate(folds):
@@ -289,6 +294,6 @@ class _Phases:
             write_json(self.folder / "results.json", self.results)
 
 
-def describe_entry(config: TrainConfig, run: Run | None, problem: str) -> dict[str, Any]:
+def describe_entry(config: TrainConfig, run: Run | None, problem: str) -> Attempted:
     """Return how results.json tells of one training."""
     return {"run": run.folder.name if run else None, "config": config.describe_changes(), "problem": problem}

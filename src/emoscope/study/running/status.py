@@ -4,14 +4,14 @@ import contextlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from emoscope.core.errors import InputError
 from emoscope.study.recipes.families import Comparison
 from emoscope.study.recipes.study import StudyConfig
-from emoscope.study.training.run_folder import load_run
+from emoscope.study.running.study_folder import FamilyResults, Results, create_family_results
+from emoscope.study.training.run_folder import RECIPE_VERSION, load_run
 
 PHASES = ("search", "crossval", "final")
 
@@ -34,23 +34,23 @@ class PhaseStatus:
         return max(0, self.n_total - self.n_done - self.n_failed)
 
 
-def find_status(comparison: Comparison, results: dict[str, Any], runs: Path) -> list[PhaseStatus]:
+def find_status(comparison: Comparison, results: Results, runs: Path) -> list[PhaseStatus]:
     """Return the phases of all families in their order."""
     return [
-        _find_phase(comparison, family, phase, results.get("families", {}).get(family, {}), runs)
+        _find_phase(comparison, family, phase, results["families"].get(family, create_family_results()), runs)
         for family in comparison.families
         for phase in PHASES
     ]
 
 
-def _find_phase(comparison: Comparison, family: str, phase: str, found: dict[str, Any], runs: Path) -> PhaseStatus:
+def _find_phase(comparison: Comparison, family: str, phase: str, found: FamilyResults, runs: Path) -> PhaseStatus:
     if phase == "crossval":
-        candidates = found.get("candidates", [])
+        candidates = found["candidates"]
         names = [name for candidate in candidates for name in candidate["runs"]]
         # A candidate that failed on a fold has no further folds.
         n_failed = sum(comparison.folds - len(c["runs"]) for c in candidates if c["problem"])
     else:
-        entries = found.get("trials" if phase == "search" else "final", [])
+        entries = found["trials"] if phase == "search" else found["final"]
         names = [entry["run"] for entry in entries if entry["run"]]
         n_failed = len(entries) - len(names)
     seconds = tuple(json.loads((runs / n / "result.json").read_text(encoding="utf-8"))["train_s"] for n in names)
@@ -120,7 +120,7 @@ def load_recipe(folder: Path) -> tuple[StudyConfig, str, Path] | None:
         return None
 
 
-def load_study(folder: Path) -> tuple[Comparison, dict[str, Any], Path]:
+def load_study(folder: Path) -> tuple[Comparison, Results, Path]:
     """Return a comparison's config, results and the folder of its runs.
 
     Raises:
@@ -129,7 +129,7 @@ def load_study(folder: Path) -> tuple[Comparison, dict[str, Any], Path]:
     try:
         values = json.loads((folder / "study.json").read_text(encoding="utf-8"))
         runs = folder / values.pop("runs")
-        values.pop("data_sha256")
+        data_sha256 = values.pop("data_sha256")
         if "families" not in values:
             raise InputError(
                 f"{folder} holds no comparison of networks; name the folder of a study with `families`, or write a "
@@ -137,7 +137,14 @@ def load_study(folder: Path) -> tuple[Comparison, dict[str, Any], Path]:
             )
         comparison = Comparison.from_dict(values, is_new=False)
         path = folder / "results.json"
-        results = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"families": {}}
+        results: Results = {
+            "name": comparison.name,
+            "data_sha256": data_sha256,
+            "recipe": RECIPE_VERSION,
+            "families": {},
+        }
+        if path.is_file():
+            results = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, KeyError, TypeError) as e:
         raise InputError(f"{folder} holds no study ({e}); name a folder that `emoscope study run` made") from e
     return comparison, results, runs

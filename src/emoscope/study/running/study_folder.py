@@ -3,14 +3,63 @@
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import NotRequired, TypedDict
 
 from emoscope.core.errors import InputError
 from emoscope.core.files import write_json
 from emoscope.study.data.dataset import Dataset
 
 
-def open_study(folder: Path, runs: Path, config: dict[str, Any], dataset: Dataset) -> None:
+class Attempted(TypedDict):
+    """What results.json says of one training."""
+
+    run: str | None
+    """Its folder; None where it failed."""
+    config: dict[str, object]
+    problem: str
+
+
+class Candidate(TypedDict):
+    """What results.json says of one cross-validation."""
+
+    config: dict[str, object]
+    runs: list[str]
+    """A folder per fold, as far as they are done."""
+    problem: str
+
+
+class FamilyResults(TypedDict):
+    """What results.json says of one family."""
+
+    trials: list[Attempted]
+    candidates: list[Candidate]
+    winner: NotRequired[int]
+    """Index of the candidate; once the cross-validation has ended."""
+    final: list[Attempted]
+
+
+class Results(TypedDict):
+    """What results.json holds."""
+
+    name: str
+    data_sha256: str
+    recipe: int
+    families: dict[str, FamilyResults]
+    is_finished: NotRequired[bool]
+
+
+def create_family_results() -> FamilyResults:
+    """Return what is known of a family before its first training."""
+    return {"trials": [], "candidates": [], "final": []}
+
+
+def list_runs(found: FamilyResults) -> list[str]:
+    """Return the run folders that results.json names for a family."""
+    names = [entry["run"] for entry in [*found["trials"], *found["final"]] if entry["run"]]
+    return names + [name for candidate in found["candidates"] for name in candidate["runs"]]
+
+
+def open_study(folder: Path, runs: Path, config: dict[str, object], dataset: Dataset) -> None:
     """Check that a folder belongs to this dataset, and keep the config there.
 
     Args:

@@ -12,12 +12,13 @@ import platform
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from emoscope.core.errors import InputError, OutputError
 from emoscope.core.files import open_atomic, write_json
 from emoscope.study.data.dataset import Dataset
 from emoscope.study.data.splits import Split
+from emoscope.study.measuring.metrics import Figures
 from emoscope.study.recipes.training import TrainConfig
 
 _PROCESS = uuid.uuid4().hex
@@ -25,6 +26,30 @@ _PROCESS = uuid.uuid4().hex
 
 RECIPE_VERSION = 2
 """Raised whenever the training code or a default changes results, so that old runs are not taken for new ones."""
+
+
+class Result(TypedDict):
+    """What result.json holds."""
+
+    epochs: int
+    """That were trained."""
+    best_epoch: int
+    """The selected one."""
+    precision: str
+    parts_per_batch: int
+    train_s: float
+    validation: Figures
+
+
+class Facts(TypedDict):
+    """What run.json holds."""
+
+    recipe: int
+    config: dict[str, object]
+    split: str
+    """Fingerprint, as of the data."""
+    data: str
+    environment: dict[str, object]
 
 
 class TakenOverError(OutputError):
@@ -97,10 +122,15 @@ class Run:
         """Whether the training ended."""
         return self.result_path.is_file()
 
-    def load_result(self) -> dict[str, Any]:
+    def load_result(self) -> Result:
         """Read the figures of a finished run."""
-        result: dict[str, Any] = json.loads(self.result_path.read_text(encoding="utf-8"))
+        result: Result = json.loads(self.result_path.read_text(encoding="utf-8"))
         return result
+
+    def load_facts(self) -> Facts:
+        """Read how and on what the run was made."""
+        facts: Facts = json.loads((self.folder / "run.json").read_text(encoding="utf-8"))
+        return facts
 
     def load_history(self) -> list[dict[str, float]]:
         """Read metrics.csv, one row per epoch."""
@@ -135,8 +165,8 @@ def name_run(config: TrainConfig, split: Split, dataset: Dataset, teacher_sha256
     return _hash(_identify(config, split, dataset, teacher_sha256))
 
 
-def _identify(config: TrainConfig, split: Split, dataset: Dataset, teacher_sha256: str) -> dict[str, Any]:
-    identity = {
+def _identify(config: TrainConfig, split: Split, dataset: Dataset, teacher_sha256: str) -> dict[str, object]:
+    identity: dict[str, object] = {
         "recipe": RECIPE_VERSION,
         "config": config.describe_changes(),
         "split": split.sha256,
@@ -145,7 +175,7 @@ def _identify(config: TrainConfig, split: Split, dataset: Dataset, teacher_sha25
     return {**identity, "teacher": teacher_sha256} if teacher_sha256 else identity
 
 
-def _hash(identity: dict[str, Any]) -> str:
+def _hash(identity: dict[str, object]) -> str:
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -162,7 +192,7 @@ def load_run(folder: Path) -> Run:
         raise InputError(f"{folder} is no run ({e}); name a folder that `emoscope train` made") from e
 
 
-def describe_environment() -> dict[str, Any]:
+def describe_environment() -> dict[str, object]:
     """Return what a figure depends on beside the config: versions and machine."""
     from importlib.metadata import version
 

@@ -3,7 +3,6 @@
 import logging
 import time
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -37,7 +36,7 @@ from emoscope.study.training.optimize import (
     mix,
 )
 from emoscope.study.training.predict import load_weights, predict_logits
-from emoscope.study.training.run_folder import Run
+from emoscope.study.training.run_folder import Result, Run
 from emoscope.study.training.shared_norm import share_statistics
 from emoscope.study.training.tensorboard import TensorBoard
 
@@ -279,20 +278,18 @@ class Trainer:
         labels = self.dataset.emotion[self.split.validation]
         self.run.check_lease()
         with open_atomic(self.run.validation_path) as temporary:
-            arrays: dict[str, NDArray[Any]] = {f"logits_{n_views}": values for n_views, values in logits.items()}
+            arrays: dict[str, NDArray[np.generic]] = {f"logits_{n_views}": values for n_views, values in logits.items()}
             arrays |= {"rows": self.split.validation, "labels": labels}
             np.savez_compressed(temporary, allow_pickle=False, **arrays)
-        write_json(
-            self.run.result_path,
-            {
-                "epochs": self.state.epoch,
-                "best_epoch": self.state.best_epoch + 1,
-                "precision": self.state.precision,
-                "parts_per_batch": self.n_parts,
-                "train_s": sum(row["fit_s"] + row["validate_s"] for row in self.state.history),
-                "validation": compute_metrics(calibrate(logits[1], Calibration()), labels),
-            },
-        )
+        result: Result = {
+            "epochs": self.state.epoch,
+            "best_epoch": self.state.best_epoch + 1,
+            "precision": self.state.precision,
+            "parts_per_batch": self.n_parts,
+            "train_s": sum(row["fit_s"] + row["validate_s"] for row in self.state.history),
+            "validation": compute_metrics(calibrate(logits[1], Calibration()), labels),
+        }
+        write_json(self.run.result_path, result)
 
     @property
     def is_done(self) -> bool:
