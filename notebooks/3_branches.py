@@ -25,7 +25,6 @@ warnings.filterwarnings("ignore", "IProgress not found")  # tqdm's, where the ke
 from pathlib import Path
 
 import pandas as pd
-from emoscope.study.recipes.check import load_yaml
 
 from emoscope.study.data.dataset import Dataset
 from emoscope.study.data.synthetic import create_synthetic
@@ -33,6 +32,7 @@ from emoscope.study.measuring.reference import find_reference
 from emoscope.study.networks.catalogue import create_network
 from emoscope.study.networks.vgg import Branches
 from emoscope.study.recipes.families import Comparison
+from emoscope.study.recipes.file import load_yaml
 from emoscope.study.report import show_report
 from emoscope.study.running.phases import run_comparison
 

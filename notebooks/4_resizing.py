@@ -26,13 +26,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from emoscope.study.recipes.check import load_yaml
 
 from emoscope.faces.resample import KERNELS, resample
 from emoscope.study.data.dataset import Dataset
 from emoscope.study.data.synthetic import create_synthetic
 from emoscope.study.measuring.reference import find_reference
 from emoscope.study.recipes.families import Comparison
+from emoscope.study.recipes.file import load_yaml
 from emoscope.study.report import show_blocks, show_report
 from emoscope.study.report.samples import show_kernels
 from emoscope.study.running.phases import run_comparison

@@ -26,7 +26,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from emoscope.study.recipes.check import load_yaml
 from IPython.display import Image
 
 from emoscope import Recognizer
@@ -39,6 +38,7 @@ from emoscope.study.data.synthetic import create_synthetic
 from emoscope.study.drawings.figures import plot_confusion, plot_history, plot_reliability
 from emoscope.study.export.export import export_run
 from emoscope.study.measuring.evaluate import evaluate
+from emoscope.study.recipes.file import load_yaml
 from emoscope.study.recipes.training import TrainConfig
 from emoscope.study.training.train import train
 

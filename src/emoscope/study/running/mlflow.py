@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
-from typing import Any
+from importlib.util import find_spec
 
 from emoscope.core.errors import InputError, MissingExtraError
 from emoscope.study.training.run_folder import Run
@@ -27,52 +27,63 @@ def create_tracker(uri: str | None, experiment: str) -> Callable[[Run], None]:
     """
     if uri is None:
         return lambda run: None
-    try:
+    if find_spec("mlflow") is None:
+        raise MissingExtraError.create("--mlflow needs MLflow", "mlflow")
+    return _Tracker(uri, experiment).log_run
+
+
+class _Tracker:
+    """Logs each run once to one experiment of an MLflow."""
+
+    def __init__(self, uri: str, experiment: str) -> None:
         from mlflow import MlflowClient
-        from mlflow.entities import Metric, Param
         from mlflow.exceptions import MlflowException
-    except ImportError as e:
-        raise MissingExtraError.create("--mlflow needs MLflow", "mlflow") from e
-    try:
-        client = MlflowClient(tracking_uri=uri)
-        found = client.get_experiment_by_name(experiment)
-        experiment_id = found.experiment_id if found else client.create_experiment(experiment)
-    except (MlflowException, OSError) as e:
-        reason = " ".join(str(e).split())[:200]
-        raise InputError(f"cannot log to the MLflow at {uri} ({reason}); name a tracking URI that answers") from e
 
-    logged: set[str] = set()
-
-    def log_run(run: Run) -> None:
-        name = run.folder.name
-        if name in logged:
-            return
-        logged.add(name)
+        self.logged: set[str] = set()
+        self.failures = MlflowException, OSError
         try:
-            for entry in client.search_runs([experiment_id], f"attributes.run_name = '{name}'"):
-                if entry.info.status == "FINISHED":
-                    return
-                # What a killed process left half written.
-                client.delete_run(entry.info.run_id)
-            entry_id = client.create_run(experiment_id, run_name=name).info.run_id
-            params = [Param(key, str(value)) for key, value in run.config.to_dict().items()]
-            client.log_batch(entry_id, params=params)
-            metrics = list_metrics(run)
-            for i in range(0, len(metrics), MAX_METRICS):
-                client.log_batch(entry_id, metrics[i : i + MAX_METRICS])
-            client.set_terminated(entry_id)
-        except (MlflowException, OSError) as e:
-            reason = " ".join(str(e).split())[:200]
-            log.warning("the run %s is not in MLflow (%s); run the command again to log it", name, reason)
+            self.client = MlflowClient(tracking_uri=uri)
+            found = self.client.get_experiment_by_name(experiment)
+            self.experiment_id = found.experiment_id if found else self.client.create_experiment(experiment)
+        except self.failures as e:
+            raise InputError(
+                f"cannot log to the MLflow at {uri} ({_shorten(e)}); name a tracking URI that answers"
+            ) from e
 
-    def list_metrics(run: Run) -> list[Any]:
-        now = int(time.time() * 1000)
-        metrics = [
-            Metric(key, value, now, int(row["epoch"])) for row in run.load_history() for key, value in row.items()
-        ]
-        best = run.load_result()["validation"]
-        return metrics + [
-            Metric(f"best_validation_{key}", best[key], now, 0) for key in ("accuracy", "macro_f1", "ece")
-        ]
+    def log_run(self, run: Run) -> None:
+        """Log a run that is not there yet; a warning says what could not be logged."""
+        name = run.folder.name
+        if name in self.logged:
+            return
+        self.logged.add(name)
+        try:
+            if not self.find_finished(name):
+                self.write(run)
+        except self.failures as e:
+            log.warning("the run %s is not in MLflow (%s); run the command again to log it", name, _shorten(e))
 
-    return log_run
+    def find_finished(self, name: str) -> bool:
+        """Return whether a run is there as a whole; take out what a killed process left half written."""
+        for entry in self.client.search_runs([self.experiment_id], f"attributes.run_name = '{name}'"):
+            if entry.info.status == "FINISHED":
+                return True
+            self.client.delete_run(entry.info.run_id)
+        return False
+
+    def write(self, run: Run) -> None:
+        """Write a run's config, curves and best figures."""
+        from mlflow.entities import Metric, Param
+
+        entry_id = self.client.create_run(self.experiment_id, run_name=run.folder.name).info.run_id
+        self.client.log_batch(entry_id, params=[Param(key, str(v)) for key, v in run.config.to_dict().items()])
+        now, best = int(time.time() * 1000), run.load_result()["validation"]
+        metrics = [Metric(key, v, now, int(row["epoch"])) for row in run.load_history() for key, v in row.items()]
+        for key, value in (("accuracy", best["accuracy"]), ("macro_f1", best["macro_f1"]), ("ece", best["ece"])):
+            metrics.append(Metric(f"best_validation_{key}", value, now, 0))
+        for i in range(0, len(metrics), MAX_METRICS):
+            self.client.log_batch(entry_id, metrics[i : i + MAX_METRICS])
+        self.client.set_terminated(entry_id)
+
+
+def _shorten(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
