@@ -3,7 +3,7 @@
 import functools
 import inspect
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
@@ -42,6 +42,9 @@ Workers = Annotated[
     int, typer.Option(min=1, help="Processes of this machine that work at once.", rich_help_panel=RUNNING)
 ]
 
+Decorator = Callable[[Callable[..., None]], Callable[..., None]]
+VALUES: Final[Mapping[object, str]] = {str: "NAME", int: "N", float: "NUMBER"}
+"""What stands for an option's value in the help, by its type."""
 STUDY_PACKAGES = (
     "torch",
     "timm",
@@ -55,24 +58,35 @@ STUDY_PACKAGES = (
 )
 
 
-def add_settings(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Put an option for each of some settings in the place of a command's parameter `settings`.
+def add_settings(*names: str) -> Decorator:
+    """Give a command some of Settings' options, all if none are named, and what they say as `settings`.
 
-    What is given is checked by Settings alone, which names everything that is wrong at once.
+    Texts are read by Settings alone, which names everything that is wrong at once.
+    """
+    fields, defaults = Settings.model_fields, Settings().model_dump(mode="json")
+    return add_options({name: fields[name] for name in names or fields}, defaults, Settings.model_validate)
+
+
+def add_options(
+    fields: Mapping[str, FieldInfo],
+    defaults: Mapping[str, object],
+    create: Callable[[dict[str, object]], object],
+) -> Decorator:
+    """Put an option for each of some fields in the place of a command's parameter `settings`.
 
     Args:
-        names: the settings; all if left out.
+        fields: by name.
+        defaults: what is shown and taken where an option is not given; nothing for those that have none here.
+        create: makes the command's `settings` of what was given, texts and switches by name.
     """
+    options = {name: _create_option(name, field, defaults.get(name)) for name, field in fields.items()}
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(command)
         def run(**values: object) -> None:
             given = {name: values.pop(name) for name in options}
-            settings = {name: value for name, value in given.items() if value is not None}
-            command(settings=Settings.model_validate(settings), **values)
+            command(settings=create({name: value for name, value in given.items() if value is not None}), **values)
 
-        fields, defaults = Settings.model_fields, Settings().model_dump(mode="json")
-        options = {name: _create_option(name, fields[name], defaults[name]) for name in names or fields}
         signature = inspect.signature(command, eval_str=True)
         parameters: list[inspect.Parameter] = []
         for parameter in signature.parameters.values():
@@ -87,31 +101,28 @@ def add_settings(*names: str) -> Callable[[Callable[..., None]], Callable[..., N
 
 
 def _create_option(name: str, field: FieldInfo, default: object) -> inspect.Parameter:
-    """Return the parameter from which typer makes a setting's option: a flag, or a text that Settings reads."""
-    shown = next(part for part in field.metadata if isinstance(part, Shown))
-    flag, words = name.replace("_", "-"), field.description or ""
-    if isinstance(default, bool):
-        if default:
-            words = f"Do not {words[0].lower()}{words[1:]}"
-        # typer reads ` /` as the way to say no.
+    """Return the parameter from which typer makes a field's option: a switch, or a text that others read."""
+    shown = next((part for part in field.metadata if isinstance(part, Shown)), Shown())
+    words, flag = field.description or "", name.replace("_", "-")
+    if field.annotation is bool:
+        # A switch says the opposite of the default; ` /` is typer's way to write one that only says no.
+        names = f"--{flag}/--no-{flag}" if default is None else f" /--no-{flag}" if default else f"--{flag}"
+        words = f"Do not {words[0].lower()}{words[1:]}" if default else words
+        switch = typer.Option(names, help=words, show_default=False, rich_help_panel=shown.panel)
+        kind: object = Annotated[bool | None, switch]
+    else:
+        is_choice = get_origin(field.annotation) is Literal
+        choices = [str(value) for value in get_args(field.annotation)] if is_choice else []
         option = typer.Option(
-            f" /--no-{flag}" if default else f"--{flag}", help=words, show_default=False, rich_help_panel=shown.panel
+            f"--{flag}",
+            help=words,
+            metavar=shown.value or "|".join(choices) or VALUES.get(field.annotation, "LIST"),
+            rich_help_panel=shown.panel,
+            autocompletion=(lambda: choices) if choices else None,
         )
-        return inspect.Parameter(
-            name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[bool, option]
-        )
-    choices = [str(choice) for choice in get_args(field.annotation)] if get_origin(field.annotation) is Literal else []
-    option = typer.Option(
-        f"--{flag}",
-        help=words,
-        metavar=shown.value or "|".join(choices),
-        rich_help_panel=shown.panel,
-        autocompletion=(lambda: choices) if choices else None,
-    )
-    text = f"{default:g}" if isinstance(default, float) else str(default) if default else None
-    return inspect.Parameter(
-        name, inspect.Parameter.KEYWORD_ONLY, default=text, annotation=Annotated[str | None, option]
-    )
+        kind = Annotated[str | None, option]
+        default = f"{default:g}" if isinstance(default, float) else str(default) if default else None
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
 
 
 def print_json(value: object) -> None:

@@ -83,35 +83,23 @@ async def read_report(jobs: AllJobs, job: AJob) -> ResultFile:
     return answer
 
 
-@router.get("/summary", response_class=Response, responses=_describe_file("application/json"))
-async def read_summary(jobs: AllJobs, job: AJob) -> ResultFile:
-    """Read the numbers per person and for everyone."""
-    return _send(jobs, job, "summary", is_shown=True)
+def _add_file(name: str, what: str, is_shown: bool = False) -> None:
+    """Add the route of one of a result's files, which the document describes by `what`."""
+
+    async def read_file(jobs: AllJobs, job: AJob) -> ResultFile:
+        return _send(jobs, job, name, is_shown)
+
+    router.get(
+        f"/{name}",
+        response_class=Response,
+        responses=_describe_file(FILES[name][1]),
+        name=f"read_{name.replace('.', '_')}",
+        description=what,
+    )(read_file)
 
 
-@router.get("/observations.csv", response_class=Response, responses=_describe_file("text/csv"))
-async def read_csv(jobs: AllJobs, job: AJob) -> ResultFile:
-    """Read the observations, one row per face and frame."""
-    return _send(jobs, job, "observations.csv")
-
-
-@router.get(
-    "/observations.parquet",
-    response_class=Response,
-    responses=_describe_file(FILES["observations.parquet"][1]),
-)
-async def read_parquet(jobs: AllJobs, job: AJob) -> ResultFile:
-    """Read the observations as Parquet."""
-    return _send(jobs, job, "observations.parquet")
-
-
-@router.get("/audience.csv", response_class=Response, responses=_describe_file("text/csv"))
-async def read_audience(jobs: AllJobs, job: AJob) -> ResultFile:
-    """Read the numbers of each second over all people."""
-    return _send(jobs, job, "audience.csv")
-
-
-@router.get("/annotated.mp4", response_class=Response, responses=_describe_file("video/mp4"))
-async def read_video(jobs: AllJobs, job: AJob) -> ResultFile:
-    """Watch the annotated video, where it was asked for."""
-    return _send(jobs, job, "annotated.mp4", is_shown=True)
+_add_file("summary", "Read the numbers per person and for everyone.", is_shown=True)
+_add_file("observations.csv", "Read the observations, one row per face and frame.")
+_add_file("observations.parquet", "Read the observations as Parquet.")
+_add_file("audience.csv", "Read the numbers of each second over all people.")
+_add_file("annotated.mp4", "Watch the annotated video, where it was asked for.", is_shown=True)

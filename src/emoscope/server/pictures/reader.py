@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from emoscope.core.errors import InputError
 from emoscope.executors.local import WorkerProcess
+from emoscope.server.server_options import ServerOptions
 
 if TYPE_CHECKING:
     from emoscope.faces.detect import Detector
@@ -22,15 +23,6 @@ log = logging.getLogger(__name__)
 
 TIME_LIMIT_S = 20.0
 """A picture that takes longer was made to take long: 64 million pixels need about 2 s."""
-
-
-@dataclass(frozen=True)
-class ReaderOptions:
-    """What a reading process must know."""
-
-    detector: str
-    model: str
-    max_pixels: int
 
 
 @dataclass(frozen=True)
@@ -45,7 +37,7 @@ class Reading:
 class Reader:
     """One process that reads one picture after the other, made anew when it dies."""
 
-    def __init__(self, options: ReaderOptions) -> None:
+    def __init__(self, options: ServerOptions) -> None:
         self.options = options
         self.process = WorkerProcess(_set_up, options.max_pixels)
 
@@ -86,8 +78,8 @@ class Reader:
 class Readers:
     """Several readers that share the pictures among them."""
 
-    def __init__(self, options: ReaderOptions, n: int) -> None:
-        self.all = [Reader(options) for _ in range(n)]
+    def __init__(self, options: ServerOptions) -> None:
+        self.all = [Reader(options) for _ in range(options.workers)]
         self.idle: asyncio.Queue[Reader] = asyncio.Queue()
 
     async def read(self, data: bytes) -> Reading:
@@ -104,13 +96,13 @@ class Readers:
 
 
 @contextlib.asynccontextmanager
-async def open_readers(options: ReaderOptions, n: int) -> AsyncIterator[Readers]:
+async def open_readers(options: ServerOptions) -> AsyncIterator[Readers]:
     """Start reading processes; end them with the block.
 
     Raises:
         EmoscopeError: detector or model are not to be had.
     """
-    readers = Readers(options, n)
+    readers = Readers(options)
     try:
         await asyncio.gather(*(reader.start() for reader in readers.all))
         for reader in readers.all:
@@ -128,7 +120,7 @@ def _set_up(max_pixels: int) -> None:
 
 
 @functools.cache
-def _create_stages(options: ReaderOptions) -> "tuple[Detector, Recognizer]":
+def _create_stages(options: ServerOptions) -> "tuple[Detector, Recognizer]":
     from emoscope.core.native import set_up_libraries
     from emoscope.faces.detect import create_detector
     from emoscope.faces.recognize import Recognizer
@@ -138,11 +130,11 @@ def _create_stages(options: ReaderOptions) -> "tuple[Detector, Recognizer]":
     return create_detector(options.detector, PICTURE_SIDE_PX).detector, Recognizer(options.model)
 
 
-def _load(options: ReaderOptions) -> None:
+def _load(options: ServerOptions) -> None:
     _create_stages(options)
 
 
-def _read(options: ReaderOptions, data: bytes) -> Reading:
+def _read(options: ServerOptions, data: bytes) -> Reading:
     """Read one picture; pictures know nothing of each other, so there is no tracker."""
     from emoscope.core.types import FrameResult
     from emoscope.faces.crop import crop_faces

@@ -8,7 +8,7 @@ from fastapi import APIRouter, FastAPI, File, Request, Response, UploadFile
 
 from emoscope.server.http.problems import ProblemError, describe
 from emoscope.server.http.schemas import ImageAnswer
-from emoscope.server.pictures.reader import ReaderOptions, open_readers
+from emoscope.server.pictures.reader import open_readers
 from emoscope.server.server_options import ServerOptions
 
 MAX_WAITING = 64
@@ -20,8 +20,7 @@ router = APIRouter(tags=["pictures"])
 @contextlib.asynccontextmanager
 async def open_images(app: FastAPI, options: ServerOptions) -> AsyncIterator[None]:
     """Start the processes that read pictures."""
-    wanted = ReaderOptions(options.detector, str(options.model), options.max_pixels)
-    async with open_readers(wanted, options.workers) as readers:
+    async with open_readers(options) as readers:
         app.state.readers, app.state.waiting_pictures = readers, 0
         yield
 

@@ -29,7 +29,9 @@ SWITCHES: Final[Mapping[str, tuple[str, ...]]] = {
 """Settings that have no effect where the first is 0."""
 
 
-@dataclass(frozen=True, config=ConfigDict(strict=True, extra="forbid", validate_default=True))
+@dataclass(
+    frozen=True, config=ConfigDict(strict=True, extra="forbid", validate_default=True, use_attribute_docstrings=True)
+)
 class TrainConfig:
     """One training: everything that decides its result, beside the data."""
 
