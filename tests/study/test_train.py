@@ -296,7 +296,7 @@ def test_other_bad_input(tmp_path: Path, faces_file: Path, emoscope: Command) ->
         (["train", "--data", tmp_path / "text.npz", "-o", tmp_path / "r"], "is not a dataset"),
         (["train", "--data", faces_file, "-o", tmp_path / "r", "--network", "vgg99"], "there is no network 'vgg99'"),
         (["train", "--data", faces_file, "-o", tmp_path / "r", "--batch-size", 4000], "do not fill one batch"),
-        (["evaluate", "--data", faces_file, "--split", "test", "--views", 3], "3 views"),
+        (["evaluate", "--data", faces_file, "--split", "test", "--views", 3], "views is 3"),
         (["evaluate", "--data", faces_file, "--split", "test", "--robustness"], "on validation images"),
     ):
         code, _, stderr = emoscope(*arguments)
