@@ -90,7 +90,7 @@ def test_parts_and_options_from_the_command_line(clip: Path, tmp_path: Path, emo
         (["--baseline", "9-3"], "ends before it starts"),
         (["--formats", "pdf"], "no format pdf"),
         (["--events", "nothing.csv"], "cannot read nothing.csv"),
-        (["--smooth", "-1"], "expected 0 (off) or more"),
+        (["--smooth", "-1"], "expected a number of 0 to 3600"),
         (["--anonymous", "--explain"], "leave out --explain"),
         (["--blur-faces"], "add --annotate"),
     ],
