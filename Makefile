@@ -10,7 +10,7 @@ demo: .venv/installed
 	printf $(EVENTS) > demo/events.csv
 	.venv/bin/emoscope analyze demo/clip.mp4 -o demo/result --annotate --thumbnails clear --events demo/events.csv
 	.venv/bin/emoscope report demo/result -o demo/report.html
-	@echo "Open demo/report.html in a browser; demo/result/report.html also plays the annotated video."
+	@echo "Open demo/report.html in a browser; demo/result/report.html also plays the annotated video. Your own: .venv/bin/emoscope analyze FILE"
 
 # One thread per process: two processes with two threads each on two cores wait for each other most of the time.
 # Lines are counted in workers and child processes too; below the floor in pyproject.toml it fails.
