@@ -93,6 +93,31 @@ def expand(text: str) -> str:
     )
 
 
+def test_the_modules_that_pages_and_notebooks_name_exist() -> None:
+    folders = {"docs": "*.md", "notebooks": "*.py", "benchmarks": "*.py", "demo": "*.py"}
+    paths = [*PAGES, *MORE_PAGES[1:], *(p for folder, kind in folders.items() for p in (ROOT / folder).rglob(kind))]
+    named = {
+        (path.name, words)
+        for path in paths
+        for words in re.findall(r"(?:from |import |::: |-m )(emoscope(?:\.\w+)+)", path.read_text(encoding="utf-8"))
+    }
+    assert len(named) > 60
+    for page, words in named:
+        parts, rest = words.split("."), []
+        # The last parts may be a class and its method.
+        while not (file := find_module(parts)):
+            assert len(parts) > 2, f"{page}: {words}"
+            rest.append(parts.pop())
+        text = file.read_text(encoding="utf-8")
+        assert all(re.search(rf"\b{part}\b", text) for part in rest), f"{page}: {words}"
+
+
+def find_module(parts: list[str]) -> Path | None:
+    """The file of a module or package, if it is there."""
+    place = ROOT.joinpath("src", *parts)
+    return next((file for file in (place.with_suffix(".py"), place / "__init__.py") if file.is_file()), None)
+
+
 def test_every_install_that_is_named_is_one_that_exists() -> None:
     """Until emoscope is on an index there is the checkout's form alone."""
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]

@@ -120,8 +120,9 @@ class Source:
 
     @property
     def label(self) -> str:
-        """What results and messages call it."""
-        return self.name or str(self.path)
+        """What results and messages call it; `.` and `..` by the folder's own name."""
+        name = self.path.resolve().name if self.path.name in ("", "..") else ""
+        return self.name or name or str(self.path)
 
     @property
     def progress(self) -> float | None:
