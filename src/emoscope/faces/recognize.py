@@ -11,20 +11,27 @@ from emoscope.core.emotions import EMOTIONS
 from emoscope.core.errors import InputError, ModelError
 from emoscope.core.picture import Picture, Pictures, to_image
 from emoscope.faces.preprocess import check_crops, create_views, is_crop, preprocess, to_grey
-from emoscope.faces.registry import find_network
+from emoscope.faces.registry import find_network, is_embedded
 from emoscope.faces.spec import Calibration, ModelSpec
+from emoscope.faces.trial import try_out
 
 if TYPE_CHECKING:
     import onnxruntime
 
 BATCH = 64
 """Pictures per call of the network; bounds memory, larger ones are no faster on a CPU."""
+MAX_LOGIT = 1e6
+"""Far beyond what any network means."""
 
 
-def create_session(path: Path) -> "onnxruntime.InferenceSession":
+def create_session(path: Path, content: bytes | None = None) -> "onnxruntime.InferenceSession":
     """Open an ONNX file on the CPU with one thread.
 
     One thread: several make single faces slower whenever the other cores are busy (measured, 2.5 to 8.6 ms).
+
+    Args:
+        path: the file.
+        content: its bytes, where they were read already.
 
     Raises:
         ModelError: the file is not ONNX or damaged.
@@ -36,7 +43,7 @@ def create_session(path: Path) -> "onnxruntime.InferenceSession":
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(content or str(path), options, providers=["CPUExecutionProvider"])
     # ONNX Runtime's exceptions share no base class but Exception.
     except Exception as e:
         raise ModelError(
@@ -99,6 +106,44 @@ def to_crops(faces: Picture | Pictures) -> list[NDArray[np.uint8]]:
     return crops
 
 
+def read_spec(session: "onnxruntime.InferenceSession", path: Path) -> ModelSpec:
+    """Return the spec of an opened network.
+
+    Raises:
+        ModelError: it has none, a damaged one, or is no network of ours.
+    """
+    spec = ModelSpec.from_metadata(session.get_modelmeta().custom_metadata_map)
+    inputs, outputs = session.get_inputs(), session.get_outputs()
+    if [i.name for i in inputs] != ["input"] or [o.name for o in outputs] != ["logits"]:
+        raise ModelError(f"{path} has other inputs or outputs than `input` and `logits`; export the model again")
+    return spec
+
+
+def run_network(session: "onnxruntime.InferenceSession", batch: NDArray[np.float32], path: Path) -> NDArray[np.float32]:
+    """Return the logits (n, 7) of an input batch.
+
+    Raises:
+        ModelError: the network fails, or gives something else: numbers that are none would read everyone as the first
+            emotion.
+    """
+    try:
+        logits = np.asarray(session.run(["logits"], {"input": batch})[0])
+    # As above: no common base class.
+    except Exception as e:
+        raise ModelError(
+            f"{path} cannot read {len(batch)} pictures ({type(e).__name__}); export the model again"
+        ) from e
+    if logits.shape != (len(batch), len(EMOTIONS)) or logits.dtype != np.float32:
+        raise ModelError(
+            f"{path} gives {logits.dtype} {logits.shape} for {len(batch)} pictures, expected float32 "
+            f"({len(batch)}, {len(EMOTIONS)}); export the model again"
+        )
+    # NaN is less than nothing.
+    if not np.abs(logits).max(initial=0.0) < MAX_LOGIT:
+        raise ModelError(f"{path} gives values that are no numbers, or beyond {MAX_LOGIT:g}; use another network")
+    return logits
+
+
 class Recognizer:
     """A network ready to read faces that are cut out already.
 
@@ -124,11 +169,10 @@ class Recognizer:
             ModelError: the file is damaged or not one of ours.
         """
         self.path = path = find_network(model)
+        if not is_embedded(path):
+            try_out(path)
         self.session = create_session(path)
-        self.spec = ModelSpec.from_metadata(self.session.get_modelmeta().custom_metadata_map)
-        inputs, outputs = self.session.get_inputs(), self.session.get_outputs()
-        if [i.name for i in inputs] != ["input"] or [o.name for o in outputs] != ["logits"]:
-            raise ModelError(f"{path} has other inputs or outputs than `input` and `logits`; export the model again")
+        self.spec = read_spec(self.session, path)
         self.n_views, self.balanced = views, balanced
         self.calibration = self.spec.find_calibration(views)
         if balanced and not self.calibration.bias:
@@ -153,7 +197,7 @@ class Recognizer:
         check_crops(faces)
         views = [view for face in faces for view in create_views(to_grey(face), self.n_views)]
         parts = [
-            self.session.run(["logits"], {"input": preprocess(views[i : i + BATCH], self.spec)})[0]
+            run_network(self.session, preprocess(views[i : i + BATCH], self.spec), self.path)
             for i in range(0, len(views), BATCH)
         ]
         logits = np.concatenate(parts) if parts else np.empty((0, len(EMOTIONS)), np.float32)

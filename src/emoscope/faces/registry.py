@@ -123,6 +123,11 @@ def find_network(name: str | Path) -> Path:
     return path
 
 
+def is_embedded(path: Path) -> bool:
+    """Tell whether a file that find_network() gave is one of ours, whose hash was checked."""
+    return path.parent == MODELS_DIR
+
+
 def fetch(model: ModelFile) -> Path:
     """Return a fetched model's path, from the cache or else from the network, its hash checked.
 

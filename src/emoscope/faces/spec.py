@@ -2,21 +2,28 @@
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import ClassVar, Self
 
 from emoscope.core.emotions import EMOTIONS
-from emoscope.core.errors import ModelError
+from emoscope.core.errors import EmoscopeError, ModelError
+from emoscope.core.validation import validate
 from emoscope.faces.resample import KERNELS
 
 METADATA_KEY = "emoscope"
 SPEC_VERSION = 2
+STRICT = {"extra": "forbid", "allow_inf_nan": False}
+"""How pydantic takes a specification from a file."""
+MAX_TEXT, MAX_MESSAGE = 1000, 500
 
 
 @dataclass(frozen=True)
 class Calibration:
     """What turns the mean probabilities of so many views into what is reported; fitted on validation images."""
+
+    __pydantic_config__: ClassVar = STRICT
 
     temperature: float = 1.0
     """Divides the logarithms of the mean probabilities (Guo et al., On calibration of modern neural networks, 2017)."""
@@ -26,6 +33,19 @@ class Calibration:
     """Second operating point: added to the seven logarithms it raises macro F1, at the cost of accuracy; empty if none
     was fitted."""
 
+    def find_problems(self, n_views: int) -> list[str]:
+        """Return what is wrong with it, for so many views."""
+        where, problems = f"calibrations.{n_views}", []
+        if n_views < 1:
+            problems.append(f"{where}: expected at least one view")
+        if not 1e-3 <= self.temperature <= 1e3:
+            problems.append(f"{where}.temperature is {self.temperature:g}, expected 0.001 to 1000")
+        if not 0 <= self.uncertain_below <= 1:
+            problems.append(f"{where}.uncertain_below is {self.uncertain_below:g}, expected 0 to 1")
+        if len(self.bias) not in (0, len(EMOTIONS)) or not all(math.isfinite(x) and abs(x) < 1e3 for x in self.bias):
+            problems.append(f"{where}.bias is not {len(EMOTIONS)} numbers under 1000")
+        return problems
+
 
 @dataclass(frozen=True)
 class ModelSpec:
@@ -33,6 +53,8 @@ class ModelSpec:
 
     The graph takes `input` (n, channels, size_px, size_px) float32 and gives `logits` (n, 7) float32.
     """
+
+    __pydantic_config__: ClassVar = STRICT
 
     name: str
     """Short name, for example `compact-1`."""
@@ -74,7 +96,7 @@ class ModelSpec:
     """Where the weights come from, one sentence."""
     licence: str = ""
     """What one may do with the weights, one sentence."""
-    figures: Mapping[str, Any] = field(default_factory=dict)
+    figures: Mapping[str, Mapping[str, int | float]] = field(default_factory=dict)
     """Measured on validation when exported, e.g. {"validation": {"accuracy": ...}}."""
 
     def __post_init__(self) -> None:
@@ -92,12 +114,17 @@ class ModelSpec:
             problems.append(f"size_px is {self.size_px}, expected 8 to 1024")
         if self.kernel not in ("auto", *KERNELS):
             problems.append(f"kernel is {self.kernel!r}, expected auto, {', '.join(KERNELS)}")
-        if not self.std > 0 or not all(c.temperature > 0 for c in self.calibrations.values()):
-            problems.append("std and temperatures must be positive")
-        if any(len(c.bias) not in (0, len(EMOTIONS)) for c in self.calibrations.values()):
-            problems.append(f"a bias has not {len(EMOTIONS)} values")
+        # Bounds far beyond what any network has: behind them the input or the probabilities are no numbers any more.
+        if not 1e-6 <= self.std <= 1e6 or not abs(self.mean) <= 1e6:
+            problems.append(f"mean and std are {self.mean:g} and {self.std:g}, expected numbers, std more than 0")
+        problems += [p for n_views, c in self.calibrations.items() for p in c.find_problems(n_views)]
         if not -0.5 <= self.crop_margin <= 4:
             problems.append(f"crop_margin is {self.crop_margin}, expected -0.5 to 4")
+        names = ("name", "precision", "network", "protocol", "data_sha256", "run", "origin", "licence")
+        for key in names:
+            text = getattr(self, key)
+            if len(text) > MAX_TEXT or not text.isprintable():
+                problems.append(f"{key} is {ascii(text)[:40]}..., expected printable text of up to {MAX_TEXT} letters")
         if problems:
             raise ModelError(f"the model's specification is wrong: {'; '.join(problems)}; export the model again")
 
@@ -127,13 +154,17 @@ class ModelSpec:
             values = json.loads(metadata[METADATA_KEY])
             version = values.pop("version")
             if version == SPEC_VERSION:
-                calibrations = {
-                    int(n_views): Calibration(**{**c, "bias": tuple(c["bias"])})
-                    for n_views, c in values["calibrations"].items()
-                }
-                return cls(**{**values, "labels": tuple(values["labels"]), "calibrations": calibrations})
-        except (ValueError, TypeError, KeyError, AttributeError) as e:
-            raise ModelError(f"the ONNX file's emoscope specification is damaged ({e}); export the model again") from e
+                return validate(cls, values, "the ONNX file's emoscope specification")
+        except EmoscopeError as e:
+            # What is wrong may be as long as whoever made the file liked.
+            text = "".join(c if c.isprintable() else "?" for c in str(e))
+            raise ModelError(text[:MAX_MESSAGE] + "..." * (len(text) > MAX_MESSAGE)) from e
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as e:
+            reason = type(e).__name__
+            raise ModelError(
+                f"the ONNX file's emoscope specification is damaged ({reason}); export the model again"
+            ) from e
         raise ModelError(
-            f"the ONNX file's specification has version {version}, expected {SPEC_VERSION}; export the model again"
+            f"the ONNX file's specification has version {ascii(version)[:20]}, expected {SPEC_VERSION}; "
+            "export the model again"
         )

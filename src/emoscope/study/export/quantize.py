@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from emoscope.core.files import open_atomic
 from emoscope.faces.preprocess import preprocess
 from emoscope.faces.spec import ModelSpec
+from emoscope.faces.trial import trust
 
 log = logging.getLogger(__name__)
 
@@ -103,3 +104,4 @@ def write_model(model: onnx.ModelProto, path: Path, spec: ModelSpec) -> None:
     onnx.checker.check_model(model)
     with open_atomic(path) as temporary:
         temporary.write_bytes(model.SerializeToString())
+        trust(temporary)
