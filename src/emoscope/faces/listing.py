@@ -22,7 +22,7 @@ class ModelEntry:
     sha256: str
     licence: str
     url: str | None
-    figures: Mapping[str, dict[str, float]]
+    figures: Mapping[str, Mapping[str, int | float]]
     """What was measured, by part of the data."""
 
 
@@ -34,7 +34,7 @@ def list_models() -> list[ModelEntry]:
 
 def _describe(file: ModelFile, is_default: bool) -> ModelEntry:
     status = "embedded" if not file.url else "cached"
-    figures: Mapping[str, dict[str, float]] = {}
+    figures: Mapping[str, Mapping[str, int | float]] = {}
     try:
         if file.url and not file.path.is_file():
             status = "not fetched"
