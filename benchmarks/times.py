@@ -115,7 +115,6 @@ def list_kinds() -> Iterator[Make]:
         "mkv, VFR": film("b.mkv", *X264, *VFR),
         "mkv, late picture": late("c.mkv"),
         "mkv, offset an hour": remux(mp4, "d.mkv", "-output_ts_offset", "3600"),
-        "mkv, Opus": film("e.mkv", *X264, "-c:a", "libopus", sound=True),
         "webm, VP8": film("a.webm", "-c:v", "libvpx", "-deadline", "realtime"),
         "webm, VP9, VFR": film("b.webm", "-c:v", "libvpx-vp9", "-deadline", "realtime", *VFR),
         "ts": remux(mp4, "a.ts"),

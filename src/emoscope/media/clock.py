@@ -38,8 +38,8 @@ class Clock:
         self.last_s: float | None = None
         self.restarts: list[float] = []
         """Times at which the stamps began anew, as in recordings that were put one behind the other."""
-        # AVI has decoding stamps only; what FFmpeg guesses from them is wrong where frames are stored out of order.
-        self._trusts_pts = container.format.name != "avi"
+        # These have decoding stamps only; what FFmpeg guesses from them is wrong where frames are stored out of order.
+        self._trusts_pts = container.format.name not in ("avi", "asf")
         self._offset_s = 0.0
         self._last_pts: int | None = None
         self._last_dts: int | None = None
@@ -73,7 +73,9 @@ class Clock:
         if self.start_s is None:
             self.start_s = float(stamp * time_base)
         time_s = float(stamp * time_base) - self.start_s + self._offset_s
-        if self.last_s is None or time_s >= self.last_s:
+        if self.last_s is None:
+            return max(time_s, 0.0)
+        if time_s >= self.last_s:
             return time_s
         wrap_s = float(WRAP * time_base)
         if self.last_s - time_s > wrap_s / 2:
