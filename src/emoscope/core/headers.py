@@ -13,7 +13,11 @@ T = TypeVar("T")
 
 Kind = Literal["jpeg", "png", "webp", "bmp", "gif", "tiff", "jp2", "psd", "avif", "heic", "mp4", "matroska"]
 STILL: Final = frozenset[Kind | None](("jpeg", "png", "webp", "bmp", "tiff", "jp2", "psd", "avif", "heic"))
-"""Kinds that hold single pictures; PNG and WebP hold animations too."""
+"""Kinds that hold single pictures; PNG, WebP, AVIF and HEIC hold animations too."""
+TILED: Final = frozenset[Kind | None](("avif", "heic"))
+"""Kinds whose pictures are put together from tiles."""
+_ANIMATED: Final = (b"avis", b"msf1", b"hevc", b"hevx")
+"""Major brands of animations among them."""
 _STARTS: Final[dict[bytes, Kind]] = {
     b"\xff\xd8\xff": "jpeg",
     b"\x89PNG\r\n\x1a\n": "png",
@@ -64,8 +68,13 @@ def is_encrypted(path: Path) -> bool:
 
 
 def is_animated(path: Path) -> bool:
-    """Tell whether a PNG or WebP file is an animation."""
+    """Tell whether a PNG, WebP, AVIF or HEIC file is an animation."""
     return _look(path, _find_animation, False)
+
+
+def count_pages(media: Path | bytes) -> int:
+    """Return how many pictures a TIFF file holds, small copies left out; 1 for others."""
+    return _look(media, _count_pages, 1)
 
 
 def find_picture_size(media: Path | bytes) -> tuple[int, int] | None:
@@ -142,10 +151,31 @@ def _find_encryption(file: BinaryIO, size: int) -> bool:
 
 def _find_animation(file: BinaryIO, size: int) -> bool:
     head = file.read(21)
+    if find_kind(head) in TILED:
+        return head[8:12] in _ANIMATED
     if find_kind(head) == "webp" and head[12:16] == b"VP8X":
         # A flag of the extended header (RFC 9649, section 2.7).
         return len(head) > 20 and bool(head[20] & 2)
     return any(kind == b"acTL" for kind, _, _ in _walk_png(file, size))
+
+
+def _count_pages(file: BinaryIO, size: int) -> int:
+    """Walk the directories of a TIFF file (TIFF 6.0, section 2), of which each picture has one."""
+    head = file.read(8)
+    if find_kind(head) != "tiff":
+        return 1
+    order: Literal["little", "big"] = "little" if head[:2] == b"II" else "big"
+    at, pages, seen = int.from_bytes(head[4:8], order), 0, set[int]()
+    while 0 < at < size and at not in seen and len(seen) < MAX_PARTS:
+        seen.add(at)
+        file.seek(at)
+        n = int.from_bytes(file.read(2), order)
+        entries = file.read(12 * n)
+        kinds = (entries[i : i + 12] for i in range(0, len(entries) - 11, 12))
+        # Tag 254, bit 0: a smaller copy of another picture.
+        pages += not any(int.from_bytes(e[:2], order) == 254 and int.from_bytes(e[8:12], order) & 1 for e in kinds)
+        at = int.from_bytes(file.read(4), order)
+    return max(pages, 1)
 
 
 def _is_matroska_cut(file: BinaryIO, size: int) -> bool:

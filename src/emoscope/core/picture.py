@@ -1,17 +1,21 @@
 """Pictures: a file, bytes, an array or a Pillow picture in, an upright image (h, w, 3) out."""
 
+import io
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from emoscope.core.errors import InputError
-from emoscope.core.headers import find_picture_size, is_cut_off
+from emoscope.core.headers import TILED, count_pages, find_kind, find_picture_size, is_cut_off
 from emoscope.core.types import Image
+
+log = logging.getLogger(__name__)
 
 MAX_PICTURE_PIXELS = 1 << 28
 """A larger picture is refused: 200 megapixels are what phones take, decoding them needs about 1 GB."""
@@ -32,7 +36,7 @@ class Readable(Protocol):
 
 @runtime_checkable
 class PilPicture(Protocol):
-    """A Pillow picture (PIL.Image.Image); emoscope itself does not need Pillow."""
+    """A Pillow picture (PIL.Image.Image)."""
 
     @property
     def mode(self) -> str:
@@ -71,12 +75,13 @@ def load_picture(path: Path) -> Image:
     return decode_picture(data, str(path))
 
 
-def decode_picture(data: bytes, name: str) -> Image:
+def decode_picture(data: bytes, name: str, max_pixels: int = MAX_PICTURE_PIXELS) -> Image:
     """Decode a file's content.
 
     Args:
         data: the content.
         name: what messages call it.
+        max_pixels: a larger picture is refused before it is decoded.
 
     Returns:
         (h, w, 3) uint8, BGR, upright as the EXIF orientation says.
@@ -86,9 +91,11 @@ def decode_picture(data: bytes, name: str) -> Image:
     """
     if not data:
         raise InputError(f"{name} is empty; expected a picture")
+    if find_kind(data[:32]) in TILED:
+        return _decode_tiled(data, name, max_pixels)
     size_wh = find_picture_size(data)
     if size_wh:
-        check_size(name, *size_wh, MAX_PICTURE_PIXELS)
+        check_size(name, *size_wh, max_pixels)
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as e:
@@ -97,8 +104,23 @@ def decode_picture(data: bytes, name: str) -> Image:
         what = "cut off" if is_cut_off(data) else "damaged" if size_wh else None
         if what:
             raise InputError(f"{name} is {what} and cannot be decoded; expected a complete picture")
-        raise InputError(f"{name} cannot be decoded as a picture; expected a complete jpg, png, tiff, webp or bmp file")
+        raise InputError(
+            f"{name} cannot be decoded as a picture; expected a complete jpg, png, tiff, webp, avif, heic or bmp file"
+        )
     return np.asarray(image, np.uint8)
+
+
+def _decode_tiled(data: bytes, name: str, max_pixels: int) -> Image:
+    """Decode AVIF or HEIC by Pillow: OpenCV ignores how they are turned, and reads no HEIC."""
+    if is_cut_off(data):
+        # What is missing would be grey.
+        raise InputError(f"{name} is cut off and cannot be decoded; expected a complete picture")
+    try:
+        picture = _open_tiled(data, name)
+        check_size(name, *picture.size, max_pixels)
+        return _to_bgr(_take_pixels(picture))
+    except (OSError, SyntaxError, ValueError, EOFError, RuntimeError) as e:
+        raise InputError(f"{name} is damaged and cannot be decoded ({e}); expected a complete picture") from e
 
 
 def to_image(picture: object) -> Image:
@@ -112,17 +134,41 @@ def to_image(picture: object) -> Image:
         InputError: it is none of these or cannot be decoded.
     """
     if isinstance(picture, str | os.PathLike):
+        _warn_of_pages(Path(picture), str(picture))
         return load_picture(Path(picture))
     if isinstance(picture, bytes | bytearray | memoryview):
+        _warn_of_pages(bytes(picture), "the picture")
         return decode_picture(bytes(picture), "the picture")
     if isinstance(picture, Readable):
         return decode_picture(_read(picture), f"the file {getattr(picture, 'name', '')}".rstrip())
+    if picture is None:
+        raise InputError(
+            "there is no picture (None, as cv2.imread returns for what it cannot read); pass the file's name"
+        )
     try:
         values = _take_pixels(picture) if isinstance(picture, PilPicture) else np.asarray(picture)
     # Pillow reads its file only now; lists of different lengths and arrays on a graphics card are no arrays here.
     except (OSError, SyntaxError, ValueError, TypeError) as e:
         raise InputError(f"the picture cannot be read ({e}); pass a complete picture, or an array in memory") from e
     return _to_bgr(values)
+
+
+def _open_tiled(data: bytes, name: str) -> Any:
+    # Not Image.open: its limits are for all of the process, and HEIC would have to be registered there.
+    try:
+        if find_kind(data[:32]) == "avif":
+            from PIL.AvifImagePlugin import AvifImageFile
+
+            return AvifImageFile(io.BytesIO(data))
+        from pillow_heif import HeifImageFile
+    except ImportError as e:
+        raise InputError(f"{name} needs a decoder that is missing ({e}); run pip install pillow-heif") from e
+    return HeifImageFile(io.BytesIO(data))
+
+
+def _warn_of_pages(media: Path | bytes, name: str) -> None:
+    if (n := count_pages(media)) > 1:
+        log.warning("%s holds %d pictures; only the first is read, save the others as files of their own", name, n)
 
 
 def _read(file: Readable) -> bytes:
@@ -166,7 +212,8 @@ def turn(pixels: Pixels, orientation: object) -> Pixels:
 
 def _to_bgr(image: Pixels) -> Image:
     if image.dtype.kind == "u" and image.dtype.itemsize == 2:
-        image = (image >> 8).astype(np.uint8)
+        # Some programs keep 8-bit values in 16 bits; as real 16-bit values these would all be black.
+        image = (image >> 8 if image.max(initial=0) > 255 else image).astype(np.uint8)
     if image.ndim == 3 and image.shape[2] == 1:
         image = image[:, :, 0]
     if (
@@ -183,13 +230,17 @@ def _to_bgr(image: Pixels) -> Image:
     return np.ascontiguousarray(image[:, :, :3], np.uint8)
 
 
+class SizeError(InputError):
+    """A picture or video that is larger than allowed."""
+
+
 def check_size(name: str | Path, width: int, height: int, limit: int) -> None:
     """Check what a file announces before memory is taken for it.
 
     Raises:
-        InputError: it has more than `limit` pixels.
+        SizeError: it has more than `limit` pixels.
     """
     if width * height > limit:
-        raise InputError(
+        raise SizeError(
             f"{name} has {width} x {height} pixels, expected at most {limit / 1e6:.0f} million; reduce it first"
         )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from emoscope.core.errors import InputError
-from emoscope.core.headers import is_animated, is_cut_off
+from emoscope.core.headers import count_pages, is_animated, is_cut_off
 from emoscope.core.picture import load_picture
 from emoscope.core.timecode import Every, Span
 from emoscope.core.types import Frame
@@ -39,6 +39,9 @@ PICTURE_SUFFIXES = frozenset(
         ".ppm",
         ".pnm",
         ".avif",
+        ".heic",
+        ".heif",
+        ".hif",
     ]
 )
 VIDEO_SUFFIXES = frozenset(
@@ -148,6 +151,8 @@ class Source:
                 image = load_picture(path)
                 if is_cut_off(path):
                     self.problems.append(f"{path} is cut off; what is there of the picture was analysed")
+                if (n := count_pages(path)) > 1:
+                    self.notes.append(f"{path} holds {n} pictures; only the first was analysed")
             except InputError as e:
                 # One bad file among several must not lose the others.
                 if len(self.pictures) == 1:
@@ -299,15 +304,24 @@ def find_sources(
 def _find(path: Path) -> Iterator[Source]:
     if path.is_dir():
         files = sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
-        pictures = [p for p in files if p.suffix.lower() in PICTURE_SUFFIXES]
-        videos = [p for p in files if p.suffix.lower() in VIDEO_SUFFIXES]
+        pictures = [p for p in files if p.suffix.lower() in PICTURE_SUFFIXES and not is_animated(p)]
+        chosen = set(pictures)
+        videos = [p for p in files if p.suffix.lower() in (*VIDEO_SUFFIXES, *PICTURE_SUFFIXES) and p not in chosen]
+        chosen.update(videos)
+        others = [str(p.relative_to(path)) for p in files if p not in chosen]
+        names = ", ".join(others[:MAX_GAPS_SAID]) + (
+            f" and {len(others) - MAX_GAPS_SAID} more" if len(others) > 5 else ""
+        )
         if not pictures and not videos:
+            what = f" (only {names})" if others else ""
             raise InputError(
-                f"the folder {path} holds no picture or video; name a folder with jpg, png, mp4, ... files"
+                f"the folder {path} holds no picture or video{what}; name a folder with jpg, png, mp4, ... files"
             )
-        if pictures:
-            yield Source(path, "pictures", pictures)
-        yield from (Source(video, "video") for video in videos)
+        sources = [Source(path, "pictures", pictures)] if pictures else []
+        sources += [Source(video, "video") for video in videos]
+        if others:
+            sources[0].notes.append(f"left out in {path}, by their names neither pictures nor videos: {names}")
+        yield from sources
         return
     if not path.exists():
         raise InputError(f"there is no file or folder {path}; check the name")

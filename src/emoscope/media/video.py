@@ -61,7 +61,11 @@ def find_stream(path: Path, container: "InputContainer") -> "VideoStream":
         InputError: there is none, it is encrypted, or its frames are too large.
     """
     streams = container.streams.video
-    stream = next((s for s in streams if s.codec_context is not None and not s.disposition & ATTACHED_PICTURE), None)
+    usable = [s for s in streams if s.codec_context is not None and not s.disposition & ATTACHED_PICTURE]
+    stream = next(iter(usable), None)
+    if stream is not None and stream.frames == 1:
+        # Animated AVIF and HEIC hold their first picture by itself, too.
+        stream = next((s for s in usable if s.frames > 1), stream)
     if stream is None:
         raise InputError(f"{path} has no video in it; expected a video file or a picture")
     # Decoders do not notice: some fail, others show coloured noise.

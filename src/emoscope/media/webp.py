@@ -6,7 +6,6 @@ from fractions import Fraction
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-import cv2
 import numpy as np
 
 from emoscope.core.errors import InputError
@@ -16,17 +15,15 @@ from emoscope.core.types import Image
 if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
-BLOCK_PIXELS = 1 << 24
-"""So many pixels are decoded at once, 0.07 GB and as much again within OpenCV; a larger frame is refused."""
-MAX_BLOCKS = 16
-"""For each block OpenCV decodes everything before it again, so the time grows with the square of their number."""
+MAX_PIXELS = 1 << 24
+"""A larger frame is refused."""
 
 
 def convert_animation(path: Path) -> IO[bytes]:
     """Write an animation without loss into a temporary file that goes with the returned handle.
 
     Raises:
-        InputError: it is damaged from the beginning, too large or too long.
+        InputError: it is damaged from the beginning, or too large.
     """
     import av
 
@@ -60,25 +57,18 @@ def convert_animation(path: Path) -> IO[bytes]:
 
 def _read_frames(path: Path) -> Iterator[tuple[Image, int]]:
     """Yield each frame, BGR, and for how many milliseconds it is shown."""
-    data = np.fromfile(path, np.uint8)[None]
-    # The canvas, each side less one, in three bytes (RFC 9649, section 2.7).
-    width, height = (int.from_bytes(data[0, at : at + 3].tobytes(), "little") + 1 for at in (24, 27))
-    check_size(path, width, height, BLOCK_PIXELS)
-    step = max(1, BLOCK_PIXELS // (width * height))
+    from PIL.WebPImagePlugin import WebPImageFile
+
     n = 0
-    for block in range(MAX_BLOCKS + 1):
-        try:
-            is_read, animation = cv2.imdecodeanimation(data, block * step, step)
-        except cv2.error:
-            break
-        if not is_read or len(animation.frames) == 0:
-            break
-        if block == MAX_BLOCKS:
-            raise InputError(f"{path} has more than {n} frames of {width} x {height} pixels; convert it to mp4 first")
-        for image, duration_ms in zip(animation.frames, animation.durations, strict=True):
-            yield np.ascontiguousarray(image[:, :, :3], np.uint8), int(duration_ms)
-        n += len(animation.frames)
-        if len(animation.frames) < step:
-            break
-    if n == 0:
-        raise InputError(f"{path} cannot be decoded as an animation; expected a complete webp file")
+    try:
+        # Not Image.open: its limits are for all of the process.
+        animation = WebPImageFile(path)
+        check_size(path, *animation.size, MAX_PIXELS)
+        for n in range(animation.n_frames):
+            animation.seek(n)
+            pixels = np.asarray(animation.convert("RGB"))
+            yield np.ascontiguousarray(pixels[:, :, ::-1], np.uint8), int(animation.info.get("duration", 0))
+    except (OSError, SyntaxError, ValueError, EOFError) as e:
+        # A cut file's first frames are whole.
+        if n == 0:
+            raise InputError(f"{path} cannot be decoded as an animation; expected a complete webp file") from e

@@ -4,13 +4,13 @@ The kind is told by content, and what a file announces is checked before memory 
 """
 
 from emoscope.core.errors import InputError
-from emoscope.core.headers import find_kind, find_picture_size
-from emoscope.core.picture import check_size, decode_picture
+from emoscope.core.headers import find_kind
+from emoscope.core.picture import SizeError, decode_picture
 from emoscope.core.types import Image
 
-READ = ("jpeg", "png", "webp", "bmp")
+READ = ("jpeg", "png", "webp", "bmp", "avif", "heic")
 """Kinds whose size is known before they are decoded."""
-EXPECTED = "expected a JPEG, PNG, WebP or BMP picture"
+EXPECTED = "expected a JPEG, PNG, WebP, AVIF, HEIC or BMP picture"
 
 
 class UnsupportedError(InputError):
@@ -33,7 +33,7 @@ def decode_upload(data: bytes, max_pixels: int) -> Image:
         max_pixels: a larger picture is refused before it is decoded.
 
     Raises:
-        UnsupportedError: no JPEG, PNG, WebP or BMP.
+        UnsupportedError: no JPEG, PNG, WebP, AVIF, HEIC or BMP.
         TooLargeError: more pixels than that; reduce it.
         InputError: it is damaged.
     """
@@ -41,11 +41,7 @@ def decode_upload(data: bytes, max_pixels: int) -> Image:
         raise InputError(f"the file is empty; {EXPECTED}")
     if find_kind(data[:32]) not in READ:
         raise UnsupportedError(f"the file is no picture that is read here; {EXPECTED}")
-    size_wh = find_picture_size(data)
-    if size_wh is None:
-        raise InputError(f"the picture's size cannot be read, it is damaged; {EXPECTED}")
     try:
-        check_size("the picture", *size_wh, max_pixels)
-    except InputError as e:
+        return decode_picture(data, "the picture", max_pixels)
+    except SizeError as e:
         raise TooLargeError(str(e)) from e
-    return decode_picture(data, "the picture")

@@ -35,7 +35,7 @@ async def open_images(app: FastAPI, options: ServerOptions) -> AsyncIterator[Non
 async def read_image(
     request: Request,
     file: Annotated[
-        UploadFile, File(description="A JPEG, PNG, WebP or BMP picture; its content counts, not its name.")
+        UploadFile, File(description="A JPEG, PNG, WebP, AVIF, HEIC or BMP picture; its content counts, not its name.")
     ],
 ) -> Response:
     """Find the faces of one picture and read the emotion that each expresses; nothing is stored."""
