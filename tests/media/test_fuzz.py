@@ -194,8 +194,8 @@ def test_an_endless_animation_is_refused(
     seeds: dict[str, dict[str, bytes]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "a.webp").write_bytes(seeds["webp"]["animated"])
-    monkeypatch.setattr("emoscope.media.webp.BLOCK_PIXELS", 96 * 72)
+    monkeypatch.setattr("emoscope.media.webp.MAX_TOTAL_PIXELS", 6 * 96 * 72)
     assert len(list(find_sources([tmp_path / "a.webp"])[0])) == 6
-    monkeypatch.setattr("emoscope.media.webp.MAX_BLOCKS", 5)
-    with pytest.raises(InputError, match=r"more than 5 frames .* convert it to mp4"):
+    monkeypatch.setattr("emoscope.media.webp.MAX_TOTAL_PIXELS", 5 * 96 * 72)
+    with pytest.raises(InputError, match=r"6 frames; convert it to mp4"):
         list(find_sources([tmp_path / "a.webp"])[0])

@@ -40,7 +40,7 @@ def test_the_same_table_gives_the_same_file() -> None:
 
 def drop_new(text: str) -> str:
     """Leave out what version 0.6.0 did not write."""
-    return text.replace('  "unread": [],\n  "frames_unread": 0,\n', "")
+    return text.replace('  "cuts": [],\n  "unread": [],\n  "frames_unread": 0,\n', "")
 
 
 def shorten(text: str) -> str:

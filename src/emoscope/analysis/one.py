@@ -209,6 +209,7 @@ def describe_end(source: Source, more: list[str]) -> End:
         frames_in_source=source.frames_announced or source.frames_read,
         duration_s=source.duration_s,
         container_start_s=source.container_start_s if source.kind == "video" else None,
+        cuts=tuple(source.cuts),
         unread=tuple(source.unread),
         frames_unread=source.frames_unread,
     )

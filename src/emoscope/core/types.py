@@ -37,9 +37,13 @@ class Frame:
     index: int = 0
     """Number within the source, counted from 0; frames that are not analysed count too."""
     time_s: float = 0.0
-    """Presentation time in the container; 0 for pictures."""
+    """What a player's clock shows; 0 for pictures."""
     source: str = ""
     """File that the picture comes from."""
+    shot: int = 0
+    """Number of the film's shot within the source, from 0: people of another shot are known by their looks only."""
+    is_blend: bool = False
+    """Whether it may show two shots at once."""
 
     def __post_init__(self) -> None:
         """Check the image.

@@ -16,6 +16,7 @@ from emoscope.core.timecode import Every, Span
 from emoscope.core.types import Frame
 from emoscope.media.clock import Clock, find_rate
 from emoscope.media.decoder import Decoder
+from emoscope.media.shots import CutFinder
 from emoscope.media.video import Converter, explain, find_key, find_length_s, find_stream, open_container
 
 if TYPE_CHECKING:
@@ -104,6 +105,8 @@ class Source:
     """Time at which the last decoded frame is over."""
     container_start_s: float = 0.0
     """The stamp in a video's container that is time 0 here."""
+    cuts: list[float] = field(default_factory=list)
+    """Times at which a video's shots change."""
     unread: list[Span] = field(default_factory=list)
     """Where nothing could be read, in a video."""
     frames_unread: int = 0
@@ -174,7 +177,7 @@ class Source:
     def _decode(self, container: "InputContainer", stream: "VideoStream", clock: Clock) -> "Iterator[Frame]":
         index, given_s = -1, None
         earlier_pts = self._seek(container, stream)
-        decoder, convert = Decoder(container, stream), Converter(self.path, stream)
+        decoder, convert, cuts = Decoder(container, stream), Converter(self.path, stream), CutFinder()
         for picture in decoder:
             if self.stop.is_set():
                 break
@@ -184,6 +187,8 @@ class Source:
             if self.end_s is not None and time_s >= self.end_s:
                 break
             self.frames_read, self.duration_s = index + 1, time_s + clock.measure(picture)
+            if cuts.add(picture) and time_s >= self.start_s and given_s is not None:
+                self.cuts.append(time_s)
             if time_s < self.start_s or not self.every.is_due(index, time_s, given_s):
                 continue
             try:
@@ -195,7 +200,7 @@ class Source:
                 self._add_unread(max(self.length_s or 0.0, self.duration_s), clock, time_s)
                 break
             given_s = time_s
-            yield Frame(image, index, time_s, self.label)
+            yield Frame(image, index, time_s, self.label, cuts.shot, cuts.is_blend)
         else:
             self._check_end(decoder, clock)
         self.container_start_s = clock.start_s or 0.0

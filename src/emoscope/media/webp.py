@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 MAX_PIXELS = 1 << 24
 """A larger frame is refused."""
+MAX_TOTAL_PIXELS = 1 << 32
+"""Of all frames: so much is written to the disk for a while."""
 
 
 def convert_animation(path: Path) -> IO[bytes]:
@@ -64,6 +66,8 @@ def _read_frames(path: Path) -> Iterator[tuple[Image, int]]:
         # Not Image.open: its limits are for all of the process.
         animation = WebPImageFile(path)
         check_size(path, *animation.size, MAX_PIXELS)
+        if animation.n_frames * animation.width * animation.height > MAX_TOTAL_PIXELS:
+            raise InputError(f"{path} is an animation of {animation.n_frames} frames; convert it to mp4 first")
         for n in range(animation.n_frames):
             animation.seek(n)
             pixels = np.asarray(animation.convert("RGB"))

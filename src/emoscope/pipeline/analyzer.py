@@ -113,7 +113,7 @@ class Analyzer:
             self.detector.forget()
         expected_xyxy = self.tracker.predict(frame.time_s)[1]
         faces = self.detector.detect(frame.image, frame.time_s, expected_xyxy)
-        faces = self.tracker.update(faces, frame.time_s, frame.image)
+        faces = self.tracker.update(faces, frame.time_s, frame.image, frame.shot, frame.is_blend)
         return frame, faces, crop_faces(frame.image, faces.xyxy, self.recognizer.spec.crop_margin)
 
     def _recognize(self, looks: list[Look]) -> list[tuple[Frame, FrameResult]]:

@@ -108,6 +108,8 @@ class End:
     """When the last frame that was read is over; 0 is what a player's clock shows as the beginning."""
     container_start_s: float | None = None
     """The time stamp in a video's file that is 0 here."""
+    cuts: tuple[float, ...] = ()
+    """Times at which a film's shots change."""
     unread: tuple[Span, ...] = ()
     """From when to when nothing could be read, because the file is damaged there."""
     frames_unread: int = 0

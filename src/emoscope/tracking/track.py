@@ -22,6 +22,10 @@ MAX_GAP_S = 1.5
 """Without pictures, or after one or two glimpses only, a person unseen for longer gets a new number on return."""
 RE_ENTRY_S = 5.0
 """With pictures, a person unseen for longer gets a new number on return."""
+KEPT_STEPS, GLIMPSE_STEPS = 6.5, 2.5
+"""Where few frames are analysed, people are kept for at least so many of them, known ones and mere glimpses."""
+CUT_COST = 0.5
+"""What a link across a cut has against it: there only looks tell who somebody is, and most people are seen again."""
 MIN_FRAMES = 3
 """Faces seen in fewer frames are as likely a pattern on a wall: no long memory is kept of them."""
 NEW_AREA = 800.0
@@ -74,10 +78,11 @@ class Track:
     """When the person's looks were last learned."""
     n_frames: int = 1
 
-    def is_kept(self, time_s: float, by_looks: bool) -> bool:
-        """Say whether the person may still come back."""
+    def is_kept(self, time_s: float, step_s: float, by_looks: bool) -> bool:
+        """Say whether the person may still come back, where frames are so far apart."""
         gap_s = time_s - self.motion.time_s
-        return gap_s <= (RE_ENTRY_S if by_looks and self.n_frames >= MIN_FRAMES else MAX_GAP_S)
+        is_known = by_looks and self.n_frames >= MIN_FRAMES
+        return gap_s <= (max(RE_ENTRY_S, KEPT_STEPS * step_s) if is_known else max(MAX_GAP_S, GLIMPSE_STEPS * step_s))
 
 
 class Tracker:
@@ -87,21 +92,33 @@ class Tracker:
         self.tracks: list[Track] = []
         self.n_people = 0
         self.memory = Memory()
+        self.shot = 0
+        self.last_s: float | None = None
+        self.step_s = 0.0
 
     def forget(self) -> None:
         """End all tracks: what comes next is unrelated, such as another picture of a folder."""
         self.tracks = []
         self.memory = Memory()
+        self.last_s = None
 
-    def update(self, faces: Faces, time_s: float, image: Image | None = None) -> Faces:
+    def update(
+        self, faces: Faces, time_s: float, image: Image | None = None, shot: int = 0, is_blend: bool = False
+    ) -> Faces:
         """Return the faces of one frame with their track_id.
 
         Args:
             faces: detections.
             time_s: presentation time; must not run backwards.
             image: (h, w, 3) uint8 BGR, the frame; without it motion alone decides. Give it for all frames or for none.
+            shot: number of the film's shot; where it changes, nobody is linked by motion.
+            is_blend: whether two shots may be seen at once; nothing is learned from such a frame.
         """
-        if self._goes_on_alone(faces, time_s):
+        is_cut, self.shot = shot != self.shot, shot
+        if self.last_s is not None:
+            self.step_s = time_s - self.last_s
+        self.last_s = time_s
+        if not is_cut and not is_blend and self._goes_on_alone(faces, time_s):
             [track] = self.tracks
             track.n_frames += 1
             track.motion.update(_to_centres(faces.xyxy)[0], time_s)
@@ -112,15 +129,18 @@ class Tracker:
             return faces.replace(track_id=ids)
         looks = None if image is None else describe(image, faces.xyxy)
         is_clear = _find_clear(faces.xyxy, faces.xyxy, is_same=True)
-        pairs = assign(self._compute_costs(faces, looks, is_clear, time_s))
+        pairs = assign(self._compute_costs(faces, looks, is_clear, time_s, is_cut))
         if looks is not None:
-            self._learn(faces, looks, is_clear, pairs, time_s)
+            self._learn(faces, looks, is_clear & (not is_blend), pairs, time_s)
         boxes = _to_centres(faces.xyxy)
         for i, j in pairs:
             track = self.tracks[j]
             ids[i] = track.track_id
             track.n_frames += 1
-            track.motion.update(boxes[i], time_s)
+            if is_cut:
+                track.motion = Motion(*boxes[i], time_s=time_s)
+            else:
+                track.motion.update(boxes[i], time_s)
         for i in np.flatnonzero(ids == 0).tolist():
             self.n_people += 1
             ids[i] = self.n_people
@@ -151,7 +171,7 @@ class Tracker:
 
     def _drop(self, time_s: float, by_looks: bool) -> None:
         """Forget who has been away for too long."""
-        kept = [j for j, t in enumerate(self.tracks) if t.is_kept(time_s, by_looks)]
+        kept = [j for j, t in enumerate(self.tracks) if t.is_kept(time_s, self.step_s, by_looks)]
         if len(kept) > MAX_TRACKS:
             kept = sorted(sorted(kept, key=lambda j: self.tracks[j].motion.time_s)[-MAX_TRACKS:])
         if len(kept) < len(self.tracks):
@@ -160,12 +180,16 @@ class Tracker:
                 self.memory.keep(kept)
 
     def _compute_costs(
-        self, faces: Faces, looks: Looks | None, is_clear: NDArray[np.bool_], time_s: float
+        self, faces: Faces, looks: Looks | None, is_clear: NDArray[np.bool_], time_s: float, is_cut: bool
     ) -> NDArray[np.float32]:
         """Return log likelihood ratios (n, m) of faces being new people rather than the tracks'; below 0 is a link."""
         if not self.tracks:
             return np.zeros((len(faces), 0), np.float32)
-        costs = _compute_motion_costs(faces.xyxy, self.tracks, time_s, can_be_elsewhere=looks is not None)
+        if is_cut:
+            # Without looks nobody is known again.
+            costs = np.full((len(faces), len(self.tracks)), np.inf if looks is None else CUT_COST, np.float32)
+        else:
+            costs = _compute_motion_costs(faces.xyxy, self.tracks, time_s, can_be_elsewhere=looks is not None)
         if looks is not None:
             says = _weigh_looks(self.memory.compare(looks))
             # Looking different means little where somebody else covers the face.

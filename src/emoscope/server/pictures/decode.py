@@ -4,7 +4,7 @@ The kind is told by content, and what a file announces is checked before memory 
 """
 
 from emoscope.core.errors import InputError
-from emoscope.core.headers import find_kind
+from emoscope.core.headers import TILED, find_kind, find_picture_size
 from emoscope.core.picture import SizeError, decode_picture
 from emoscope.core.types import Image
 
@@ -39,8 +39,11 @@ def decode_upload(data: bytes, max_pixels: int) -> Image:
     """
     if not data:
         raise InputError(f"the file is empty; {EXPECTED}")
-    if find_kind(data[:32]) not in READ:
+    kind = find_kind(data[:32])
+    if kind not in READ:
         raise UnsupportedError(f"the file is no picture that is read here; {EXPECTED}")
+    if kind not in TILED and find_picture_size(data) is None:
+        raise InputError(f"the picture's size cannot be read, it is damaged; {EXPECTED}")
     try:
         return decode_picture(data, "the picture", max_pixels)
     except SizeError as e:
