@@ -117,7 +117,7 @@ def _decode_tiled(data: bytes, name: str, max_pixels: int) -> Image:
         raise InputError(f"{name} is cut off and cannot be decoded; expected a complete picture")
     try:
         picture = _open_tiled(data, name)
-        check_size(name, *picture.size, max_pixels)
+        check_size(name, picture.width, picture.height, max_pixels)
         return _to_bgr(_take_pixels(picture))
     except (OSError, SyntaxError, ValueError, EOFError, RuntimeError) as e:
         raise InputError(f"{name} is damaged and cannot be decoded ({e}); expected a complete picture") from e
@@ -163,7 +163,7 @@ def _open_tiled(data: bytes, name: str) -> Any:
         from pillow_heif import HeifImageFile
     except ImportError as e:
         raise InputError(f"{name} needs a decoder that is missing ({e}); run pip install pillow-heif") from e
-    return HeifImageFile(io.BytesIO(data))
+    return HeifImageFile(io.BytesIO(data))  # type: ignore[no-untyped-call]
 
 
 def _warn_of_pages(media: Path | bytes, name: str) -> None:

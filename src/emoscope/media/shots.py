@@ -1,7 +1,7 @@
 """Shots: a video's frames in, where a film cuts out; at once or by blending one picture into the next."""
 
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import cv2
 import numpy as np
@@ -75,11 +75,12 @@ def _shrink(picture: "VideoFrame") -> Grey:
     width, height = SIZE_WH
     part = picture.format.components[0]
     if not picture.format.name.startswith(("yuv", "gray", "nv")) or part.bits not in (8, 10, 12):
-        grey = np.asarray(picture.reformat(width=SAMPLES * width, height=SAMPLES * height, format="gray").to_ndarray())
+        grey: Any = picture.reformat(width=SAMPLES * width, height=SAMPLES * height, format="gray").to_ndarray()
         return np.asarray(cv2.resize(grey, SIZE_WH, interpolation=cv2.INTER_AREA), np.float32)
     plane = picture.planes[0]
-    kind = np.uint8 if part.bits == 8 else np.uint16
-    rows = np.frombuffer(plane, kind).reshape(-1, plane.line_size // np.dtype(kind).itemsize)
+    content: Any = plane
+    kind = np.dtype(np.uint8 if part.bits == 8 else np.uint16)
+    rows = np.frombuffer(content, kind).reshape(-1, plane.line_size // kind.itemsize)
     rows = rows[: picture.height : max(1, picture.height // (SAMPLES * height))]
     samples = np.ascontiguousarray(rows[:, : picture.width : max(1, picture.width // (SAMPLES * width))])
     small = cv2.resize(samples, SIZE_WH, interpolation=cv2.INTER_AREA)
