@@ -1,31 +1,44 @@
-"""One training: dataset and config in, a finished run folder out; resumes after any interruption."""
+"""One training: dataset and config in, a finished run folder out; resumes after any interruption.
+
+In this process, or in several that share every batch.
+"""
 
 import hashlib
 import logging
+import threading
 from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 
 import numpy as np
 import torch
+from lightning_fabric import Fabric
 from numpy.typing import NDArray
+from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException
 
 from emoscope.core.errors import InputError
 from emoscope.core.files import remove_leftovers
+from emoscope.executors.executor import WorkerDiedError
+from emoscope.faces.preprocess import VIEWS
 from emoscope.study.data.dataset import Dataset
 from emoscope.study.data.splits import Split, create_split
 from emoscope.study.recipes.training import TrainConfig
-from emoscope.study.training.fit import fit, fit_together
+from emoscope.study.training.optimize import create_fabric
 from emoscope.study.training.run_folder import Run, open_run
-from emoscope.study.training.trainer import Trainer
+from emoscope.study.training.trainer import Trainer, choose_run_precision
 
 log = logging.getLogger(__name__)
+
+OnEpoch = Callable[[dict[str, float]], None]
 
 
 def train(
     dataset: Dataset,
     config: TrainConfig,
     runs: Path,
-    on_epoch: Callable[[dict[str, float]], None] = lambda row: None,
+    on_epoch: OnEpoch = lambda row: None,
     teacher: NDArray[np.float32] | None = None,
     split: Split | None = None,
     keep: bool = True,
@@ -73,9 +86,9 @@ def train(
     for n_parts in (1, 2):
         try:
             if config.devices > 1:
-                fit_together(dataset, split, config, run, teacher, n_parts, on_epoch, keep)
+                _fit_together(_Job(dataset, split, config, run, teacher, n_parts, keep), on_epoch)
             else:
-                fit(Trainer(dataset, split, config, run, teacher, n_parts), on_epoch, keep)
+                _fit(Trainer(dataset, split, config, run, teacher, n_parts), on_epoch, keep)
             return run
         except torch.OutOfMemoryError:
             log.warning(
@@ -88,3 +101,108 @@ def train(
         f"half a batch of {config.batch_size} images at {config.size_px} px does not fit into the accelerator's "
         "memory; lower batch_size or sizes_px"
     )
+
+
+def _fit(trainer: Trainer, on_epoch: OnEpoch, keep: bool) -> None:
+    """Train until a run is finished, from its last whole epoch on; the first process alone writes."""
+    run = trainer.run
+    if run.checkpoint_path.is_file():
+        trainer.state.load(run.checkpoint_path)
+        log.info("run %s goes on after epoch %d", run.folder, trainer.state.epoch)
+    # The first process may be done at once, and then removes the checkpoint.
+    trainer.fabric.barrier()
+    if not trainer.is_first:
+        while not trainer.is_done:
+            trainer.help_epoch()
+        return
+    with trainer.tensorboard.open(trainer.state.epoch):
+        while not trainer.is_done:
+            on_epoch(trainer.run_epoch())
+    trainer.finish(VIEWS if keep else VIEWS[:1])
+    run.release()
+    # Half a gigabyte for the largest networks, and nobody goes on from it.
+    run.checkpoint_path.unlink()
+    if not keep:
+        run.best_path.unlink()
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A training that several processes share."""
+
+    dataset: Dataset
+    split: Split
+    config: TrainConfig
+    run: Run
+    teacher: NDArray[np.float32] | None
+    n_parts: int
+    keep: bool
+
+
+def _fit_together(job: _Job, on_epoch: OnEpoch) -> None:
+    """Do the same as _fit() in a process per device.
+
+    Raises:
+        InputError: there are not so many devices, or as Trainer.
+        WorkerDiedError: a process died.
+    """
+    precision = choose_run_precision(job.config, job.run)
+    fabric = create_fabric(precision, job.config.devices)
+    messages: SimpleQueue[dict[str, float] | Exception | None] = get_context("spawn").SimpleQueue()
+    errors: list[Exception] = []
+
+    def listen() -> None:
+        while (message := messages.get()) is not None:
+            if isinstance(message, Exception):
+                errors.append(message)
+            else:
+                on_epoch(message)
+
+    listener = threading.Thread(target=listen, daemon=True)
+    listener.start()
+    problem = None
+    try:
+        fabric.launch(_Share(messages, job, precision))
+    except (ProcessRaisedException, ProcessExitedException) as e:
+        problem = e
+    finally:
+        messages.put(None)
+        listener.join()
+    if errors:
+        raise errors[0]
+    if problem:
+        raise WorkerDiedError(
+            f"one of the {job.config.devices} processes of {job.run.folder} died ({_shorten(problem)})"
+        )
+
+
+class _Share:
+    """One of the processes of _fit_together(): called there with its fabric."""
+
+    def __init__(self, messages: "SimpleQueue[dict[str, float] | Exception | None]", job: _Job, precision: str) -> None:
+        # Kept, not passed: Fabric looks into a function's arguments, and refuses frozen dataclasses.
+        self.messages, self.job, self.precision = messages, job, precision
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        """Arrive in a new process, before Fabric tells the terminal how it connects."""
+        self.__dict__.update(state)
+        logging.getLogger("lightning_fabric").setLevel(logging.ERROR)
+
+    def __call__(self, fabric: Fabric) -> None:
+        """Train until the end."""
+        job = self.job
+        try:
+            if fabric.global_rank == 0:
+                job.run.lease()
+            trainer = Trainer(
+                job.dataset, job.split, job.config, job.run, job.teacher, job.n_parts, fabric, self.precision
+            )
+            _fit(trainer, self.messages.put, job.keep)
+        except Exception as e:
+            self.messages.put(e)
+            # Ended with an error, so that the others, who wait for this one, are ended too.
+            raise
+
+
+def _shorten(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [""])[-1][:160]
