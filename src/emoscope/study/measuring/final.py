@@ -22,15 +22,6 @@ from emoscope.study.measuring.metrics import TestFigures, compute_metrics
 log = logging.getLogger(__name__)
 
 
-class Measurement(TypedDict):
-    """One entry of a network's ledger."""
-
-    date: str
-    part: str
-    views: list[int]
-    data_sha256: str
-
-
 class Final(TypedDict):
     """What final.json holds."""
 
@@ -48,10 +39,10 @@ def find_ledger(model: Path) -> Path:
     return model.with_suffix(".measurements.json")
 
 
-def load_ledger(model: Path) -> list[Measurement]:
+def load_ledger(model: Path) -> list[dict[str, object]]:
     """Return one entry per measurement of this network on test images, oldest first."""
     path = find_ledger(model)
-    entries: list[Measurement] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+    entries: list[dict[str, object]] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
     return entries
 
 

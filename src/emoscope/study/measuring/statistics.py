@@ -43,15 +43,6 @@ class Difference(TypedDict):
     n: int
 
 
-class McNemar(TypedDict):
-    """Whether predictions of the same images differ."""
-
-    b: int
-    c: int
-    p: float
-    n: int
-
-
 def _compute_interval(mean: float, standard_error: float, n: int) -> list[float]:
     """Return the t interval of a mean of n values."""
     half = float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)) * standard_error
@@ -130,7 +121,7 @@ def compute_corrected_t_test(ours: Sequence[float], theirs: Sequence[float], n_t
     return {**result, "interval_95": interval, "t": t, "p": float(2 * stats.t.sf(abs(t), n - 1))}
 
 
-def compute_mcnemar(ours_right: NDArray[np.bool_], theirs_right: NDArray[np.bool_]) -> McNemar:
+def compute_mcnemar(ours_right: NDArray[np.bool_], theirs_right: NDArray[np.bool_]) -> dict[str, float]:
     """Test whether two networks' accuracies on the same images differ: McNemar's exact test.
 
     Only images that one of the two gets right say anything; were both equally good, each would be as likely as the

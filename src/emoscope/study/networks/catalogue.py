@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +9,9 @@ from torch.nn import functional as F  # noqa: N812  (torch's own short name)
 
 from emoscope.core.emotions import EMOTIONS
 from emoscope.core.errors import InputError
+from emoscope.study.networks.keras_resnet import draw_convolutions
 from emoscope.study.networks.timm_networks import (
+    Build,
     InceptionTiny,
     NetworkFacts,
     create_densenet_tiny,
@@ -93,9 +94,7 @@ class CompactNet(nn.Module):
         self.blocks = nn.Sequential(*blocks)
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(n_in, len(EMOTIONS))
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        draw_convolutions(self)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits (n, 7)."""
@@ -124,9 +123,7 @@ class VggNet(nn.Module):
         self.body = nn.Sequential(*layers)
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(n_in, len(EMOTIONS))
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        draw_convolutions(self)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits (n, 7)."""
@@ -134,55 +131,36 @@ class VggNet(nn.Module):
         return logits
 
 
-def _create_own(constructor: Callable[..., nn.Module], *, dropout: float, **_: Any) -> nn.Module:
-    return constructor(dropout=dropout)
+Constructor = Callable[[Build], nn.Module]
 
-
-def _create_known(name: str, *, dropout: float, size_px: int, pretrained: bool, **_: Any) -> nn.Module:
-    return create_known(name, dropout=dropout, size_px=size_px, pretrained=pretrained)
-
-
-def _create_keras_resnet(*, dropout: float, pretrained: bool, **_: Any) -> nn.Module:
-    return create_keras_resnet(dropout=dropout, pretrained=pretrained)
-
-
-def _create_vgg_tiny(*, dropout: float, size_px: int, branches: Branches, **_: Any) -> nn.Module:
-    return create_vgg_tiny(dropout=dropout, size_px=size_px, branches=branches)
-
-
-OWN: dict[str, Callable[..., nn.Module]] = {
-    "compact": partial(_create_own, partial(CompactNet, 32, (48, 96, 192), (2, 2, 2))),
-    "compact-wide": partial(_create_own, partial(CompactNet, 32, (64, 128, 256), (2, 2, 2))),
-    "compact-tiny": partial(_create_own, partial(CompactNet, 16, (16, 32, 64), (1, 1, 1))),
-    "vgg-se": partial(_create_own, partial(VggNet, (64, 128, 256, 512), 2)),
+OWN: dict[str, Constructor] = {
+    "compact": lambda build: CompactNet(32, (48, 96, 192), (2, 2, 2), build.dropout),
+    "compact-wide": lambda build: CompactNet(32, (64, 128, 256), (2, 2, 2), build.dropout),
+    "compact-tiny": lambda build: CompactNet(16, (16, 32, 64), (1, 1, 1), build.dropout),
+    "vgg-se": lambda build: VggNet((64, 128, 256, 512), 2, build.dropout),
 }
 """compact: 1.6 M parameters, 144 M multiply-adds at 48 px; compact-wide: 2.8 M, 255 M; vgg-se: 4.7 M, 0.5 G, for an
 accelerator; compact-tiny: for tests and first tries, seconds per run."""
 
-REFERENCE: dict[str, Callable[..., nn.Module]] = {
-    "vgg16": partial(create_vgg, "vgg16"),
-    "vgg19": partial(create_vgg, "vgg19"),
-    "resnet50v2": partial(_create_known, "resnet50v2"),
-    "resnet101v2": partial(_create_known, "resnet101v2"),
-    "resnet152v2": _create_keras_resnet,
-    "densenet121": partial(_create_known, "densenet121"),
-    "densenet169": partial(_create_known, "densenet169"),
-    "densenet201": partial(_create_known, "densenet201"),
-    "inception_v3": partial(_create_known, "inception_v3"),
-    "inception_resnet_v2": partial(_create_known, "inception_resnet_v2"),
+REFERENCE: dict[str, Constructor] = {
+    **{name: partial(create_vgg, name) for name in ("vgg16", "vgg19")},
+    **{name: partial(create_known, name) for name in ("resnet50v2", "resnet101v2")},
+    "resnet152v2": create_keras_resnet,
+    **{name: partial(create_known, name) for name in ("densenet121", "densenet169", "densenet201")},
+    **{name: partial(create_known, name) for name in ("inception_v3", "inception_resnet_v2")},
 }
 """The reference study's ten, with ImageNet weights or without."""
 
-TINY: dict[str, Callable[..., nn.Module]] = {
-    "vgg16-tiny": _create_vgg_tiny,
-    "resnet50v2-tiny": partial(_create_own, create_resnet_tiny),
-    "densenet-tiny": partial(_create_own, create_densenet_tiny),
-    "inception-tiny": partial(_create_own, InceptionTiny),
+TINY: dict[str, Constructor] = {
+    "vgg16-tiny": create_vgg_tiny,
+    "resnet50v2-tiny": create_resnet_tiny,
+    "densenet-tiny": create_densenet_tiny,
+    "inception-tiny": lambda build: InceptionTiny(build.dropout),
 }
 """Thin networks of the same kinds, for quick studies: milliseconds per picture."""
 
 NETWORKS = OWN | REFERENCE | TINY
-"""Name to constructor; each takes dropout, size_px, pretrained and branches, and leaves aside what it does not need."""
+"""Name to constructor; each leaves aside what it does not need."""
 
 BRANCHED = ("vgg16", "vgg19", "vgg16-tiny")
 """Networks that take branches."""
@@ -233,10 +211,8 @@ def create_network(
         raise InputError(f"there are no ImageNet weights of {name}; set `pretrained: false` or take another network")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        if name.startswith("timm:"):
-            timm_name = name.removeprefix("timm:")
-            network = create_timm(timm_name, dropout=dropout, size_px=size_px, pretrained=pretrained)
-        else:
-            network = NETWORKS[name](dropout=dropout, size_px=size_px, pretrained=pretrained, branches=branches)
+        build = Build(dropout, size_px, pretrained, branches)
+        is_known = name in NETWORKS
+        network = NETWORKS[name](build) if is_known else create_timm(name.removeprefix("timm:"), build)
     probe(network, name, size_px)
     return network

@@ -29,6 +29,13 @@ EPSILON = 1.001e-5
 """Of all batch normalisations, Keras's value."""
 
 
+def draw_convolutions(network: nn.Module) -> None:
+    """Draw the weights of all convolutions anew (He et al., 2015)."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+
 class Block(nn.Module):
     """Pre-activation, then 1 x 1, 3 x 3 and 1 x 1 convolutions around a shortcut."""
 
@@ -74,9 +81,7 @@ class KerasResNetV2(nn.Module):
         self.post_bn = nn.BatchNorm2d(n_in, eps=EPSILON)
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(n_in, len(EMOTIONS))
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        draw_convolutions(self)
 
     def compute_features(self, x: Tensor) -> Tensor:
         """Return the globally averaged features (n, 2048) of (n, 1, s, s)."""

@@ -1,5 +1,6 @@
 """Known architectures from timm: grey pictures in, seven logits out, random or ImageNet weights."""
 
+import dataclasses
 import difflib
 import urllib.error
 import urllib.request
@@ -28,6 +29,20 @@ from emoscope.study.networks.vgg import BranchedVgg, Branches
 
 class WeightsError(InputError):
     """ImageNet weights that cannot be had; no training that asks for them can begin."""
+
+
+@dataclass(frozen=True)
+class Build:
+    """What a network is made for."""
+
+    dropout: float
+    """Share of features dropped before the classifier."""
+    size_px: int
+    """Side of the final input."""
+    pretrained: bool
+    """Load ImageNet weights."""
+    branches: Branches
+    """Of VGG."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +127,7 @@ def find_architecture_facts(name: str) -> NetworkFacts:
     return NetworkFacts(MIN_SIZES_PX.get(name, 32), facts.mean, facts.std, facts.weights, facts.licence)
 
 
-def create_timm(name: str, *, dropout: float, size_px: int, pretrained: bool) -> nn.Module:
+def create_timm(name: str, build: Build) -> nn.Module:
     """Create one of timm's networks by its name there.
 
     Raises:
@@ -120,15 +135,11 @@ def create_timm(name: str, *, dropout: float, size_px: int, pretrained: bool) ->
         WeightsError: they cannot be fetched.
     """
     facts, cfg = find_timm_facts(name), find_timm_cfg(name)
-    options: dict[str, Any] = {"in_chans": 1, "num_classes": len(EMOTIONS), "drop_rate": dropout}
+    options: dict[str, Any] = {"in_chans": 1, "num_classes": len(EMOTIONS), "drop_rate": build.dropout}
     is_fixed = cfg is not None and cfg.fixed_input_size
     if is_fixed:
-        options["img_size"] = size_px
-    if pretrained:
-        if not facts.weights:
-            raise InputError(
-                f"there are no ImageNet weights of {name}; set `pretrained: false` or take another network"
-            )
+        options["img_size"] = build.size_px
+    if build.pretrained:
         file = fetch_timm_weights(cfg.hf_hub_id, facts.weights)
         options |= {"pretrained": True, "pretrained_cfg_overlay": {"file": str(file)}}
     try:
@@ -138,11 +149,11 @@ def create_timm(name: str, *, dropout: float, size_px: int, pretrained: bool) ->
     # Every constructor has its own way to refuse an input.
     except (AssertionError, RuntimeError, TypeError, ValueError) as e:
         raise InputError(
-            f"timm makes no {name} for grey pictures of {size_px} px ({_shorten(e)}); choose another of sizes_px or "
-            "another network"
+            f"timm makes no {name} for grey pictures of {build.size_px} px ({_shorten(e)}); choose another of sizes_px "
+            "or another network"
         ) from e
     if is_fixed:
-        network.register_forward_pre_hook(partial(_check_size, name, size_px))
+        network.register_forward_pre_hook(partial(_check_size, name, build.size_px))
     return network
 
 
@@ -198,37 +209,37 @@ def create_weights_error(weights: str, reason: Exception) -> WeightsError:
     )
 
 
-def create_known(name: str, *, dropout: float, size_px: int, pretrained: bool) -> nn.Module:
+def create_known(name: str, build: Build) -> nn.Module:
     """Create one of the reference study's networks that timm has."""
-    return create_timm(TIMM_NAMES[name], dropout=dropout, size_px=size_px, pretrained=pretrained)
+    return create_timm(TIMM_NAMES[name], build)
 
 
-def create_vgg(name: str, *, dropout: float, size_px: int, pretrained: bool, branches: Branches) -> nn.Module:
+def create_vgg(name: str, build: Build) -> nn.Module:
     """Create VGG16 or VGG19, with branches if asked; the original's dense layers are left out."""
-    if pretrained:
-        body = create_known(name, dropout=0.0, size_px=224, pretrained=True)
+    if build.pretrained:
+        body = create_known(name, dataclasses.replace(build, dropout=0.0, size_px=224))
     else:
         # Thin dense layers: the original's 120 M numbers would be drawn to be thrown away.
         body = timm.create_model(TIMM_NAMES[name].split(".")[0], in_chans=1, num_classes=1, mlp_ratio=0.01)
     assert isinstance(body.features, nn.Sequential)
-    return BranchedVgg(list(body.features), size_px, branches, dropout)
+    return BranchedVgg(list(body.features), build.size_px, build.branches, build.dropout)
 
 
-def create_vgg_tiny(*, dropout: float, size_px: int, branches: Branches) -> nn.Module:
+def create_vgg_tiny(build: Build) -> nn.Module:
     """Create VGG16's thirteen convolutions with an eighth of their filters and less."""
     cfg = [8, 8, "M", 16, 16, "M", 16, 16, 16, "M", 32, 32, 32, "M", 32, 32, 32, "M"]
     body = VGG(cfg, in_chans=1, num_classes=1, mlp_ratio=0.01)
-    return BranchedVgg(list(body.features), size_px, branches, dropout)
+    return BranchedVgg(list(body.features), build.size_px, build.branches, build.dropout)
 
 
-def create_keras_resnet(*, dropout: float, pretrained: bool) -> nn.Module:
+def create_keras_resnet(build: Build) -> nn.Module:
     """Create ResNet152V2.
 
     Raises:
         WeightsError: Keras's weights cannot be fetched.
     """
-    network = KerasResNetV2(dropout=dropout)
-    if pretrained:
+    network = KerasResNetV2(dropout=build.dropout)
+    if build.pretrained:
         try:
             path = fetch_keras_weights()
         except (OSError, HTTPException) as e:
@@ -237,7 +248,7 @@ def create_keras_resnet(*, dropout: float, pretrained: bool) -> nn.Module:
     return network
 
 
-def create_resnet_tiny(*, dropout: float) -> nn.Module:
+def create_resnet_tiny(build: Build) -> nn.Module:
     """Create a pre-activation ResNet of four thin blocks."""
     network: nn.Module = ResNetV2(
         layers=(1, 1, 1, 1),
@@ -245,7 +256,7 @@ def create_resnet_tiny(*, dropout: float) -> nn.Module:
         stem_chs=16,
         in_chans=1,
         num_classes=len(EMOTIONS),
-        drop_rate=dropout,
+        drop_rate=build.dropout,
         conv_layer=create_conv2d,
         norm_layer=BatchNormAct2d,
         stem_type="fixed",
@@ -253,10 +264,10 @@ def create_resnet_tiny(*, dropout: float) -> nn.Module:
     return network
 
 
-def create_densenet_tiny(*, dropout: float) -> nn.Module:
+def create_densenet_tiny(build: Build) -> nn.Module:
     """Create a DenseNet of four blocks of two layers that add eight features each."""
     network: nn.Module = DenseNet(
-        growth_rate=8, block_config=(2, 2, 2, 2), in_chans=1, num_classes=len(EMOTIONS), drop_rate=dropout
+        growth_rate=8, block_config=(2, 2, 2, 2), in_chans=1, num_classes=len(EMOTIONS), drop_rate=build.dropout
     )
     return network
 
