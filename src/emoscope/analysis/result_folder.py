@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from emoscope.core.errors import InputError
+from emoscope.core.errors import InputError, shorten
 from emoscope.tables.events import MAX_PROBLEMS
 from emoscope.tables.observations import SCHEMA_VERSION, Observations
 from emoscope.tables.summary import Summary
@@ -42,9 +42,8 @@ def reading(folder: Path) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, OSError) as e:
-        what = " ".join(str(e).split())[:200]
         raise InputError(
-            f"{folder / 'observations.parquet'} is damaged or incomplete ({what}); analyse the source again"
+            f"{folder / 'observations.parquet'} is damaged or incomplete ({shorten(e)}); analyse the source again"
         ) from e
 
 

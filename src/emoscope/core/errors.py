@@ -10,6 +10,11 @@ INSTALL_EXTRA = "run pip install -e '.[{extra}]' in emoscope's checkout"
 """How optional packages are installed; the package is on no index yet."""
 
 
+def shorten(error: object, limit: int = 200) -> str:
+    """Return what a foreign error says, in one line and of so many letters at most."""
+    return " ".join(str(error).split())[:limit] or type(error).__name__
+
+
 class EmoscopeError(Exception):
     """An error with a one-line message for the user; the exit code is that of bad usage.
 

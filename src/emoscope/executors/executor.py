@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Protocol
 
 from annotated_types import Interval
 
-from emoscope.core.errors import EmoscopeError
+from emoscope.core.errors import EmoscopeError, shorten
 
 MAX_RETRIES = 4
 """How often an item whose worker died is tried again, each time by another worker."""
@@ -53,7 +53,7 @@ class Executor(Protocol):
 
 def explain_death(item: object, error: Exception | None = None) -> WorkerDiedError:
     """Return the error of an item whose retries are used up."""
-    why = f": {' '.join(str(error).split())[:160]}" if error else ""
+    why = f": {shorten(error, 160)}" if error else ""
     return WorkerDiedError(
         f"{item} was given up: its worker died {MAX_RETRIES + 1} times{why}; look for too little memory"
     )

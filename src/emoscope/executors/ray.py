@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from typing import Any
 
-from emoscope.core.errors import InputError
+from emoscope.core.errors import InputError, shorten
 from emoscope.executors import executor as executors
 
 ADDRESS_TIMEOUT_S = 5.0
@@ -103,7 +103,7 @@ def open_ray(address: str | None) -> Iterator[None]:
         ray.init(address or "local", logging_level=logging.ERROR, log_to_driver=False, configure_logging=False, **own)
     except (Exception, SystemExit) as e:
         raise InputError(
-            f"Ray cannot be used at {address or 'this machine'} ({' '.join(str(e).split())[:200]}); name the address "
+            f"Ray cannot be used at {address or 'this machine'} ({shorten(e)}); name the address "
             "that `ray start --head` printed, such as 192.168.1.5:6379"
         ) from e
     try:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emoscope.core.emotions import EMOTIONS
-from emoscope.core.errors import InputError
+from emoscope.core.errors import InputError, shorten
 from emoscope.core.files import open_atomic
 
 SIDE_PX = 48
@@ -102,8 +102,7 @@ class Dataset:
                 parts = {name: z[name] for name in ("pixels", "emotion", "usage", "group")}
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, AttributeError, TypeError) as e:
             raise InputError(
-                f"{path} is not a dataset of emoscope ({' '.join(str(e).split())[:120]}); "
-                "make one with `emoscope data import`"
+                f"{path} is not a dataset of emoscope ({shorten(e, 120)}); make one with `emoscope data import`"
             ) from e
         return cls(**parts)
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from emoscope.core.emotions import EMOTIONS
-from emoscope.core.errors import InputError
+from emoscope.core.errors import InputError, shorten
 from emoscope.core.files import open_atomic
 
 URL = (
@@ -128,7 +128,7 @@ def load_keras_weights(network: KerasResNetV2, path: Path) -> None:
                     state[f"{key}.{PARTS[kind]}"] = torch.from_numpy(np.ascontiguousarray(array))
         found = network.load_state_dict(state, strict=False)
     except (OSError, KeyError, StopIteration, RuntimeError) as e:
-        raise InputError(f"{path} holds no weights of this network ({' '.join(str(e).split())[:200]})") from e
+        raise InputError(f"{path} holds no weights of this network ({shorten(e)})") from e
     missing = [k for k in found.missing_keys if not k.startswith("classifier") and "num_batches" not in k]
     if missing or found.unexpected_keys:
         raise InputError(f"{path} does not fit the network: {(missing + found.unexpected_keys)[:3]} ...")

@@ -21,7 +21,7 @@ from timm.models.vgg import VGG
 from torch import Tensor, nn
 
 from emoscope.core.emotions import EMOTIONS
-from emoscope.core.errors import InputError
+from emoscope.core.errors import InputError, shorten
 from emoscope.faces.spec import ModelSpec
 from emoscope.study.networks.keras_resnet import KerasResNetV2, fetch_keras_weights, load_keras_weights
 from emoscope.study.networks.vgg import BranchedVgg, Branches
@@ -149,7 +149,7 @@ def create_timm(name: str, build: Build) -> nn.Module:
     # Every constructor has its own way to refuse an input.
     except (AssertionError, RuntimeError, TypeError, ValueError) as e:
         raise InputError(
-            f"timm makes no {name} for grey pictures of {build.size_px} px ({_shorten(e)}); choose another of sizes_px "
+            f"timm makes no {name} for grey pictures of {build.size_px} px ({shorten(e)}); choose another of sizes_px "
             "or another network"
         ) from e
     if is_fixed:
@@ -197,14 +197,10 @@ def fetch_timm_weights(repository: str, weights: str) -> Path:
         raise create_weights_error(weights, e) from e
 
 
-def _shorten(error: Exception) -> str:
-    return " ".join(str(error).split())[:160] or type(error).__name__
-
-
 def create_weights_error(weights: str, reason: Exception) -> WeightsError:
     """Return the error that says what to do."""
     return WeightsError(
-        f"the ImageNet weights {weights} cannot be fetched ({_shorten(reason)}); run the command "
+        f"the ImageNet weights {weights} cannot be fetched ({shorten(reason)}); run the command "
         "once where there is a network, copy the cache that it fills (HF_HOME, TORCH_HOME), or set `pretrained: false`"
     )
 
@@ -303,7 +299,7 @@ def probe(network: nn.Module, name: str, size_px: int) -> None:
         with torch.no_grad():
             shape = tuple(network(torch.zeros(1, 1, size_px, size_px)).shape)
     except (RuntimeError, AssertionError, ValueError) as e:
-        raise InputError(f"{name} takes no input of {size_px} px ({_shorten(e)}); choose another of sizes_px") from e
+        raise InputError(f"{name} takes no input of {size_px} px ({shorten(e)}); choose another of sizes_px") from e
     finally:
         network.train()
     if shape != (1, len(EMOTIONS)):

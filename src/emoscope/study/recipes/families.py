@@ -6,14 +6,13 @@ import itertools
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 from emoscope.core.validation import InvalidError, read
 from emoscope.executors.executor import Resources
-from emoscope.study.recipes.file import Settings, StudyFile, find_unknown_networks, load_yaml
+from emoscope.study.recipes.file import Settings, StudyFile, find_unknown_networks
 from emoscope.study.recipes.training import TrainConfig
 
 Sampler = Literal["gp", "tpe", "random"]
@@ -173,15 +172,6 @@ class Comparison:
             resources=file.resources,
             raw=dict(values),
         )
-
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """Read a comparison from a YAML file.
-
-        Raises:
-            InputError: no such file, not YAML, or wrong values.
-        """
-        return cls.from_dict(load_yaml(path))
 
     def to_dict(self) -> dict[str, object]:
         """Return JSON-ready values, from which from_dict() makes the same comparison."""

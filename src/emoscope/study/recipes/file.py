@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
-from emoscope.core.errors import InputError
+from emoscope.core.errors import InputError, shorten
 from emoscope.executors.executor import Resources
 
 Settings = Annotated[dict[str, object], BeforeValidator(lambda values: {} if values is None else values)]
@@ -44,7 +44,7 @@ def load_yaml(path: Path) -> dict[str, object]:
     except OSError as e:
         raise InputError(f"cannot read the config {path} ({e.strerror}); name an existing YAML file") from e
     except (yaml.YAMLError, UnicodeDecodeError) as e:
-        raise InputError(f"{path} is not YAML ({' '.join(str(e).split())}); mend it") from e
+        raise InputError(f"{path} is not YAML ({shorten(e, 500)}); mend it") from e
     if not isinstance(values, dict):
         raise InputError(f"{path} holds no keys and values; write lines such as `epochs: 40`")
     return {str(key): value for key, value in values.items()}

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from importlib.util import find_spec
 
-from emoscope.core.errors import InputError, MissingExtraError
+from emoscope.core.errors import InputError, MissingExtraError, shorten
 from emoscope.study.training.run_folder import Run
 
 log = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ class _Tracker:
             self.experiment_id = found.experiment_id if found else self.client.create_experiment(experiment)
         except self.failures as e:
             raise InputError(
-                f"cannot log to the MLflow at {uri} ({_shorten(e)}); name a tracking URI that answers"
+                f"cannot log to the MLflow at {uri} ({shorten(e)}); name a tracking URI that answers"
             ) from e
 
     def log_run(self, run: Run) -> None:
@@ -60,7 +60,7 @@ class _Tracker:
             if not self.find_finished(name):
                 self.write(run)
         except self.failures as e:
-            log.warning("the run %s is not in MLflow (%s); run the command again to log it", name, _shorten(e))
+            log.warning("the run %s is not in MLflow (%s); run the command again to log it", name, shorten(e))
 
     def find_finished(self, name: str) -> bool:
         """Return whether a run is there as a whole; take out what a killed process left half written."""
@@ -83,7 +83,3 @@ class _Tracker:
         for i in range(0, len(metrics), MAX_METRICS):
             self.client.log_batch(entry_id, metrics[i : i + MAX_METRICS])
         self.client.set_terminated(entry_id)
-
-
-def _shorten(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]

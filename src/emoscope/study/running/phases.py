@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from emoscope.core.errors import EmoscopeError, InputError, OutputError
+from emoscope.core.errors import EmoscopeError, InputError, OutputError, shorten
 from emoscope.core.files import write_json
 from emoscope.executors.executor import Executor, WorkerDiedError
 from emoscope.study.data.dataset import Dataset
@@ -275,7 +275,7 @@ class _Phases:
             raise
         # RuntimeError is what torch raises for anything that a device cannot do.
         except (EmoscopeError, RuntimeError) as e:
-            problem = " ".join(str(e).split())
+            problem = shorten(e, 1000)
             self.on_progress(f"{attempt.label}: failed, {problem}")
             return None, problem
         # Also those of earlier calls: a process may have been killed before it could track them.

@@ -20,7 +20,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, IntD
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
-from emoscope.core.errors import InputError, MissingExtraError, OutputError
+from emoscope.core.errors import InputError, MissingExtraError, OutputError, shorten
 from emoscope.study.recipes.families import Sampler, Space
 from emoscope.study.recipes.training import TrainConfig
 from emoscope.study.running.together import run_together, wait_for
@@ -236,7 +236,7 @@ def _open_study(storage: str | None, name: str) -> optuna.Study:
             return optuna.create_study(storage=storage, study_name=name, direction="maximize", load_if_exists=True)
     except Exception as e:
         raise InputError(
-            f"the search cannot use the storage {_describe(storage)} ({_shorten(e)}); name a database that you "
+            f"the search cannot use the storage {_describe(storage)} ({shorten(e)}); name a database that you "
             "may write to, such as sqlite:///search.db"
         ) from e
 
@@ -248,7 +248,7 @@ def _explain_failures(storage: str | None) -> Iterator[None]:
     except (optuna.exceptions.StorageInternalError, SQLAlchemyError) as e:
         # Optuna's own message speaks of invalid data, the database's says what it is.
         raise OutputError(
-            f"the search's database {_describe(storage)} cannot be used any more ({_shorten(e.__cause__ or e)}); make "
+            f"the search's database {_describe(storage)} cannot be used any more ({shorten(e.__cause__ or e)}); make "
             "room or mend it, and run the command again: finished trainings are kept"
         ) from e
 
@@ -256,10 +256,6 @@ def _explain_failures(storage: str | None) -> Iterator[None]:
 def _describe(storage: str | None) -> str:
     """Return a storage's URL without its password."""
     return re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", storage or "in memory")
-
-
-def _shorten(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200]
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from emoscope.core.emotions import EMOTIONS
-from emoscope.core.errors import InputError
+from emoscope.core.errors import InputError, shorten
 from emoscope.study.recipes.training import TrainConfig
 from emoscope.study.training.build import build_network, describe_input
 
@@ -196,7 +196,7 @@ def create_fabric(precision: str = "float32", devices: int = 1) -> Fabric:
             kind: Any = PRECISIONS[precision]
             return Fabric(accelerator="auto", strategy=strategy, devices=devices, precision=kind)
     except (MisconfigurationException, ValueError) as e:
-        raise InputError(f"{devices} devices cannot be used ({' '.join(str(e).split())[:120]}); lower --devices") from e
+        raise InputError(f"{devices} devices cannot be used ({shorten(e, 120)}); lower --devices") from e
 
 
 PRECISIONS = {"float32": "32-true", "bfloat16": "bf16-mixed"}
