@@ -18,8 +18,7 @@ import pandas as pd
 import pytest
 
 from conftest import Command, write_clip
-from emoscope.analysis.live import LiveState, analyze_live
-from emoscope.analysis.live_view import NoView
+from emoscope.analysis.live import LiveState, View, analyze_live
 from emoscope.analysis.settings import Settings
 from emoscope.core.errors import InputError
 from emoscope.core.types import Frame, FrameResult, Image
@@ -29,7 +28,7 @@ from emoscope.pipeline.analyzer import Analyzer
 FILES = {"audience.csv", "observations.parquet", "observations.csv", "summary.json", "report.html"}
 
 
-class Watcher(NoView):
+class Watcher(View):
     """A view that remembers what it was shown, and may close itself."""
 
     def __init__(self, closes_after: int = 10**9) -> None:
@@ -164,7 +163,7 @@ def test_a_camera_that_never_answers(tmp_path: Path) -> None:
         camera = Camera(f"rtsp://someone:s3cret@127.0.0.1:{server.getsockname()[1]}/x", open_timeout_s=1.0)
         start = time.monotonic()
         with pytest.raises(InputError, match="no answer within 1 s") as caught:
-            analyze_live(camera, Analyzer("haar"), NoView(), tmp_path / "out", Settings())
+            analyze_live(camera, Analyzer("haar"), View(), tmp_path / "out", Settings())
     assert time.monotonic() - start < 5 and "s3cret" not in str(caught.value) and not (tmp_path / "out").exists()
 
 

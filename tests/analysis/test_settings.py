@@ -2,6 +2,7 @@
 
 import inspect
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from emoscope.analysis.settings import Settings
 from emoscope.cli.main import app
 from emoscope.core.timecode import Baseline, Every, Span
 from emoscope.server.jobs.form import FIELDS, NOT_ASKED, read_form
+from emoscope.server.page.index import render_page
 
 
 def find_options(command: str) -> dict[str, Any]:
@@ -98,3 +100,11 @@ def test_unknown_names_are_guessed() -> None:
         Settings.model_validate({"smoth": 1})
     with pytest.raises(product.InputError, match="there is no field explain"):
         read_form({"explain": "true"}, "auto", "default")
+
+
+def test_the_page_asks_for_what_the_form_takes() -> None:
+    form = re.search(r'<form class="fields">(.*?)</form>', render_page(False), re.DOTALL)
+    assert form is not None
+    for name, inside in re.findall(r'<(?:select|input) name="(\w+)"([^\n]*)', form[1]):
+        for value in re.findall(r'value="([^"]+)"', inside):
+            assert name in FIELDS and read_form({name: value, "annotate": "true"}, "auto", "default"), name

@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 from emoscope.analysis.recorder import OUTPUT_NAMES, Recorder
 from emoscope.analysis.settings import Settings
@@ -93,23 +92,20 @@ class LiveState:
         self.people = {k: p for k, p in self.people.items() if self.time_s - p.last_s <= RECENT_S}
 
 
-class View(Protocol):
-    """Shows what is read while it is read."""
+class View:
+    """Shows what is read while it is read; this one shows nothing."""
 
-    is_closed: bool
+    is_closed = False
     """Whether the user closed it, which ends the run."""
 
     def show(self, frame: Frame, result: FrameResult, state: LiveState) -> None:
         """Show one frame's result."""
-        ...
 
     def idle(self) -> None:
         """Look after the view while no frame comes."""
-        ...
 
     def close(self) -> None:
         """Take it away."""
-        ...
 
 
 @dataclass(frozen=True)

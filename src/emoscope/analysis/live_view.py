@@ -29,22 +29,7 @@ BAR_WIDTH = 20
 TABLE_WIDTH = 76
 
 
-class NoView:
-    """Shows nothing."""
-
-    is_closed = False
-
-    def show(self, frame: Frame, result: FrameResult, state: LiveState) -> None:
-        """Do nothing."""
-
-    def idle(self) -> None:
-        """Do nothing."""
-
-    def close(self) -> None:
-        """Do nothing."""
-
-
-class LinesView(NoView):
+class LinesView(View):
     """A line a second, for a log or a pipe."""
 
     def __init__(self, echo: Callable[[str], None]) -> None:
@@ -64,7 +49,7 @@ class LinesView(NoView):
         self.echo(f"{state.time_s:8.1f} s  {people or 'nobody'}  ({describe(state)})")
 
 
-class TableView(NoView):
+class TableView(View):
     """A table in the terminal, in place."""
 
     def __init__(self, stream: TextIO) -> None:
@@ -127,7 +112,7 @@ def create_table(state: LiveState) -> "Table":
     return table
 
 
-class WindowView(NoView):
+class WindowView(View):
     """A window with the annotated picture; q, Escape or closing it ends the run."""
 
     def __init__(self, name: str) -> None:
@@ -196,7 +181,7 @@ def create_view(kind: str, name: str, stream: TextIO, echo: Callable[[str], None
         InputError: an unknown kind, or a window was asked for and there is no display.
     """
     if kind == "none":
-        return NoView()
+        return View()
     if kind not in ("auto", "window", "terminal"):
         raise InputError(f"there is no view {kind!r}; choose auto, window, terminal or none")
     if kind != "terminal":
