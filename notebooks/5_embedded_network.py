@@ -71,18 +71,17 @@ Image(work / "history.png")
 # %% [markdown]
 # ## Honest probabilities
 # A network that says 90 % should be right nine times in ten. Most are too sure or, trained with smoothed labels, not
-# sure enough. One number mends most of it: all logits are divided by a **temperature**, fitted on the validation
-# images. It changes no answer, only how sure it sounds. A face is called **uncertain** where the largest probability
+# sure enough. A small map mends most of it: seven weights and an offset for each class, applied to the logarithms of
+# the probabilities, fitted on the validation images. A face is called **uncertain** where the largest probability
 # is so low that too many of such answers were wrong.
 #
-# The file that comes out holds network, temperature, threshold, labels, input size and figures. The application reads
+# The file that comes out holds network, map, threshold, labels, input size and figures. The application reads
 # all of them from there; nothing is configured twice.
 
 # %%
 spec = export_run(run.folder, work / "mine.onnx", "mine")
 calibration = spec.find_calibration(1)
-fitted = {"temperature": calibration.temperature, "uncertain below": calibration.uncertain_below}
-pd.Series(fitted, name="fitted").round(3).to_frame()
+pd.DataFrame(calibration.affine, index=EMOTIONS, columns=[*EMOTIONS, "offset"]).round(2)
 
 # %%
 with np.load(run.validation_path) as z:

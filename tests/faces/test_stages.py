@@ -1,5 +1,6 @@
 """The runtime's stages, each against what must hold for any input or against an independent implementation."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -13,13 +14,14 @@ from hypothesis.extra import numpy as hnp
 
 from conftest import write_clip
 from emoscope.core.emotions import COLOURS, EMOTIONS, VALENCE, find_emotion
+from emoscope.core.errors import ModelError
 from emoscope.core.types import Faces, FrameResult, Image
 from emoscope.faces.crop import ENOUGH_PX, crop_faces
 from emoscope.faces.detect import YuNetDetector, create_detector
 from emoscope.faces.preprocess import create_views, preprocess
-from emoscope.faces.recognize import Recognizer, compute_probabilities
+from emoscope.faces.recognize import Recognizer, apply_calibration, calibrate, compute_probabilities
 from emoscope.faces.registry import YUNET, load_embedded
-from emoscope.faces.spec import ModelSpec
+from emoscope.faces.spec import Calibration, ModelSpec
 from emoscope.media.source import find_sources
 from emoscope.tables.observations import DTYPES, create_observations
 from emoscope.tracking.track import Tracker
@@ -77,15 +79,34 @@ def test_views(portrait: Image) -> None:
     grey = cv2.cvtColor(portrait, cv2.COLOR_BGR2GRAY)
     assert [len(create_views(grey, n)) for n in (1, 2, 10)] == [1, 2, 10]
     assert np.array_equal(create_views(grey, 2)[1], grey[:, ::-1])
-    # The mean of uncalibrated probabilities, then one temperature.
+    # The mean of uncalibrated probabilities, then the calibration.
     recognizer = Recognizer(views=2)
     logits = Recognizer().compute_logits([grey, np.ascontiguousarray(grey[:, ::-1])])[:, 0]
     mean = compute_probabilities(logits).mean(axis=0, keepdims=True)
-    expected = compute_probabilities(np.log(mean), recognizer.calibration.temperature)
+    expected = apply_calibration(np.log(mean), recognizer.calibration)
     np.testing.assert_allclose(recognizer.predict([grey]), expected, atol=1e-6)
     balanced = Recognizer(views=2, balanced=True).predict([grey])
     expected = compute_probabilities(np.log(expected) + np.array(recognizer.calibration.bias))
     np.testing.assert_allclose(balanced, expected, atol=1e-6)
+
+
+def test_an_affine_map_is_applied_and_old_networks_have_none() -> None:
+    logits = np.random.default_rng(0).normal(0, 2, (5, 2, 7))
+    mean = np.log(compute_probabilities(logits.reshape(10, 7)).reshape(5, 2, 7).mean(axis=1))
+    affine = np.random.default_rng(1).normal(0, 1, (7, 8))
+    calibration = Calibration(affine=tuple(map(tuple, affine)), bias=(0.0, 1.0) + 5 * (0.0,))
+    expected = np.stack([affine[:, :7] @ face + affine[:, 7] for face in mean])
+    np.testing.assert_allclose(calibrate(logits, calibration), compute_probabilities(expected), atol=1e-12)
+    expected[:, 1] += 1
+    np.testing.assert_allclose(calibrate(logits, calibration, True), compute_probabilities(expected), atol=1e-12)
+    spec = ModelSpec("x", calibrations={1: calibration})
+    assert ModelSpec.from_metadata(spec.to_metadata()) == spec
+    old = json.loads(ModelSpec("x", calibrations={1: Calibration(0.9)}).to_metadata()["emoscope"]) | {"version": 2}
+    del old["calibrations"]["1"]["affine"]
+    assert ModelSpec.from_metadata({"emoscope": json.dumps(old)}).calibrations[1] == Calibration(0.9)
+    for wrong in (((1.0,) * 8,) * 6, ((float("nan"),) * 8,) * 7):
+        with pytest.raises(ModelError, match="export the model again"):
+            ModelSpec("x", calibrations={1: Calibration(affine=wrong)})
 
 
 @pytest.mark.parametrize("name", ["default", *load_embedded()[1]])

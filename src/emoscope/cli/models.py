@@ -76,9 +76,10 @@ def export(
 
     dataset = Dataset.load(data) if data is not None and precision is not PrecisionChoice.float32 else None
     spec = export_network(run, output, name, precision.value, dataset)
+    ece, threshold = spec.figures["validation"]["ece"], spec.find_calibration(1).uncertain_below
     typer.echo(
-        f"{spec.name} -> {output} ({output.stat().st_size / 1e6:.1f} MB, temperature "
-        f"{spec.find_calibration(1).temperature:.3f}, uncertain below {spec.find_calibration(1).uncertain_below:.3f})"
+        f"{spec.name} -> {output} ({output.stat().st_size / 1e6:.1f} MB, ECE on validation images {ece:.3f}, "
+        f"uncertain below {threshold:.3f})"
     )
 
 

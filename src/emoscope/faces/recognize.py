@@ -74,10 +74,19 @@ def calibrate(logits: NDArray[np.floating], calibration: Calibration, balanced: 
     """
     n, n_views, n_classes = logits.shape
     mean = compute_probabilities(logits.reshape(n * n_views, n_classes)).reshape(logits.shape).mean(axis=1)
-    logarithms = np.log(np.maximum(mean, 1e-30))
-    if balanced:
-        return compute_probabilities(logarithms / calibration.temperature + np.asarray(calibration.bias))
-    return compute_probabilities(logarithms, calibration.temperature)
+    return apply_calibration(np.log(np.maximum(mean, 1e-30)), calibration, balanced)
+
+
+def apply_calibration(
+    logarithms: NDArray[np.floating], calibration: Calibration, balanced: bool = False
+) -> NDArray[np.float64]:
+    """Return the calibrated probabilities (n, 7) of logarithms (n, 7) of mean probabilities; see calibrate()."""
+    if calibration.affine:
+        affine = np.asarray(calibration.affine)
+        scaled = logarithms @ affine[:, :-1].T + affine[:, -1]
+    else:
+        scaled = logarithms / calibration.temperature
+    return compute_probabilities(scaled + np.asarray(calibration.bias) if balanced else scaled)
 
 
 def is_stack(array: NDArray[np.generic]) -> bool:
@@ -190,7 +199,8 @@ class Recognizer:
         name = self.spec.name_figures(self.n_views, self.balanced)
         facts["figures"] = {key: value for key, value in facts["figures"].items() if key == name}
         used = self.calibration
-        return {**facts, "temperature": used.temperature, "uncertain_below": used.uncertain_below}
+        scaling = {} if used.affine else {"temperature": used.temperature}
+        return {**facts, **scaling, "uncertain_below": used.uncertain_below}
 
     def compute_logits(self, faces: list[NDArray[np.uint8]] | NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return raw logits (n, views, 7) of face crops."""

@@ -13,7 +13,9 @@ from emoscope.core.validation import validate
 from emoscope.faces.resample import KERNELS
 
 METADATA_KEY = "emoscope"
-SPEC_VERSION = 2
+SPEC_VERSION = 3
+READABLE_VERSIONS = (2, 3)
+"""Version 2 knew no affine map: what is missing there is empty."""
 STRICT = {"extra": "forbid", "allow_inf_nan": False}
 """How pydantic takes a specification from a file."""
 MAX_TEXT, MAX_MESSAGE = 1000, 500
@@ -32,6 +34,9 @@ class Calibration:
     bias: tuple[float, ...] = ()
     """Second operating point: added to the seven logarithms it raises macro F1, at the cost of accuracy; empty if none
     was fitted."""
+    affine: tuple[tuple[float, ...], ...] = ()
+    """Seven rows of eight: the weights of the seven logarithms, and an offset; taken instead of the temperature. Empty
+    in networks that have a temperature alone."""
 
     def find_problems(self, n_views: int) -> list[str]:
         """Return what is wrong with it, for so many views."""
@@ -44,6 +49,11 @@ class Calibration:
             problems.append(f"{where}.uncertain_below is {self.uncertain_below:g}, expected 0 to 1")
         if len(self.bias) not in (0, len(EMOTIONS)) or not all(math.isfinite(x) and abs(x) < 1e3 for x in self.bias):
             problems.append(f"{where}.bias is not {len(EMOTIONS)} numbers under 1000")
+        n = len(EMOTIONS)
+        if [len(row) for row in self.affine] not in ([], n * [n + 1]):
+            problems.append(f"{where}.affine is not {n} rows of {n + 1} numbers")
+        if not all(math.isfinite(x) and abs(x) < 1e3 for row in self.affine for x in row):
+            problems.append(f"{where}.affine has values that are no numbers under 1000")
         return problems
 
 
@@ -153,7 +163,7 @@ class ModelSpec:
         try:
             values = json.loads(metadata[METADATA_KEY])
             version = values.pop("version")
-            if version == SPEC_VERSION:
+            if version in READABLE_VERSIONS:
                 return validate(cls, values, "the ONNX file's emoscope specification")
         except EmoscopeError as e:
             # What is wrong may be as long as whoever made the file liked.

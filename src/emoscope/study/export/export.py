@@ -74,7 +74,7 @@ def describe_validation(logits: Mapping[int, NDArray[np.floating]], labels: NDAr
 
 def _select(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> dict[str, Any]:
     figures = compute_metrics(probabilities, labels)
-    return {key: figures[key] for key in ("accuracy", "macro_f1", "ece", "nll", "brier", "n")}
+    return {key: figures[key] for key in ("accuracy", "macro_f1", "ece", "classwise_ece", "nll", "brier", "n")}
 
 
 def create_spec(run: Run, calibrated: Calibrated, name: str) -> ModelSpec:

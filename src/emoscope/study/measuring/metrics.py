@@ -73,6 +73,15 @@ def compute_ece(probabilities: NDArray[np.floating], labels: NDArray[np.integer]
     return sum(gaps) / len(labels)
 
 
+def compute_classwise_ece(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> float:
+    """Compute the mean over the classes of the calibration error of each class's probability (Kull et al., 2019)."""
+    errors = []
+    for label, stated in enumerate(probabilities.T):
+        gaps = np.bincount((stated * N_BINS).astype(int).clip(0, N_BINS - 1), (labels == label) - stated, N_BINS)
+        errors.append(np.abs(gaps).sum() / len(labels))
+    return float(np.mean(errors))
+
+
 def compute_f1(predictions: NDArray[np.integer], labels: NDArray[np.integer]) -> NDArray[np.float64]:
     """Compute the F1 of each class; 0 for one that is neither there nor predicted.
 
@@ -160,8 +169,8 @@ def compute_metrics(probabilities: NDArray[np.floating], labels: NDArray[np.inte
 
     Returns:
         JSON-ready: accuracy, macro_precision, macro_recall, macro_f1 (unweighted means over the classes; a class
-        never predicted counts 0), mean_auc, mean_auc_hard (see compute_auc_hard), ece, nll, brier, n, interval_95 (of
-        accuracy and macro_f1), per_class (by name), confusion (rows are labels, counts).
+        never predicted counts 0), mean_auc, mean_auc_hard (see compute_auc_hard), ece, classwise_ece, nll, brier, n,
+        interval_95 (of accuracy and macro_f1), per_class (by name), confusion (rows are labels, counts).
     """
     classes = np.arange(len(EMOTIONS))
     predictions = probabilities.argmax(axis=1)
@@ -181,6 +190,7 @@ def compute_metrics(probabilities: NDArray[np.floating], labels: NDArray[np.inte
         "mean_auc": _mean_known(auc),
         "mean_auc_hard": _mean_known(auc_hard),
         "ece": compute_ece(probabilities, labels),
+        "classwise_ece": compute_classwise_ece(probabilities, labels),
         "nll": float(-np.log(chosen).mean()),
         "brier": float(((probabilities - one_hot) ** 2).sum(axis=1).mean()),
         "n": len(labels),
