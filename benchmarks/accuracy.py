@@ -41,12 +41,13 @@ def main() -> None:
     parser.add_argument(
         "study",
         type=Path,
-        help="folder of `study run --final`; any other: the embedded network, measured there",
+        help="folder of `study run --final`; any other: an embedded network is measured there",
     )
+    parser.add_argument("--model", default="default", help="which embedded network")
     parser.add_argument("--data", type=Path, required=True)
     arguments = parser.parse_args()
     if not (arguments.study / "study.json").is_file():
-        measure_embedded(arguments.study, arguments.data)
+        measure_embedded(arguments.model, arguments.study, arguments.data)
         return
     study = json.loads((arguments.study / "study.json").read_text())
     final = json.loads((arguments.study / "final.json").read_text())
@@ -75,9 +76,9 @@ def check_bars(name: str, final: dict[str, Any]) -> dict[str, bool]:
     return bars
 
 
-def measure_embedded(folder: Path, data: Path) -> None:
-    """Write the embedded network's figures: measured in a folder, once; a second call reads them there."""
-    final = measure_finally("default", Dataset.load(data), folder)
+def measure_embedded(model: str, folder: Path, data: Path) -> None:
+    """Write an embedded network's figures: measured in a folder, once; a second call reads them there."""
+    final = measure_finally(model, Dataset.load(data), folder)
     write_result(final["model"], {"bars": check_bars(final["model"], final), "final": final})
 
 

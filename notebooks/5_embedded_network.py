@@ -110,6 +110,6 @@ pd.DataFrame(probabilities, columns=EMOTIONS, index=[EMOTIONS[dataset.emotion[0]
 # measured, with intervals and known failures.
 
 # %%
-embedded = next(entry for entry in list_models() if entry.get("default"))
+embedded = next(entry for entry in list_models() if "default" in entry.aliases)
 shown = ("accuracy", "macro_f1", "ece", "n")
-pd.DataFrame({part: {k: row[k] for k in shown} for part, row in embedded["figures"].items() if "ece" in row}).T
+pd.DataFrame({part: {k: row[k] for k in shown} for part, row in embedded.figures.items() if "ece" in row}).T

@@ -148,8 +148,8 @@ def test_our_own_fault_is_said_without_a_traceback(
 
 
 def test_models_that_are_not_ours(clip: Path, tmp_path: Path, emoscope: Command) -> None:
-    default, embedded = load_embedded()
-    data = embedded[default].path.read_bytes()
+    aliases, embedded = load_embedded()
+    data = embedded[aliases["default"]].path.read_bytes()
     foreign = onnx.load_from_string(data)
     del foreign.metadata_props[:]
     onnx.save(foreign, tmp_path / "foreign.onnx")

@@ -109,11 +109,11 @@ def test_an_affine_map_is_applied_and_old_networks_have_none() -> None:
             ModelSpec("x", calibrations={1: Calibration(affine=wrong)})
 
 
-@pytest.mark.parametrize("name", ["default", *load_embedded()[1]])
+@pytest.mark.parametrize("name", [*load_embedded()[0], *load_embedded()[1]])
 def test_every_embedded_network(name: str) -> None:
-    default, files = load_embedded()
+    aliases, files = load_embedded()
     recognizer = Recognizer(name)
-    spec, name = recognizer.spec, default if name == "default" else name
+    spec, name = recognizer.spec, aliases.get(name, name)
     assert files[name].path.stat().st_size <= 8_000_000
     assert spec.name == name and spec.protocol == "official" and len(spec.data_sha256) == 64 and spec.run
     assert 0 < recognizer.calibration.uncertain_below < 1 and spec.figures["validation"]["accuracy"] > 0.6

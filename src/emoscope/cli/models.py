@@ -102,5 +102,5 @@ def models(
     for entry in entries:
         measured = entry.figures.get("validation")
         figures = "accuracy {accuracy:.3f}, macro F1 {macro_f1:.3f}".format(**measured) if measured else ""
-        mark = "default" if entry.default else ""
-        typer.echo(f"{entry.name:16}{entry.role:10}{entry.status:12}{mark:9}{figures}".rstrip())
+        aliases = ", ".join(entry.aliases)
+        typer.echo(f"{entry.name:16}{entry.role:10}{entry.status:12}{aliases:19}{figures}".rstrip())

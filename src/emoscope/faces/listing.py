@@ -16,7 +16,8 @@ class ModelEntry:
     role: Role
     status: str
     """embedded, cached, not fetched, or damaged and how."""
-    default: bool
+    aliases: tuple[str, ...]
+    """By which words --model finds it too: default, accurate, fast."""
     path: str
     bytes: int | None
     sha256: str
@@ -28,11 +29,14 @@ class ModelEntry:
 
 def list_models() -> list[ModelEntry]:
     """Return an entry for each model."""
-    default, embedded = load_embedded()
-    return [_describe(file, file.name == default) for file in (*embedded.values(), ROLL, YUNET)]
+    aliases, embedded = load_embedded()
+    return [
+        _describe(file, tuple(alias for alias, name in aliases.items() if name == file.name))
+        for file in (*embedded.values(), ROLL, YUNET)
+    ]
 
 
-def _describe(file: ModelFile, is_default: bool) -> ModelEntry:
+def _describe(file: ModelFile, aliases: tuple[str, ...]) -> ModelEntry:
     status = "embedded" if not file.url else "cached"
     figures: Mapping[str, Mapping[str, int | float]] = {}
     try:
@@ -48,7 +52,7 @@ def _describe(file: ModelFile, is_default: bool) -> ModelEntry:
         name=file.name,
         role=file.role,
         status=status,
-        default=is_default,
+        aliases=aliases,
         path=str(file.path),
         bytes=file.path.stat().st_size if file.path.is_file() else None,
         sha256=file.sha256,

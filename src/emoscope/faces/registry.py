@@ -79,11 +79,16 @@ def cache_dir() -> Path:
 
 
 @cache
-def load_embedded() -> tuple[str, dict[str, ModelFile]]:
-    """Return the default network's name and all embedded networks by name (models/embedded.json)."""
+def load_embedded() -> tuple[dict[str, str], dict[str, ModelFile]]:
+    """Return what models/embedded.json holds.
+
+    Returns:
+        Which network `default`, `accurate` and `fast` name, words that stay while networks change; and all embedded
+        networks by name.
+    """
     listing = json.loads((MODELS_DIR / "embedded.json").read_text(encoding="utf-8"))
     files = {name: ModelFile(name=name, role="emotion", **entry) for name, entry in listing["models"].items()}
-    return listing["default"], files
+    return listing["aliases"], files
 
 
 def check_sha256(model: ModelFile) -> Path:
@@ -104,20 +109,20 @@ def check_sha256(model: ModelFile) -> Path:
 
 
 def find_network(name: str | Path) -> Path:
-    """Return the ONNX file of an embedded network's name (`default` for the default one) or of a path.
+    """Return the ONNX file of an embedded network's name or alias (see load_embedded), or of a path.
 
     Raises:
         InputError: there is no such name or file.
         ModelError: an embedded file is damaged.
     """
-    default, embedded = load_embedded()
-    key = default if str(name) == "default" else str(name)
+    aliases, embedded = load_embedded()
+    key = aliases.get(str(name), str(name))
     if key in embedded:
         return check_sha256(embedded[key])
     path = Path(name)
     if not path.is_file():
         raise InputError(
-            f"there is no model {str(name)!r}; expected one of {', '.join(embedded)} "
+            f"there is no model {str(name)!r}; expected one of {', '.join((*aliases, *embedded))} "
             "or an ONNX file of `emoscope export`"
         )
     return path

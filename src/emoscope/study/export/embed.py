@@ -1,6 +1,6 @@
 """Embed an exported network: put the file beside the registry and write its hash into embedded.json.
 
-usage: python -m emoscope.study.export.embed FILE.onnx   (for maintainers, in a checkout)
+usage: python -m emoscope.study.export.embed FILE.onnx [ALIAS...]   (for maintainers, in a checkout)
 """
 
 import json
@@ -17,8 +17,8 @@ from emoscope.study.measuring.final import find_ledger
 MAX_BYTES = 8_000_000
 
 
-def embed(path: Path) -> None:
-    """Make an exported network the default one.
+def embed(path: Path, *aliases: str) -> None:
+    """Embed an exported network, under aliases such as `default` too.
 
     Raises:
         ModelError: it is no exported network, or larger than 8 MB.
@@ -32,13 +32,14 @@ def embed(path: Path) -> None:
         if find_ledger(path).is_file():
             shutil.copyfile(find_ledger(path), find_ledger(target))
     listing = MODELS_DIR / "embedded.json"
-    models = json.loads(listing.read_text(encoding="utf-8"))["models"] if listing.exists() else {}
+    known = json.loads(listing.read_text(encoding="utf-8"))
+    models = known["models"]
     models[spec.name] = {"file": target.name, "sha256": compute_sha256(target), "licence": spec.licence}
-    write_json(listing, {"default": spec.name, "models": models})
+    write_json(listing, {"aliases": known["aliases"] | dict.fromkeys(aliases, spec.name), "models": models})
 
 
 if __name__ == "__main__":
     try:
-        embed(Path(sys.argv[1]))
+        embed(Path(sys.argv[1]), *sys.argv[2:])
     except EmoscopeError as e:
         sys.exit(f"error: {e}")
