@@ -16,7 +16,7 @@ TARGET_ACCURACY = 0.75
 """What a prediction that is not `uncertain` should reach on validation images."""
 
 DAMPING = 3.0
-"""Of Dirichlet's map. Measured, results/calibration.json: the least negative log-likelihood of held-out images lies
+"""Of Dirichlet's map. Measured, results/LOG.md: the least negative log-likelihood of held-out images lies
 between 1 and 3, and 3 keeps accuracy and macro F1."""
 
 BIASES = np.linspace(-1, 1, 41)
