@@ -90,13 +90,14 @@ def describe_test(
         calibration = spec.find_calibration(n_views)
         probabilities = calibrate(values, calibration)
         plain = compute_metrics(calibrate(values, type(calibration)()), labels)
-<<<<<<< HEAD
         entry = cast(TestFigures, compute_metrics(probabilities, labels))
         entry["balanced"] = compute_metrics(calibrate(values, calibration, balanced=True), labels)
-        entry["uncalibrated"] = {"ece": plain["ece"], "nll": plain["nll"], "brier": plain["brier"]}
-=======
-        entry["uncalibrated"] = {key: plain[key] for key in ("ece", "classwise_ece", "nll", "brier")}
->>>>>>> 5ce7d6e (Dirichlet's map in the place of the temperature; a stand-in for other people's faces)
+        entry["uncalibrated"] = {
+            "ece": plain["ece"],
+            "classwise_ece": plain["classwise_ece"],
+            "nll": plain["nll"],
+            "brier": plain["brier"],
+        }
         if clean is not None:
             entry["without_leaked"] = compute_metrics(probabilities[clean], labels[clean])
         figures[str(n_views)] = entry

@@ -28,6 +28,7 @@ class Losses(TypedDict):
     """How far probabilities are off."""
 
     ece: float
+    classwise_ece: float
     nll: float
     brier: float
 
