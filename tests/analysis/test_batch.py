@@ -124,7 +124,7 @@ def slow_clip(portrait: Image, tmp_path_factory: pytest.TempPathFactory) -> Path
 def test_interrupted_analysis_is_marked_and_taken_up_again(slow_clip: Path, clip: Path, tmp_path: Path) -> None:
     # Two sources: the one at work is written as far as it was read, the other is not begun.
     process = start(slow_clip, clip, "-o", tmp_path / "o", "--json")
-    wait_for(tmp_path / "o" / "slow.incomplete" / "observations.parquet")
+    wait_for(tmp_path / "o" / "slow" / ".emoscope-working" / "new" / "observations.parquet")
     time.sleep(0.5)
     process.send_signal(signal.SIGINT)
     stdout, stderr = process.communicate(timeout=60)
@@ -145,10 +145,11 @@ def test_killed_analysis_leaves_a_mark_and_is_taken_up_again(
     before = (out / "slow" / "summary.json").read_bytes()
     process = start(clip, slow_clip, "-o", out, "--resume")
     # --end differs: nothing is finished that was asked for now. The earlier results stand until the new ones do.
-    wait_for(out / "slow.incomplete" / "observations.parquet")
+    wait_for(out / "slow" / ".emoscope-working" / "new" / "observations.parquet")
     process.kill()
     process.communicate()
-    assert (out / "slow.incomplete").is_dir() and (out / "slow" / "summary.json").read_bytes() == before
+    assert (out / "slow" / ".emoscope-working" / "new").is_dir()
+    assert (out / "slow" / "summary.json").read_bytes() == before
     code, stdout, stderr = emoscope("analyze", clip, slow_clip, *options, "--resume")
     # The clip was finished with other settings by the process that was killed, the other one is as asked for.
     assert (code, stderr) == (0, "") and stdout.count("finished earlier") == 1
@@ -161,7 +162,7 @@ def test_killed_analysis_leaves_a_mark_and_is_taken_up_again(
 
 def test_two_writers_of_one_folder(clip: Path, slow_clip: Path, tmp_path: Path, emoscope: Command) -> None:
     process = start(slow_clip, "-o", tmp_path / "o")
-    wait_for(tmp_path / "o.incomplete" / "observations.parquet")
+    wait_for(tmp_path / "o" / ".emoscope-working" / "new" / "observations.parquet")
     code, _, stderr = emoscope("analyze", clip, "-o", tmp_path / "o", "--detector", "haar")
     assert code == 2 and "being written by another process" in stderr and stderr.count("\n") == 1
     assert process.poll() is None

@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import overload
 
 from emoscope.analysis.one import Analysis, Progress, analyze_source, create_analyzer, create_reporter
+from emoscope.analysis.places import identify
+from emoscope.analysis.recorder import KIND, OUTPUT_NAMES
 from emoscope.analysis.settings import Detector, Settings, Thumbnails
 from emoscope.core.errors import InputError
+from emoscope.core.owned import open_owned
 from emoscope.core.picture import Picture, Pictures
 from emoscope.core.timecode import Baseline
 from emoscope.core.types import FrameResult
@@ -168,5 +171,7 @@ def analyze_video(
         raise InputError(f"{path} holds {len(sources)} sources, expected one; call analyze_video for each")
     temporary = tempfile.TemporaryDirectory(prefix="emoscope-")
     on_frame = create_reporter(sources[0], 1, 1, on_progress)
-    analysis = analyze_source(sources[0], Path(temporary.name), settings, on_frame)
-    return dataclasses.replace(analysis, temporary=temporary)
+    folder = Path(temporary.name)
+    with open_owned(folder, KIND, identify(sources[0]), OUTPUT_NAMES) as working:
+        analyze_source(sources[0], working, settings, on_frame)
+    return dataclasses.replace(Analysis.load(folder), temporary=temporary)

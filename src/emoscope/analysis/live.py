@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from emoscope.analysis.recorder import OUTPUT_NAMES, Recorder
+from emoscope.analysis.recorder import KIND, OUTPUT_NAMES, Recorder
 from emoscope.analysis.settings import Settings
 from emoscope.core.emotions import EMOTIONS
 from emoscope.core.errors import InputError
-from emoscope.core.files import open_atomic_folder
+from emoscope.core.manifest import Identity
+from emoscope.core.owned import open_owned
 from emoscope.core.types import Frame, FrameResult
 from emoscope.executors.interrupts import stop_on_signals
 from emoscope.media.camera import Camera
@@ -131,6 +132,7 @@ def analyze_live(
     folder: Path | None,
     settings: Settings,
     for_s: float | None = None,
+    overwrite: bool = False,
 ) -> LiveResult:
     """Read a camera until Ctrl-C, the view's end, the camera's end or a time.
 
@@ -143,6 +145,7 @@ def analyze_live(
         folder: where the outputs go; None keeps nothing.
         settings: what to write.
         for_s: seconds after which the run ends by itself.
+        overwrite: whether another recording in the folder may be replaced.
 
     Raises:
         InputError: the camera cannot be opened or gives no picture.
@@ -155,7 +158,8 @@ def analyze_live(
             run.read(stop, None)
         else:
             # Opened before the camera starts: a place that cannot be written must not cost a recording.
-            with open_atomic_folder(folder, OUTPUT_NAMES) as working:
+            source = Identity.create_once(camera.name)
+            with open_owned(folder, KIND, source, OUTPUT_NAMES, overwrite) as working:
                 with Recorder(working, settings, camera.name) as recorder:
                     run.read(stop, recorder)
                 wall_s = round(time.perf_counter() - start, 3)

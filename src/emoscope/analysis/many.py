@@ -1,5 +1,6 @@
 """Several sources in, a folder of results each out; one bad source does not stop the rest."""
 
+import logging
 import os
 import platform
 import threading
@@ -9,15 +10,18 @@ from pathlib import Path
 from typing import Literal
 
 from emoscope.analysis.one import Progress, analyze_source, create_reporter
-from emoscope.analysis.recorder import OUTPUT_NAMES, SUMMARY_FILE
+from emoscope.analysis.places import choose_folders, identify
+from emoscope.analysis.recorder import KIND, OUTPUT_NAMES, SUMMARY_FILE
 from emoscope.analysis.settings import Settings
 from emoscope.core.errors import EmoscopeError, InputError
-from emoscope.core.files import open_atomic_folder
+from emoscope.core.owned import open_owned, recover
 from emoscope.core.types import FrameResult
 from emoscope.executors.executor import Executor, map_unordered
 from emoscope.executors.interrupts import heed_file, tell_by_file
 from emoscope.media.source import Source, find_sources
 from emoscope.tables.summary import Summary
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -65,18 +69,23 @@ def analyze_sources(
     stop: threading.Event | None = None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
     executor: Executor | None = None,
+    overwrite: bool = False,
 ) -> list[SourceResult]:
     """Analyse files and folders, each into a folder of its own.
 
     Args:
         paths: files and folders.
-        output: the folder for one source, the parent of their folders for several; None puts `<name>-emoscope` into
+        output: the folder for one file; below it the sources' folders for more; None puts `<name>-emoscope` into
             the current folder.
         settings: how to read, and what to write.
         resume: leave alone what an earlier analysis with the same settings finished.
         stop: once set, the source at work is ended, what was read of it is written, and no other is begun.
         on_progress: told now and then; with an executor other than this process, after each source.
         executor: does the work, one source at a time each; shares the settings. None works here.
+        overwrite: replace another source's result where it lies in the place meant.
+
+    Raises:
+        OutputError: what an earlier analysis left cannot be put in order.
     """
     settings, stop = settings or Settings(), stop or threading.Event()
     sources: list[Source] = []
@@ -86,16 +95,34 @@ def analyze_sources(
             sources += find_sources([path], settings.every, settings.start, settings.end)
         except EmoscopeError as e:
             results.append(SourceResult(str(path), "failed", message=str(e)))
-    is_single = len(sources) + len(results) == 1
-    taken: set[Path] = set()
-    folders = [_choose_folder(source, output, is_single, taken) for source in sources]
+    sources = _leave_out_doubles(sources)
+    folders = choose_folders(paths, sources, output, overwrite)
+    mode = Mode(resume, overwrite)
     if executor is not None and not executor.is_here:
-        return results + analyze_elsewhere(executor, sources, folders, settings, resume, stop, on_progress)
+        return results + analyze_elsewhere(executor, sources, folders, settings, mode, stop, on_progress)
     for number, (source, folder) in enumerate(zip(sources, folders, strict=True), 1):
         source.stop = stop
         tell = create_reporter(source, number, len(sources), on_progress)
-        results.append(analyze_one(source, folder, settings, resume, tell))
+        results.append(analyze_one(source, folder, settings, mode, tell))
     return results
+
+
+def _leave_out_doubles(sources: list[Source]) -> list[Source]:
+    """Return the sources, each once, though it was named twice."""
+    once = {(source.path.resolve(), source.kind): source for source in reversed(sources)}
+    if len(once) < len(sources):
+        log.warning("%d of the sources were named twice; each is analysed once", len(sources) - len(once))
+    return list(reversed(once.values()))
+
+
+@dataclass(frozen=True)
+class Mode:
+    """What to do about results that are there already."""
+
+    resume: bool = False
+    """Leave alone what is finished."""
+    overwrite: bool = False
+    """Replace another source's, too."""
 
 
 def analyze_elsewhere(
@@ -103,7 +130,7 @@ def analyze_elsewhere(
     sources: list[Source],
     folders: list[Path],
     settings: Settings,
-    resume: bool,
+    mode: Mode,
     stop: threading.Event,
     on_progress: Callable[[Progress], None],
 ) -> list[SourceResult]:
@@ -111,7 +138,7 @@ def analyze_elsewhere(
     found: dict[int, SourceResult] = {}
     with tell_by_file(stop, folders[0].resolve().parent if folders else Path()) as stop_file:
         jobs = [
-            Job(i, source, folder, resume, Path.cwd(), stop_file)
+            Job(i, source, folder, mode, Path.cwd(), stop_file)
             for i, (source, folder) in enumerate(zip(sources, folders, strict=True))
         ]
         for job, future in map_unordered(executor, do_job, jobs):
@@ -131,7 +158,7 @@ class Job:
     number: int
     source: Source
     folder: Path
-    resume: bool
+    mode: Mode
     working_folder: Path
     """The caller's: relative names mean the same everywhere, and results tell them as they were given."""
     stop_file: Path
@@ -154,51 +181,39 @@ def do_job(settings: Settings, job: Job) -> SourceResult:
             "folder that all machines share, and call emoscope there"
         ) from e
     with heed_file(job.stop_file) as job.source.stop:
-        return analyze_one(job.source, job.folder, settings, job.resume)
+        return analyze_one(job.source, job.folder, settings, job.mode)
 
 
 def analyze_one(
     source: Source,
     folder: Path,
     settings: Settings,
-    resume: bool,
+    mode: Mode,
     tell: Callable[[FrameResult], None] = lambda result: None,
 ) -> SourceResult:
     """Analyse one source unless the work is to end; a problem is a result."""
     if source.stop.is_set():
         return SourceResult(str(source.path), "stopped", message=f"{source.path} was not begun")
     try:
-        return _analyze(source, folder, settings, resume, tell)
+        return _analyze(source, folder, settings, mode, tell)
     except EmoscopeError as e:
         return SourceResult(str(source.path), "failed", message=str(e))
 
 
-def _choose_folder(source: Source, output: Path | None, is_single: bool, taken: set[Path]) -> Path:
-    if output is not None and is_single:
-        return output
-    name = source.path.resolve().stem
-    wanted = (output / name) if output else Path(f"{name}-emoscope")
-    folder, i = wanted, 1
-    while folder in taken:
-        i += 1
-        folder = wanted.with_name(f"{wanted.name}-{i}")
-    taken.add(folder)
-    return folder
-
-
 def _analyze(
-    source: Source, folder: Path, settings: Settings, resume: bool, tell: Callable[[FrameResult], None]
+    source: Source, folder: Path, settings: Settings, mode: Mode, tell: Callable[[FrameResult], None]
 ) -> SourceResult:
-    fingerprint = settings.fingerprint(source.path)
-    if resume and (finished := _find_finished(folder, fingerprint)):
+    fingerprint = settings.fingerprint(source.path, source.pictures)
+    if mode.resume and (finished := _find_finished(folder, fingerprint)):
         return SourceResult.from_summary(finished, folder, skipped=True)
-    with open_atomic_folder(folder, OUTPUT_NAMES) as working:
+    with open_owned(folder, KIND, identify(source), OUTPUT_NAMES, mode.overwrite) as working:
         analysis = analyze_source(source, working, settings, tell, fingerprint)
     return SourceResult.from_summary(analysis.summary, folder)
 
 
 def _find_finished(folder: Path, fingerprint: str) -> Summary | None:
     """Return the summary of a finished analysis with the same settings of the same source, if it lies there."""
+    recover(folder)
     try:
         summary = Summary.from_json((folder / SUMMARY_FILE).read_bytes())
     except (OSError, ValueError):

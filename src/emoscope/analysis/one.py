@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
-from emoscope.analysis.recorder import OUTPUT_NAMES, Recorder, write_report
+from emoscope.analysis.recorder import KIND, OUTPUT_NAMES, SUMMARY_FILE, Recorder, write_report
 from emoscope.analysis.result_folder import load_result
 from emoscope.analysis.settings import Settings
 from emoscope.core.errors import InputError
-from emoscope.core.files import open_atomic_folder
 from emoscope.core.html import create_table
+from emoscope.core.manifest import Identity, Manifest
+from emoscope.core.owned import open_owned
 from emoscope.core.types import FrameResult
 from emoscope.media.source import Source
 from emoscope.pipeline.analyzer import PICTURE_SIDE_PX, VIDEO_SIDE_PX, Analyzer
@@ -79,28 +80,44 @@ class Analysis:
         """The whole table in memory."""
         return self.table.to_pandas()
 
-    def report(self, path: str | Path) -> Path:
-        """Write the report, one self-contained HTML file.
+    def report(self, path: str | Path, overwrite: bool = False) -> Path:
+        """Write the report, one self-contained HTML file; an earlier one of the same source is replaced.
+
+        Args:
+            path: the file.
+            overwrite: also replace the report of another source.
 
         Raises:
-            OutputError: the place cannot be written.
+            OutputError: the place cannot be written, or something else is there.
         """
-        write_report(self.table, self.summary, Path(path), self.folder)
+        write_report(self.table, self.summary, Path(path), self.folder, overwrite)
         return Path(path)
 
-    def save(self, folder: str | Path) -> Path:
-        """Write all results into a folder; those of an earlier analysis there are replaced, other files left alone.
+    def save(self, folder: str | Path, overwrite: bool = False) -> Path:
+        """Write all results into a folder, new, empty or with an earlier result of the same source, which is replaced.
+
+        Args:
+            folder: the folder.
+            overwrite: also replace the result of another source.
 
         Raises:
-            OutputError: the place cannot be written.
+            OutputError: the place cannot be written, or something else is there.
         """
-        with open_atomic_folder(Path(folder), OUTPUT_NAMES) as working:
-            for name in OUTPUT_NAMES:
-                if (self.folder / name).is_dir():
-                    shutil.copytree(self.folder / name, working / name)
-                elif (self.folder / name).exists():
-                    shutil.copy2(self.folder / name, working / name)
-        return Path(folder)
+        folder, manifest = Path(folder), Manifest.load(self.folder)
+        if folder.resolve() == self.folder.resolve():
+            return folder
+        # Results of 0.6.0 have no manifest.
+        files = [self.folder / name for name in (manifest.files if manifest else OUTPUT_NAMES)]
+        source = manifest.identity if manifest else Identity.create(self.folder / SUMMARY_FILE)
+        with open_owned(folder, KIND, source, OUTPUT_NAMES, overwrite) as working:
+            for path in files:
+                place = working / path.relative_to(self.folder)
+                place.parent.mkdir(parents=True, exist_ok=True)
+                if path.is_dir():
+                    shutil.copytree(path, place)
+                elif path.exists():
+                    shutil.copy2(path, place)
+        return folder
 
     def __repr__(self) -> str:
         return f"Analysis({self._describe()}, folder={str(self.folder)!r})"

@@ -8,7 +8,9 @@ from types import TracebackType
 from typing import Final, Self
 
 from emoscope.analysis.settings import Settings
-from emoscope.core.files import open_atomic
+from emoscope.core.manifest import Manifest
+from emoscope.core.owned import open_part
+from emoscope.core.page_file import write_page
 from emoscope.core.types import Frame, FrameResult
 from emoscope.media.source import Source
 from emoscope.outputs.annotate import annotate
@@ -25,13 +27,16 @@ from emoscope.tables.summary import End, Facts, Kind, Summary, UsedSettings
 SUMMARY_FILE: Final = "summary.json"
 """Written last: a folder that has it is whole."""
 TABLE_FILE: Final = "observations.parquet"
+REPORT_FILE: Final = "report.html"
 
+KIND: Final = "analysis"
+"""What manifests call these results."""
 OUTPUT_NAMES: Final = (
     SUMMARY_FILE,
     TABLE_FILE,
     "observations.csv",
     "audience.csv",
-    "report.html",
+    REPORT_FILE,
     "annotated.mp4",
     "annotated",
     "thumbnails",
@@ -143,7 +148,7 @@ class Recorder:
 
             explain(observations, summary, analyzer.recognizer, self.folder, blur=settings.hides_faces)
         if settings.report:
-            write_report(observations, summary, self.folder / "report.html", self.folder)
+            write_report(observations, summary, self.folder / REPORT_FILE, self.folder)
         (self.folder / SUMMARY_FILE).write_text(summary.to_json(), encoding="utf-8")
         return observations, summary
 
@@ -169,7 +174,9 @@ class Recorder:
         )
 
 
-def write_report(observations: Observations, summary: Summary, path: Path, folder: Path) -> None:
+def write_report(
+    observations: Observations, summary: Summary, path: Path, folder: Path, overwrite: bool = False
+) -> None:
     """Write the report, whole or not at all.
 
     Args:
@@ -177,10 +184,17 @@ def write_report(observations: Observations, summary: Summary, path: Path, folde
         summary: its summary.
         path: the HTML file.
         folder: holds the pictures that the report shows, and the video, which it plays if it lies there itself.
+        overwrite: whether the report of another source may be replaced.
+
+    Raises:
+        OutputError: the place cannot be written, or something else is there.
     """
     from emoscope.report import create_report
 
-    is_beside = path.parent.resolve() == folder.resolve()
+    is_beside, manifest = path.parent.resolve() == folder.resolve(), Manifest.load(folder)
     text = create_report(observations, summary, folder, is_beside)
-    with open_atomic(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    if manifest is not None and is_beside and path.name == REPORT_FILE:
+        with open_part(folder, (REPORT_FILE,), overwrite) as new:
+            (new / REPORT_FILE).write_text(text, encoding="utf-8")
+    else:
+        write_page(path, text, "report", str(manifest.identity if manifest else summary.source), overwrite)

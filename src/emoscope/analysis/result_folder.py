@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emoscope.core.errors import InputError, shorten
+from emoscope.core.owned import recover
 from emoscope.tables.events import MAX_PROBLEMS
 from emoscope.tables.observations import SCHEMA_VERSION, Observations
 from emoscope.tables.summary import Summary
@@ -20,6 +21,7 @@ def load_result(folder: Path) -> tuple[Observations, Summary]:
     Raises:
         InputError: no such folder, not one of ours, another schema version, or damaged.
     """
+    recover(folder)
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder; expected the result folder of `emoscope analyze`")
     for name in ("summary.json", "observations.parquet"):

@@ -6,7 +6,7 @@ documentation. The keywords of analyze_video have the same names and defaults, w
 
 import dataclasses
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal, Self
@@ -191,8 +191,13 @@ class Settings(BaseModel):
             emoscope=read_version(),
         )
 
-    def fingerprint(self, path: Path) -> str:
-        """Return a short hash of these settings and a source: results that have the same need not be made again."""
-        files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
-        state = [(str(p.relative_to(path.parent)), p.stat().st_size, p.stat().st_mtime_ns) for p in files]
-        return hashlib.sha256(f"{self.model_dump_json()} {state} {read_version()}".encode()).hexdigest()[:16]
+    def fingerprint(self, path: Path, files: Iterable[Path] = ()) -> str:
+        """Return a short hash of these settings and a source: results that have the same need not be made again.
+
+        Args:
+            path: the source.
+            files: all that belongs to it, where that is a folder.
+        """
+        state = [(str(p.relative_to(path.parent)), p.stat().st_size, p.stat().st_mtime_ns) for p in [*files] or [path]]
+        text = f"{self.model_dump_json()} {state!a} {read_version()}"
+        return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -16,6 +16,7 @@ from emoscope.cli.options import (
     AsJson,
     ExecutorChoice,
     ExecutorOption,
+    Overwrite,
     Workers,
     add_settings,
     print_json,
@@ -44,6 +45,7 @@ def analyze(
     resume: Annotated[
         bool, typer.Option("--resume", help="Leave alone what is finished already.", rich_help_panel=RUNNING)
     ] = False,
+    overwrite: Overwrite = False,
     executor: ExecutorOption = ExecutorChoice.local,
     address: Address = None,
     workers: Workers = 1,
@@ -51,7 +53,8 @@ def analyze(
 ) -> None:
     """Read the emotions in pictures and videos; write tables, a summary and a report.
 
-    Results lie in DIR, or for several sources in a folder of DIR each; without -o in SOURCE-emoscope. Ctrl-C ends the
+    One file's results lie in DIR; those of a folder or several files below it, as they lie there; without -o in
+    SOURCE-emoscope. Only what emoscope wrote is ever replaced, and only by results of the same source. Ctrl-C ends the
     analysis and writes what was read.
     """
     from emoscope.analysis.many import analyze_sources
@@ -73,6 +76,7 @@ def analyze(
             stop=stop,
             on_progress=on_progress,
             executor=opened,
+            overwrite=overwrite,
         )
     if as_json:
         print_json({"sources": [r.to_dict() for r in results]})
@@ -111,7 +115,8 @@ def show_progress() -> "Iterator[Callable[[Progress], None]]":
     from rich.console import Console
     from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-    columns = [TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()]
+    # Names of files are no markup.
+    columns = [TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()]
     with rich.progress.Progress(*columns, console=Console(stderr=True), transient=True) as bars:
         task, drawn_s, number = bars.add_task("", total=None), 0.0, 0
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from emoscope.analysis.settings import Settings
-from emoscope.cli.options import AsJson, add_settings, print_json
+from emoscope.cli.options import AsJson, Overwrite, add_settings, print_json
 from emoscope.core.errors import InputError
 from emoscope.core.native import set_up_libraries
 from emoscope.core.numbers import format_percent
@@ -34,6 +34,7 @@ def live(
     view: Annotated[str, typer.Option(help="auto, window, terminal or none.")] = "auto",
     *,
     settings: Settings,
+    overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
     """Read a camera as it runs, in a window or the terminal; Ctrl-C ends it and writes what analyze writes.
@@ -56,7 +57,7 @@ def live(
         view, running.name, sys.stderr if as_json else sys.stdout, lambda text: typer.echo(text, err=as_json)
     )
     folder = output or Path(f"live-{datetime.datetime.now():%Y%m%d-%H%M%S}-emoscope")
-    result = analyze_live(running, analyzer, shown, None if no_save else folder, settings, for_s)
+    result = analyze_live(running, analyzer, shown, None if no_save else folder, settings, for_s, overwrite)
     if result.message:
         typer.echo(f"warning: {result.message}", err=True)
     if as_json:

@@ -17,6 +17,10 @@ from emoscope.core.errors import MissingExtraError
 
 RUNNING: Final = "How the command runs"
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.", rich_help_panel=RUNNING)]
+Overwrite = Annotated[
+    bool,
+    typer.Option("--overwrite", help="Also replace the result of another source.", rich_help_panel=RUNNING),
+]
 Data = Annotated[Path, typer.Option("--data", help="Dataset file of `emoscope data import`.")]
 
 

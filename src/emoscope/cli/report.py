@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from emoscope.cli.options import AsJson, print_json
+from emoscope.cli.options import AsJson, Overwrite, print_json
 from emoscope.core.errors import InputError
 
 Result = Annotated[Path, typer.Argument(metavar="DIR", help="Result folder of `emoscope analyze`.", show_default=False)]
@@ -19,6 +19,7 @@ def report(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="FILE", help="The page; DIR/report.html by default.")
     ] = None,
+    overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
     """Rebuild the report of an earlier analysis from its tables."""
@@ -28,7 +29,7 @@ def report(
     path = output or folder / "report.html"
     observations, summary = load_result(folder)
     with reading(folder):
-        write_report(observations, summary, path, folder)
+        write_report(observations, summary, path, folder, overwrite)
     if as_json:
         print_json({"output": str(path), "bytes": path.stat().st_size})
     else:
@@ -38,10 +39,12 @@ def report(
 def compare(
     folders: Results,
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The page.")] = Path("compare.html"),
+    overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
     """Put several recordings side by side on one page."""
     from emoscope.analysis.result_folder import load_result, reading
+    from emoscope.core.page_file import write_page
     from emoscope.report import create_comparison
     from emoscope.report.comparison import Recording, describe_comparison, list_warnings, name_recordings
 
@@ -55,7 +58,8 @@ def compare(
     ]
     with reading(Path(", ".join(map(str, folders)))):
         text = create_comparison(recordings)
-    _write(output, text)
+    # The same recordings in any order are the same comparison.
+    write_page(output, text, "comparison", str(sorted(map(_identify, folders))), overwrite)
     if as_json:
         print_json({"output": str(output), **describe_comparison(recordings)})
         return
@@ -64,8 +68,8 @@ def compare(
     typer.echo(f"{', '.join(names)} -> {output}")
 
 
-def _write(path: Path, text: str) -> None:
-    from emoscope.core.files import open_atomic
+def _identify(folder: Path) -> str:
+    from emoscope.core.manifest import Manifest
 
-    with open_atomic(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    manifest = Manifest.load(folder)
+    return str(manifest.identity if manifest else folder.resolve())

@@ -1,10 +1,10 @@
 """Files that appear whole or not at all: written under a temporary name, renamed when done."""
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,12 +13,11 @@ from emoscope.core.errors import OutputError
 
 PARTIAL = ".partial-"
 """How the names of temporary files begin."""
-INCOMPLETE = ".incomplete"
-"""How the names of folders that are being written end."""
 LOCK = ".lock"
 
 
-def _explain(path: Path, error: OSError) -> OutputError:
+def explain(path: Path, error: OSError) -> OutputError:
+    """Return the error that says why a place cannot be written."""
     return OutputError(f"cannot write {path} ({error.strerror or error}); choose a place that you may write to")
 
 
@@ -35,54 +34,18 @@ def open_atomic(path: Path) -> Iterator[Path]:
         handle, name = tempfile.mkstemp(prefix=PARTIAL, suffix=path.suffix, dir=path.parent)
         os.close(handle)
     except OSError as e:
-        raise _explain(path, e) from e
+        raise explain(path, e) from e
     temporary = Path(name)
     try:
         yield temporary
         temporary.chmod(0o666 & ~_read_umask())
         temporary.replace(path)
     except OSError as e:
-        raise _explain(path, e) from e
+        raise explain(path, e) from e
     finally:
-        temporary.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def open_atomic_folder(path: Path, names: tuple[str, ...]) -> Iterator[Path]:
-    """Yield a working folder beside `path`, `<path>.incomplete`, that becomes `path` when the block ends well.
-
-    It is removed when the block fails. A killed process leaves it behind, its name says what it is, and the next
-    writer of `path` begins anew. Where `path` exists, everything in it that has one of `names` goes, whether the block
-    made it anew or not; all else is left alone. The first name is taken away first and put back last: a folder that
-    has it is whole.
-
-    Args:
-        path: the folder.
-        names: all files and folders that the block may make.
-
-    Raises:
-        OutputError: `path` is a file, cannot be written, or another process is writing it; choose another.
-    """
-    if path.exists() and not path.is_dir():
-        raise OutputError(f"cannot write {path} (a file of this name exists); choose a folder")
-    if path.is_dir() and not os.access(path, os.W_OK):
-        raise OutputError(f"cannot write into {path} (permission denied); choose a folder that you may write to")
-    # Absolute: a folder such as `.` has a name only then.
-    working = path.resolve().with_name(path.resolve().name + INCOMPLETE)
-    try:
-        working.mkdir(parents=True, exist_ok=True)
-        lock = lock_folder(working)
-    except OSError as e:
-        raise _explain(path, e) from e
-    try:
-        _clear(working)
-        yield working
-        _put_in_place(working, path, names)
-    except OSError as e:
-        raise _explain(path, e) from e
-    finally:
-        shutil.rmtree(working, ignore_errors=True)
-        os.close(lock)
+        # A leftover must not hide what went wrong.
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def lock_folder(folder: Path) -> int:
@@ -100,29 +63,12 @@ def lock_folder(folder: Path) -> int:
         # Windows has no flock, and refuses to remove files that another process holds open.
         pass
     except OSError as e:
+        # Some network drives have no locks.
+        if e.errno in (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS):
+            return handle
         os.close(handle)
         raise OutputError(f"{folder} is being written by another process; wait for it or choose another folder") from e
     return handle
-
-
-def _clear(folder: Path) -> None:
-    for old in folder.iterdir():
-        if old.is_dir():
-            shutil.rmtree(old)
-        elif old.name != LOCK:
-            old.unlink()
-
-
-def _put_in_place(working: Path, path: Path, names: tuple[str, ...]) -> None:
-    path.mkdir(exist_ok=True)
-    for old in (path / name for name in names):
-        if old.is_dir():
-            shutil.rmtree(old)
-        else:
-            old.unlink(missing_ok=True)
-    for name in reversed(names):
-        if (working / name).exists():
-            (working / name).replace(path / name)
 
 
 def remove_leftovers(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 import bisect
 import dataclasses
+import logging
 import math
 import threading
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from emoscope.core.errors import InputError
 from emoscope.core.headers import count_pages, is_animated, is_cut_off
+from emoscope.core.manifest import find_files
 from emoscope.core.picture import load_picture
 from emoscope.core.timecode import Every, Span
 from emoscope.core.types import Frame
@@ -22,6 +24,8 @@ from emoscope.media.video import Converter, explain, find_key, find_length_s, fi
 if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.stream import VideoStream
+
+log = logging.getLogger(__name__)
 
 PICTURE_SUFFIXES = frozenset(
     [
@@ -306,9 +310,13 @@ def find_sources(
     ]
 
 
+def _leave_out_hidden(files: list[Path]) -> list[Path]:
+    return [path for path in files if not path.name.startswith(".")]
+
+
 def _find(path: Path) -> Iterator[Source]:
     if path.is_dir():
-        files = sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
+        files, known = (_leave_out_hidden(found) for found in find_files(path))
         pictures = [p for p in files if p.suffix.lower() in PICTURE_SUFFIXES and not is_animated(p)]
         chosen = set(pictures)
         videos = [p for p in files if p.suffix.lower() in (*VIDEO_SUFFIXES, *PICTURE_SUFFIXES) and p not in chosen]
@@ -317,8 +325,10 @@ def _find(path: Path) -> Iterator[Source]:
         names = ", ".join(others[:MAX_GAPS_SAID]) + (
             f" and {len(others) - MAX_GAPS_SAID} more" if len(others) > 5 else ""
         )
+        if results := [p for p in known if p.suffix.lower() in (*VIDEO_SUFFIXES, *PICTURE_SUFFIXES)]:
+            log.warning("%s: passed over %d pictures and videos that earlier analyses wrote", path, len(results))
         if not pictures and not videos:
-            what = f" (only {names})" if others else ""
+            what = f" (only {names})" if others else " beside results of earlier analyses" if results else ""
             raise InputError(
                 f"the folder {path} holds no picture or video{what}; name a folder with jpg, png, mp4, ... files"
             )

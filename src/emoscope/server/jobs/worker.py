@@ -163,8 +163,9 @@ def analyze(task: Task, tell: Tell) -> Report:
         EmoscopeError: what is wrong with the video.
     """
     from emoscope.analysis.one import analyze_source
-    from emoscope.analysis.recorder import OUTPUT_NAMES
-    from emoscope.core.files import open_atomic_folder
+    from emoscope.analysis.recorder import KIND, OUTPUT_NAMES
+    from emoscope.core.manifest import Identity
+    from emoscope.core.owned import open_owned
     from emoscope.core.picture import check_size
     from emoscope.core.types import FrameResult
     from emoscope.media.source import Source
@@ -182,7 +183,7 @@ def analyze(task: Task, tell: Tell) -> Report:
 
     stop = threading.Event()
     thread = threading.Thread(target=_tell_progress, args=(source, tell, stop), daemon=True)
-    with open_atomic_folder(Path(RESULT), OUTPUT_NAMES) as working:
+    with open_owned(Path(RESULT), KIND, Identity.create(path), OUTPUT_NAMES) as working:
         thread.start()
         try:
             analysis = analyze_source(source, working, settings, take)
