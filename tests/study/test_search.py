@@ -142,8 +142,8 @@ def test_flights_and_resources_in_a_study_file() -> None:
     }  # fmt: skip
     plain = Comparison.from_dict(values)
     flying = Comparison.from_dict({**values, "search": {"in_flight": 2}, "resources": {"cpus": 2, "gpus": 0.5}})
-    assert plain.in_flight == 1 and plain.resources is None
-    assert flying.in_flight == 2 and flying.resources is not None and flying.resources.gpus == 0.5
+    assert plain.search.in_flight == 1 and plain.resources is None
+    assert flying.search.in_flight == 2 and flying.resources is not None and flying.resources.gpus == 0.5
     assert plain.describe_search("a") != flying.describe_search("a"), "other trials"
     assert plain.describe_search("a") == Comparison.from_dict({**values, "resources": {"cpus": 1}}).describe_search("a")
     with pytest.raises(InputError) as e:

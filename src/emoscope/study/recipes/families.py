@@ -26,16 +26,18 @@ Choices = Annotated[
 """Values to choose from, by setting."""
 
 
-class _Search(BaseModel):
-    """The keys of `search`."""
+class Search(BaseModel):
+    """How trials are chosen: the keys of `search`."""
 
-    model_config = ConfigDict(strict=True, extra="forbid")
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
     trials: Number = 30
     candidates: Number = 3
     sampler: Sampler = "gp"
+    """Optuna's Gaussian process with expected improvement, tree-structured Parzen estimator, or random."""
     seed: FromZero = 0
     in_flight: Number = 1
+    """How many trials are asked for before the first of them is told; it decides which trials there are."""
 
 
 class _Family(BaseModel):
@@ -52,7 +54,7 @@ class _File(StudyFile):
 
     space: Choices = Field(default_factory=dict)
     families: dict[str, dict[str, object] | None] = Field(default_factory=dict)
-    search: _Search | None = None
+    search: Search | None = None
     folds: Annotated[int, Field(ge=2, le=1000)] = 8
     repeats: Number = 10
     images: FromZero = 0
@@ -105,38 +107,31 @@ class Comparison:
 
     name: str
     families: dict[str, Space]
-    trials: int = 30
-    candidates: int = 3
-    sampler: Sampler = "gp"
-    """Optuna's Gaussian process with expected improvement, tree-structured Parzen estimator, or random."""
-    seed: int = 0
-    """Of the search."""
-    in_flight: int = 1
-    """How many trials are asked for before the first of them is told; it decides which trials there are."""
-    folds: int = 8
-    repeats: int = 10
-    images: int = 0
+    search: Search
+    folds: int
+    repeats: int
+    images: int
     """Use only about so many images, as many of each class; 0: all."""
-    resources: Resources | None = None
+    resources: Resources | None
     """What a training occupies; None: one core, and here as many threads as torch takes by itself."""
-    raw: dict[str, object] = field(default_factory=dict, compare=False)
+    raw: dict[str, object] = field(compare=False)
     """The file's values."""
 
     def count_trials(self, family: str) -> int:
         """Return how many trials a family's search has: a small space is searched whole."""
-        return self.families[family].count(self.trials)
+        return self.families[family].count(self.search.trials)
 
     def describe_search(self, family: str) -> str:
         """Return a short hash of everything that decides a family's trials but the data."""
-        space = self.families[family]
-        facts = [space.settings, space.values, self.sampler, self.seed]
-        facts += [self.in_flight] if self.in_flight > 1 else []
+        space, search = self.families[family], self.search
+        facts = [space.settings, space.values, search.sampler, search.seed]
+        facts += [search.in_flight] if search.in_flight > 1 else []
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
 
     def count_runs(self, family: str) -> dict[str, int]:
         """Return the number of trainings of each phase."""
         n = self.count_trials(family)
-        return {"search": n, "crossval": min(self.candidates, n) * self.folds, "final": self.repeats}
+        return {"search": n, "crossval": min(self.search.candidates, n) * self.folds, "final": self.repeats}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, object], is_new: bool = True) -> Self:
@@ -163,15 +158,8 @@ class Comparison:
             problems += [f"{name}: {problem}" for problem in found]
         if problems:
             raise InvalidError("the study", problems)
-        search = file.search or _Search()
-        return cls(
-            file.name,
-            families,
-            **search.model_dump(),
-            **file.model_dump(include={"folds", "repeats", "images"}),
-            resources=file.resources,
-            raw=dict(values),
-        )
+        sizes = file.folds, file.repeats, file.images
+        return cls(file.name, families, file.search or Search(), *sizes, file.resources, dict(values))
 
     def to_dict(self) -> dict[str, object]:
         """Return JSON-ready values, from which from_dict() makes the same comparison."""

@@ -111,7 +111,7 @@ def create_sections(evidence: Evidence, dataset: Dataset | None) -> list[Section
                 f"{dataset.sha256[:12]}...); name that dataset with --data"
             )
         if evidence.comparison.images:
-            dataset = dataset.sample(evidence.comparison.images, evidence.comparison.seed)
+            dataset = dataset.sample(evidence.comparison.images, evidence.comparison.search.seed)
     sections = [create_summary(evidence), create_data(evidence, dataset, n_whole), create_comparison(evidence)]
     sections += [create_family(evidence, family) for family in evidence.families.values()]
     if resizing := create_resizing(evidence, dataset):

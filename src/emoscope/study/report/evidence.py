@@ -19,7 +19,13 @@ from emoscope.study.measuring.metrics import Figures, TestFigures
 from emoscope.study.recipes.families import Comparison
 from emoscope.study.recipes.training import TrainConfig
 from emoscope.study.running.status import PhaseStatus, find_status, load_study
-from emoscope.study.running.study_folder import Attempted, FamilyResults, create_family_results, list_runs
+from emoscope.study.running.study_folder import (
+    Attempted,
+    FamilyResults,
+    create_family_results,
+    list_runs,
+    load_study_file,
+)
 from emoscope.study.training.run_folder import Facts, Result, Run, load_run
 
 VIEWS = "1"
@@ -150,7 +156,6 @@ def load_evidence(folder: Path) -> Evidence:
         InputError: no comparison, or a run that results.json names is not there; restore it or run the study again.
     """
     comparison, results, runs = load_study(folder)
-    study = json.loads((folder / "study.json").read_text(encoding="utf-8"))
     known: dict[str, Training] = {}
 
     def load(name: str) -> Training:
@@ -167,7 +172,7 @@ def load_evidence(folder: Path) -> Evidence:
         name: _read_family(name, key, family, load, {p.phase: p for p in phases if p.family == name})
         for (name, family), key in zip(found.items(), _create_keys(list(found)), strict=True)
     }
-    return Evidence(comparison, study["data_sha256"], runs, families, phases)
+    return Evidence(comparison, load_study_file(folder)[1], runs, families, phases)
 
 
 def _create_keys(names: list[str]) -> list[str]:

@@ -76,9 +76,10 @@ def _write_lead(evidence: Evidence) -> str:
 
 def _list_facts(evidence: Evidence) -> list[tuple[str, str]]:
     comparison, trainings = evidence.comparison, evidence.trainings
+    search = comparison.search
     rows = [
-        ("Search", f"at most {comparison.trials} trials per family by {SAMPLERS[comparison.sampler]}, by macro F1"),
-        ("Cross-validation", f"the {comparison.candidates} best trials of each family on {comparison.folds} folds"),
+        ("Search", f"at most {search.trials} trials per family by {SAMPLERS[search.sampler]}, by macro F1"),
+        ("Cross-validation", f"the {search.candidates} best trials of each family on {comparison.folds} folds"),
         ("Final", f"the winner of each family trained {comparison.repeats} times and measured on the test images"),
         ("Protocol", "; ".join(PROTOCOLS.get(p, p) for p in evidence.protocols)),
         ("Dataset", f"fingerprint (SHA-256) {evidence.data_sha256}"),

@@ -82,7 +82,7 @@ def run_comparison(
 
 def load_faces(dataset: Dataset, comparison: Comparison) -> Dataset:
     """Return the part of a dataset that a comparison uses, its fingerprint known: workers need not compute it."""
-    faces = dataset.sample(comparison.images, comparison.seed) if comparison.images else dataset
+    faces = dataset.sample(comparison.images, comparison.search.seed) if comparison.images else dataset
     assert faces.sha256
     return faces
 
@@ -152,7 +152,7 @@ class _Phases:
     async def search(self, family: str, storage: str) -> list[Trial]:
         """Search a family's space; return the best different trials."""
         comparison, entries = self.comparison, self.results["families"][family]["trials"]
-        n_trials = comparison.count_trials(family)
+        n_trials, how = comparison.count_trials(family), comparison.search
 
         attempts: dict[Future[Run], _Attempt] = {}
 
@@ -179,14 +179,14 @@ class _Phases:
             submit,
             read,
             n_trials=n_trials,
-            sampler=comparison.sampler,
-            seed=comparison.seed,
+            sampler=how.sampler,
+            seed=how.seed,
             storage=storage,
             name=name,
             on_trial=record,
-            in_flight=comparison.in_flight,
+            in_flight=how.in_flight,
         )
-        return find_best(trials, comparison.candidates)
+        return find_best(trials, how.candidates)
 
     async def cross_validate(self, family: str, configs: list[TrainConfig]) -> TrainConfig:
         """Train each candidate on every fold; return the one with the highest mean macro F1."""

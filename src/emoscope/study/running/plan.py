@@ -118,7 +118,7 @@ def plan_study(
         timer = Timer(dataset, Path(folder), on_progress)
         if isinstance(config, Comparison):
             if config.images:
-                timer.dataset = dataset.sample(config.images, config.seed)
+                timer.dataset = dataset.sample(config.images, config.search.seed)
             phases, overhead_s = _plan_comparison(config, timer)
         else:
             phases, overhead_s = _plan_trainings(config, timer)
@@ -136,11 +136,11 @@ def _plan_trainings(config: StudyConfig, timer: Timer) -> tuple[list[PhasePlan],
 def _plan_comparison(config: Comparison, timer: Timer) -> tuple[list[PhasePlan], float]:
     phases, overhead_s = [], 0.0
     for family, space in config.families.items():
-        samples = choose_samples(space, config.seed)
+        samples = choose_samples(space, config.search.seed)
         for phase, n_runs in config.count_runs(family).items():
             adapt, keep = _adapt(phase, config)
             costs = [timer.find_cost(adapt(sample), keep) for sample in samples]
-            n_at_once = config.in_flight if phase == "search" else n_runs
+            n_at_once = config.search.in_flight if phase == "search" else n_runs
             phases.append(_add_up(family, phase, costs, n_runs, n_at_once))
         overhead_s += time_search(space, config, config.count_trials(family))
     n_splits = 1 + config.folds + config.repeats
@@ -179,7 +179,8 @@ def choose_samples(space: Space, seed: int) -> list[TrainConfig]:
 def time_search(space: Space, config: Comparison, n_trials: int) -> float:
     """Return the seconds that choosing a family's trials takes, from a rehearsal of a few without training."""
     n = min(n_trials, 4)
-    scores = random.Random(config.seed)
+    how = config.search
+    scores = random.Random(how.seed)
     start = time.perf_counter()
-    rehearse_search(space, lambda c: (scores.random(), ""), n_trials=n, sampler=config.sampler, seed=config.seed)
+    rehearse_search(space, lambda c: (scores.random(), ""), n_trials=n, sampler=how.sampler, seed=how.seed)
     return (time.perf_counter() - start) * n_trials / n

@@ -10,7 +10,7 @@ import numpy as np
 from emoscope.core.errors import InputError
 from emoscope.study.recipes.families import Comparison
 from emoscope.study.recipes.study import StudyConfig
-from emoscope.study.running.study_folder import FamilyResults, Results, create_family_results
+from emoscope.study.running.study_folder import FamilyResults, Results, create_family_results, load_study_file
 from emoscope.study.training.run_folder import RECIPE_VERSION, load_run
 
 PHASES = ("search", "crossval", "final")
@@ -113,8 +113,7 @@ def find_trainings(config: StudyConfig, data_sha256: str, runs: Path) -> list[Tr
 def load_recipe(folder: Path) -> tuple[StudyConfig, str, Path] | None:
     """Return config, data fingerprint and runs folder of a study without families; None for any other folder."""
     try:
-        values = json.loads((folder / "study.json").read_text(encoding="utf-8"))
-        runs, data_sha256 = folder / values.pop("runs"), values.pop("data_sha256")
+        values, data_sha256, runs = load_study_file(folder)
         return None if "families" in values else (StudyConfig.from_dict(values, is_new=False), data_sha256, runs)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
@@ -127,9 +126,7 @@ def load_study(folder: Path) -> tuple[Comparison, Results, Path]:
         InputError: the folder holds none; name one that `emoscope study run` made from a file with `families`.
     """
     try:
-        values = json.loads((folder / "study.json").read_text(encoding="utf-8"))
-        runs = folder / values.pop("runs")
-        data_sha256 = values.pop("data_sha256")
+        values, data_sha256, runs = load_study_file(folder)
         if "families" not in values:
             raise InputError(
                 f"{folder} holds no comparison of networks; name the folder of a study with `families`, or write a "
@@ -137,14 +134,8 @@ def load_study(folder: Path) -> tuple[Comparison, Results, Path]:
             )
         comparison = Comparison.from_dict(values, is_new=False)
         path = folder / "results.json"
-        results: Results = {
-            "name": comparison.name,
-            "data_sha256": data_sha256,
-            "recipe": RECIPE_VERSION,
-            "families": {},
-        }
-        if path.is_file():
-            results = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, KeyError, TypeError) as e:
+        begun: Results = {"name": comparison.name, "data_sha256": data_sha256, "recipe": RECIPE_VERSION, "families": {}}
+        results: Results = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else begun
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
         raise InputError(f"{folder} holds no study ({e}); name a folder that `emoscope study run` made") from e
     return comparison, results, runs

@@ -59,6 +59,17 @@ def list_runs(found: FamilyResults) -> list[str]:
     return names + [name for candidate in found["candidates"] for name in candidate["runs"]]
 
 
+def load_study_file(folder: Path) -> tuple[dict[str, object], str, Path]:
+    """Return the config, the dataset's fingerprint and the runs' folder of a study.
+
+    Raises:
+        OSError, ValueError, KeyError, TypeError, AttributeError: the folder holds no study.
+    """
+    values = json.loads((folder / "study.json").read_text(encoding="utf-8"))
+    runs, data_sha256 = folder / values.pop("runs"), str(values.pop("data_sha256"))
+    return values, data_sha256, runs
+
+
 def open_study(folder: Path, runs: Path, config: dict[str, object], dataset: Dataset) -> None:
     """Check that a folder belongs to this dataset, and keep the config there.
 
