@@ -1,7 +1,6 @@
 """A study's list of trainings: configs in, futures of their runs out, whatever executor does the work."""
 
 import dataclasses
-import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from emoscope.study.data.dataset import Dataset
 from emoscope.study.data.splits import Split, create_split
 from emoscope.study.recipes.training import TrainConfig
 from emoscope.study.running.repeats import measure_run
-from emoscope.study.training.run_folder import Run, name_run
+from emoscope.study.training.run_folder import Run, hash_teacher, name_run
 from emoscope.study.training.train import train
 
 S = TypeVar("S")
@@ -48,8 +47,8 @@ class Training:
 
     def find_run(self, dataset: Dataset) -> Run:
         """Return its run, which need not be there yet."""
-        digest = "" if self.teacher is None else hashlib.sha256(self.teacher.astype("<f4").tobytes()).hexdigest()
-        return Run(self.runs / name_run(self.config, self.split, dataset, digest), self.config, dataset.sha256)
+        name = name_run(self.config, self.split, dataset, hash_teacher(self.teacher))
+        return Run(self.runs / name, self.config, dataset.sha256)
 
 
 def do_training(dataset: Dataset, training: Training) -> Run:

@@ -12,14 +12,20 @@ import platform
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict
+from typing import TYPE_CHECKING, TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
 
 from emoscope.core.errors import InputError, OutputError
 from emoscope.core.files import open_atomic, write_json
 from emoscope.study.data.dataset import Dataset
 from emoscope.study.data.splits import Split
-from emoscope.study.measuring.metrics import Figures
 from emoscope.study.recipes.training import TrainConfig
+
+if TYPE_CHECKING:
+    # Its scikit-learn takes a second to load, and what only looks at folders does without.
+    from emoscope.study.measuring.metrics import Figures
 
 _PROCESS = uuid.uuid4().hex
 """Names this process; process ids of several machines are not unique."""
@@ -38,7 +44,7 @@ class Result(TypedDict):
     precision: str
     parts_per_batch: int
     train_s: float
-    validation: Figures
+    validation: "Figures"
 
 
 class Facts(TypedDict):
@@ -177,6 +183,11 @@ def _identify(config: TrainConfig, split: Split, dataset: Dataset, teacher_sha25
 
 def _hash(identity: dict[str, object]) -> str:
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def hash_teacher(teacher: NDArray[np.float32] | None) -> str:
+    """Return the fingerprint of a teacher's probabilities; empty without one."""
+    return "" if teacher is None else hashlib.sha256(teacher.astype("<f4").tobytes()).hexdigest()
 
 
 def load_run(folder: Path) -> Run:

@@ -3,7 +3,6 @@
 In this process, or in several that share every batch.
 """
 
-import hashlib
 import logging
 import threading
 from collections.abc import Callable
@@ -26,7 +25,7 @@ from emoscope.study.data.dataset import Dataset
 from emoscope.study.data.splits import Split, create_split
 from emoscope.study.recipes.training import TrainConfig
 from emoscope.study.training.optimize import create_fabric
-from emoscope.study.training.run_folder import Run, open_run
+from emoscope.study.training.run_folder import Run, hash_teacher, open_run
 from emoscope.study.training.trainer import Trainer, choose_run_precision
 
 log = logging.getLogger(__name__)
@@ -73,8 +72,7 @@ def train(
             "`members`, and run it with `emoscope study run`"
         )
     split = split or create_split(dataset, config)
-    digest = "" if teacher is None else hashlib.sha256(teacher.astype("<f4").tobytes()).hexdigest()
-    run = open_run(runs, config, split, dataset, digest)
+    run = open_run(runs, config, split, dataset, hash_teacher(teacher))
     if run.is_finished and (run.best_path.is_file() or not keep):
         log.info("run %s is finished already", run.folder)
         return run
