@@ -1,8 +1,11 @@
 """The commands of `emoscope study`: run, plan, status, report, card."""
 
+import functools
 import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,6 +22,7 @@ from emoscope.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from emoscope.executors.executor import Executor
     from emoscope.study.running.status import TrainingStatus
 
 study_app = typer.Typer(help="Studies: whole recipes from a file, their state, report and card.", no_args_is_help=True)
@@ -60,18 +64,16 @@ def run_study(
     from emoscope.study.running.mlflow import create_tracker
 
     values = load_study_file(file, protocol)
+    open_workers = functools.partial(open_executor, executor.value, address=address, workers=workers)
     if "families" in values:
-        where = {"kind": executor.value, "address": address, "workers": workers}
-        run_comparison(values, data, output, runs, storage, mlflow, as_json, where)
+        run_comparison(values, data, output, runs, storage, mlflow, as_json, open_workers)
         return
     config = StudyConfig.from_dict(values)
     track = create_tracker(mlflow, config.name)
     dataset = Dataset.load(data)
     from emoscope.study.running.runner import run_study as run
 
-    with open_executor(
-        executor.value, shared=dataset, workers=workers, address=address, resources=config.resources
-    ) as opened:
+    with open_workers(shared=dataset, resources=config.resources) as opened:
         result = run(dataset, config, output, runs, final, print_progress, track, opened)
     if as_json:
         print_json(result)
@@ -155,11 +157,10 @@ def run_comparison(
     storage: str | None,
     mlflow: str | None,
     as_json: bool,
-    where: dict[str, Any],
+    open_workers: "Callable[..., AbstractContextManager[Executor]]",
 ) -> None:
     """Run a study with families and print what became of each."""
     require("optuna")
-    from emoscope.executors.open import open_executor
     from emoscope.study.data.dataset import Dataset
     from emoscope.study.running.finished import find_finished, summarize_families
 
@@ -173,7 +174,7 @@ def run_comparison(
 
         comparison = Comparison.from_dict(values)
         track = create_tracker(mlflow, comparison.name)
-        with open_executor(**where, shared=load_faces(dataset, comparison), resources=comparison.resources) as executor:
+        with open_workers(shared=load_faces(dataset, comparison), resources=comparison.resources) as executor:
             results = run(
                 dataset,
                 comparison,
@@ -266,7 +267,7 @@ def write_study_report(
     typer.echo(f"report -> {write_report(folder, Dataset.load(data) if data else None, output)}")
 
 
-def print_figures(part: str, figures: dict[str, Any]) -> None:
+def print_figures(part: str, figures: Mapping[str, float]) -> None:
     """Print one line of figures."""
     values = "  ".join(f"{key} {figures[key]:.4f}" for key in ("accuracy", "macro_f1", "ece") if key in figures)
     typer.echo(f"{part.replace('_', ' '):34}{values}")
