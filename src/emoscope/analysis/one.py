@@ -3,7 +3,7 @@
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
@@ -18,11 +18,16 @@ from emoscope.core.owned import open_owned
 from emoscope.core.types import FrameResult
 from emoscope.media.source import Source
 from emoscope.pipeline.analyzer import PICTURE_SIDE_PX, VIDEO_SIDE_PX, Analyzer
+from emoscope.tables.events import Event
 from emoscope.tables.observations import Observations
 from emoscope.tables.summary import End, Summary, UsedSettings
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+LATE_S = 0.5
+"""By so much an event may end after its video: people round."""
 
 
 @dataclass(frozen=True)
@@ -190,8 +195,20 @@ def analyze_source(
         raise InputError(f"{source.label}: none of its pictures can be read; first: {source.problems[0]}")
     wall_s = round(time.perf_counter() - start, 3)
     used = UsedSettings(every=source.every.setting, end_s=source.end_s, wall_s=wall_s)
-    _, summary = recorder.finish(analyzer, describe_end(source, recorder.problems), used, fingerprint)
+    end = describe_end(source, [*recorder.problems, *find_late(settings.events, source)])
+    _, summary = recorder.finish(analyzer, end, used, fingerprint)
     return Analysis(Observations(folder / "observations.parquet"), summary, folder)
+
+
+def find_late(events: Sequence[Event], source: Source) -> Iterator[str]:
+    """Yield which marked segments lie behind what was read of a video, in whole or in part."""
+    for event in events if source.kind == "video" and not source.stop.is_set() else ():
+        if event.end_s > source.duration_s + LATE_S:
+            what = "begins" if event.start_s >= source.duration_s else "ends"
+            yield (
+                f"the event {event.name!r} ({event.start_s:g} to {event.end_s:g} s) {what} after "
+                f"{source.duration_s:.2f} s, where what was read of {source.label} is over"
+            )
 
 
 def create_analyzer(settings: Settings, is_video: bool = True) -> Analyzer:

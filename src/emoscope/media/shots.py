@@ -18,15 +18,18 @@ SAMPLES: Final = 4
 """Pixels read along each side of a cell; reading all would cost more than it tells."""
 HISTORY: Final = 12
 """Steps between frames by which a step is judged."""
-CUT_GREY, CUT_TIMES = 3.0, 2.5
-"""A cut changes a cell by so much on average, of 255, and by so many times the largest step before it. Cuts between
-portraits of one size on one ground change 5 and more, people who move quickly up to 5 but not at once."""
+CELL_GREY: Final = 8.0
+"""Cells that change by less, of 255, say nothing of a cut: noise and a camera that shakes."""
+CUT_GREY, CUT_TIMES = 2.0, 2.5
+"""A cut changes cells by so much more than that, on average, and by so many times the largest step before it."""
 BLEND_GREY, BLEND_TIMES = 1.0, 2.5
 """A blend's steps: smaller than a cut's, above the median of those before."""
+BLEND_END: Final = 0.5
+"""A blend is over with a step of less than this share of its largest."""
 BLEND_FRAMES: Final = 75
 """A longer change is a camera that moves."""
-BLEND_CHANGED, BLEND_CELL_GREY = 0.5, 6.0
-"""A blend changes at least this share of the cells by so much."""
+BLEND_CHANGED: Final = 0.5
+"""A blend changes at least this share of the cells by CELL_GREY."""
 
 
 class CutFinder:
@@ -38,36 +41,46 @@ class CutFinder:
         self.is_blend = False
         """Whether the last frame may show two shots at once."""
         self._last: Grey | None = None
-        self._before_blend: Grey | None = None
-        self._n_blend = 0
-        self._steps: deque[float] = deque(maxlen=HISTORY)
+        self._before: Grey | None = None
+        self._n_changes, self._largest, self._is_told = 0, 0.0, False
+        self._steps: deque[tuple[float, float]] = deque([(0.0, 0.0)], HISTORY)
 
     def add(self, picture: "VideoFrame") -> bool:
-        """Take the next frame; return whether a shot begins with it."""
+        """Take the next frame; return whether it is the first of which a new shot is known."""
         small, last = _shrink(picture), self._last
         self._last = small
         if last is None:
             return False
-        step = float(np.abs(small - last).mean())
-        if step > max(CUT_GREY, CUT_TIMES * max(self._steps, default=0.0)):
-            return self._begin_shot()
-        if step > max(BLEND_GREY, BLEND_TIMES * float(np.median(self._steps or [0.0]))):
-            self._before_blend = last if self._before_blend is None else self._before_blend
-            self._n_blend += 1
-            self.is_blend = True
-            if self._n_blend <= BLEND_FRAMES:
-                return False
-        begun, n, self._before_blend, self._n_blend, self.is_blend = self._before_blend, self._n_blend, None, 0, False
-        self._steps.append(step)
-        if begun is None or n < 2:
-            return False
-        is_other = float((np.abs(small - begun) > BLEND_CELL_GREY).mean()) >= BLEND_CHANGED
-        return self._begin_shot() if is_other and n <= BLEND_FRAMES else False
+        away = np.abs(small - last)
+        step, jump = float(away.mean()), float(np.maximum(away - CELL_GREY, 0).mean())
+        steps, jumps = zip(*self._steps, strict=True)
+        is_jump = jump > max(CUT_GREY, CUT_TIMES * max(jumps))
+        usual = BLEND_TIMES * float(np.median(steps))
+        if not is_jump and step <= max(BLEND_GREY, usual, BLEND_END * self._largest):
+            self._steps.append((step, jump))
+            return self._end_change(small)
+        self._before = last if self._before is None else self._before
+        self._n_changes, self._largest = self._n_changes + 1, max(self._largest, step)
+        if is_jump and not self._is_told:
+            self.shot, self._is_told, self.is_blend = self.shot + 1, True, False
+            return True
+        self.is_blend = True
+        if self._n_changes > BLEND_FRAMES:
+            self._steps.append((step, jump))
+            return self._end_change(small)
+        return False
 
-    def _begin_shot(self) -> bool:
+    def _end_change(self, small: Grey) -> bool:
+        """See whether a change that went over several frames led to another shot, of which nobody was told."""
+        before, n, is_told = self._before, self._n_changes, self._is_told
+        self._before, self._n_changes, self._largest, self._is_told = None, 0, 0.0, False
+        self.is_blend = False
+        if before is None or not 2 <= n <= BLEND_FRAMES:
+            return False
+        if float((np.abs(small - before) > CELL_GREY).mean()) < BLEND_CHANGED:
+            return False
         self.shot += 1
-        self._before_blend, self._n_blend, self.is_blend = None, 0, False
-        return True
+        return not is_told
 
 
 def _shrink(picture: "VideoFrame") -> Grey:

@@ -248,18 +248,19 @@ class Source:
         length_s = self.length_s or 0.0
         is_short = length_s - self.duration_s > max(MISSING_SHARE * length_s, GAP_FRAMES * clock.step_s)
         announced = self.frames_announced
-        if announced and is_short and self.frames_read < announced * (1 - MISSING_SHARE) - 1:
+        is_cut = is_cut_off(self.path)
+        if is_short and not is_cut and decoder.blame():
+            self._add_unread(length_s, clock)
+        elif announced and is_short and self.frames_read < announced * (1 - MISSING_SHARE) - 1:
             self._add_unread(length_s, clock)
             self.problems.append(
                 f"{self.label} ends after {self.frames_read} of {announced} frames (it is cut off); "
                 "everything before was analysed"
             )
-        elif is_cut_off(self.path):
+        elif is_cut:
             self.problems.append(
                 f"{self.label} is cut off after {self.duration_s:.2f} s; everything before was analysed"
             )
-        elif is_short and decoder.blame():
-            self._add_unread(length_s, clock)
 
     def _describe(self, decoder: Decoder, clock: Clock) -> None:
         """Say what was amiss with the file."""

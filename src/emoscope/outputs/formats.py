@@ -1,10 +1,9 @@
 """Formats of annotation tools: observations and summary in, JSON Lines, ELAN or WebVTT out."""
 
 import json
-import mimetypes
 import os
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
@@ -20,6 +19,19 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 EVENTS_TIER: Final = "Events"
+MIME_TYPES: Final = {
+    ".avi": "video/x-msvideo",
+    ".mkv": "video/x-matroska",
+    ".mov": "video/quicktime",
+    ".mpg": "video/mpeg",
+    ".mpeg": "video/mpeg",
+    ".mts": "video/mp2t",
+    ".m2ts": "video/mp2t",
+    ".ts": "video/mp2t",
+    ".webm": "video/webm",
+    ".wmv": "video/x-ms-wmv",
+}
+"""Of a document's video, by its suffix. A table of our own: what the system says differs from machine to machine."""
 LINGUISTIC_TYPES: Final = ("emotion", "event")
 
 
@@ -192,7 +204,7 @@ def _write_header(xml: _Elements, media: tuple[str, str] | None, n_annotations: 
     xml.open("HEADER", MEDIA_FILE="", TIME_UNITS="milliseconds")
     if media is not None:
         address, relative = media
-        mime = mimetypes.guess_type(address)[0] or "video/mp4"
+        mime = MIME_TYPES.get(PurePosixPath(relative).suffix.lower(), "video/mp4")
         xml.add("MEDIA_DESCRIPTOR", MEDIA_URL=address, MIME_TYPE=mime, RELATIVE_MEDIA_URL=relative)
     xml.add("PROPERTY", str(n_annotations), NAME="lastUsedAnnotationId")
     xml.close("HEADER")

@@ -91,7 +91,9 @@ def as_sentence(message: str | None) -> str | None:
     """Return a message that begins like a sentence and ends like one; None stays None."""
     if not message:
         return None
-    text = message[0].upper() + message[1:]
+    # A file's name keeps its case.
+    is_name = any(sign in message.split()[0] for sign in "./\\")
+    text = message if is_name else message[0].upper() + message[1:]
     return text if text.endswith((".", "!", "?")) else text + "."
 
 

@@ -14,6 +14,9 @@ from emoscope.tables.observations import Observations
 from emoscope.tables.rows import N_READINGS, NOBODY, GroupedSums, Rows, name_emotions, read_rows
 from emoscope.tables.summary import Audience, Facts, Person, Readings, Summary
 
+MIN_FRAMES = 10
+"""In a recording of fewer analysed frames, who is seen in one counts as a person."""
+
 
 def compute_summary(
     table: Observations,
@@ -42,6 +45,9 @@ def compute_summary(
     everyone = people.sum_everyone()
     n_wanted = n_frames + facts.frames_unread
     described = people.describe(n_wanted, baselines or {})
+    if has_time and n_frames >= MIN_FRAMES:
+        # Seen in one frame only: as likely a pattern on a wall; the table has it.
+        described = tuple(person for person in described if person.frames > 1)
     audience = Audience(
         **vars(describe_readings(everyone)),
         valence=compute_valence(compute_means(everyone)),

@@ -22,8 +22,8 @@ MAX_GAP_S = 1.5
 """Without pictures, or after one or two glimpses only, a person unseen for longer gets a new number on return."""
 RE_ENTRY_S = 5.0
 """With pictures, a person unseen for longer gets a new number on return."""
-KEPT_STEPS, GLIMPSE_STEPS = 6.5, 2.5
-"""Where few frames are analysed, people are kept for at least so many of them, known ones and mere glimpses."""
+KEPT_STEPS, BLIND_STEPS = 6.5, 2.5
+"""Where few frames are analysed, people are kept for at least so many of them, with pictures and without."""
 CUT_COST = 0.5
 """What a link across a cut has against it: there only looks tell who somebody is, and most people are seen again."""
 MIN_FRAMES = 3
@@ -81,8 +81,8 @@ class Track:
     def is_kept(self, time_s: float, step_s: float, by_looks: bool) -> bool:
         """Say whether the person may still come back, where frames are so far apart."""
         gap_s = time_s - self.motion.time_s
-        is_known = by_looks and self.n_frames >= MIN_FRAMES
-        return gap_s <= (max(RE_ENTRY_S, KEPT_STEPS * step_s) if is_known else max(MAX_GAP_S, GLIMPSE_STEPS * step_s))
+        usual_s = RE_ENTRY_S if by_looks and self.n_frames >= MIN_FRAMES else MAX_GAP_S
+        return gap_s <= max(usual_s, (KEPT_STEPS if by_looks else BLIND_STEPS) * step_s)
 
 
 class Tracker:
