@@ -50,9 +50,10 @@ def test_names_that_are_alike_do_not_meet(tmp_path: Path, monkeypatch: pytest.Mo
     assert choose([Path("mon/clip.mp4")], None) == ["clip-emoscope"]
     assert choose([Path("tue/clip.mp4")], None) == ["clip-emoscope-2"]
     assert choose([Path("mon/clip.mp4")], None) == ["clip-emoscope"], "its own is replaced"
-    assert sorted(choose([Path("wed")], Path("out"))) == ["out/...mp4", "out/Clip", "out/clip-2"]
+    assert sorted(choose([Path("wed")], Path("out"))) == ["out/Clip", "out/clip-2"]
     (tmp_path / "wed" / "Clip.mkv").unlink()
-    assert sorted(choose([Path("wed")], Path("out"))) == ["out/...mp4", "out/clip-2"]
+    assert sorted(choose([Path("wed")], Path("out"))) == ["out/clip-2"]
+    assert choose([Path("wed/...mp4")], None) == ["...mp4-emoscope"]
 
 
 def test_a_folder_with_other_things_gets_a_folder(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from emoscope.analysis.recorder import KIND, OUTPUT_NAMES, SUMMARY_FILE
 from emoscope.analysis.settings import Settings
 from emoscope.core.errors import EmoscopeError, InputError
 from emoscope.core.owned import open_owned, recover
+from emoscope.core.texts import make_printable
 from emoscope.core.types import FrameResult
 from emoscope.executors.executor import Executor, map_unordered
 from emoscope.executors.interrupts import heed_file, tell_by_file
@@ -94,7 +95,7 @@ def analyze_sources(
         try:
             sources += find_sources([path], settings.every, settings.start, settings.end)
         except EmoscopeError as e:
-            results.append(SourceResult(str(path), "failed", message=str(e)))
+            results.append(SourceResult(make_printable(str(path)), "failed", message=str(e)))
     sources = _leave_out_doubles(sources)
     folders = choose_folders(paths, sources, output, overwrite)
     mode = Mode(resume, overwrite)
@@ -145,7 +146,7 @@ def analyze_elsewhere(
             try:
                 result: SourceResult = future.result()
             except EmoscopeError as e:
-                result = SourceResult(str(job.source.path), "failed", message=str(e))
+                result = SourceResult(make_printable(str(job.source.path)), "failed", message=str(e))
             found[job.number] = result
             on_progress(Progress(job.source.path.name, len(found), len(jobs), 1.0, result.frames, result.faces))
     return [found[i] for i in range(len(jobs))]
@@ -193,11 +194,11 @@ def analyze_one(
 ) -> SourceResult:
     """Analyse one source unless the work is to end; a problem is a result."""
     if source.stop.is_set():
-        return SourceResult(str(source.path), "stopped", message=f"{source.path} was not begun")
+        return SourceResult(make_printable(str(source.path)), "stopped", message=f"{source.path} was not begun")
     try:
         return _analyze(source, folder, settings, mode, tell)
     except EmoscopeError as e:
-        return SourceResult(str(source.path), "failed", message=str(e))
+        return SourceResult(make_printable(str(source.path)), "failed", message=str(e))
 
 
 def _analyze(

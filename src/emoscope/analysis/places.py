@@ -8,6 +8,7 @@ from pathlib import Path
 from emoscope.core.errors import InputError
 from emoscope.core.manifest import Identity, Manifest
 from emoscope.core.owned import find_owner, list_foreign
+from emoscope.core.texts import make_printable
 from emoscope.media.source import Source
 
 SUFFIX = "-emoscope"
@@ -66,7 +67,12 @@ def _choose_for_one(source: Source, output: Path) -> Path:
 
 def _name(source: Source) -> str:
     path = source.path.resolve()
-    return path.name if path.stem in ("", ".", "..") or source.path.is_dir() else path.stem
+    return _clean(path.name if path.stem in ("", ".", "..") or source.path.is_dir() else path.stem)
+
+
+def _clean(name: str) -> str:
+    """Return a name for a folder of ours: what is no text in a source's name, no library could write to."""
+    return name if make_printable(name) == name else make_printable(name).replace("\\", "_")
 
 
 def _find_base(arguments: Sequence[Path]) -> Path | None:
@@ -81,7 +87,7 @@ def _find_base(arguments: Sequence[Path]) -> Path | None:
 def _find_relative(source: Source, base: Path | None) -> Path:
     path = Path(os.path.normpath(source.path.absolute()))
     inside = path.relative_to(base).parent if base is not None and path != base else Path()
-    return inside / _name(source)
+    return Path(*map(_clean, inside.parts), _name(source))
 
 
 def _find_free(wanted: Path, source: Source, taken: set[str], overwrite: bool) -> Path:

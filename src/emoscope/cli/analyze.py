@@ -20,6 +20,7 @@ from emoscope.cli.options import (
     Workers,
     add_settings,
     print_json,
+    say,
 )
 from emoscope.core.native import set_up_libraries
 from emoscope.core.numbers import format_percent
@@ -91,7 +92,7 @@ def print_results(results: "list[SourceResult]", with_numbers: bool) -> None:
     """Print a line per source, and what is amiss at the end."""
     for r in results:
         if r.output and with_numbers:
-            typer.echo(
+            say(
                 f"{r.source}: {r.frames} {'frame' if r.frames == 1 else 'frames'}, "
                 f"{r.people} {'person' if r.people == 1 else 'people'}, "
                 f"a face in {format_percent(r.coverage, space='')} of the frames -> {r.output}"
@@ -99,10 +100,10 @@ def print_results(results: "list[SourceResult]", with_numbers: bool) -> None:
             )
     for r in results:
         if r.message:
-            typer.echo(f"{'error' if r.status == 'failed' else 'warning'}: {r.message}", err=True)
+            say(f"{'error' if r.status == 'failed' else 'warning'}: {r.message}", err=True)
     n_failed = sum(r.status == "failed" for r in results)
     if n_failed and len(results) > 1:
-        typer.echo(f"{n_failed} of {len(results)} sources failed, see above", err=True)
+        say(f"{n_failed} of {len(results)} sources failed, see above", err=True)
 
 
 @contextlib.contextmanager

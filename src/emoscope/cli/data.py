@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from emoscope.cli.options import AsJson, print_json, require
+from emoscope.cli.options import AsJson, print_json, require, say
 
 data_app = typer.Typer(help="Datasets: import them once, look at them.", no_args_is_help=True)
 
@@ -29,7 +29,7 @@ def import_data(
     if as_json:
         print_json(facts)
     else:
-        typer.echo(f"{facts['n']} images -> {path} (sha256 {dataset.sha256[:12]})")
+        say(f"{facts['n']} images -> {path} (sha256 {dataset.sha256[:12]})")
 
 
 @data_app.command("show")
@@ -52,9 +52,9 @@ def show_data(
         print_json(facts)
         return
     columns = {"all": facts["classes"], **facts["classes_by_usage"]}
-    typer.echo(f"{'':10}" + "".join(f"{name:>13}" for name in columns))
+    say(f"{'':10}" + "".join(f"{name:>13}" for name in columns))
     for emotion in facts["classes"]:
-        typer.echo(f"{emotion:10}" + "".join(f"{counts[emotion]:13}" for counts in columns.values()))
-    typer.echo(f"{'sum':10}" + "".join(f"{sum(counts.values()):13}" for counts in columns.values()))
-    typer.echo("duplicates: " + ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in facts["duplicates"].items()))
-    typer.echo(f"picture: {facts['picture']}")
+        say(f"{emotion:10}" + "".join(f"{counts[emotion]:13}" for counts in columns.values()))
+    say(f"{'sum':10}" + "".join(f"{sum(counts.values()):13}" for counts in columns.values()))
+    say("duplicates: " + ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in facts["duplicates"].items()))
+    say(f"picture: {facts['picture']}")

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from emoscope.analysis.settings import Settings
-from emoscope.cli.options import AsJson, Overwrite, add_settings, print_json
+from emoscope.cli.options import AsJson, Overwrite, add_settings, print_json, say
 from emoscope.core.errors import InputError
 from emoscope.core.native import set_up_libraries
 from emoscope.core.numbers import format_percent
@@ -51,19 +51,17 @@ def live(
     set_up_libraries()
     running = Camera(camera)
     analyzer = create_analyzer(settings)
-    typer.echo(CONSENT, err=True)
+    say(CONSENT, err=True)
     # stdout belongs to the JSON document where one is asked for.
-    shown = create_view(
-        view, running.name, sys.stderr if as_json else sys.stdout, lambda text: typer.echo(text, err=as_json)
-    )
+    shown = create_view(view, running.name, sys.stderr if as_json else sys.stdout, lambda text: say(text, err=as_json))
     folder = output or Path(f"live-{datetime.datetime.now():%Y%m%d-%H%M%S}-emoscope")
     result = analyze_live(running, analyzer, shown, None if no_save else folder, settings, for_s, overwrite)
     if result.message:
-        typer.echo(f"warning: {result.message}", err=True)
+        say(f"warning: {result.message}", err=True)
     if as_json:
         print_json(asdict(result))
         return
-    typer.echo(
+    say(
         f"{result.source}: {result.frames} {'frame' if result.frames == 1 else 'frames'}, {result.dropped} dropped, "
         f"{result.people} {'person' if result.people == 1 else 'people'}, "
         f"a face in {format_percent(result.coverage, space='')} of the frames"

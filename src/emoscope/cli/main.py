@@ -10,11 +10,13 @@ from emoscope.cli.analyze import analyze
 from emoscope.cli.data import data_app
 from emoscope.cli.live import live
 from emoscope.cli.models import evaluate, export, models
+from emoscope.cli.options import say
 from emoscope.cli.report import compare, report
 from emoscope.cli.serve import serve
 from emoscope.cli.study import study_app
 from emoscope.cli.train import train
 from emoscope.core.errors import EmoscopeError
+from emoscope.core.texts import make_printable
 from emoscope.core.version import read_version
 
 app = typer.Typer(
@@ -35,7 +37,7 @@ for command in (train, evaluate, export, models):
 def print_version(is_asked: bool) -> None:
     """Print the version and end, where it is asked for."""
     if is_asked:
-        typer.echo(f"emoscope {read_version()}")
+        say(f"emoscope {read_version()}")
         raise typer.Exit
 
 
@@ -49,9 +51,19 @@ def set_up(
     """Set up logging; the command line alone does so."""
     # Our logger alone: libraries' warnings are not the user's.
     logger = logging.getLogger("emoscope")
-    logger.handlers = [logging.StreamHandler(sys.stderr)]
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(PrintableFormatter())
+    logger.handlers = [handler]
     logger.setLevel(logging.INFO if verbose else logging.WARNING)
     logger.propagate = False
+
+
+class PrintableFormatter(logging.Formatter):
+    """Writes log lines whose names cannot steer the terminal."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
+        """Return the line, but not the traceback."""
+        return make_printable(super().formatMessage(record))
 
 
 def main() -> None:
@@ -59,11 +71,11 @@ def main() -> None:
     try:
         app()
     except EmoscopeError as e:
-        typer.echo(f"error: {e}", err=True)
+        say(f"error: {e}", err=True)
         sys.exit(e.exit_code)
     # Not ours to mend here, but the user must learn whose fault it is; -v gives the traceback.
     except Exception as e:
         logging.getLogger("emoscope").info("traceback", exc_info=True)
         what = " ".join(f"{type(e).__name__}: {e}".split())[:300]
-        typer.echo(f"error: emoscope failed ({what}); please report this", err=True)
+        say(f"error: emoscope failed ({what}); please report this", err=True)
         sys.exit(1)

@@ -2,7 +2,6 @@
 
 import functools
 import inspect
-import json
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 from importlib.util import find_spec
@@ -14,6 +13,7 @@ from pydantic.fields import FieldInfo
 
 from emoscope.analysis.settings import Settings, Shown
 from emoscope.core.errors import MissingExtraError
+from emoscope.core.texts import dump_json, make_printable
 
 RUNNING: Final = "How the command runs"
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.", rich_help_panel=RUNNING)]
@@ -131,7 +131,12 @@ def _create_option(name: str, field: FieldInfo, default: object) -> inspect.Para
 
 def print_json(value: object) -> None:
     """Print one JSON document."""
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    typer.echo(dump_json(value, indent=2))
+
+
+def say(text: str, err: bool = False) -> None:
+    """Print one line; names in it cannot steer the terminal."""
+    typer.echo(make_printable(text), err=err)
 
 
 def require(*names: str, extra: str = "study") -> None:

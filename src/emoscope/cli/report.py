@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from emoscope.cli.options import AsJson, Overwrite, print_json
+from emoscope.cli.options import AsJson, Overwrite, print_json, say
 from emoscope.core.errors import InputError
 
 Result = Annotated[Path, typer.Argument(metavar="DIR", help="Result folder of `emoscope analyze`.", show_default=False)]
@@ -33,7 +33,7 @@ def report(
     if as_json:
         print_json({"output": str(path), "bytes": path.stat().st_size})
     else:
-        typer.echo(f"{folder} -> {path}")
+        say(f"{folder} -> {path}")
 
 
 def compare(
@@ -64,8 +64,8 @@ def compare(
         print_json({"output": str(output), **describe_comparison(recordings)})
         return
     for warning in list_warnings(recordings):
-        typer.echo(f"warning: {warning}", err=True)
-    typer.echo(f"{', '.join(names)} -> {output}")
+        say(f"warning: {warning}", err=True)
+    say(f"{', '.join(names)} -> {output}")
 
 
 def _identify(folder: Path) -> str:

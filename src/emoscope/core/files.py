@@ -3,13 +3,13 @@
 import contextlib
 import errno
 import hashlib
-import json
 import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from emoscope.core.errors import OutputError
+from emoscope.core.texts import dump_json
 
 PARTIAL = ".partial-"
 """How the names of temporary files begin."""
@@ -87,7 +87,7 @@ def _read_umask() -> int:
 def write_json(path: Path, value: object) -> None:
     """Write indented JSON, whole or not at all."""
     with open_atomic(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        temporary.write_text(dump_json(value, indent=2) + "\n", encoding="utf-8")
 
 
 def compute_sha256(path: Path) -> str:

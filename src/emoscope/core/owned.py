@@ -186,6 +186,9 @@ def _open_new(
     describe: Callable[[Mapping[str, Mark]], Manifest],
 ) -> Iterator[Path]:
     made: list[Path] = []
+    # The libraries that write tables take no other names.
+    if not str(folder).isascii() and str(folder).encode("utf-8", "ignore").decode() != str(folder):
+        raise OutputError(f"cannot write {folder} (its name is not UTF-8); choose another folder")
     try:
         recover(folder)
         # Before anything is made, and again behind the lock.

@@ -1,6 +1,7 @@
 """Signals: Ctrl-C in, an event out that asks for a normal end; by a file also in processes on other machines."""
 
 import logging
+import os
 import signal
 import threading
 import uuid
@@ -12,6 +13,8 @@ from types import FrameType
 from emoscope.core.files import open_atomic
 
 POLL_S = 0.5
+END_S = 3.0
+"""How long a second signal waits for the main thread to end in good order."""
 
 log = logging.getLogger(__name__)
 
@@ -20,8 +23,9 @@ log = logging.getLogger(__name__)
 def stop_on_signals() -> Iterator[threading.Event]:
     """Yield an event that the first Ctrl-C, or a polite kill, sets.
 
-    A nervous second one must not throw away what the first one asked to be written: it is answered with a warning,
-    the third one ends the program.
+    The first one is answered with what happens now; the second one ends the program, even where it is stuck in code
+    that does not know of signals. What was there before is whole then, and what is half written is put in order by the
+    next command.
     """
     stop = threading.Event()
     count = 0
@@ -30,19 +34,52 @@ def stop_on_signals() -> Iterator[threading.Event]:
         nonlocal count
         count += 1
         stop.set()
-        if count == 2:
-            log.warning("writing the results; press Ctrl-C once more to throw them away")
-        elif count > 2:
+        if count > 1:
             raise KeyboardInterrupt
+        log.warning("ending: what was read is written; Ctrl-C once more ends at once, without it")
 
     # Python lets only the main thread take signals.
-    is_main = threading.current_thread() is threading.main_thread()
-    earlier = {number: signal.signal(number, take) for number in (signal.SIGINT, signal.SIGTERM)} if is_main else {}
-    try:
+    if threading.current_thread() is not threading.main_thread():
         yield stop
+        return
+    earlier = {number: signal.signal(number, take) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with _end_at_second():
+            yield stop
     finally:
         for number, handler in earlier.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def _end_at_second() -> Iterator[None]:
+    """End the process soon after a second signal, whatever its main thread does.
+
+    Python calls handlers between two of its own steps, and a damaged network may never come to the next; but the
+    number of every signal goes into a pipe at once.
+    """
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    earlier = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    is_over = threading.Event()
+
+    def watch() -> None:
+        count = 0
+        while data := os.read(reader, 16):
+            count += sum(number in (signal.SIGINT, signal.SIGTERM) for number in data)
+            if count > 1 and not is_over.wait(END_S):
+                os._exit(130)
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        signal.set_wakeup_fd(earlier)
+        os.close(writer)
+        watcher.join()
+        os.close(reader)
 
 
 @contextmanager

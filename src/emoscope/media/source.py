@@ -14,6 +14,7 @@ from emoscope.core.errors import InputError
 from emoscope.core.headers import count_pages, is_animated, is_cut_off
 from emoscope.core.manifest import find_files
 from emoscope.core.picture import load_picture
+from emoscope.core.texts import make_printable
 from emoscope.core.timecode import Every, Span
 from emoscope.core.types import Frame
 from emoscope.media.clock import Clock, find_rate
@@ -132,7 +133,7 @@ class Source:
     def label(self) -> str:
         """What results and messages call it; `.` and `..` by the folder's own name."""
         name = self.path.resolve().name if self.path.name in ("", "..") else ""
-        return self.name or name or str(self.path)
+        return make_printable(self.name or name or str(self.path))
 
     @property
     def progress(self) -> float | None:
@@ -166,7 +167,7 @@ class Source:
                     raise
                 self.problems.append(str(e))
                 continue
-            yield Frame(image, index, 0.0, str(path))
+            yield Frame(image, index, 0.0, make_printable(str(path)))
 
     def _read_video(self) -> Iterator[Frame]:
         with open_container(self.path) as container:

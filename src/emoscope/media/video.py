@@ -24,6 +24,12 @@ MAX_FRAME_PIXELS = 1 << 25
 """A larger video frame is refused: more than 8K, and a small file may announce any size."""
 MAX_ASPECT, MIN_STRETCH = 4.0, 0.01
 """Pixels more oblong than this are a fault of the header; those that are square but for so much are left alone."""
+FORMATS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,h264,hevc,m4v,asf,flv,live_flv,ogg,gif,apng,"
+    "yuv4mpegpipe,ivf,nut,mxf,dv,rm,swf,obu,mjpeg,av1,vc1,png_pipe,jpeg_pipe,bmp_pipe,tiff_pipe,webp_pipe,j2k_pipe"
+)
+"""FFmpeg's names of containers that hold their pictures themselves. Playlists (hls, dash, concat) are none of them:
+they make a decoder open what files they like."""
 ATTACHED_PICTURE = 0x400
 """FFmpeg's mark of a cover picture within a sound file: no video."""
 SEEK_FROM_S = 5.0
@@ -47,9 +53,9 @@ def open_container(path: Path) -> "InputContainer":
             from emoscope.media.webp import convert_animation
 
             return av.open(convert_animation(path), "r", format="nut")
-        # Playlists inside a file must not make the decoder open other files or addresses. Not `options`: with these,
-        # PyAV 17 and older crash on damaged MPEG transport streams.
-        return av.open(str(path), container_options={"protocol_whitelist": "file"})
+        # Playlists must not make the decoder open other files or addresses. `file:`, or a name with a colon is taken
+        # for an address. Not `options`: with these, PyAV 17 and older crash on damaged MPEG transport streams.
+        return av.open(f"file:{path}", container_options={"protocol_whitelist": "file", "format_whitelist": FORMATS})
     except (av.FFmpegError, OSError, ValueError) as e:
         raise explain(path, e) from e
 

@@ -100,7 +100,7 @@ class Sound:
 
         try:
             # Not options=: PyAV before 18 reads past its array of them when damage makes streams appear, and crashes.
-            self.container = av.open(str(self.path), container_options={"protocol_whitelist": "file"})
+            self.container = av.open(f"file:{self.path}", container_options={"protocol_whitelist": "file"})
         except (av.FFmpegError, OSError, ValueError) as e:
             self.give_up(e)
             return

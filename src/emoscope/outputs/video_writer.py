@@ -115,7 +115,7 @@ class VideoWriter:
     def _start(self, sound: Sound | None, way: str) -> None:
         import av
 
-        self.container = av.open(str(self.path), "w", options={"movflags": "+faststart"})
+        self.container = av.open(f"file:{self.path}", "w", options={"movflags": "+faststart"})
         self.stream = self.container.add_stream("libx264", rate=Fraction(self.frame_rate).limit_denominator(1001))
         self.stream.width, self.stream.height = self.size_wh
         self.stream.pix_fmt = "yuv420p"

@@ -14,6 +14,7 @@ from emoscope.core.schema import COLUMNS as COLUMNS
 from emoscope.core.schema import DTYPES as DTYPES
 from emoscope.core.schema import PROBABILITIES as PROBABILITIES
 from emoscope.core.schema import SMOOTHED as SMOOTHED
+from emoscope.core.texts import make_cell
 from emoscope.core.types import FrameResult
 from emoscope.tables.columns import to_arrow, to_strings
 
@@ -112,11 +113,15 @@ class Observations:
 
     def write_csv(self, path: Path) -> None:
         """Write the table as comma-separated values."""
+        import pyarrow as pa
         import pyarrow.csv as pc
 
         writer: pc.CSVWriter | None = None
         try:
             for batch in self.batches():
+                names = batch.column("source").to_pylist()
+                cells = pa.array([name and make_cell(name) for name in names], batch.schema.field("source").type)
+                batch = batch.set_column(batch.schema.get_field_index("source"), batch.schema.field("source"), cells)
                 writer = writer or pc.CSVWriter(path, batch.schema)
                 writer.write_batch(batch)
         finally:

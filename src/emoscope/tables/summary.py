@@ -1,11 +1,11 @@
 """Summary: the type of an analysis's numbers, per person and for the audience; to and from summary.json."""
 
-import json
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Final, Literal, Self
 
 from annotated_types import Predicate
 
+from emoscope.core.texts import dump_json
 from emoscope.core.timecode import Span
 from emoscope.tables.audience import Valence
 from emoscope.tables.event_means import EventMeans
@@ -197,7 +197,7 @@ class Summary(Facts):
     def to_json(self) -> str:
         """Return the text of summary.json."""
         values = asdict(self, dict_factory=_leave_out)
-        return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
+        return dump_json(values, indent=2) + "\n"
 
 
 def _leave_out(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

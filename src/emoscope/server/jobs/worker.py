@@ -30,12 +30,6 @@ TICK_S = 0.3
 """How often progress is told."""
 LOCK_WAIT_S = 30.0
 """How long a worker of a server that was killed may take to notice."""
-FORMATS = (
-    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,h264,hevc,m4v,asf,flv,live_flv,ogg,gif,apng,"
-    "yuv4mpegpipe,ivf,nut,mxf,dv,rm,swf,obu"
-)
-"""FFmpeg's names of containers that hold their video themselves. Playlists (hls, dash, concat) are none of them: they
-make a decoder open what files they like."""
 
 
 class Limits(TypedDict):
@@ -113,11 +107,9 @@ def check(path: Path, limits: Limits) -> Report:
     Raises:
         InputError: it is no video, or goes beyond the limits.
     """
-    import av
-
     from emoscope.core.headers import STILL, find_kind, is_animated
     from emoscope.core.picture import check_size
-    from emoscope.media.video import explain, find_length_s, find_stream, open_container
+    from emoscope.media.video import find_length_s, find_stream, open_container
 
     with path.open("rb") as file:
         head = file.read(32)
@@ -126,12 +118,6 @@ def check(path: Path, limits: Limits) -> Report:
         return {"picture": True}
     if kind == "webp":
         path = path.rename(ANIMATION)
-    else:
-        try:
-            # Only to hear whether FFmpeg takes it for one of these.
-            av.open(str(path), container_options={"protocol_whitelist": "file", "format_whitelist": FORMATS}).close()
-        except (av.FFmpegError, OSError, ValueError) as e:
-            raise explain(path, e) from e
     with open_container(path) as container:
         stream = find_stream(path, container)
         check_size(path, stream.width, stream.height, limits["max_pixels"])

@@ -1,0 +1,53 @@
+"""Names of files as people and cameras give them, and files that name other files."""
+
+import csv
+import json
+import os
+import shutil
+import unicodedata
+from pathlib import Path
+
+import pytest
+
+from conftest import Command
+
+NAMES = ("=1+1.mp4", "@a.mp4", "a:b.mp4", "new\nline.mp4", "\x1b[31mred.mp4", "[b].mp4", os.fsdecode(b"\xff\xfe.mp4"))
+FAST = ("--detector", "haar", "--every", "15")
+
+
+def test_any_name_is_analysed_like_any_other(
+    clip: Path, tmp_path: Path, emoscope: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in NAMES:
+        shutil.copy(clip, name)
+    options = ("-o", "out", *FAST, "--formats", "jsonl,vtt,eaf")
+    code, stdout, stderr = emoscope("analyze", *NAMES, *options)
+    assert code == 0 and stderr == "" and stdout.count("\n") == len(NAMES)
+    assert not [c for c in stdout if unicodedata.category(c) in ("Cc", "Cs") and c != "\n"]
+    for folder in Path("out").iterdir():
+        with (folder / "observations.csv").open(encoding="utf-8", newline="") as file:
+            assert all(row["source"][0] not in "=+-@" for row in csv.DictReader(file))
+        json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    code, stdout, stderr = emoscope("analyze", *NAMES, *options, "--json", "--resume")
+    assert code == 0 and [e["skipped"] for e in json.loads(stdout)["sources"]] == [True] * len(NAMES)
+    code, stdout, stderr = emoscope("analyze", "no\x1b[2Jthing.mp4", *FAST)
+    assert code == 2 and "no\\x1b[2Jthing.mp4" in stderr and stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:1,\n{0}\n#EXT-X-ENDLIST\n",
+        "ffconcat version 1.0\nfile {0}\n",
+    ],
+)
+@pytest.mark.parametrize("name", ["list.mp4", "list.m3u8", "list.avi"])
+def test_a_file_that_names_others_is_refused(
+    text: str, name: str, clip: Path, tmp_path: Path, emoscope: Command
+) -> None:
+    shutil.copy(clip, tmp_path / "secret.mp4")
+    (tmp_path / name).write_text(text.format("secret.mp4"))
+    code, _, stderr = emoscope("analyze", tmp_path / name, "-o", tmp_path / "out", *FAST)
+    assert code == 2 and stderr.count("\n") == 1 and "cannot be decoded as video" in stderr
+    assert not (tmp_path / "out").exists()
