@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from emoscope.core.emotions import EMOTIONS
+from emoscope.core.schema import QUALITY
 from emoscope.tables.observations import CHANGES, COLUMNS, PROBABILITIES, SCHEMA_VERSION, SMOOTHED, Observations
 from emoscope.tables.summary import Facts, Kind, Summary, UsedSettings
 
@@ -60,6 +61,8 @@ def _to_observations(
     values["emotion"] = pa.array(np.array(EMOTIONS)[top], mask=empty)
     values["probability"] = pa.array(np.nan_to_num(p).max(axis=1), mask=empty)
     values["uncertain"] = pa.array(np.nan_to_num(p).max(axis=1) < 0.3, mask=empty)
+    for name in QUALITY:
+        values[name] = pa.array(np.full(len(frames), 0.5), mask=empty)
     types = dict(COLUMNS)
     for names, is_there, fill in ((SMOOTHED, with_smoothed, p), (CHANGES, with_changes, p - 1 / 7)):
         for i, name in enumerate(names if is_there else ()):

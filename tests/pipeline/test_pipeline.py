@@ -80,7 +80,7 @@ def test_running_ahead_waits_for_the_reader_and_ends_with_it(monkeypatch: pytest
 class FakeDetector:
     """Counts looks by their reduction; sees faces of at least `visible_px` in its picture."""
 
-    name, max_side_px = "fake", 640
+    name, max_side_px, turns_deg = "fake", 640, (90, 180)
 
     def __init__(self, side_px: float) -> None:
         self.side_px, self.looks = side_px, list[int]()
@@ -131,3 +131,30 @@ def test_five_hundred_faces_in_one_frame(portrait: Image, tmp_path: Path, monkey
         np.testing.assert_allclose(result.probabilities.sum(axis=1), 1)
     assert len(create_observations(results, tmp_path / "o.parquet").to_pandas()) == 1000
     assert annotate(crowd, results[0], blur_faces=True).shape == crowd.shape
+
+
+class SidewaysDetector(FakeDetector):
+    """Sees a face only in pictures that are higher than wide."""
+
+    def detect(self, image: Image, reduce: int = 1) -> Faces:
+        return super().detect(image, reduce) if image.shape[0] > image.shape[1] else self._miss(reduce)
+
+    def _miss(self, reduce: int) -> Faces:
+        self.looks.append(-reduce)
+        return Faces()
+
+
+def test_video_on_its_side_is_searched_on_its_side_and_an_empty_one_only_now_and_then() -> None:
+    lying, nobody = np.zeros((360, 640, 3), np.uint8), np.empty((0, 4), np.float32)
+    fake = SidewaysDetector(240)
+    detector = VideoDetector(fake)
+    faces = detector.detect(lying, 0.0, nobody)
+    # Upper left in the turned picture: upper right in this one, where up is to the right.
+    assert faces.xyxy.round().tolist() == [[400, 0, 640, 240]] and fake.looks == [-1, 1]
+    assert len(detector.detect(lying, 0.04, faces.xyxy)) == 1 and fake.looks == [-1, 1, 4]
+    fake.looks.clear()
+    blind = SidewaysDetector(9)
+    detector = VideoDetector(blind)
+    for i in range(25):
+        assert len(detector.detect(lying, i / 25, nobody)) == 0
+    assert sum(look < 0 for look in blind.looks) == 26 and len(blind.looks) == 27

@@ -21,6 +21,7 @@ COLUMNS: Final = {
     "emotion": "string",
     "probability": "float64",
     "uncertain": "bool",
+    **dict.fromkeys(QUALITY, "float32"),
 }
 """Columns of the observations table and their Arrow types, in order; all but the first three speak of a face."""
 

@@ -139,7 +139,8 @@ class Reading:
     probability: NDArray[np.float64]
     """(n,) its probability."""
     uncertain: NDArray[np.bool_]
-    """(n,) whether the network abstains: the probability is below the model's threshold."""
+    """(n,) whether the network abstains: the probability is below the model's threshold, or the face beyond what the
+    model was measured to read."""
 
     @property
     def emotions(self) -> list[str]:
@@ -223,7 +224,9 @@ class FrameResult:
         values = self.probabilities if smoothed is None else smoothed
         top, probability = values.argmax(axis=1), values.max(axis=1)
         by: Literal["raw", "smoothed"] = "raw" if smoothed is None else "smoothed"
-        return Reading(by, values, top, probability, probability < self.uncertain_below)
+        unreadable = self.faces.unreadable
+        uncertain = (probability < self.uncertain_below) | (False if unreadable is None else unreadable)
+        return Reading(by, values, top, probability, uncertain)
 
     @property
     def emotions(self) -> list[str]:
@@ -292,7 +295,8 @@ class FrameResult:
         faces, reading = self.faces, self.reading
         track_id = np.full(len(faces), np.nan) if faces.track_id is None else faces.track_id
         verdict = (reading.emotion, reading.probability, reading.uncertain)
-        parts = [track_id, faces.xyxy, faces.score, self.probabilities, *verdict]
+        quality = np.full((len(faces), len(QUALITY)), np.nan) if faces.quality is None else faces.quality
+        parts = [track_id, faces.xyxy, faces.score, self.probabilities, *verdict, quality]
         if with_smoothed:
             parts.append(reading.probabilities)
         return np.column_stack(parts).astype(np.float64, copy=False)

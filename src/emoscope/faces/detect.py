@@ -243,7 +243,8 @@ class VideoDetector:
 
     def forget(self) -> None:
         """Look in full at the next frame."""
-        self.full_at_s = -math.inf
+        self.full_at_s = self.all_ways_at_s = -math.inf
+        self.turned_deg = 0
 
     def detect(self, image: Image, time_s: float, expected_xyxy: NDArray[np.float32]) -> Faces:
         """Return the faces of one frame.
@@ -255,11 +256,17 @@ class VideoDetector:
         """
         reduce = self._choose_reduction(image, expected_xyxy)
         if reduce > 1 and 0 <= time_s - self.full_at_s < FULL_LOOK_S:
-            faces = self.detector.detect(image, reduce)
+            faces = detect_turned(self.detector, image, self.turned_deg, reduce)
             if len(faces) >= len(expected_xyxy):
                 return faces
         self.full_at_s = time_s
-        return self.detector.detect(image)
+        if 0 <= time_s - self.all_ways_at_s < FULL_LOOK_S:
+            return detect_turned(self.detector, image, self.turned_deg)
+        faces, self.turned_deg = look_all_ways(self.detector, image, self.turned_deg)
+        if len(faces) == 0 or self.turned_deg:
+            # A picture without a face is looked at all ways once in a while only.
+            self.all_ways_at_s = time_s
+        return faces
 
     def _choose_reduction(self, image: Image, expected_xyxy: NDArray[np.float32]) -> int:
         if len(expected_xyxy) == 0:

@@ -9,6 +9,7 @@ from typing import ClassVar, Self
 
 from emoscope.core.emotions import EMOTIONS
 from emoscope.core.errors import EmoscopeError, ModelError
+from emoscope.core.schema import QUALITY
 from emoscope.core.validation import validate
 from emoscope.faces.resample import KERNELS
 
@@ -84,6 +85,9 @@ class ModelSpec:
     """By number of views."""
     precision: str = "float32"
     """What the weights are kept in: `float32`, `float16` or `int8`."""
+    limits: Mapping[str, float] = field(default_factory=dict)
+    """Smallest value of some of schema.QUALITY; a face below one is `uncertain`. Fitted on validation images that were
+    made worse in known ways."""
     labels: tuple[str, ...] = EMOTIONS
     """Class names in the order of the logits."""
     network: str = ""
@@ -135,6 +139,10 @@ class ModelSpec:
             text = getattr(self, key)
             if len(text) > MAX_TEXT or not text.isprintable():
                 problems.append(f"{key} is {ascii(text)[:40]}..., expected printable text of up to {MAX_TEXT} letters")
+        if unknown := sorted(set(self.limits) - set(QUALITY)):
+            problems.append(f"limits of {', '.join(unknown)}, expected some of {', '.join(QUALITY)}")
+        if not all(math.isfinite(least) for least in self.limits.values()):
+            problems.append("a limit is no number")
         if problems:
             raise ModelError(f"the model's specification is wrong: {'; '.join(problems)}; export the model again")
 

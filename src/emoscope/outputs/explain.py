@@ -10,11 +10,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from emoscope.core.types import Image
-from emoscope.faces.crop import crop_faces
+from emoscope.core.types import Faces, Image
 from emoscope.faces.preprocess import resize, to_grey
 from emoscope.faces.recognize import Recognizer
 from emoscope.faces.resample import resample
+from emoscope.faces.upright import Cutter
 from emoscope.outputs import blur as hide
 from emoscope.outputs.explain_choice import Moment, choose_moments, load_moments
 from emoscope.outputs.ink import BGR, GREY, WHITE, measure_text, put_text, write_reading
@@ -149,16 +149,16 @@ def explain(
     if summary.kind == "live":
         return []
     moments = choose_moments(observations, summary.moments, n)
-    files = []
+    files, cutter = [], Cutter(recognizer.spec.crop_margin, {})
     for moment, image in load_moments(moments, summary.kind == "video"):
         path = folder / "explanations" / name_face_file(moment.track_id, moment.time_s)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(encode_jpeg(_explain_moment(moment, image, recognizer, blur)))
+        path.write_bytes(encode_jpeg(_explain_moment(moment, image, recognizer, cutter, blur)))
         files.append(path)
     return files
 
 
-def _explain_moment(moment: Moment, image: Image, recognizer: Recognizer, blur: bool) -> Image:
-    crops = crop_faces(image, np.array([moment.xyxy], np.float32), recognizer.spec.crop_margin)
+def _explain_moment(moment: Moment, image: Image, recognizer: Recognizer, cutter: Cutter, blur: bool) -> Image:
+    _, crops = cutter.cut(image, Faces(np.array([moment.xyxy], np.float32), np.ones(1, np.float32)))
     [heat] = explain_faces(recognizer, list(crops), [moment.emotion])
     return draw_explanation(crops[0], heat, moment, blur)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from emoscope.core.picture import Picture, to_image
 from emoscope.core.types import Faces, Frame, FrameResult, Image
-from emoscope.faces.crop import crop_faces
 from emoscope.faces.detect import VideoDetector, create_detector
 from emoscope.faces.recognize import Recognizer
+from emoscope.faces.upright import Cutter
 from emoscope.pipeline.prefetch import Ahead
 from emoscope.tracking.smooth import Smoother
 from emoscope.tracking.track import Tracker
@@ -59,6 +59,7 @@ class Analyzer:
             ModelError: a model file that is damaged or not to be had.
         """
         self.recognizer = Recognizer(model, views, balanced)
+        self.cutter = Cutter(self.recognizer.spec.crop_margin, self.recognizer.spec.limits)
         choice = create_detector(detector, max_side_px)
         self.detector, self.detector_reason = VideoDetector(choice.detector), choice.reason
         self.max_side_px = max_side_px
@@ -114,7 +115,7 @@ class Analyzer:
         expected_xyxy = self.tracker.predict(frame.time_s)[1]
         faces = self.detector.detect(frame.image, frame.time_s, expected_xyxy)
         faces = self.tracker.update(faces, frame.time_s, frame.image, frame.shot, frame.is_blend)
-        return frame, faces, crop_faces(frame.image, faces.xyxy, self.recognizer.spec.crop_margin)
+        return frame, *self.cutter.cut(frame.image, faces)
 
     def _recognize(self, looks: list[Look]) -> list[tuple[Frame, FrameResult]]:
         """Read the faces of several frames at once."""

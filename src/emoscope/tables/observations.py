@@ -22,10 +22,11 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
 """Raised whenever a column changes; stored in the Parquet file's metadata and in summary.json."""
-READABLE_VERSIONS: Final = (2, 3)
-"""In version 2 `emotion`, `probability` and `uncertain` speak of p_*, also where there are columns smooth_*."""
+READABLE_VERSIONS: Final = (2, 3, 4)
+"""Before version 4 there are no columns of QUALITY. In version 2 `emotion`, `probability` and `uncertain` speak of p_*,
+also where there are columns smooth_*."""
 
 CHANGES: Final = tuple(f"change_{name}" for name in EMOTIONS)
 """Columns that are there only where a baseline was asked for: p_* less the person's own baseline."""

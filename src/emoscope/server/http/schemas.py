@@ -32,7 +32,10 @@ class Face(BaseModel):
     detection_score: Share
     emotion: str = Field(description=f"The most probable one of {', '.join(EMOTIONS)}.")
     probability: Share = Field(description="Its calibrated probability.")
-    uncertain: bool = Field(description="Whether the network abstains: the probability is below `uncertain_below`.")
+    uncertain: bool = Field(
+        description="Whether the network abstains: the probability is below `uncertain_below`, "
+        "or the face too dark, small or blurred to be read."
+    )
     probabilities: dict[str, Share] = Field(description="What the emotion is read from.")
 
 

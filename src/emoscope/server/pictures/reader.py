@@ -18,6 +18,7 @@ from emoscope.server.server_options import ServerOptions
 if TYPE_CHECKING:
     from emoscope.faces.detect import Detector
     from emoscope.faces.recognize import Recognizer
+    from emoscope.faces.upright import Cutter
 
 log = logging.getLogger(__name__)
 
@@ -120,14 +121,17 @@ def _set_up(max_pixels: int) -> None:
 
 
 @functools.cache
-def _create_stages(options: ServerOptions) -> "tuple[Detector, Recognizer]":
+def _create_stages(options: ServerOptions) -> "tuple[Detector, Recognizer, Cutter]":
     from emoscope.core.native import set_up_libraries
     from emoscope.faces.detect import create_detector
     from emoscope.faces.recognize import Recognizer
+    from emoscope.faces.upright import Cutter
     from emoscope.pipeline.analyzer import PICTURE_SIDE_PX
 
     set_up_libraries()
-    return create_detector(options.detector, PICTURE_SIDE_PX).detector, Recognizer(options.model)
+    recognizer = Recognizer(options.model)
+    cutter = Cutter(recognizer.spec.crop_margin, recognizer.spec.limits)
+    return create_detector(options.detector, PICTURE_SIDE_PX).detector, recognizer, cutter
 
 
 def _load(options: ServerOptions) -> None:
@@ -137,13 +141,13 @@ def _load(options: ServerOptions) -> None:
 def _read(options: ServerOptions, data: bytes) -> Reading:
     """Read one picture; pictures know nothing of each other, so there is no tracker."""
     from emoscope.core.types import FrameResult
-    from emoscope.faces.crop import crop_faces
+    from emoscope.faces.detect import look_all_ways
     from emoscope.server.pictures.decode import decode_upload
 
-    detector, recognizer = _create_stages(options)
+    detector, recognizer, cutter = _create_stages(options)
     image = decode_upload(data, options.max_pixels)
-    faces = detector.detect(image)
-    faces = faces.replace(probabilities=recognizer.predict(crop_faces(image, faces.xyxy, recognizer.spec.crop_margin)))
+    faces, crops = cutter.cut(image, look_all_ways(detector, image)[0])
+    faces = faces.replace(probabilities=recognizer.predict(crops))
     size_wh, uncertain_below = (image.shape[1], image.shape[0]), recognizer.calibration.uncertain_below
     answer = {
         "size_wh": size_wh,
