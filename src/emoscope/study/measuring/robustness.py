@@ -31,6 +31,11 @@ def brighten(faces: Faces, share: float) -> Faces:
     return _to_pixels(faces + 255.0 * share)
 
 
+def dim(faces: Faces, factor: float) -> Faces:
+    """Multiply the light: a dark room, where little is left between black and black."""
+    return _to_pixels(faces * factor)
+
+
 def reduce_contrast(faces: Faces, factor: float) -> Faces:
     """Bring every pixel nearer to its face's mean."""
     mean = faces.mean((1, 2), keepdims=True)
