@@ -60,7 +60,7 @@ YUNET = ModelFile(
 ROLL = ModelFile(
     name="roll",
     file="roll.onnx",
-    sha256="f5bb38a46820adbec25f086b3845630e8a11602d3892e3d52cc2236d2254e496",
+    sha256="6a4306d284fad7fac7a4323e691a5cf590aea8f5f7bde27e6f71c89de08006b1",
     role="roll",
     licence=LICENCE,
 )
