@@ -20,8 +20,8 @@ LEAST_DEVIATION = 1e-3
 LEAST_DEG = 4.0
 """Faces turned less are read pixel for pixel as they are."""
 LEAST_SURE = 0.4
-"""Below this an angle is a guess, and turning back would do harm. Both chosen on 1,000 validation faces at seven angles:
-smaller and larger values cost up to a point; see benchmarks/turned.py."""
+"""Below this an angle is a guess, and turning back would do harm. Both chosen on 1,000 validation faces at seven
+angles: smaller and larger values cost up to a point; see benchmarks/turned.py."""
 
 
 @lru_cache(maxsize=4)
