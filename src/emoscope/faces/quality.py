@@ -12,6 +12,8 @@ from emoscope.faces.preprocess import resize, to_grey
 
 SIDE_PX = 48
 """Crops are measured at this side, that of the faces on which limits are fitted."""
+LEAST_CONTRAST = 1e-3
+"""Added to the contrast that divides: a crop of one colour is not sharp."""
 RIGHT_EYE, LEFT_EYE, NOSE = range(3)
 
 
@@ -40,20 +42,23 @@ def measure_crops(crops: Sequence[Image | NDArray[np.uint8]]) -> NDArray[np.floa
     """
     rows = np.empty((len(crops), 3))
     for i, crop in enumerate(crops):
-        grey = resize(to_grey(crop), SIDE_PX).astype(np.float32) / np.float32(255)
-        contrast = float(grey.std())
+        grey = resize(to_grey(crop), SIDE_PX)
+        mean, deviation = (float(value[0, 0]) / 255 for value in cv2.meanStdDev(grey))
         # Without the rim, whose neighbours are repeated pixels.
         edges = cv2.Laplacian(grey, cv2.CV_32F)[1:-1, 1:-1]
-        rows[i] = float(np.sqrt((edges**2).mean())) / (contrast + 1e-3), float(grey.mean()), contrast
+        sharpness = cv2.norm(edges) / (255 * (SIDE_PX - 2)) / (deviation + LEAST_CONTRAST)
+        rows[i] = sharpness, mean, deviation
     return rows
 
 
-def measure_quality(faces: Faces, crops: Sequence[Image], roll_deg: NDArray[np.floating]) -> NDArray[np.float64]:
+def measure_quality(
+    faces: Faces, crops: Sequence[NDArray[np.uint8]], roll_deg: NDArray[np.floating]
+) -> NDArray[np.float64]:
     """Return one row per face, (n, 6) in the order of schema.QUALITY.
 
     Args:
         faces: found.
-        crops: one of each face.
+        crops: one of each face, cut upright.
         roll_deg: (n,) how far each is turned in the picture, clockwise.
     """
     n = len(faces)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from emoscope.core.types import Faces, Image
 from emoscope.faces.crop import crop_faces
 from emoscope.faces.preprocess import resize, to_grey
-from emoscope.faces.quality import find_unreadable, measure_quality
+from emoscope.faces.quality import SIDE_PX, find_unreadable, measure_quality
 from emoscope.faces.recognize import create_session
 from emoscope.faces.registry import ROLL, check_sha256
 
@@ -102,11 +102,14 @@ class Cutter:
             faces: found in it.
         """
         crops = crop_faces(image, faces.xyxy, self.margin)
-        angles, sure = self.network.estimate(crops)
+        # Made small once, for both that look at them.
+        small = [resize(to_grey(crop), SIDE_PX) for crop in crops]
+        angles, sure = self.network.estimate(small)
         turned = choose_turns(angles, sure)
         for i in np.flatnonzero(turned).tolist():
             [crops[i]] = crop_faces(image, faces.xyxy[i : i + 1], self.margin, turned[i : i + 1])
-        quality = measure_quality(faces, crops, angles)
+            small[i] = resize(to_grey(crops[i]), SIDE_PX)
+        quality = measure_quality(faces, small, angles)
         return faces.replace(quality=quality, unreadable=find_unreadable(quality, self.limits)), crops
 
 
