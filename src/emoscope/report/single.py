@@ -86,7 +86,10 @@ def _write_lead(summary: Summary) -> str:
     things = "faces" if summary.kind == "pictures" else "observations"
     n = f"{wording.format_percent(uncertain)} of {things} are" if uncertain > 0 else f"None of the {things} is"
     share = wording.format_percent(shares[top])
-    return f"Most often, expressions were read as {top}: in {share} of {things}. {n} marked uncertain."
+    worst = max(summary.beyond_limits, key=summary.beyond_limits.__getitem__, default="")
+    n_worst = summary.beyond_limits.get(worst, 0)
+    why = f", {wording.format_count(n_worst)} of them because {wording.LIMITS[worst]}" if n_worst else ""
+    return f"Most often, expressions were read as {top}: in {share} of {things}. {n} marked uncertain{why}."
 
 
 def describe_audience(audience: Audience) -> Context:

@@ -24,6 +24,15 @@ MODEL_LABELS = {
     "data_sha256": "Data fingerprint (SHA-256)",
     "run": "Training run",
 }
+LIMITS = {
+    "roll_deg": "the head is turned",
+    "frontal": "the face is turned away",
+    "size_px": "the face is too small",
+    "sharpness": "the face is too blurred",
+    "light": "the face is too dark",
+    "contrast": "the face has too little contrast",
+}
+"""Why a face below a limit of each measure of schema.QUALITY is not read."""
 FIGURE_LABELS = {"accuracy": "accuracy", "macro_f1": "macro F1", "ece": "ECE", "n": "pictures"}
 
 

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from emoscope.core.emotions import EMOTIONS
 from emoscope.tables.audience import compute_valence
+from emoscope.tables.columns import to_numpy
 from emoscope.tables.event_means import SegmentSums
 from emoscope.tables.events import Event
 from emoscope.tables.moments import MomentFinder
@@ -35,8 +36,10 @@ def compute_summary(
     has_time = facts.kind != "pictures"
     frames, people, moments = FrameCounts(), PeopleSums(), MomentFinder()
     segments = SegmentSums(events if has_time else ())
-    for rows in read_rows(table):
+    limits = LimitCounts(facts.model.get("limits"), table)
+    for rows in read_rows(table, tuple(limits.limits)):
         frames.add(rows)
+        limits.add(rows)
         people.add(rows)
         segments.add(rows)
         if has_time:
@@ -58,6 +61,7 @@ def compute_summary(
         **vars(facts),
         frames=n_frames,
         faces=int(everyone[0]),
+        beyond_limits=limits.counts,
         people_count=len(described),
         coverage=n_with_face / n_wanted if n_wanted else 0.0,
         people=described,
@@ -81,6 +85,27 @@ def describe_readings(sums: NDArray[np.float64]) -> Readings:
     n = max(sums[0], 1)
     shares = name_emotions(sums[1 : 1 + len(EMOTIONS)] / n)
     return Readings(shares, name_emotions(compute_means(sums)), float(sums[-1] / n))
+
+
+class LimitCounts:
+    """Counts observations beyond what the model was measured to read."""
+
+    def __init__(self, limits: object, table: Observations) -> None:
+        """Take the limits.
+
+        Args:
+            limits: smallest value of some measures, see ModelSpec.limits.
+            table: the observations; earlier versions know no measures.
+        """
+        known = limits if isinstance(limits, Mapping) else {}
+        self.limits = {str(name): float(least) for name, least in known.items() if name in table.columns}
+        self.counts = dict.fromkeys(self.limits, 0)
+
+    def add(self, rows: Rows) -> None:
+        """Take some rows."""
+        for name, least in self.limits.items():
+            # The table holds the measures as float32.
+            self.counts[name] += int((to_numpy(rows.faces.column(name), np.nan) < np.float32(least)).sum())
 
 
 class FrameCounts:

@@ -1,6 +1,6 @@
 """Summary: the type of an analysis's numbers, per person and for the audience; to and from summary.json."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any, Final, Literal, Self
 
 from annotated_types import Predicate
@@ -172,6 +172,9 @@ class Summary(Facts):
     """Analysed ones."""
     faces: int
     """Observations: one face in one frame."""
+    beyond_limits: dict[str, int] = field(default_factory=dict)
+    """Observations below each of the model's limits, by measure: too dark, small, blurred or flat to be read. A face
+    can be below several."""
     people_count: int
     coverage: float
     """Share of the analysed frames that show a face."""
