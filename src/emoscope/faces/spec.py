@@ -139,12 +139,14 @@ class ModelSpec:
             text = getattr(self, key)
             if len(text) > MAX_TEXT or not text.isprintable():
                 problems.append(f"{key} is {ascii(text)[:40]}..., expected printable text of up to {MAX_TEXT} letters")
-        if unknown := sorted(set(self.limits) - set(QUALITY)):
-            problems.append(f"limits of {', '.join(unknown)}, expected some of {', '.join(QUALITY)}")
-        if not all(math.isfinite(least) for least in self.limits.values()):
-            problems.append("a limit is no number")
+        problems += self._find_wrong_limits()
         if problems:
             raise ModelError(f"the model's specification is wrong: {'; '.join(problems)}; export the model again")
+
+    def _find_wrong_limits(self) -> list[str]:
+        unknown = sorted(set(self.limits) - set(QUALITY))
+        problems = [f"limits of {', '.join(unknown)}, expected some of {', '.join(QUALITY)}"] * bool(unknown)
+        return problems + ["a limit is no number"] * any(not math.isfinite(least) for least in self.limits.values())
 
     def find_calibration(self, n_views: int) -> Calibration:
         """Return the calibration for so many views; none was fitted: probabilities stay as they are."""
