@@ -41,7 +41,8 @@ def fit_limits(recognizer: Recognizer, faces: Faces, labels: NDArray[np.integer]
     for name, (worsen, steps) in STEPS.items():
         values, right = _measure(recognizer, faces, labels, name, [partial(worsen, faces, step) for step in steps])
         if (limit := find_limit(values, right)) is not None:
-            limits[name] = limit
+            # More digits would say more than some thousand faces can.
+            limits[name] = float(f"{limit:.3g}")
     return limits
 
 
