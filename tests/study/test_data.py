@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from emoscope.core.emotions import EMOTIONS
-from emoscope.core.errors import EmoscopeError, InputError
+from emoscope.core.errors import EmoscopeError, InputError, OutputError
 from emoscope.study.data.dataset import SIDE_PX, Dataset
 from emoscope.study.data.describe import describe_dataset
 from emoscope.study.data.importers import import_dataset
@@ -278,3 +278,14 @@ def test_all_of_fer2013_is_the_same_in_every_form(form: str, shared: Path, tmp_p
     assert list(facts["classes"].values()) == [4953, 547, 5121, 8989, 6077, 4002, 6198]
     duplicates = list(facts["duplicates"].values())
     assert duplicates[:6] == [1516, 3369, 1853, 57, 557, 288]
+
+
+def test_a_dataset_replaces_only_datasets(tmp_path: Path) -> None:
+    path = tmp_path / "faces.npz"
+    path.write_text("mine")
+    with pytest.raises(OutputError, match="is no dataset that emoscope wrote"):
+        create_synthetic(7).save(path)
+    assert path.read_text() == "mine"
+    path.unlink()
+    for n in (7, 14):
+        assert len(Dataset.load(create_synthetic(n).save(path)).emotion) == n

@@ -1,6 +1,7 @@
 """The dataset: faces with labels, kept in one npz file; loading, checking, fingerprint."""
 
 import hashlib
+import os
 import zipfile
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emoscope.core.emotions import EMOTIONS
-from emoscope.core.errors import InputError, shorten
+from emoscope.core.errors import InputError, OutputError, shorten
 from emoscope.core.files import open_atomic
 
 SIDE_PX = 48
@@ -107,11 +108,25 @@ class Dataset:
         return cls(**parts)
 
     def save(self, path: Path) -> Path:
-        """Write the npz file, under exactly this name; the same data gives the same bytes."""
+        """Write the npz file, under exactly this name; the same data gives the same bytes.
+
+        Raises:
+            OutputError: it cannot be written, or something else than a dataset is there.
+        """
+        if os.path.lexists(path) and not _is_dataset(path):
+            raise OutputError(f"{path} is no dataset that emoscope wrote; name another file or move it away")
         # Through an open file: given a name, numpy would add .npz to it.
         with open_atomic(path) as temporary, temporary.open("wb") as f:
             np.savez_compressed(f, pixels=self.pixels, emotion=self.emotion, usage=self.usage, group=self.group)
         return path
+
+
+def _is_dataset(path: Path) -> bool:
+    try:
+        with zipfile.ZipFile(path) as file:
+            return {f"{name}.npy" for name in ("pixels", "emotion", "usage", "group")} <= {*file.namelist()}
+    except (OSError, zipfile.BadZipFile):
+        return False
 
 
 def compute_groups(pixels: NDArray[np.uint8]) -> NDArray[np.int32]:

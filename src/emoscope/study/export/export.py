@@ -17,12 +17,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from emoscope.core.errors import InputError, ModelError
+from emoscope.core.errors import InputError, ModelError, OutputError
 from emoscope.core.files import open_atomic
 from emoscope.faces.preprocess import VIEWS, preprocess
 from emoscope.faces.recognize import Recognizer, calibrate, compute_probabilities, create_session
 from emoscope.faces.registry import LICENCE
-from emoscope.faces.spec import Calibration, ModelSpec
+from emoscope.faces.spec import METADATA_KEY, Calibration, ModelSpec
 from emoscope.study.data.dataset import Dataset
 from emoscope.study.data.splits import create_split
 from emoscope.study.export.quantize import N_CALIBRATION, write_float16, write_int8, write_model
@@ -127,7 +127,12 @@ def export_network(
     Raises:
         InputError: a file that would stay as it is, a precision that needs the dataset, or see export_run() and
             export_variant().
+        OutputError: something else than an exported network is there, or the very one that is read.
     """
+    if os.path.lexists(path) and not (path.is_file() and METADATA_KEY.encode() in path.read_bytes()):
+        raise OutputError(f"{path} is no network that emoscope exported; name another file or move it away")
+    if source.is_file() and path.exists() and path.samefile(source):
+        raise OutputError(f"{path} would be replaced by what is made of it; name another file")
     if source.is_file() and (name or precision == "float32"):
         raise InputError(
             f"{source} is exported already; name a run's folder, or --precision float16 or int8 and no --name"
