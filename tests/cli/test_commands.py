@@ -42,10 +42,10 @@ def test_completion(words: str, expected: str) -> None:
 
 def test_models_are_a_line_each_and_the_default_is_marked(emoscope: Command) -> None:
     code, out, _ = emoscope("models")
-    default, embedded = load_embedded()
+    aliases, embedded = load_embedded()
     lines = out.splitlines()
     assert code == 0 and {*embedded, "yunet"} <= {line.split()[0] for line in lines}
-    assert [line.split()[0] for line in lines if re.search(r"\bdefault\b", line)] == [default]
+    assert [line.split()[0] for line in lines if re.search(r"\bdefault\b", line)] == [aliases["default"]]
     assert all(len(line) < 100 for line in lines)
 
 
