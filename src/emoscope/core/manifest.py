@@ -182,3 +182,8 @@ def find_files(folder: Path) -> tuple[list[Path], list[Path]]:
             known.update(here / name for name in (*manifest.files, MANIFEST))
         files += [path for name in names if (path := here / name).is_file()]
     return sorted(path for path in files if path not in known), sorted(path for path in files if path in known)
+
+
+def find_home(folder: Path) -> Path:
+    """Return the folder in which files will lie that are made in `folder`: a working folder's are moved."""
+    return folder.parent.parent if folder.parent.name == WORKING else folder

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 from emoscope.core.errors import InputError
+from emoscope.core.manifest import find_home
 from emoscope.core.numbers import format_percent
 from emoscope.tables.observations import Observations
 from emoscope.tables.stretches import UNCERTAIN, Stretch, find_stretches
@@ -194,10 +195,10 @@ def _write_document(
 def _find_relative(media: Path, folder: Path) -> str:
     """Return the video's address as seen from the document."""
     try:
-        return quote(Path(os.path.relpath(media, folder)).as_posix())
+        return quote(os.fsencode(Path(os.path.relpath(media, find_home(folder))).as_posix()))
     except ValueError:
         # Another drive.
-        return quote(media.name)
+        return quote(os.fsencode(media.name))
 
 
 def _write_header(xml: _Elements, media: tuple[str, str] | None, n_annotations: int) -> None:
