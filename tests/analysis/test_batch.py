@@ -107,7 +107,7 @@ def start(*arguments: object) -> "subprocess.Popen[str]":
 
 
 def wait_for(path: Path) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 200
     while not path.exists() and time.monotonic() < deadline:
         time.sleep(0.01)
     assert path.exists()
