@@ -6,11 +6,11 @@ job lost, none unended, none without result or reason, none with files of two re
 process of a killed server alive.
 """
 
+import json
 import os
 import random
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -68,8 +68,8 @@ def kill_often(clip: Path, folder: Path, rounds: int, options: tuple[str, ...] =
             workers = server.list_workers()
             server.process.send_signal(signal.SIGKILL)
             server.process.wait()
-        for state, n in read_list(data / "jobs.sqlite", "SELECT state, count(*) FROM jobs GROUP BY state"):
-            totals["states_at_death"][state] += n
+        for job in read_records(data):
+            totals["states_at_death"][job["state"]] += 1
         with Server(data, options) as server:
             totals["living_orphans"] += sum(is_alive(pid) for pid in workers)
             for name, n in check_jobs(server, data, sent).items():
@@ -165,17 +165,13 @@ def check_jobs(server: Server, data: Path, sent: list[str]) -> dict[str, int]:
             counts["doubled"] += len(set(rows)) != len(rows)
     found = {str(path.relative_to(data / "jobs")) for path in (data / "jobs").rglob("*")}
     counts["leftover_files"] = sum("upload" in name or ".incomplete" in name for name in found)
-    counts["begun_again"] = read_list(data / "jobs.sqlite", "SELECT count(*) FROM jobs WHERE attempts > 1")[0][0]
+    counts["begun_again"] = sum(job["attempts"] > 1 for job in read_records(data))
     return counts
 
 
-def read_list(place: Path, text: str) -> list[Any]:
-    """Return what a list of jobs says, without being a server."""
-    connection = sqlite3.connect(f"file:{place}?mode=ro", uri=True)
-    try:
-        return connection.execute(text).fetchall()
-    finally:
-        connection.close()
+def read_records(data: Path) -> list[dict[str, Any]]:
+    """Return what the jobs' folders say, without being a server."""
+    return [json.loads(path.read_bytes()) for path in (data / "jobs").glob("*/job.json")]
 
 
 if __name__ == "__main__":

@@ -10,6 +10,9 @@ from types import ModuleType
 import pytest
 import yaml
 
+from emoscope.server.jobs.worker import BASE_BYTES, BYTES_PER_CORE, BYTES_PER_PIXEL
+from emoscope.server.server_options import ServerOptions
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -44,6 +47,11 @@ def test_compose_gives_no_more_than_needed() -> None:
     assert service["read_only"] is True and service["cap_drop"] == ["ALL"]
     assert service["environment"]["EMOSCOPE_TOKEN"].startswith("${EMOSCOPE_TOKEN:?"), "no start without a token"
     assert all(port.startswith("127.0.0.1:") for port in service["ports"])
+    assert all("size=" in place for place in service["tmpfs"])
+    # Its limit holds with all workers busy.
+    options = ServerOptions(Path("data"))
+    worker = BASE_BYTES + 4 * BYTES_PER_CORE + BYTES_PER_PIXEL * options.max_video_pixels
+    assert int(service["mem_limit"].removesuffix("g")) << 30 > options.workers * (worker + (1 << 30))
     assert "privileged" not in service and "data:/data" in service["volumes"]
 
 

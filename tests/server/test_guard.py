@@ -15,6 +15,7 @@ from fastapi import WebSocket
 from fastapi.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
+from emoscope.cli import serve
 from emoscope.core.errors import InputError
 from emoscope.server import ServerOptions, create_app
 from emoscope.server.http import access, guard
@@ -60,6 +61,9 @@ def test_others_need_a_token(tmp_path: Path, emoscope: Callable[..., tuple[int, 
         (["--tls-cert", "x.pem", "--tls-key", "y.pem"], "PEM"),
         (["--rate", "often"], "no rate"),
         (["--proxy", "*"], "expected an address"),
+        (["--token-file", "/none"], "cannot read /none"),
+        (["--token-file", "/dev/null"], "no token"),
+        (["--token-file", "/dev/null", "--token", "x"], "give one"),
         (["--max-duration", "long"], "no time"),
         (["--model", "none.onnx"], "no model"),
         (["--data", "/dev/null/x"], "--data"),
@@ -172,6 +176,11 @@ def test_wrong_tokens_are_counted_and_lock_nobody_out(tmp_path: Path, monkeypatc
         pass
     assert client.get("/v1/models").status_code == 429
     assert client.get("/v1/models", headers=right).status_code == 200
+
+
+def test_a_token_from_a_file(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("öffne\n", encoding="utf-8")
+    assert serve.read_token(None, tmp_path / "token") == "öffne" and serve.read_token("", None) is None
 
 
 def test_signing_out(tmp_path: Path) -> None:

@@ -216,6 +216,7 @@ def test_uploads_stop_at_their_limit_and_at_a_full_disk(
 def test_a_full_queue_refuses_before_the_upload(tmp_path: Path, clip: Path) -> None:
     for server in open_server(tmp_path / "data", max_queued=1):
         # Not announced to the supervisor, so it stays where it is.
+        server.jobs.store.claim("0" * 32)
         server.jobs.store.add(Job("0" * 32, "video", "a", created=time.time()))
         answer = server.send(clip)
         assert answer.status_code == 503 and int(answer.headers["retry-after"]) > 0
@@ -292,9 +293,9 @@ def add_job(store: Store, clip: Path | None, name: str, attempts: int = 0) -> st
     folder.mkdir()
     if clip is not None:
         (folder / "upload.video").write_bytes(clip.read_bytes())
-    store.add(Job(job_id, "video", name, created=time.time()))
+    job = store.add(Job(job_id, "video", name, created=time.time()))
     if attempts:
-        store._run("UPDATE jobs SET state = 'running', started = 1, attempts = ? WHERE id = ?", attempts, job_id)
+        store._change(job, state="running", started=1.0, attempts=attempts)
     return job_id
 
 
@@ -308,7 +309,7 @@ def test_a_restart_finishes_what_a_dead_server_left(tmp_path: Path, clip: Path) 
     half = store.jobs / running / "result"
     half.mkdir()
     (half / "report.html").write_text("half")
-    (store.jobs / os.urandom(16).hex() / "recording").mkdir(parents=True)
+    (store.claim(os.urandom(16).hex()) / "recording").mkdir()
     ended = add_job(store, clip, "ended")
     store.end(ended, "failed", "before")
     store.close()
@@ -346,17 +347,25 @@ def test_a_polite_end_leaves_jobs_queued(tmp_path: Path, clip: Path) -> None:
         assert server.wait(job_id)["state"] == "finished"
 
 
-def test_what_has_expired_is_removed(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+def test_what_has_expired_is_removed_whatever_the_time_of_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    store = Store(tmp_path, lambda: now)
     old, new = add_job(store, None, "old"), add_job(store, None, "new")
-    for job_id in (old, new):
-        store.end(job_id, "finished", None)
-    store._run("UPDATE jobs SET finished = ? WHERE id = ?", time.time() - 100, old)
+    store.end(old, "finished", None)
+    now += 50
+    store.end(new, "finished", None)
+    now += 20
     store.close()
+    # The clock is set by a year, once forth and once back.
+    for jump_s in (3e7, -3e7):
+        monkeypatch.setattr(time, "time", lambda jump_s=jump_s: 1.7e9 + jump_s)
+        store = Store(tmp_path, lambda: now)
+        assert [job.id for job in store.list_expired(100)] == [] and [job.id for job in store.list_expired(60)] == [old]
+        store.close()
     jobs = Jobs(ServerOptions(data=tmp_path, keep_s=60))
     assert [job.id for job in jobs.store.list_newest(9)] == [new]
     assert [path.name for path in jobs.store.jobs.iterdir()] == [new]
-    jobs.store._run("UPDATE jobs SET finished = 1")
+    jobs.store.clock = lambda: time.monotonic() + 41
     jobs.sweep()
     assert list(jobs.store.jobs.iterdir()) == [] and jobs.store.list_newest(9) == []
     jobs.close()
@@ -373,7 +382,7 @@ def test_a_live_recording_becomes_a_job(tmp_path: Path) -> None:
     assert (job.state, job.kind, job.frames) == ("finished", "live", 3) and jobs.store.find(job.id) == job
     other = jobs.create_live("camera", Settings())
     other.discard()
-    assert [path.name for path in jobs.store.jobs.iterdir()] == [job.id] and jobs.recording == set()
+    assert [path.name for path in jobs.store.jobs.iterdir()] == [job.id]
     torn = jobs.create_live("camera", Settings()).finish()
     assert torn.state == "failed" and torn.message == "the recording was not written to its end"
     jobs.close()

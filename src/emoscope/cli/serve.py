@@ -39,6 +39,12 @@ def serve(
     token: Annotated[
         str | None, typer.Option(envvar="EMOSCOPE_TOKEN", help="Secret that every request must carry.")
     ] = None,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="EMOSCOPE_TOKEN_FILE", metavar="FILE", help="A file that holds it: lists of processes show options."
+        ),
+    ] = None,
     data: Annotated[
         Path, typer.Option("--data", metavar="DIR", help="Folder for uploads, results and the list of jobs.")
     ] = Path("emoscope-data"),
@@ -72,7 +78,7 @@ def serve(
         data=data,
         host=host,
         port=port,
-        token=token or None,
+        token=read_token(token, token_file),
         detector=settings.detector,
         model=settings.model,
         workers=workers,
@@ -85,6 +91,25 @@ def serve(
     check_tls(tls_cert, tls_key)
     check_folder(data)
     run(check_models(options), tls_cert, tls_key)
+
+
+def read_token(token: str | None, file: Path | None) -> str | None:
+    """Return the token, from a file where one is named.
+
+    Raises:
+        InputError: there are two, or the file holds none.
+    """
+    if file is None:
+        return token or None
+    if token:
+        raise InputError("--token and --token-file (EMOSCOPE_TOKEN and EMOSCOPE_TOKEN_FILE) are both given; give one")
+    try:
+        found = file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as e:
+        raise InputError(f"--token-file: cannot read {file} ({getattr(e, 'strerror', e)}); name a file of text") from e
+    if not found or "\n" in found:
+        raise InputError(f"--token-file: {file} holds no token; expected one line")
+    return found
 
 
 def parse_proxies(text: str) -> "tuple[IPv4Network | IPv6Network, ...]":

@@ -40,7 +40,9 @@ class ServerOptions:
     max_duration_s: float = 4 * 3600.0
     """Longest video."""
     max_pixels: int = 1 << 26
-    """Pixels of a picture or of a video's frame."""
+    """Pixels of a picture."""
+    max_video_pixels: int = 1 << 24
+    """Pixels of a video's frame, of which a decoder holds many at a time: 5120 x 2880 and a little more."""
     keep_s: float = 7 * 86400.0
     """How long results are kept."""
     rate: str = "200/second"

@@ -1,6 +1,7 @@
 """What clients learn of jobs: the schema, and how a route finds its job."""
 
 import datetime
+import time
 from typing import Annotated, Literal
 
 from fastapi import Depends, Path, Request
@@ -115,7 +116,7 @@ def describe_job(jobs: Jobs, job: Job) -> JobAnswer:
         created=datetime.datetime.fromtimestamp(round(job.created, 3), datetime.UTC),
         started=_to_time(job.started),
         finished=_to_time(job.finished),
-        expires=_to_time(job.finished, jobs.options.keep_s),
+        expires=_find_expiry(jobs, job),
         progress=None if progress is None else round(progress, 4),
         frames=run.frames if run else job.frames,
         left_s=None if left_s is None else round(left_s, 1),
@@ -126,5 +127,12 @@ def describe_job(jobs: Jobs, job: Job) -> JobAnswer:
     )
 
 
-def _to_time(seconds: float | None, later_s: float = 0.0) -> datetime.datetime | None:
-    return None if seconds is None else datetime.datetime.fromtimestamp(round(seconds + later_s, 3), datetime.UTC)
+def _find_expiry(jobs: Jobs, job: Job) -> datetime.datetime | None:
+    if job.finished is None:
+        return None
+    # By the job's age, not by when it ended: the time of day may have jumped since.
+    return _to_time(float(round(time.time() + jobs.options.keep_s - jobs.store.compute_age_s(job))))
+
+
+def _to_time(seconds: float | None) -> datetime.datetime | None:
+    return None if seconds is None else datetime.datetime.fromtimestamp(round(seconds, 3), datetime.UTC)

@@ -1,7 +1,7 @@
 """Live recordings: observations of a live view in, a finished job out."""
 
+import contextlib
 import secrets
-import shutil
 import time
 from collections.abc import Callable
 
@@ -13,14 +13,11 @@ from emoscope.server.jobs.worker import Setting
 class LiveJob:
     """A recording that runs; it is a job once it is finished, and leaves nothing if it is not."""
 
-    def __init__(
-        self, store: Store, opening: set[str], name: str, settings: Settings, on_change: Callable[[], None]
-    ) -> None:
+    def __init__(self, store: Store, name: str, settings: Settings, on_change: Callable[[], None]) -> None:
         """Make its folder.
 
         Args:
             store: where it will be a job.
-            opening: ids of folders that belong to no job yet.
             name: what it is called.
             settings: what is written.
             on_change: called when it has become a job.
@@ -28,16 +25,16 @@ class LiveJob:
         Raises:
             OSError: the folder cannot be made.
         """
-        self.store, self.opening, self.name, self.on_change = store, opening, name[:200], on_change
+        self.store, self.name, self.on_change = store, name[:200], on_change
         self.settings: tuple[tuple[str, Setting], ...] = tuple(
             settings.model_dump(mode="json", include=settings.model_fields_set - {"model"}).items()
         )
         self.id, self.created = secrets.token_hex(16), time.time()
-        opening.add(self.id)
         self.folder = store.jobs / self.id / "recording"
         """Empty; for a Recorder."""
         try:
-            self.folder.mkdir(parents=True)
+            store.claim(self.id)
+            self.folder.mkdir()
         except OSError:
             self.discard()
             raise
@@ -49,7 +46,7 @@ class LiveJob:
             message: what is amiss.
 
         Raises:
-            OSError, sqlite3.Error: it cannot be kept; nothing is left of it.
+            OSError: it cannot be kept; nothing is left of it.
         """
         try:
             self.folder.rename(self.store.get_result(self.id))
@@ -66,15 +63,14 @@ class LiveJob:
                 message=message or (summary.message if summary else "the recording was not written to its end"),
                 settings=self.settings,
             )
-            self.store.add(job)
+            job = self.store.add(job)
         except BaseException:
             self.discard()
             raise
-        self.opening.discard(self.id)
         self.on_change()
         return job
 
     def discard(self) -> None:
         """Leave nothing of it."""
-        shutil.rmtree(self.store.jobs / self.id, ignore_errors=True)
-        self.opening.discard(self.id)
+        with contextlib.suppress(OSError):
+            self.store.remove(self.id)

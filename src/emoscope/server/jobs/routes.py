@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import sqlite3
 import time
 from collections.abc import AsyncIterator
 
@@ -89,8 +88,6 @@ async def create_job(request: Request, response: Response, jobs: AllJobs) -> Job
             jobs.add(job)
     except OSError as e:
         raise explain_full(e) from e
-    except sqlite3.OperationalError as e:
-        raise ProblemError(507, "Insufficient storage", f"the job cannot be written down ({e}); try again later") from e
     response.headers["Location"] = f"/v1/jobs/{job_id}"
     return describe_job(jobs, job)
 

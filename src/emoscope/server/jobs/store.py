@@ -1,49 +1,55 @@
-"""The list of jobs: one SQLite table in, Job out; what it says survives the server's death at any moment."""
+"""The jobs of a data folder: each job's folder holds its own record, and the list is what the folders say.
 
+So there is no list that can be lost, damaged or of another version without the results: a record that cannot be read is
+set aside and made anew from what lies beside it. What emoscope did not put into `jobs/` is left alone.
+"""
+
+import contextlib
+import dataclasses
+import functools
+import itertools
 import json
+import logging
 import os
+import re
 import shutil
-import sqlite3
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Final, Literal, get_args
 
 from emoscope.analysis.recorder import SUMMARY_FILE
 from emoscope.core.errors import OutputError
-from emoscope.core.files import lock_folder
+from emoscope.core.files import lock_folder, write_json
 from emoscope.server.jobs.worker import ANIMATION, RESULT, UPLOAD, Setting
 from emoscope.tables.summary import Summary
 
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+log = logging.getLogger(__name__)
+
 State = Literal["queued", "running", "finished", "failed"]
 Ended = Literal["finished", "failed"]
-STATES: tuple[State, ...] = ("queued", "running", "finished", "failed")
+STATES: tuple[State, ...] = get_args(State)
 
-SCHEMA_VERSION = 1
-SCHEMA = """
-CREATE TABLE jobs (
-    number INTEGER PRIMARY KEY,
-    id TEXT NOT NULL UNIQUE,
-    kind TEXT NOT NULL,
-    name TEXT NOT NULL,
-    state TEXT NOT NULL,
-    created REAL NOT NULL,
-    started REAL,
-    finished REAL,
-    attempts INTEGER NOT NULL DEFAULT 0,
-    frames INTEGER NOT NULL DEFAULT 0,
-    message TEXT,
-    settings TEXT NOT NULL
-) STRICT;
-CREATE INDEX by_state ON jobs (state, number);
-"""
-COLUMNS = "id, kind, name, state, created, started, finished, attempts, frames, message, settings"
+RECORD: Final = "job.json"
+ARRIVING: Final = ".arriving"
+"""In a folder that is no job yet; one that is left from a dead server goes."""
+REMOVED: Final = ".removed-"
+"""How the name of a folder begins whose job was removed."""
+MARK: Final = "emoscope-server.json"
+"""In the data folder: says what it is."""
+ID = re.compile("[0-9a-f]{32}")
+AGE_STEP_S: Final = 600.0
+"""So much of a job's age is lost at most when the server is killed."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """One row: a video to analyse, or a recording of the live view."""
+    """A video to analyse, or a recording of the live view."""
 
     id: str
     """32 hex digits, random."""
@@ -63,112 +69,221 @@ class Job:
     """What is amiss, in one line."""
     settings: tuple[tuple[str, Setting], ...] = ()
     """Fields of the form, as they came."""
+    number: int = 0
+    """Place among all jobs, by when they were added."""
+    age_s: float = 0.0
+    """For how long a server ran since it ended: unlike the time of day, that never jumps."""
 
 
-def _to_job(row: tuple[Any, ...]) -> Job:
-    return Job(**dict(zip(COLUMNS.split(", "), (*row[:-1], tuple(json.loads(row[-1]).items())), strict=True)))
+@functools.cache
+def _create_adapter() -> "TypeAdapter[Job]":
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Job)
 
 
 class Store:
     """The jobs of one data folder, which it locks; safe to use from several threads."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, clock: Callable[[], float] = time.monotonic) -> None:
         """Open the folder, or make it.
 
+        Args:
+            folder: the data folder.
+            clock: seconds that only grow.
+
         Raises:
-            OutputError: another server has it, it cannot be written, or a later version made it.
+            OutputError: another server has it, or it cannot be written.
         """
-        self.folder, self.jobs, self.place = folder.resolve(), folder.resolve() / "jobs", folder / "jobs.sqlite"
+        self.folder, self.jobs, self.clock = folder.resolve(), folder.resolve() / "jobs", clock
+        self.mutex = threading.RLock()
+        self.all: dict[str, Job] = {}
+        """By id, in the order in which they were added."""
+        self.ended_at: dict[str, float] = {}
+        """When this server began to count an ended job's age, on the clock."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self.lock = lock_folder(self.folder)
             self.jobs.mkdir(exist_ok=True)
         except OSError as e:
             raise OutputError(f"cannot write {folder} ({e.strerror or e}); choose another folder with --data") from e
-        self.mutex = threading.Lock()
         try:
-            self.connection = sqlite3.connect(self.place, isolation_level=None, check_same_thread=False)
-            self._set_up()
-        except sqlite3.Error as e:
+            # Not where the disk is full: jobs can be read and deleted all the same.
+            with contextlib.suppress(OutputError):
+                if not (self.folder / MARK).exists():
+                    write_json(self.folder / MARK, {"what": "uploads and results of emoscope serve"})
+            self._load()
+        except OSError as e:
             os.close(self.lock)
-            raise OutputError(f"cannot open {self.place} ({e}); move it away, or choose another --data") from e
-        except OutputError:
-            self.close()
-            raise
-
-    def _set_up(self) -> None:
-        self.connection.execute("PRAGMA journal_mode = WAL")
-        # An answered upload must outlive a power cut too.
-        self.connection.execute("PRAGMA synchronous = FULL")
-        version = self.connection.execute("PRAGMA user_version").fetchone()[0]
-        if version not in (0, SCHEMA_VERSION):
-            raise OutputError(
-                f"{self.place} has version {version}, expected {SCHEMA_VERSION}; use the emoscope that made it, or "
-                "another --data"
-            )
-        if version == 0:
-            self.connection.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+            raise OutputError(f"cannot use {folder} ({e.strerror or e}); choose another folder with --data") from e
 
     def close(self) -> None:
         """Give the folder back."""
-        self.connection.close()
+        with contextlib.suppress(OSError):
+            self.note_ages(0.0)
         os.close(self.lock)
 
-    def _run(self, text: str, *values: object) -> list[tuple[Any, ...]]:
-        with self.mutex:
-            return self.connection.execute(text, values).fetchall()
+    def _load(self) -> None:
+        earlier, found, is_whole = read_earlier_list(self.folder), [], True
+        for folder in self.jobs.iterdir():
+            if folder.name.startswith(REMOVED) and ID.fullmatch(folder.name.removeprefix(REMOVED)):
+                shutil.rmtree(folder, ignore_errors=True)
+            elif job := self._load_job(folder, earlier):
+                found.append(job)
+        for job in sorted(found, key=lambda job: (job.number, job.created)):
+            self.all[job.id] = dataclasses.replace(job, number=self._count_on(job.number))
+            if job.finished is not None:
+                self.ended_at[job.id] = self.clock()
+            record = self.jobs / job.id / RECORD
+            if self.all[job.id] == job and record.exists():
+                continue
+            try:
+                _write_record(record, self.all[job.id])
+            except OSError as e:
+                # Made anew once more by the next start, if nothing changes it before.
+                log.warning("the record of job %s cannot be written (%s)", job.id, e)
+                is_whole = False
+        if is_whole:
+            set_earlier_list_aside(self.folder)
 
-    def _select(self, rest: str, *values: object) -> list[Job]:
-        rows = self._run(f"SELECT {COLUMNS} FROM jobs {rest}", *values)
-        return [_to_job(row) for row in rows]
+    def _count_on(self, number: int = 0) -> int:
+        """Return a job's number: its own, or one more than the last if that is not less."""
+        last = next(reversed(self.all.values()), None)
+        return max(number, last.number + 1 if last else 1)
 
-    def add(self, job: Job) -> None:
-        """Write a new job down; once this returns it is never lost.
+    def _load_job(self, folder: Path, earlier: dict[str, Job]) -> Job | None:
+        """Read or rebuild a folder's job; None where it is none, or one that never came to be."""
+        if not ID.fullmatch(folder.name) or folder.is_symlink() or not folder.is_dir():
+            log.warning("%a in %s is none of emoscope's jobs and is left alone", folder.name, self.jobs)
+            return None
+        record = folder / RECORD
+        try:
+            job = _create_adapter().validate_json(record.read_bytes(), strict=True)
+            if job.id == folder.name:
+                return job
+        except FileNotFoundError:
+            pass
+        except ValueError as e:
+            log.warning("the record of job %s is damaged (%s) and is made anew", folder.name, type(e).__name__)
+        if (folder / ARRIVING).exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            return None
+        job = earlier.get(folder.name) or self._rebuild(folder)
+        if job is None:
+            with contextlib.suppress(OSError):
+                # Only where it is empty: a server that died had just made it.
+                folder.rmdir()
+                return None
+            log.warning("%a in %s holds neither upload nor result and is left alone", folder.name, self.jobs)
+        elif record.exists():
+            record.replace(record.with_name(f"{RECORD}.damaged"))
+        return job
+
+    def _rebuild(self, folder: Path) -> Job | None:
+        """Return the job that a folder without a record must have been; its settings are lost."""
+        created = folder.stat().st_mtime
+        if summary := self.load_summary(folder.name):
+            return Job(
+                folder.name,
+                "video",
+                summary.source,
+                "finished",
+                created=created,
+                finished=created,
+                frames=summary.frames,
+                message=summary.message,
+            )
+        if upload := self.get_upload(folder.name):
+            return Job(folder.name, "video", upload.name, created=created)
+        return None
+
+    def _put(self, job: Job) -> Job:
+        """Write a job's record, then take it into the list."""
+        _write_record(self.jobs / job.id / RECORD, job)
+        self.all[job.id] = job
+        if job.finished is not None:
+            self.ended_at[job.id] = self.clock()
+        return job
+
+    def _change(self, job: Job, **changes: object) -> Job:
+        return self._put(dataclasses.replace(job, **changes))  # type: ignore[arg-type]
+
+    def claim(self, job_id: str) -> Path:
+        """Make and return the folder of something that may become a job.
 
         Raises:
-            sqlite3.OperationalError: the disk is full.
+            OSError: it cannot be made.
         """
-        values = (*(getattr(job, name) for name in COLUMNS.split(", ")[:-1]), json.dumps(dict(job.settings)))
-        self._run(f"INSERT INTO jobs ({COLUMNS}) VALUES ({', '.join('?' * len(values))})", *values)
+        folder = self.jobs / job_id
+        folder.mkdir()
+        (folder / ARRIVING).touch()
+        return folder
+
+    def add(self, job: Job) -> Job:
+        """Write a new job down, whose folder is there; once this returns it is never lost.
+
+        Raises:
+            OSError: the disk is full.
+        """
+        with self.mutex:
+            job = self._put(dataclasses.replace(job, number=self._count_on()))
+        with contextlib.suppress(OSError):
+            (self.jobs / job.id / ARRIVING).unlink(missing_ok=True)
+        return job
 
     def find(self, job_id: str) -> Job | None:
         """Return a job, None where there is none."""
-        return next(iter(self._select("WHERE id = ?", job_id)), None)
+        return self.all.get(job_id)
 
     def list_newest(self, n: int) -> list[Job]:
         """Return the newest jobs, newest first."""
-        return self._select("ORDER BY number DESC LIMIT ?", n)
+        with self.mutex:
+            return list(itertools.islice(reversed(self.all.values()), n))
 
     def list_state(self, *states: State) -> list[Job]:
         """Return all jobs in some states, oldest first."""
-        marks = ", ".join("?" * len(states))
-        return self._select(f"WHERE state IN ({marks}) ORDER BY number", *states)
+        with self.mutex:
+            return [job for job in self.all.values() if job.state in states]
 
-    def list_ids(self) -> set[str]:
-        """Return the ids of all jobs."""
-        return {row[0] for row in self._run("SELECT id FROM jobs")}
+    def compute_age_s(self, job: Job) -> float:
+        """Return for how long a server ran since a job ended; 0 before."""
+        began = self.ended_at.get(job.id)
+        return job.age_s if began is None else job.age_s + self.clock() - began
 
-    def list_expired(self, before: float) -> list[Job]:
-        """Return the jobs that ended before a time."""
-        return self._select("WHERE finished < ?", before)
+    def list_expired(self, keep_s: float) -> list[Job]:
+        """Return the jobs that ended so long ago."""
+        return [job for job in self.list_state("finished", "failed") if self.compute_age_s(job) > keep_s]
+
+    def note_ages(self, step_s: float = AGE_STEP_S) -> None:
+        """Write down the age of ended jobs, where it has grown by so much.
+
+        Raises:
+            OSError: the disk is full.
+        """
+        for job in self.list_state("finished", "failed"):
+            with self.mutex:
+                age_s = self.compute_age_s(job)
+                if age_s - job.age_s > step_s and job.id in self.all:
+                    self._change(job, age_s=age_s)
 
     def count(self) -> dict[State, int]:
         """Return how many jobs there are in each state."""
-        rows = self._run("SELECT state, count(*) FROM jobs GROUP BY state")
-        return {state: dict(rows).get(state, 0) for state in STATES}
+        return {state: len(self.list_state(state)) for state in STATES}
 
     def find_place(self, job_id: str) -> int | None:
         """Return a queued job's place in the queue, from 1; None for others."""
-        text = """SELECT count(*) FROM jobs WHERE state = 'queued'
-            AND number <= (SELECT number FROM jobs WHERE id = ? AND state = 'queued')"""
-        return self._run(text, job_id)[0][0] or None
+        ids = [job.id for job in self.list_state("queued")]
+        return ids.index(job_id) + 1 if job_id in ids else None
 
     def start_next(self) -> Job | None:
-        """Mark the oldest queued job as running and return it, None where there is none."""
-        text = f"""UPDATE jobs SET state = 'running', started = ?, attempts = attempts + 1
-            WHERE number = (SELECT min(number) FROM jobs WHERE state = 'queued') RETURNING {COLUMNS}"""
-        rows = self._run(text, time.time())
-        return next((_to_job(row) for row in rows), None)
+        """Mark the oldest queued job as running and return it, None where there is none.
+
+        Raises:
+            OSError: the disk is full.
+        """
+        with self.mutex:
+            job = next(iter(self.list_state("queued")), None)
+            return job and self._change(job, state="running", started=time.time(), attempts=job.attempts + 1)
 
     def put_back(self, job_id: str, is_counted: bool) -> None:
         """Queue a running job again, in its old place.
@@ -176,19 +291,41 @@ class Store:
         Args:
             job_id: the job; it may be gone.
             is_counted: whether its begin still counts as an attempt.
+
+        Raises:
+            OSError: the disk is full.
         """
-        text = "UPDATE jobs SET state = 'queued', started = NULL, attempts = attempts - ? WHERE id = ? AND state = ?"
-        self._run(text, 0 if is_counted else 1, job_id, "running")
+        with self.mutex:
+            job = self.find(job_id)
+            if job is not None and job.state == "running":
+                attempts = job.attempts if is_counted else job.attempts - 1
+                self._change(job, state="queued", started=None, attempts=attempts)
 
     def end(self, job_id: str, state: Ended, message: str | None, frames: int = 0) -> None:
-        """Write down how a job ended; it may be gone."""
-        text = "UPDATE jobs SET state = ?, finished = ?, message = ?, frames = ? WHERE id = ? AND finished IS NULL"
-        self._run(text, state, time.time(), message, frames, job_id)
+        """Write down how a job ended; it may be gone.
+
+        Raises:
+            OSError: the disk is full.
+        """
+        with self.mutex:
+            job = self.find(job_id)
+            if job is not None and job.finished is None:
+                self._change(job, state=state, finished=time.time(), message=message, frames=frames)
 
     def remove(self, job_id: str) -> None:
-        """Forget a job, then remove its files: the other way round a death between would leave a job without files."""
-        self._run("DELETE FROM jobs WHERE id = ?", job_id)
-        shutil.rmtree(self.jobs / job_id, ignore_errors=True)
+        """Forget a job or what was claimed, and remove its files; needs no room on the disk.
+
+        Raises:
+            OSError: its folder cannot be moved; the job stays.
+        """
+        folder, removed = self.jobs / job_id, self.jobs / f"{REMOVED}{job_id}"
+        with self.mutex:
+            # First one step that is whole or not at all: a death in the middle of deleting leaves no half job.
+            with contextlib.suppress(FileNotFoundError):
+                folder.rename(removed)
+            self.all.pop(job_id, None)
+            self.ended_at.pop(job_id, None)
+        shutil.rmtree(removed, ignore_errors=True)
 
     def get_upload(self, job_id: str) -> Path | None:
         """Return where a job's upload lies, None where it is gone."""
@@ -210,3 +347,54 @@ class Store:
             return Summary.from_json((self.get_result(job_id) / SUMMARY_FILE).read_bytes())
         except (OSError, ValueError):
             return None
+
+
+def _write_record(path: Path, job: Job) -> None:
+    """Write a record, whole or not at all; it outlives a power cut once this returns."""
+    partial = path.with_name(f".{path.name}")
+    try:
+        with partial.open("wb") as file:
+            file.write(_create_adapter().dump_json(job, indent=1))
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError:
+        # What there is of it takes room on a full disk.
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise
+    # Windows has no handle of a folder.
+    with contextlib.suppress(OSError):
+        handle = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def read_earlier_list(folder: Path) -> dict[str, Job]:
+    """Return the jobs of the list that emoscope 0.6 and before kept, `jobs.sqlite`, none where it cannot be read."""
+    import sqlite3
+
+    place = folder / "jobs.sqlite"
+    if not place.exists():
+        return {}
+    columns = [field.name for field in dataclasses.fields(Job) if field.name != "age_s"]
+    jobs: dict[str, Job] = {}
+    try:
+        with contextlib.closing(sqlite3.connect(place)) as connection:
+            rows = connection.execute(f"SELECT {', '.join(columns)} FROM jobs").fetchall()
+        for row in rows:
+            values = dict(zip(columns, row, strict=True))
+            text = json.dumps({**values, "settings": list(json.loads(values["settings"]).items())})
+            jobs[values["id"]] = _create_adapter().validate_json(text, strict=True)
+    except (sqlite3.Error, ValueError, TypeError, AttributeError) as e:
+        log.warning("%s cannot be read (%s); jobs are listed by their folders", place, e)
+    return jobs
+
+
+def set_earlier_list_aside(folder: Path) -> None:
+    """Keep that list under another name, once every job has its record."""
+    for name in ("jobs.sqlite-wal", "jobs.sqlite-shm", "jobs.sqlite"):
+        with contextlib.suppress(FileNotFoundError):
+            (folder / name).replace(folder / f"{name}.earlier")

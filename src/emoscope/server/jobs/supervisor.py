@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import logging
 import secrets
-import sqlite3
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -75,12 +74,12 @@ class Jobs:
         self.runs: dict[str, Run] = {}
         self.opening: set[str] = set()
         """Ids of folders that belong to no job yet: uploads that arrive."""
-        self.recording: set[str] = set()
-        """The same of live recordings."""
         self.is_closed = False
         self.wake = asyncio.Event()
         self.checks = asyncio.Semaphore(options.workers)
-        self.sweep()
+        # Where the disk is full, jobs can be read and deleted all the same.
+        with contextlib.suppress(OSError):
+            self.sweep()
         # A death between an end and the removal of the upload.
         for job in self.store.list_state("finished", "failed"):
             self.store.remove_upload(job.id)
@@ -100,14 +99,13 @@ class Jobs:
                 self.store.put_back(job.id, is_counted=True)
 
     def sweep(self) -> None:
-        """Mend what was left half done; remove expired jobs, and folders that belong to none."""
+        """Mend what was left half done; remove expired jobs."""
+        # First, as it makes room.
+        for job in self.store.list_expired(self.options.keep_s):
+            with contextlib.suppress(OSError):
+                self.store.remove(job.id)
         self._recover()
-        for job in self.store.list_expired(time.time() - self.options.keep_s):
-            self.store.remove(job.id)
-        # Files first, then jobs: a folder is claimed in `opening` before it is made, until its job is in the store.
-        found = {path.name for path in self.store.jobs.iterdir()} - self.opening - self.recording
-        for name in found - self.store.list_ids():
-            self.store.remove(name)
+        self.store.note_ages()
         self.count()
 
     def close(self) -> None:
@@ -131,8 +129,8 @@ class Jobs:
                         run = self.runs[job.id] = Run()
                         run.task = group.create_task(self._work(job, run))
                     self.count()
-                except sqlite3.Error as e:
-                    log.error("the list of jobs cannot be written (%s); trying again", e)
+                except OSError as e:
+                    log.error("the next job cannot be begun (%s); trying again", e)
                 await self.wake.wait()
                 self.wake.clear()
 
@@ -140,7 +138,7 @@ class Jobs:
         while True:
             await asyncio.sleep(min(SWEEP_S, max(self.options.keep_s / 2, 1.0)))
             # A disk that is full or gone for a moment must not end the supervisor.
-            with contextlib.suppress(OSError, sqlite3.Error):
+            with contextlib.suppress(OSError):
                 self.sweep()
             self.wake.set()
 
@@ -153,13 +151,13 @@ class Jobs:
                 self.metrics.job_seconds.observe(time.monotonic() - run.started_s)
         except asyncio.CancelledError:
             # The server stops, or the job is deleted and this finds no row.
-            with contextlib.suppress(sqlite3.Error):
+            with contextlib.suppress(OSError):
                 self.store.put_back(job.id, is_counted=False)
             raise
         except Exception as e:
             log.exception("the supervisor failed at job %s", job.id)
             # Where not even this can be written, the next sweep mends it.
-            with contextlib.suppress(sqlite3.Error, OSError):
+            with contextlib.suppress(OSError):
                 self._end(job, "failed", f"the server could not read {job.name} ({type(e).__name__}); see its log")
         finally:
             del self.runs[job.id]
@@ -201,7 +199,8 @@ class Jobs:
         self.count()
 
     def _describe_limits(self) -> Limits:
-        return {"max_pixels": self.options.max_pixels, "max_duration_s": self.options.max_duration_s}
+        max_pixels = min(self.options.max_pixels, self.options.max_video_pixels)
+        return {"max_pixels": max_pixels, "max_duration_s": self.options.max_duration_s}
 
     async def check(self, job_id: str, name: str) -> Report:
         """Look at an upload's header in a process of its own, as it may crash.
@@ -231,11 +230,12 @@ class Jobs:
         job_id = secrets.token_hex(16)
         self.opening.add(job_id)
         try:
-            (self.store.jobs / job_id).mkdir()
+            self.store.claim(job_id)
             yield job_id
         finally:
             if self.store.find(job_id) is None:
-                self.store.remove(job_id)
+                with contextlib.suppress(OSError):
+                    self.store.remove(job_id)
             self.opening.discard(job_id)
 
     def add(self, job: Job) -> None:
@@ -248,7 +248,7 @@ class Jobs:
         """Remove a job and all of its files, if there is such a job; a running one is stopped."""
         if self.store.find(job_id) is None:
             return
-        # Forgotten first: a server that dies here finds a folder without a job and removes it.
+        # First: what dies here finds a folder that says that it goes.
         self.store.remove(job_id)
         run = self.runs.get(job_id)
         if run is not None and run.task is not None:
@@ -267,4 +267,4 @@ class Jobs:
         Raises:
             OSError: the data folder cannot be written.
         """
-        return LiveJob(self.store, self.recording, name, settings, self.count)
+        return LiveJob(self.store, name, settings, self.count)

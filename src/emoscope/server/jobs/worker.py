@@ -28,6 +28,9 @@ Setting = str | bool | int | float
 """A job's setting, as a form or a live view sent it."""
 TICK_S = 0.3
 """How often progress is told."""
+BASE_BYTES, BYTES_PER_CORE, BYTES_PER_PIXEL = 2 << 30, 32 << 20, 100
+"""What a worker may hold; it uses about a third. Libraries and the network (measured, 1.6 GB with 2 cores, most of it only
+reserved), stacks of threads, a decoder's frames (measured, 54 bytes a pixel with 16 references)."""
 LOCK_WAIT_S = 30.0
 """How long a worker of a server that was killed may take to notice."""
 
@@ -72,6 +75,7 @@ def main() -> None:
     out = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
     os.dup2(2, 1)
     threading.Thread(target=_end_with_server, daemon=True).start()
+    limit_memory(task["limits"]["max_pixels"])
     from emoscope.core.native import set_up_libraries
 
     set_up_libraries()
@@ -79,10 +83,20 @@ def main() -> None:
         if task["what"] == "check":
             answer = check(Path(UPLOAD), task["limits"])
         else:
-            answer = analyze(task, lambda values: print(json.dumps(values), file=out))
+            answer = analyze(task, lambda values: print(json.dumps(values, allow_nan=False), file=out))
     except (EmoscopeError, OSError, MemoryError) as e:
         answer = {"failed": _tell(e, task.get("name") or "the file")}
-    print(json.dumps(answer), file=out, flush=True)
+    print(json.dumps(answer, allow_nan=False), file=out, flush=True)
+
+
+def limit_memory(max_pixels: int) -> None:
+    """Let allocations fail beyond what an accepted video needs: a crafted one must not take the machine along."""
+    with contextlib.suppress(ImportError, ValueError, OSError):
+        import resource
+
+        n_bytes = BASE_BYTES + BYTES_PER_CORE * (os.cpu_count() or 1) + BYTES_PER_PIXEL * max_pixels
+        # Of its own data; programs and libraries that are mapped are shared.
+        resource.setrlimit(resource.RLIMIT_DATA, (n_bytes, n_bytes))
 
 
 def _end_with_server() -> None:

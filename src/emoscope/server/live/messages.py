@@ -46,7 +46,7 @@ def describe_observations(result: FrameResult, dropped: int) -> str:
         "size_wh": result.size_wh,
         "faces": [face.to_dict() for face in result],
     }
-    return json.dumps(message, separators=(",", ":"))
+    return json.dumps(message, separators=(",", ":"), allow_nan=False)
 
 
 def parse_wish(text: str) -> str | None:

@@ -156,4 +156,4 @@ def _read(options: ServerOptions, data: bytes) -> Reading:
         "model": recognizer.spec.name,
         "uncertain_below": uncertain_below,
     }
-    return Reading(json.dumps(answer, separators=(",", ":")).encode(), len(faces))
+    return Reading(json.dumps(answer, separators=(",", ":"), allow_nan=False).encode(), len(faces))
