@@ -29,8 +29,8 @@ Setting = str | bool | int | float
 TICK_S = 0.3
 """How often progress is told."""
 BASE_BYTES, BYTES_PER_CORE, BYTES_PER_PIXEL = 2 << 30, 32 << 20, 100
-"""What a worker may hold; it uses about a third. Libraries and the network (measured, 1.6 GB with 2 cores, most of it only
-reserved), stacks of threads, a decoder's frames (measured, 54 bytes a pixel with 16 references)."""
+"""What a worker may hold; it uses about a third. Libraries and the network (measured, 1.6 GB with 2 cores, most of it
+only reserved), stacks of threads, a decoder's frames (measured, 54 bytes a pixel with 16 references)."""
 LOCK_WAIT_S = 30.0
 """How long a worker of a server that was killed may take to notice."""
 
@@ -86,6 +86,11 @@ def main() -> None:
             answer = analyze(task, lambda values: print(json.dumps(values, allow_nan=False), file=out))
     except (EmoscopeError, OSError, MemoryError) as e:
         answer = {"failed": _tell(e, task.get("name") or "the file")}
+    except Exception as e:
+        # OpenCV and ONNX Runtime have words of their own for it.
+        if not any(words in str(e) for words in ("Insufficient memory", "bad_alloc", "Failed to allocate")):
+            raise
+        answer = {"failed": _tell(MemoryError(), "")}
     print(json.dumps(answer, allow_nan=False), file=out, flush=True)
 
 
