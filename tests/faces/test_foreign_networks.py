@@ -102,7 +102,7 @@ def test_specifications_that_are_refused(change: dict[str, object]) -> None:
     assert "\n" not in str(caught.value) and str(caught.value).isprintable() and len(str(caught.value)) < 1000
 
 
-@pytest.mark.parametrize("n", [50, pytest.param(2000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("n", [50, pytest.param(2000, marks=[pytest.mark.slow, pytest.mark.timeout(3000)])])
 def test_mutated_specifications_are_read_or_refused_in_a_line(n: int) -> None:
     spec = ModelSpec("x", calibrations={1: Calibration(0.9, 0.4, (0.1,) * 7)}, figures={"validation": {"n": 7}})
     assert ModelSpec.from_metadata(spec.to_metadata()) == spec
