@@ -128,8 +128,8 @@ class Store:
         for folder in self.jobs.iterdir():
             if folder.name.startswith(REMOVED) and ID.fullmatch(folder.name.removeprefix(REMOVED)):
                 shutil.rmtree(folder, ignore_errors=True)
-            elif job := self._load_job(folder, earlier):
-                found.append(job)
+            elif found_job := self._load_job(folder, earlier):
+                found.append(found_job)
         for job in sorted(found, key=lambda job: (job.number, job.created)):
             self.all[job.id] = dataclasses.replace(job, number=self._count_on(job.number))
             if job.finished is not None:
