@@ -168,8 +168,8 @@ class Store:
         if (folder / ARRIVING).exists():
             shutil.rmtree(folder, ignore_errors=True)
             return None
-        job = earlier.get(folder.name) or self._rebuild(folder)
-        if job is None:
+        rebuilt = earlier.get(folder.name) or self._rebuild(folder)
+        if rebuilt is None:
             with contextlib.suppress(OSError):
                 # Only where it is empty: a server that died had just made it.
                 folder.rmdir()
@@ -177,7 +177,7 @@ class Store:
             log.warning("%a in %s holds neither upload nor result and is left alone", folder.name, self.jobs)
         elif record.exists():
             record.replace(record.with_name(f"{RECORD}.damaged"))
-        return job
+        return rebuilt
 
     def _rebuild(self, folder: Path) -> Job | None:
         """Return the job that a folder without a record must have been; its settings are lost."""
