@@ -7,6 +7,7 @@ closes stdin, ends it at once.
 import contextlib
 import json
 import os
+import shutil
 import sys
 import threading
 import time
@@ -177,6 +178,8 @@ def analyze(task: Task, tell: Tell) -> Report:
     from emoscope.server.jobs.form import read_form
 
     _lock()
+    # In a job's folder all is the server's: half a result is what a dead worker left, of an earlier version perhaps.
+    shutil.rmtree(RESULT, ignore_errors=True)
     path, limits = Path(next(name for name in (ANIMATION, UPLOAD) if Path(name).exists())), task["limits"]
     settings = read_form(task["form"], task["detector"], task["model"])
     source = Source(path, "video", every=settings.every, start_s=settings.start, end_s=settings.end, name=task["name"])
