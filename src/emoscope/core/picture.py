@@ -162,7 +162,7 @@ def _open_tiled(data: bytes, name: str) -> Any:
             return AvifImageFile(io.BytesIO(data))
         from pillow_heif import HeifImageFile
     except ImportError as e:
-        raise InputError(f"{name} needs a decoder that is missing ({e}); run pip install pillow-heif") from e
+        raise InputError(f"{name} needs a decoder that is missing ({e}); install emoscope anew") from e
     return HeifImageFile(io.BytesIO(data))  # type: ignore[no-untyped-call]
 
 
