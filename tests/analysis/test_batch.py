@@ -106,6 +106,11 @@ def start(*arguments: object) -> "subprocess.Popen[str]":
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
+def find_result(output: Path, source: Path, other: Path) -> Path:
+    """The folder of a source's result: below the sources' common path, as below the output."""
+    return output / source.relative_to(os.path.commonpath([source, other])).with_suffix("")
+
+
 def wait_for(path: Path) -> None:
     deadline = time.monotonic() + 200
     while not path.exists() and time.monotonic() < deadline:
@@ -124,32 +129,34 @@ def slow_clip(portrait: Image, tmp_path_factory: pytest.TempPathFactory) -> Path
 def test_interrupted_analysis_is_marked_and_taken_up_again(slow_clip: Path, clip: Path, tmp_path: Path) -> None:
     # Two sources: the one at work is written as far as it was read, the other is not begun.
     process = start(slow_clip, clip, "-o", tmp_path / "o", "--json")
-    wait_for(tmp_path / "o" / "slow" / ".emoscope-working" / "new" / "observations.parquet")
+    result = find_result(tmp_path / "o", slow_clip, clip)
+    wait_for(result / ".emoscope-working" / "new" / "observations.parquet")
     time.sleep(0.5)
     process.send_signal(signal.SIGINT)
     stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 130 and "Traceback" not in stderr and "--resume" in stderr
     entries = json.loads(stdout)["sources"]
     assert [e["status"] for e in entries] == ["incomplete", "stopped"]
-    summary = json.loads((tmp_path / "o" / "slow" / "summary.json").read_text())
+    summary = json.loads((result / "summary.json").read_text())
     assert summary["reason"] == "stopped" and 0 <= summary["frames"] < 600
-    assert sorted(p.name for p in (tmp_path / "o").iterdir()) == ["slow"]
+    assert [p.parent for p in (tmp_path / "o").rglob("summary.json")] == [result]
 
 
 def test_killed_analysis_leaves_a_mark_and_is_taken_up_again(
     slow_clip: Path, clip: Path, tmp_path: Path, emoscope: Command
 ) -> None:
     out = tmp_path / "o"
+    result = find_result(out, slow_clip, clip)
     options = ("-o", out, "--detector", "haar", "--no-report", "--end", "0.5")
     assert emoscope("analyze", clip, slow_clip, *options)[0] == 0
-    before = (out / "slow" / "summary.json").read_bytes()
+    before = (result / "summary.json").read_bytes()
     process = start(clip, slow_clip, "-o", out, "--resume")
     # --end differs: nothing is finished that was asked for now. The earlier results stand until the new ones do.
-    wait_for(out / "slow" / ".emoscope-working" / "new" / "observations.parquet")
+    wait_for(result / ".emoscope-working" / "new" / "observations.parquet")
     process.kill()
     process.communicate()
-    assert (out / "slow" / ".emoscope-working" / "new").is_dir()
-    assert (out / "slow" / "summary.json").read_bytes() == before
+    assert (result / ".emoscope-working" / "new").is_dir()
+    assert (result / "summary.json").read_bytes() == before
     code, stdout, stderr = emoscope("analyze", clip, slow_clip, *options, "--resume")
     # The clip was finished with other settings by the process that was killed, the other one is as asked for.
     assert (code, stderr) == (0, "") and stdout.count("finished earlier") == 1

@@ -25,7 +25,10 @@ from emoscope.core.types import Frame, FrameResult, Image
 from emoscope.media.camera import Camera, hide_secrets
 from emoscope.pipeline.analyzer import Analyzer
 
-FILES = {"audience.csv", "observations.parquet", "observations.csv", "summary.json", "report.html"}
+FILES = {
+    *("audience.csv", "observations.parquet", "observations.csv", "summary.json", "report.html"),
+    "emoscope-manifest.json",
+}
 
 
 class Watcher(View):
@@ -106,7 +109,8 @@ def test_ctrl_c_is_the_normal_end(number: signal.Signals, portrait: Image, tmp_p
         assert "1 happy" in process.stdout.readline(), "a line a second where there is neither display nor terminal"
         process.send_signal(number)
         stdout, stderr = process.communicate(timeout=60)
-    assert process.returncode == 0 and stdout.endswith("-> out\n") and stderr.count("\n") == 1
+    assert process.returncode == 0 and stdout.endswith("-> out\n")
+    assert "ask them first" in stderr and "Ctrl-C once more" in stderr and stderr.count("\n") == 2
     assert {p.name for p in (tmp_path / "out").iterdir()} == FILES
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert summary["status"] == "complete" and 1 <= summary["frames"] < 30

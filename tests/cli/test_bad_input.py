@@ -217,11 +217,13 @@ def test_mutated_pictures_never_escape(data: st.DataObject, tmp_path: Path, port
 
 @pytest.mark.parametrize(
     "array",
-    [np.zeros((4, 5), np.float32), np.zeros((4, 5, 2), np.uint8), np.zeros((0, 5, 3), np.uint8), [[1, 2]], None],
+    [np.zeros((4, 5), np.float32), np.zeros((4, 5, 2), np.uint8), np.zeros((0, 5, 3), np.uint8), [[1, 2]]],
 )
 def test_arrays_that_are_no_image(array: object) -> None:
     with pytest.raises(EmoscopeError, match="expected uint8 or uint16"):
         to_image(array)
+    with pytest.raises(EmoscopeError, match=r"None, as cv2\.imread returns"):
+        to_image(None)
 
 
 def test_damaged_spec() -> None:

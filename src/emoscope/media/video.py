@@ -26,10 +26,11 @@ MAX_ASPECT, MIN_STRETCH = 4.0, 0.01
 """Pixels more oblong than this are a fault of the header; those that are square but for so much are left alone."""
 FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,h264,hevc,m4v,asf,flv,live_flv,ogg,gif,apng,"
-    "yuv4mpegpipe,ivf,nut,mxf,dv,rm,swf,obu,mjpeg,av1,vc1,png_pipe,jpeg_pipe,bmp_pipe,tiff_pipe,webp_pipe,j2k_pipe"
+    "yuv4mpegpipe,ivf,nut,mxf,dv,rm,swf,obu,mjpeg,av1,vc1,png_pipe,jpeg_pipe,bmp_pipe,tiff_pipe,webp_pipe,j2k_pipe,"
+    "wav,w64,mp3,flac,aac,aiff,caf,amr"
 )
-"""FFmpeg's names of containers that hold their pictures themselves. Playlists (hls, dash, concat) are none of them:
-they make a decoder open what files they like."""
+"""FFmpeg's names of containers that hold their pictures themselves, and of sound, to say what it is. Playlists
+(hls, dash, concat) are none of them: they make a decoder open what files they like."""
 ATTACHED_PICTURE = 0x400
 """FFmpeg's mark of a cover picture within a sound file: no video."""
 SEEK_FROM_S = 5.0
