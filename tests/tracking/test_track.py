@@ -103,8 +103,9 @@ def test_who_returns_keeps_the_number_and_a_stranger_gets_a_new_one(five: list[C
     *_, before, stranger, after = play(five, [*present, *returns])
     assert stranger == {2: 3, 1: before[1]}
     assert after == {2: 3, 0: before[0], 1: before[1]}
-    late = present[-1][0] + RE_ENTRY_S + 1
-    *_, again = play(five, [*present, (late, {0: 200.0})])
+    end_s = present[-1][0]
+    empty: list[tuple[float, dict[int, float]]] = [(end_s + k / 2, {}) for k in range(1, int(2 * RE_ENTRY_S) + 2)]
+    *_, again = play(five, [*present, *empty, (end_s + RE_ENTRY_S + 1, {0: 200.0})])
     assert again == {0: 3}, "after so long the number must be new"
 
 

@@ -24,9 +24,9 @@ def run_together(*jobs: Job[T]) -> list[T]:
     # A notebook's cells run in an event loop, and a thread has room for one.
     with ThreadPoolExecutor(1) as pool:
         thread = pool.submit(threading.get_ident).result()
-        future = pool.submit(_run, *jobs)
         try:
-            return future.result()
+            # Both within: the stop may come before the pool has answered.
+            return pool.submit(_run, *jobs).result()
         except KeyboardInterrupt as e:
             # The notebook's stop button reaches this thread alone.
             ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(type(e)))
