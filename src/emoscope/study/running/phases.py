@@ -190,17 +190,9 @@ class _Phases:
 
     async def cross_validate(self, family: str, configs: list[TrainConfig]) -> TrainConfig:
         """Train each candidate on every fold; return the one with the highest mean macro F1."""
-        n_folds = self.comparison.folds
         means: list[float] = []
         attempts = [
-            self.submit_ahead(
-                (
-                    create_fold_config(config, k, n_folds),
-                    f"{family}, candidate {i}/{len(configs)}, fold {k + 1}/{n_folds}",
-                )
-                for k in range(n_folds)
-            )
-            for i, config in enumerate(configs, 1)
+            self.submit_folds(config, f"{family}, candidate {i}/{len(configs)}") for i, config in enumerate(configs, 1)
         ]
         for config, folds in zip(configs, attempts, strict=True):
             entry: Candidate = {"config": config.describe_changes(), "runs": [], "problem": ""}
@@ -224,6 +216,11 @@ class _Phases:
         self.results["families"][family]["winner"] = best
         self.write()
         return configs[best]
+
+    def submit_folds(self, config: TrainConfig, label: str) -> Iterator[_Attempt]:
+        """Submit a candidate's trainings."""
+        n = self.comparison.folds
+        return self.submit_ahead((create_fold_config(config, k, n), f"{label}, fold {k + 1}/{n}") for k in range(n))
 
     async def repeat(self, family: str, config: TrainConfig) -> None:
         """Train the winner anew several times; measure each network on the test images."""
