@@ -12,7 +12,8 @@ import pytest
 from emoscope.core.errors import EmoscopeError, OutputError
 from emoscope.core.files import open_atomic, write_json
 from emoscope.core.manifest import MANIFEST, WORKING, Identity, Manifest
-from emoscope.core.owned import find_owner, open_owned, open_part, recover
+from emoscope.core.owned import find_owner, open_owned, open_part
+from emoscope.core.replacing import recover
 from faults import Faults, find_steps, inject, kill_at, list_faults
 
 NAMES = ("summary.json", "table.csv", "report.html", "annotated", "thumbnails")
@@ -125,7 +126,9 @@ def test_a_failure_at_any_step_leaves_old_or_new(is_part: bool, tmp_path: Path, 
     assert outcomes["old"] and outcomes["new"] and outcomes["kept"]
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.skipif(
+    not hasattr(os, "fork"), reason="Windows has no fork; failures at the same steps are tested there, too"
+)
 @pytest.mark.parametrize("is_part", [False, True])
 def test_a_death_at_any_step_leaves_old_or_new(is_part: bool, tmp_path: Path, source: Identity) -> None:
     case = Case(tmp_path / "out", source, is_part)

@@ -14,7 +14,8 @@ from emoscope.analysis.places import choose_folders, identify
 from emoscope.analysis.recorder import KIND, OUTPUT_NAMES, SUMMARY_FILE
 from emoscope.analysis.settings import Settings
 from emoscope.core.errors import EmoscopeError, InputError
-from emoscope.core.owned import open_owned, recover
+from emoscope.core.owned import open_owned
+from emoscope.core.replacing import recover
 from emoscope.core.texts import make_printable
 from emoscope.core.types import FrameResult
 from emoscope.executors.executor import Executor, map_unordered

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emoscope.core.errors import InputError, shorten
-from emoscope.core.owned import recover
+from emoscope.core.replacing import recover
 from emoscope.tables.events import MAX_PROBLEMS
 from emoscope.tables.observations import SCHEMA_VERSION, Observations
 from emoscope.tables.summary import Summary

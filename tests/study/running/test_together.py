@@ -1,7 +1,7 @@
 """Coroutines that wait for trainings: their order, their failures, and Ctrl-C, also in a notebook's event loop."""
 
+import _thread
 import asyncio
-import signal
 import threading
 import time
 from collections.abc import Callable
@@ -76,14 +76,20 @@ def test_the_first_failure_ends_all(call: Callable[[Callable[[], object]], objec
     assert closed.is_set()
 
 
-@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="Windows sends no signal to a thread")
 def test_ctrl_c_ends_a_training(call: Callable[[Callable[[], object]], object]) -> None:
     async def train() -> None:
-        main = threading.main_thread().ident
-        assert main is not None
-        threading.Thread(target=signal.pthread_kill, args=(main, signal.SIGINT)).start()
+        threading.Thread(target=_thread.interrupt_main).start()
         while True:
             time.sleep(0.001)
 
     with pytest.raises(KeyboardInterrupt):
         call(lambda: run_together(train()))
+
+
+def test_a_notebook_stops_while_it_waits_for_workers() -> None:
+    async def wait() -> None:
+        threading.Thread(target=_thread.interrupt_main).start()
+        await wait_for(Future())
+
+    with pytest.raises(KeyboardInterrupt):
+        call_in_a_notebook(lambda: run_together(wait()))
