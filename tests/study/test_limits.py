@@ -18,7 +18,7 @@ from emoscope.faces.spec import ModelSpec
 from emoscope.study.data.dataset import Dataset
 from emoscope.study.export.limits import set_limits
 from emoscope.study.export.quantize import write_model
-from emoscope.study.measuring.limits import find_limit, fit_limits
+from emoscope.study.measuring.degrade import find_limit, fit_limits
 
 
 def test_the_limit_is_where_every_second_face_is_read_wrongly() -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import overload
 
 from emoscope.analysis.one import Analysis, Progress, analyze_source, create_analyzer, create_reporter
-from emoscope.analysis.places import identify
 from emoscope.analysis.recorder import KIND, OUTPUT_NAMES
+from emoscope.analysis.result_folders import identify
 from emoscope.analysis.settings import Detector, Settings, Thumbnails
 from emoscope.core.errors import InputError
 from emoscope.core.owned import open_owned

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Literal
 
 from emoscope.analysis.one import Progress, analyze_source, create_reporter
-from emoscope.analysis.places import choose_folders, identify
 from emoscope.analysis.recorder import KIND, OUTPUT_NAMES, SUMMARY_FILE
+from emoscope.analysis.result_folders import choose_folders, identify
 from emoscope.analysis.settings import Settings
 from emoscope.core.errors import EmoscopeError, InputError
 from emoscope.core.owned import open_owned

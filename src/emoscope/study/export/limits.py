@@ -15,7 +15,7 @@ from emoscope.faces.spec import ModelSpec
 from emoscope.study.data.dataset import Dataset
 from emoscope.study.data.splits import create_split
 from emoscope.study.export.quantize import write_model
-from emoscope.study.measuring.limits import fit_limits
+from emoscope.study.measuring.degrade import fit_limits
 
 
 def set_limits(path: Path, dataset: Dataset) -> ModelSpec:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from emoscope.faces.own import MEAN, OUTPUTS, STD, STRIDES, decode
-from emoscope.study.geometry.files import write_network
+from emoscope.study.geometry.onnx_files import write_network
 from emoscope.study.geometry.scenes import SIDE_PX, Grey, Scene, create_scene
 
 WIDTHS = (16, 32, 64, 96, 128)

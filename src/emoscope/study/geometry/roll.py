@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from emoscope.faces.upright import LEAST_DEVIATION, SIZE_PX, create_circle
-from emoscope.study.geometry.files import write_network
+from emoscope.study.geometry.onnx_files import write_network
 from emoscope.study.training.batches import Augmentation, degrade, erase
 
 WIDTHS = (16, 32, 32, 64, 64, 96, 96)

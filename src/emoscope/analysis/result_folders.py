@@ -1,4 +1,4 @@
-"""Places: sources and what `-o` says in; for each source the folder of its own that its result goes to, out."""
+"""Result folders: sources and what `-o` says in; for each source the folder of its own that its result goes to, out."""
 
 import os
 import unicodedata

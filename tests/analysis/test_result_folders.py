@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from conftest import Command
-from emoscope.analysis.places import choose_folders, identify
+from emoscope.analysis.result_folders import choose_folders, identify
 from emoscope.core.manifest import MANIFEST
 from emoscope.core.owned import open_owned
 from emoscope.media.source import find_sources

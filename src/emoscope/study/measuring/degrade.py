@@ -1,4 +1,4 @@
-"""Limits: validation faces made worse step by step in; below which size, sharpness and light none is read rightly."""
+"""Degrade: validation faces made worse step by step in; below which size, sharpness and light none is read rightly."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
