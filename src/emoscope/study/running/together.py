@@ -4,14 +4,14 @@ import asyncio
 import contextlib
 import ctypes
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Final, TypeVar
 
 T = TypeVar("T")
 Job = Coroutine[object, object, T]
 LOOK_EVERY_S: Final = 0.1
-"""How often a notebook's thread looks whether it is to stop."""
+"""How often a notebook's threads look whether they are to stop."""
 
 
 def run_together(*jobs: Job[T]) -> list[T]:
@@ -24,12 +24,11 @@ def run_together(*jobs: Job[T]) -> list[T]:
     except RuntimeError:
         return _run(*jobs)
     # A notebook's cells run in an event loop, and a thread has room for one.
-    loops: list[asyncio.AbstractEventLoop] = []
     with ThreadPoolExecutor(1) as pool:
         thread = pool.submit(threading.get_ident).result()
         try:
             # All within: the stop may come before the pool has answered.
-            future = pool.submit(_run, *jobs, on_loop=loops.append)
+            future = pool.submit(_run, *jobs, wakes=True)
             # Not result() alone: Windows lets nothing interrupt it.
             while wait([future], LOOK_EVERY_S).not_done:
                 pass
@@ -37,21 +36,26 @@ def run_together(*jobs: Job[T]) -> list[T]:
         except KeyboardInterrupt as e:
             # The notebook's stop button reaches this thread alone.
             ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(type(e)))
-            # A loop that waits for workers sees it once it is woken.
-            for loop in loops:
-                with contextlib.suppress(RuntimeError):
-                    loop.call_soon_threadsafe(lambda: None)
             raise
 
 
-def _run(*jobs: Job[T], on_loop: Callable[[asyncio.AbstractEventLoop], None] = lambda loop: None) -> list[T]:
+def _run(*jobs: Job[T], wakes: bool = False) -> list[T]:
+    async def wake() -> None:
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+
     async def gather() -> list[T]:
         return await asyncio.gather(*jobs)
 
     # Not asyncio.run(): it would keep Ctrl-C from a training in this process until that one ends.
     with asyncio.Runner() as runner:
-        on_loop(runner.get_loop())
-        return runner.get_loop().run_until_complete(gather())
+        # A loop that only waits for workers sees what another thread raised in this one when it wakes. That the other
+        # wakes it is no way: Python 3.11 calls nothing there, while it is traced, until this thread has seen it.
+        waking = runner.get_loop().create_task(wake()) if wakes else None
+        results = runner.get_loop().run_until_complete(gather())
+        if waking:
+            waking.cancel()
+        return results
 
 
 async def wait_for(future: "Future[T]") -> "Future[T]":
