@@ -112,6 +112,7 @@ def analyze_video(
     every: int | str = 1,
     start: float | str = 0.0,
     end: float | str | None = None,
+    sequence: float | None = None,
     smooth: float = 0.0,
     baseline: str | Baseline = "off",
     events: str | Path | Sequence[Event] = (),
@@ -136,6 +137,7 @@ def analyze_video(
         every: read only every n-th frame, or with a text such as `0.2s` at most one frame in so many seconds.
         start: leave out what comes before: seconds, or a clock time such as `1:30`.
         end: leave out what comes from there on; None reads to the end.
+        sequence: pictures per second, where path is a folder of a film's numbered frames (frame1.png, ...).
         smooth: time constant in seconds of the smoothed probabilities beside the raw ones; 0 for none.
         baseline: `auto` or a span such as `12-20`: each person's own resting face as the zero line; `off` for none.
         events: marked segments to compare: a CSV file with name, start_s, end_s, or a list of Event.
@@ -166,7 +168,7 @@ def analyze_video(
     """
     options = locals()
     settings = Settings.model_validate({name: options[name] for name in Settings.model_fields})
-    sources = find_sources([Path(path)], settings.every, settings.start, settings.end)
+    sources = find_sources([Path(path)], settings.every, settings.start, settings.end, settings.sequence)
     if len(sources) != 1:
         raise InputError(f"{path} holds {len(sources)} sources, expected one; call analyze_video for each")
     temporary = tempfile.TemporaryDirectory(prefix="emoscope-")

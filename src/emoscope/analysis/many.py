@@ -94,7 +94,7 @@ def analyze_sources(
     results: list[SourceResult] = []
     for path in paths:
         try:
-            sources += find_sources([path], settings.every, settings.start, settings.end)
+            sources += find_sources([path], settings.every, settings.start, settings.end, settings.sequence)
         except EmoscopeError as e:
             results.append(SourceResult(make_printable(str(path)), "failed", message=str(e)))
     sources = _leave_out_doubles(sources)

@@ -242,7 +242,7 @@ def describe_end(source: Source, more: list[str]) -> End:
         message="; ".join([*problems, *source.notes, *more]) or None,
         frames_in_source=source.frames_announced or source.frames_read,
         duration_s=source.duration_s,
-        container_start_s=source.container_start_s if source.kind == "video" else None,
+        container_start_s=source.container_start_s if source.kind == "video" and source.sequence is None else None,
         cuts=tuple(source.cuts),
         unread=tuple(source.unread),
         frames_unread=source.frames_unread,

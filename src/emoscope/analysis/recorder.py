@@ -93,8 +93,14 @@ class Recorder:
         if source is None:
             return self.stack.enter_context(VideoWriter(path, None, blur=self.settings.hides_faces))
         return self.stack.enter_context(
-            VideoWriter(path, source.frame_rate, source.path, source.start_s, source.end_s, self.settings.hides_faces)
+            VideoWriter(
+                path, source.frame_rate, self._find_film(), source.start_s, source.end_s, self.settings.hides_faces
+            )
         )
+
+    def _find_film(self) -> Path | None:
+        """Return the film's file, None where it is a camera or a sequence of pictures."""
+        return self.source.path if self.source and self.source.sequence is None else None
 
     def _write_picture(self, frame: Frame, result: FrameResult) -> None:
         import cv2
@@ -139,8 +145,7 @@ class Recorder:
             write_audience_csv(observations, self.folder / "audience.csv")
         for name in settings.formats:
             if self.kind != "pictures" or name not in TIMED:
-                media = self.source.path if self.source else None
-                FORMATS[name](observations, summary, self.folder / f"observations.{name}", media)
+                FORMATS[name](observations, summary, self.folder / f"observations.{name}", self._find_film())
         if self.thumbnails is not None:
             self.thumbnails.save(self.folder)
         if settings.explain:

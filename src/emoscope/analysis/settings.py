@@ -102,6 +102,8 @@ class Settings(BaseModel):
     """Begin here, such as 90 or 1:30."""
     end: Annotated[float | None, _read(parse_time), TEXT, Field(examples=["12:00"]), Shown(value="TIME")] = None
     """End here."""
+    sequence: Annotated[float | None, Field(gt=0, le=1000, allow_inf_nan=False), Shown(value="FPS")] = None
+    """Read a folder of numbered pictures as a film of so many in a second."""
     smooth: Annotated[Smooth, Shown(value="SECONDS")] = 0.0
     """Smooth with this time constant in seconds; 0 for off."""
     baseline: Annotated[

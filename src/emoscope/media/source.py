@@ -19,8 +19,9 @@ from emoscope.core.timecode import Every, Span
 from emoscope.core.types import Frame
 from emoscope.media.clock import Clock, find_rate
 from emoscope.media.decoder import Decoder
+from emoscope.media.sequence import PICTURE_SUFFIXES, find_sequence, read_sequence
 from emoscope.media.shots import CutFinder
-from emoscope.media.video import Converter, explain, find_key, find_length_s, find_stream, open_container
+from emoscope.media.video import SAME_S, Converter, explain, find_key, find_length_s, find_stream, open_container
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -28,48 +29,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PICTURE_SUFFIXES = frozenset(
-    [
-        ".jpg",
-        ".jpeg",
-        ".jpe",
-        ".png",
-        ".bmp",
-        ".dib",
-        ".tif",
-        ".tiff",
-        ".webp",
-        ".jp2",
-        ".pbm",
-        ".pgm",
-        ".ppm",
-        ".pnm",
-        ".avif",
-        ".heic",
-        ".heif",
-        ".hif",
-    ]
-)
 VIDEO_SUFFIXES = frozenset(
-    [
-        ".mp4",
-        ".m4v",
-        ".mov",
-        ".mkv",
-        ".webm",
-        ".avi",
-        ".mpg",
-        ".mpeg",
-        ".ts",
-        ".mts",
-        ".m2ts",
-        ".wmv",
-        ".flv",
-        ".3gp",
-        ".ogv",
-        ".gif",
-        ".y4m",
-    ]
+    ".mp4 .m4v .mov .mkv .webm .avi .mpg .mpeg .ts .mts .m2ts .wmv .flv .3gp .ogv .gif .y4m".split()
 )
 EVERY_FRAME = Every()
 MISSING_SHARE = 0.02
@@ -87,7 +48,9 @@ class Source:
     path: Path
     kind: Literal["video", "pictures"]
     pictures: list[Path] = field(default_factory=list)
-    """The files, for kind `pictures`."""
+    """The files, for kind `pictures`, and for a video that is a sequence of them."""
+    sequence: float | None = None
+    """Pictures per second of such a video."""
     every: Every = EVERY_FRAME
     """Which frames to give."""
     start_s: float = 0.0
@@ -146,6 +109,8 @@ class Source:
         return min(max((self.duration_s - self.start_s) / max(end_s - self.start_s, 1e-9), 0.0), 1.0)
 
     def __iter__(self) -> Iterator[Frame]:
+        if self.sequence is not None:
+            return read_sequence(self, self.sequence)
         return self._read_video() if self.kind == "video" else self._read_pictures()
 
     def _read_pictures(self) -> Iterator[Frame]:
@@ -211,7 +176,7 @@ class Source:
         self.container_start_s = clock.start_s or 0.0
         self._describe(decoder, clock)
         if given_s is None and not self.stop.is_set():
-            raise self._explain_nothing(clock)
+            raise self.explain_nothing(clock.last_s)
 
     def _seek(self, container: "InputContainer", stream: "VideoStream") -> list[int]:
         """Go near the start; return the stamps of the frames before it, by which the first frame's number is known."""
@@ -236,9 +201,21 @@ class Source:
         begin_s = self.duration_s if from_s is None else from_s
         span = Span(max(begin_s, self.start_s), min(until_s, math.inf if self.end_s is None else self.end_s))
         if span.end_s > span.start_s:
-            self.unread.append(span)
-            step_s = max(self.every.seconds or self.every.frames * clock.step_s, clock.step_s)
-            self.frames_unread += round((span.end_s - span.start_s) / step_s)
+            self.add_unread(span, clock.step_s)
+
+    def add_unread(self, span: Span, frame_s: float) -> None:
+        """Remember a time of which nothing could be read, in a video whose frames are so far apart."""
+        last = self.unread[-1] if self.unread else None
+        if last is not None and span.start_s - last.end_s < SAME_S:
+            span = Span(last.start_s, span.end_s)
+            self.unread.pop()
+            self.frames_unread -= self._count_missing(last, frame_s)
+        self.unread.append(span)
+        self.frames_unread += self._count_missing(span, frame_s)
+
+    def _count_missing(self, span: Span, frame_s: float) -> int:
+        step_s = max(self.every.seconds or self.every.frames * frame_s, frame_s)
+        return round((span.end_s - span.start_s) / step_s)
 
     def _check_end(self, decoder: Decoder, clock: Clock) -> None:
         """See whether anything is missing behind the last frame."""
@@ -277,11 +254,15 @@ class Source:
                 "other; time goes on from there"
             )
 
-    def _explain_nothing(self, clock: Clock) -> InputError:
-        """Return the error of a range that has no frame in it."""
-        if self.frames_read == 0 and clock.last_s is not None:
+    def explain_nothing(self, last_s: float | None) -> InputError:
+        """Return the error of a range that has no frame in it.
+
+        Args:
+            last_s: time of the last frame that was decoded.
+        """
+        if self.frames_read == 0 and last_s is not None:
             return InputError(
-                f"{self.label} shows nothing before {self.end_s:g} s (its first frame is at {clock.last_s:.2f} s); "
+                f"{self.label} shows nothing before {self.end_s:g} s (its first frame is at {last_s:.2f} s); "
                 "choose a later --end"
             )
         end = "on" if self.end_s is None else f"to {self.end_s:g} s"
@@ -292,7 +273,11 @@ class Source:
 
 
 def find_sources(
-    paths: list[Path], every: Every = EVERY_FRAME, start_s: float = 0.0, end_s: float | None = None
+    paths: list[Path],
+    every: Every = EVERY_FRAME,
+    start_s: float = 0.0,
+    end_s: float | None = None,
+    sequence: float | None = None,
 ) -> list[Source]:
     """Turn files and folders into sources: a folder gives its pictures as one source and each video as its own.
 
@@ -301,14 +286,15 @@ def find_sources(
         every: which frames to give.
         start_s: where to begin in videos.
         end_s: where to end in videos; None for their end.
+        sequence: pictures per second, where each path is a folder of a film's numbered frames.
 
     Raises:
         InputError: a path does not exist, or a folder holds no picture or video.
     """
     return [
-        dataclasses.replace(source, every=every, start_s=start_s, end_s=end_s)
+        dataclasses.replace(source, every=every, start_s=start_s, end_s=end_s, sequence=sequence)
         for path in paths
-        for source in _find(path)
+        for source in (_find(path) if sequence is None else [Source(path, "video", find_sequence(path))])
     ]
 
 

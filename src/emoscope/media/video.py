@@ -10,10 +10,11 @@ import numpy as np
 
 from emoscope.core.errors import InputError
 from emoscope.core.headers import is_animated, is_cut_off, is_encrypted
-from emoscope.core.picture import check_size, turn
+from emoscope.core.picture import check_size, load_picture, turn
 from emoscope.core.types import Image
 from emoscope.media.clock import Clock
 from emoscope.media.decoder import Decoder
+from emoscope.media.sequence import find_sequence
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -190,7 +191,7 @@ def load_frames(path: Path, wanted: Sequence[tuple[int, float]]) -> Iterator[tup
     """Decode single frames.
 
     Args:
-        path: video file.
+        path: video file, or the folder of a sequence.
         wanted: (number, time_s) of each frame as the observations have them, in the order of time.
 
     Yields:
@@ -198,6 +199,9 @@ def load_frames(path: Path, wanted: Sequence[tuple[int, float]]) -> Iterator[tup
     """
     import av
 
+    if path.is_dir():
+        yield from _load_numbered(path, wanted)
+        return
     reader: _Reader | None = None
     try:
         for i, (number, time_s) in enumerate(wanted):
@@ -215,6 +219,18 @@ def load_frames(path: Path, wanted: Sequence[tuple[int, float]]) -> Iterator[tup
     finally:
         if reader is not None:
             reader.container.close()
+
+
+def _load_numbered(folder: Path, wanted: Sequence[tuple[int, float]]) -> Iterator[tuple[int, Image]]:
+    try:
+        pictures = find_sequence(folder)
+    except InputError:
+        return
+    for i, (number, _) in enumerate(wanted):
+        try:
+            yield i, load_picture(pictures[number])
+        except (InputError, IndexError):
+            continue
 
 
 class _Reader:
