@@ -46,7 +46,10 @@ def test_a_damaged_picture_is_a_gap(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("names", "sentence"),
     [
-        (["a1.png", "a2.png", "a4.png", "a9.png"], "but 3, 5 to 8 is missing; add what is missing, or number them anew"),
+        (
+            ["a1.png", "a2.png", "a4.png", "a9.png"],
+            "but 3, 5 to 8 is missing; add what is missing, or number them anew",
+        ),
         (["a1.png", "b1.png"], "have the same number; keep one sequence only"),
         (["a1.png", "cover.png"], "cover.png has no number in its name; move it out"),
         (["a1.txt"], "holds no pictures; expected numbered ones"),
@@ -63,7 +66,7 @@ def test_what_is_no_sequence_is_refused_in_one_line(names: list[str], sentence: 
 
 def test_an_empty_range_of_a_sequence_is_one_line(tmp_path: Path) -> None:
     [source] = find_sources([write_numbered(tmp_path / "film", [1, 2])], start_s=9, sequence=1)
-    with pytest.raises(InputError, match="shows nothing from 9 s on .*; choose an earlier --start"):
+    with pytest.raises(InputError, match=r"shows nothing from 9 s on .*; choose an earlier --start"):
         list(source)
 
 

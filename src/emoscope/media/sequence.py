@@ -18,7 +18,26 @@ if TYPE_CHECKING:
     from emoscope.media.source import Source
 
 PICTURE_SUFFIXES: Final = frozenset(
-    ".jpg .jpeg .jpe .png .bmp .dib .tif .tiff .webp .jp2 .pbm .pgm .ppm .pnm .avif .heic .heif .hif".split()
+    [
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".png",
+        ".bmp",
+        ".dib",
+        ".tif",
+        ".tiff",
+        ".webp",
+        ".jp2",
+        ".pbm",
+        ".pgm",
+        ".ppm",
+        ".pnm",
+        ".avif",
+        ".heic",
+        ".heif",
+        ".hif",
+    ]
 )
 MAX_HOLES_SAID: Final = 3
 """Holes that a message names one by one."""
