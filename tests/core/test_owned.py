@@ -260,6 +260,13 @@ def test_links_are_not_followed(name: str, tmp_path: Path, source: Identity) -> 
     expect_refusal("which emoscope did not (write|make)", case.folder, source)
 
 
+@pytest.mark.parametrize("name", ["mine.txt", "new/summary.json", "old/mine.txt", "journal"])
+def test_a_person_may_call_a_folder_as_ours(name: str, tmp_path: Path, source: Identity) -> None:
+    write(tmp_path / "out", {f"{WORKING}/{name}": "mine"})
+    assert find_owner(tmp_path / "out", source) == "foreign"
+    expect_refusal(f"{WORKING}, which emoscope did not write", tmp_path / "out", source, overwrite=True)
+
+
 def test_a_link_to_the_result_folder_is_the_folder(tmp_path: Path, source: Identity) -> None:
     case = Case(tmp_path / "out", source)
     case.set_up()
@@ -298,7 +305,7 @@ def test_a_person_who_works_there_meanwhile(tmp_path: Path, source: Identity) ->
 def test_a_damaged_journal(tmp_path: Path, source: Identity) -> None:
     case = Case(tmp_path / "out", source)
     case.set_up()
-    write(case.folder / WORKING, {"journal": "{"})
+    write(case.folder / WORKING, {".lock": "", "journal": "{"})
     with pytest.raises(OutputError, match=r"journal is damaged; move the folder .* away"):
         case.replace()
     (case.folder / WORKING).rename(tmp_path / "away")

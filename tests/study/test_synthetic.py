@@ -93,3 +93,9 @@ def test_figure_is_drawn(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OutputError):
         plot_dataset(faces, tmp_path / "file" / "data.png")
+    plot_dataset(faces, tmp_path / "one.png")
+    (tmp_path / "mine.png").write_bytes(cv2.imencode(".png", image)[1].tobytes())
+    before = (tmp_path / "mine.png").read_bytes()
+    with pytest.raises(OutputError, match="no picture that emoscope drew"):
+        plot_dataset(faces, tmp_path / "mine.png")
+    assert (tmp_path / "mine.png").read_bytes() == before

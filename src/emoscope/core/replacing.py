@@ -39,10 +39,12 @@ def is_working(path: Path) -> bool:
         return True
     if path.is_symlink() or not path.is_dir():
         return False
-    known = (LOCK, NEW, OLD, JOURNAL, f"{JOURNAL}.new")
+    known = {NEW, OLD, JOURNAL, f"{JOURNAL}.new"}
     # Its owner may remove it at any moment.
     with contextlib.suppress(FileNotFoundError):
-        return all(entry.name in known or entry.name.startswith(KEPT) for entry in path.iterdir())
+        names = {entry.name for entry in path.iterdir() if not entry.name.startswith(KEPT)}
+        # The lock comes first and goes last: a person's own folder of such names has none.
+        return names - {LOCK} <= known and (LOCK in names or not names)
     return True
 
 

@@ -1,6 +1,7 @@
 """Drawings of numbers, each one PNG: a dataset; a network's confusion, ROC, calibration, learning curves, failures."""
 
 import contextlib
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
 from emoscope.core.emotions import COLOURS, EMOTIONS
+from emoscope.core.errors import OutputError
 from emoscope.core.files import open_atomic
 from emoscope.study.data.dataset import SIDE_PX, USAGES, Dataset
 from emoscope.study.drawings.axes import draw_confusion, draw_reliability, draw_roc, draw_sizes
@@ -26,6 +28,9 @@ TINTS = {"Training": 0.0, "PublicTest": 0.4, "PrivateTest": 0.68, "Test": 0.55, 
 """How far a class's colour is mixed with white, by usage."""
 
 GREY = "#555555"
+SOFTWARE = "emoscope data show"
+HEAD_BYTES = 4096
+"""Texts of a PNG stand before its pixels."""
 
 
 def plot_dataset(dataset: Dataset, path: Path) -> None:
@@ -34,7 +39,7 @@ def plot_dataset(dataset: Dataset, path: Path) -> None:
     The samples are drawn by a fixed seed, never two of identical pixels.
 
     Raises:
-        OutputError: the place cannot be written; choose another.
+        OutputError: the place cannot be written, or something else is there; choose another.
     """
     figure = Figure(figsize=(13, 6.4), dpi=120, facecolor="white")
     FigureCanvasAgg(figure)
@@ -42,8 +47,17 @@ def plot_dataset(dataset: Dataset, path: Path) -> None:
     figure.subplots_adjust(left=0.075, right=0.985, top=0.91, bottom=0.03, wspace=0.04)
     _plot_samples(samples, dataset)
     _plot_distribution(bars, dataset)
+    _check_free(path)
     with open_atomic(path) as temporary:
-        figure.savefig(temporary, format="png")
+        figure.savefig(temporary, format="png", metadata={"Software": SOFTWARE})
+
+
+def _check_free(path: Path) -> None:
+    """Check that a drawing replaces nothing but an earlier one, which says in its head who made it."""
+    if os.path.lexists(path):
+        head = path.open("rb").read(HEAD_BYTES) if path.is_file() and not path.is_symlink() else b""
+        if b"Software\0" + SOFTWARE.encode() not in head:
+            raise OutputError(f"{path} is no picture that emoscope drew; name another file or move it away")
 
 
 def choose_samples(dataset: Dataset, label: int) -> NDArray[np.int64]:
