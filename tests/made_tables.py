@@ -30,7 +30,7 @@ def make_table(
     """A table of people whose mood is a function of time; None means not there."""
     rows: list[dict[str, Any]] = []
     for frame, time_s in enumerate(times_s):
-        base = {"source": source, "frame": frame, "time_s": time_s}
+        base = {"source": source, "frame": frame, "time_s": time_s, "shot": 1}
         faces = [
             {**base, **make_face(track_id, mood, uncertain_below, smoothed and smoothed[track_id](time_s))}
             for track_id, find in people.items()

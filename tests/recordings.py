@@ -53,6 +53,7 @@ def _to_observations(
     empty = ids < 0
     top = np.nan_to_num(p).argmax(axis=1)
     values: dict[str, Any] = {"source": np.full(len(frames), "clip.mp4"), "frame": frames, "time_s": times[frames]}
+    values["shot"] = np.ones(len(frames))
     values["track_id"] = pa.array(ids, mask=empty)
     for name in ("x1", "y1", "x2", "y2", "detection_score"):
         values[name] = pa.array(np.full(len(frames), 20.0), mask=empty)

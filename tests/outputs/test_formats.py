@@ -5,6 +5,7 @@ import json
 import math
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -186,6 +187,20 @@ def test_eaf_has_the_structure_of_version_3(table: Observations, tmp_path: Path)
     kinds = {kind.get("LINGUISTIC_TYPE_ID") for kind in root.iter("LINGUISTIC_TYPE")}
     assert {tier.get("LINGUISTIC_TYPE_REF") for tier in root.iter("TIER")} <= kinds
     assert root.findtext("HEADER/PROPERTY") == str(len(annotations))
+
+
+def test_shots_are_a_tier_and_comments(table: Observations, tmp_path: Path) -> None:
+    import pympi
+
+    facts = replace(make_facts(), cuts=(2.0, 4.5), duration_s=300.0)
+    for name in TIMED:
+        FORMATS[name](table, compute_summary(table, facts), tmp_path / name, None)
+    shots = [(0, 2000, "1"), (2000, 4500, "2"), (4500, 300000, "3")]
+    assert sorted(pympi.Eaf(str(tmp_path / "eaf")).get_annotation_data_for_tier("Shots")) == shots
+    blocks = (tmp_path / "vtt").read_text().split("\n\n")
+    at = [i for i, block in enumerate(blocks) if block.startswith("NOTE shot")]
+    assert [blocks[i] for i in at] == ["NOTE shot 2 begins at 00:00:02.000", "NOTE shot 3 begins at 00:00:04.500"]
+    assert [blocks[i + 1][:12] for i in at] == ["00:00:02.000", "00:00:05.000"]
 
 
 @pytest.mark.parametrize("name", sorted(TIMED))

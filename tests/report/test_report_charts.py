@@ -9,10 +9,10 @@ import pyarrow.parquet as pq
 
 from emoscope.core.emotions import COLOURS
 from emoscope.report.binning import read_recording
-from emoscope.report.charts import SCRIPT_CHART, draw_changes, draw_spans, draw_stack
+from emoscope.report.charts import SCRIPT_CHART, draw_changes, draw_shots, draw_spans, draw_stack
 from emoscope.report.page import SCRIPTS, load_script
 from emoscope.report.series import describe_axes
-from emoscope.report.timeline import DRAWN_BINS, MAX_BINS, find_segments
+from emoscope.report.timeline import DRAWN_BINS, MAX_BINS, Timeline, find_segments
 from emoscope.tables.observations import Observations
 from recordings import make_table
 
@@ -86,3 +86,10 @@ def test_scripts_have_no_chart_constant_of_their_own() -> None:
     typed = {float(number) for number in re.findall(r"(?<![\w.])\d+(?:\.\d+)?", text)}
     own = {chart[name] for name in ("width", "height", "lane", "leastCount", "steps", "nothing", "drawnBins")}
     assert typed & own == set()
+
+
+def test_every_second_shot_is_filled() -> None:
+    timeline = Timeline(np.arange(8.0), np.arange(1.0, 9.0), np.ones(8, np.int64), 8.0)
+    drawing = draw_shots((1.0, 2.0, 6.0), timeline)
+    assert re.findall(r'x="([\d.]+)%" width="([\d.]+)%"', drawing) == [("12.50", "12.50"), ("75.00", "25.00")]
+    assert "4 shots; they change at 0:01.0, 0:02.0, 0:06.0" in drawing

@@ -100,5 +100,5 @@ def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
         "events[0].difference.mean_probabilities.happy lacks a usable mean)"
     )
     assert spoil({**values, "people": [{}] * 20}).count("people[") == 7
-    assert spoil({**values, "schema_version": 9}) == "has schema version 9, expected 4"
-    assert spoil({}) == "has schema version none, expected 4"
+    assert spoil({**values, "schema_version": 9}) == "has schema version 9, expected 5"
+    assert spoil({}) == "has schema version none, expected 5"

@@ -57,7 +57,7 @@ def follow(people: list[Image], length: int, blend: int, every: int = 1) -> tupl
             begins.append(k)
         if k % every:
             continue
-        faces = tracker.update(Faces(BOX, np.ones(1, np.float32)), k / FPS, image, cuts.shot, cuts.is_blend)
+        faces = tracker.update(Faces(BOX, np.ones(1, np.float32)), k / FPS, image, cuts.n_breaks, cuts.is_blend)
         assert faces.track_id is not None
         if person >= 0:
             pairs.add((person, int(faces.track_id[0])))

@@ -15,6 +15,7 @@ COLUMNS: Final = {
     "source": "string",
     "frame": "int64",
     "time_s": "float64",
+    "shot": "int64",
     "track_id": "int64",
     **dict.fromkeys((*BOX, "detection_score"), "float32"),
     **dict.fromkeys(PROBABILITIES, "float64"),
@@ -23,7 +24,7 @@ COLUMNS: Final = {
     "uncertain": "bool",
     **dict.fromkeys(QUALITY, "float32"),
 }
-"""Columns of the observations table and their Arrow types, in order; all but the first three speak of a face."""
+"""Columns of the observations table and their Arrow types, in order; all but the first four speak of a face."""
 
 DTYPES: Final = {**COLUMNS, "track_id": "Int64", "uncertain": "boolean"}
 """The same, with pandas dtypes."""

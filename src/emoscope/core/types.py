@@ -40,8 +40,10 @@ class Frame:
     """What a player's clock shows; 0 for pictures."""
     source: str = ""
     """File that the picture comes from."""
-    shot: int = 0
-    """Number of the film's shot within the source, from 0: people of another shot are known by their looks only."""
+    shot: int = 1
+    """Number of the film's shot in what is analysed of it, from 1."""
+    n_breaks: int = 0
+    """So many times all of the picture has changed before: across a change people are known by their looks only."""
     is_blend: bool = False
     """Whether it may show two shots at once."""
 
@@ -210,6 +212,8 @@ class FrameResult:
     """With track_id and probabilities."""
     uncertain_below: float = 0.0
     """The model's threshold."""
+    shot: int = 1
+    """Number of the film's shot, from 1."""
 
     @cached_property
     def probabilities(self) -> NDArray[np.float64]:
@@ -282,7 +286,7 @@ class FrameResult:
 
         smoothed = () if self.faces.smoothed is None else SMOOTHED
         dtypes = {**DTYPES, **dict.fromkeys(smoothed, "float64")}
-        cells = {"source": self.source, "frame": self.index, "time_s": self.time_s}
+        cells = {"source": self.source, "frame": self.index, "time_s": self.time_s, "shot": self.shot}
         faces = dict(zip(list(dtypes)[len(cells) :], self.to_array(bool(smoothed)).T, strict=True))
         return pd.DataFrame({**cells, **faces, "emotion": self.emotions}, range(len(self))).astype(dtypes)
 

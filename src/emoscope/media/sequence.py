@@ -110,7 +110,8 @@ def read_sequence(source: "Source", fps: float) -> Iterator[Frame]:
             source.cuts.append(time_s)
         if source.every.is_due(index, time_s, given_s):
             given_s = time_s
-            yield Frame(image, index, time_s, source.label, cuts.shot, cuts.is_blend)
+            shot = len(source.cuts) + 1
+            yield Frame(image, index, time_s, source.label, shot, cuts.n_breaks, cuts.is_blend)
     if given_s is None and not source.stop.is_set():
         if source.problems:
             raise InputError(f"{source.label}: none of its pictures can be read; first: {source.problems[0]}")

@@ -36,8 +36,8 @@ class CutFinder:
     """Follows the frames of a video in their order, every one of them."""
 
     def __init__(self) -> None:
-        self.shot = 0
-        """Number of the shot that the last frame belongs to, from 0."""
+        self.n_breaks = 0
+        """So many times all of the picture has changed; more often than shots, where one change goes on after a cut."""
         self.is_blend = False
         """Whether the last frame may show two shots at once."""
         self._last: Grey | None = None
@@ -62,7 +62,7 @@ class CutFinder:
         self._before = last if self._before is None else self._before
         self._n_changes, self._largest = self._n_changes + 1, max(self._largest, step)
         if is_jump and not self._is_told:
-            self.shot, self._is_told, self.is_blend = self.shot + 1, True, False
+            self.n_breaks, self._is_told, self.is_blend = self.n_breaks + 1, True, False
             return True
         self.is_blend = True
         if self._n_changes > BLEND_FRAMES:
@@ -79,7 +79,7 @@ class CutFinder:
             return False
         if float((np.abs(small - before) > CELL_GREY).mean()) < BLEND_CHANGED:
             return False
-        self.shot += 1
+        self.n_breaks += 1
         return not is_told
 
 

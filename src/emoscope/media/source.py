@@ -188,7 +188,7 @@ class Source:
                 self._add_unread(max(self.length_s or 0.0, self.duration_s), clock, time_s)
                 break
             given_s = time_s
-            yield Frame(image, index, time_s, self.label, cuts.shot, cuts.is_blend)
+            yield Frame(image, index, time_s, self.label, len(self.cuts) + 1, cuts.n_breaks, cuts.is_blend)
         else:
             self._check_end(decoder, clock)
         self.container_start_s = clock.start_s or 0.0

@@ -1,5 +1,6 @@
 """Formats of annotation tools: observations and summary in, JSON Lines, ELAN or WebVTT out."""
 
+import itertools
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 EVENTS_TIER: Final = "Events"
+SHOTS_TIER: Final = "Shots"
 MIME_TYPES: Final = {
     ".avi": "video/x-msvideo",
     ".mkv": "video/x-matroska",
@@ -33,7 +35,8 @@ MIME_TYPES: Final = {
     ".wmv": "video/x-ms-wmv",
 }
 """Of a document's video, by its suffix. A table of our own: what the system says differs from machine to machine."""
-LINGUISTIC_TYPES: Final = ("emotion", "event")
+LINGUISTIC_TYPES: Final = {"": "emotion", EVENTS_TIER: "event", SHOTS_TIER: "shot"}
+"""By the name of a tier; all others are people's."""
 
 
 def write_jsonl(table: Observations, summary: Summary, path: Path, media: Path | None = None) -> None:
@@ -60,6 +63,8 @@ def _to_json(column: "pa.Array") -> list[str]:
 def write_vtt(table: Observations, summary: Summary, path: Path, media: Path | None = None) -> None:
     """Write WebVTT subtitles: a cue per stretch in which a person's emotion stays the same; cues may overlap.
 
+    A comment stands before the first cue of each shot.
+
     Cues hold nothing but numbers and the names of emotions: there is nothing to escape.
 
     Raises:
@@ -68,7 +73,11 @@ def write_vtt(table: Observations, summary: Summary, path: Path, media: Path | N
     _require_times(summary, "WebVTT")
     with path.open("w", encoding="utf-8", newline="\n") as file:
         file.write("WEBVTT\n\nNOTE expressions of faces, read by emoscope\n")
+        cuts = list(enumerate(summary.cuts, 2))
         for stretch in find_stretches(table):
+            while cuts and cuts[0][1] <= stretch.start_s:
+                number, time_s = cuts.pop(0)
+                file.write(f"\nNOTE shot {number} begins at {_format_clock(round(time_s * 1000))}\n")
             start_ms, end_ms = _to_ms(stretch)
             file.write(f"\n{_format_clock(start_ms)} --> {_format_clock(end_ms)}\n{_describe(stretch)}\n")
 
@@ -95,7 +104,7 @@ def _require_times(summary: Summary, name: str) -> None:
 
 
 def write_eaf(table: Observations, summary: Summary, path: Path, media: Path | None = None) -> None:
-    """Write an ELAN annotation document (EAF 3.0): a tier per person, and one of the marked events.
+    """Write an ELAN annotation document (EAF 3.0): a tier per person, one of marked events and one of a film's shots.
 
     Each annotation is a stretch in which the person's emotion stays the same.
 
@@ -117,6 +126,10 @@ def write_eaf(table: Observations, summary: Summary, path: Path, media: Path | N
     for event in summary.events:
         span = Stretch(0, _drop_controls(event.name), event.start_s, event.end_s)
         tiers.setdefault(EVENTS_TIER, []).append((*_to_ms(span), span.label))
+    if summary.cuts:
+        edges = [summary.settings.start_s or 0.0, *summary.cuts, summary.duration_s]
+        shots = [Stretch(0, str(i), *span) for i, span in enumerate(itertools.pairwise(edges), 1)]
+        tiers[SHOTS_TIER] = [(*_to_ms(shot), shot.label) for shot in shots]
     with path.open("w", encoding="utf-8", newline="\n") as file:
         xml = XMLGenerator(file, "utf-8", short_empty_elements=True)
         xml.startDocument()
@@ -184,10 +197,10 @@ def _write_document(
     xml.close("TIME_ORDER")
     first = 1
     for name, annotations in tiers.items():
-        kind = LINGUISTIC_TYPES[name == EVENTS_TIER]
+        kind = LINGUISTIC_TYPES.get(name, LINGUISTIC_TYPES[""])
         _write_tier(xml, name, kind, (label for _, _, label in annotations), first)
         first += len(annotations)
-    for kind in LINGUISTIC_TYPES:
+    for kind in LINGUISTIC_TYPES.values():
         xml.add("LINGUISTIC_TYPE", GRAPHIC_REFERENCES="false", LINGUISTIC_TYPE_ID=kind, TIME_ALIGNABLE="true")
     xml.close("ANNOTATION_DOCUMENT")
 

@@ -114,7 +114,7 @@ class Analyzer:
             self.detector.forget()
         expected_xyxy = self.tracker.predict(frame.time_s)[1]
         faces = self.detector.detect(frame.image, frame.time_s, expected_xyxy)
-        faces = self.tracker.update(faces, frame.time_s, frame.image, frame.shot, frame.is_blend)
+        faces = self.tracker.update(faces, frame.time_s, frame.image, frame.n_breaks, frame.is_blend)
         return frame, *self.cutter.cut(frame.image, faces)
 
     def _recognize(self, looks: list[Look]) -> list[tuple[Frame, FrameResult]]:
@@ -128,7 +128,8 @@ class Analyzer:
                 smoothed = self.smoother.update(faces.track_id, faces.probabilities, frame.time_s)
                 faces = faces.replace(smoothed=smoothed)
             uncertain_below = self.recognizer.calibration.uncertain_below
-            result = FrameResult(frame.index, frame.time_s, frame.source, frame.size_wh, faces, uncertain_below)
+            place = frame.index, frame.time_s, frame.source, frame.size_wh
+            result = FrameResult(*place, faces, uncertain_below, frame.shot)
             results.append((frame, result))
         return results
 

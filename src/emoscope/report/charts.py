@@ -4,6 +4,7 @@ Drawings stretch to the width of the page. What must not be stretched with it, t
 hatching, is placed by percentages; only areas use a stretched coordinate system.
 """
 
+import itertools
 import math
 from collections.abc import Sequence
 from html import escape
@@ -22,6 +23,10 @@ LANE_REACH = LANE / 2 - 2
 """Height of the largest change in it."""
 LEAST_COUNT = 0.06
 """Share of the height that a face in few of a bin's frames still has, to leave a mark."""
+LEAST_SHOT = 0.005
+"""Percent of the axis; a narrower shot is not drawn."""
+MAX_CUTS_READ = 10
+"""A screen reader is told the times of so many cuts."""
 TICK_STEPS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200)
 MAX_TICKS = 6
 """So many times of day fit beside each other on a telephone."""
@@ -135,6 +140,17 @@ def draw_spans(wanted: Bools, timeline: Timeline, label: str, css_class: str) ->
         width = max(_x_percent(timeline.ends_s[end - 1], timeline) - x, 0.15)
         bars.append(f'<rect x="{x:.2f}%" width="{width:.2f}%" height="100%"/>')
     return f'<svg class="spans {css_class}" role="img" aria-label="{escape(label)}">{"".join(bars)}</svg>'
+
+
+def draw_shots(cuts: Sequence[float], timeline: Timeline) -> str:
+    """Draw when a film's shots change: every second shot is filled, so that it shows where each begins and ends."""
+    edges = [_x_percent(time_s, timeline) for time_s in (*cuts, timeline.end_s)]
+    spans = [(a, b - a) for a, b in itertools.pairwise(edges)][::2]
+    bars = "".join(f'<rect x="{x:.2f}%" width="{w:.2f}%" height="100%"/>' for x, w in spans if w >= LEAST_SHOT)
+    times = ", ".join(format_clock(time_s, 1) for time_s in cuts[:MAX_CUTS_READ])
+    more = f" and {len(cuts) - MAX_CUTS_READ} more times" if len(cuts) > MAX_CUTS_READ else ""
+    label = f"{len(cuts) + 1} shots; they change at {times}{more}"
+    return f'<svg class="spans seen" role="img" aria-label="{escape(label)}">{bars}</svg>'
 
 
 def draw_axis(timeline: Timeline) -> str:

@@ -54,6 +54,8 @@ def describe_video(observations: Observations, summary: Summary) -> Context:
         "n_beyond": n_beyond,
         "moments": [describe_moment(moment, timeline) for moment in summary.moments],
         "events": describe_events(summary.events, timeline),
+        "shots": Markup(charts.draw_shots(summary.cuts, timeline)) if summary.cuts else "",
+        "n_shots": wording.format_count(len(summary.cuts) + 1),
         "series": {
             **describe_axes(timeline.end_s),
             "view": _find_view(summary.settings, timeline),

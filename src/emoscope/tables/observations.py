@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-SCHEMA_VERSION: Final = 4
+SCHEMA_VERSION: Final = 5
 """Raised whenever a column changes; stored in the Parquet file's metadata and in summary.json."""
-READABLE_VERSIONS: Final = (2, 3, 4)
-"""Before version 4 there are no columns of QUALITY. In version 2 `emotion`, `probability` and `uncertain` speak of p_*,
-also where there are columns smooth_*."""
+READABLE_VERSIONS: Final = (2, 3, 4, 5)
+"""Before version 5 there is no column `shot`, before version 4 none of QUALITY. In version 2 `emotion`, `probability`
+and `uncertain` speak of p_*, also where there are columns smooth_*."""
 
 CHANGES: Final = tuple(f"change_{name}" for name in EMOTIONS)
 """Columns that are there only where a baseline was asked for: p_* less the person's own baseline."""
@@ -170,6 +170,7 @@ class ObservationsWriter:
             "source": to_strings(list(sources), np.repeat(places, rows)),
             "frame": to_arrow(np.repeat([float(r.index) for r in self.waiting], rows)),
             "time_s": to_arrow(np.repeat([r.time_s for r in self.waiting], rows)),
+            "shot": to_arrow(np.repeat([float(r.shot) for r in self.waiting], rows)),
         }
         is_face = np.repeat(counts > 0, rows)
         values = np.full((len(is_face), len(self.schema) - len(columns)), np.nan)

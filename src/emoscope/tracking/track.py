@@ -92,7 +92,7 @@ class Tracker:
         self.tracks: list[Track] = []
         self.n_people = 0
         self.memory = Memory()
-        self.shot = 0
+        self.n_breaks = 0
         self.last_s: float | None = None
         self.step_s = 0.0
 
@@ -103,7 +103,7 @@ class Tracker:
         self.last_s = None
 
     def update(
-        self, faces: Faces, time_s: float, image: Image | None = None, shot: int = 0, is_blend: bool = False
+        self, faces: Faces, time_s: float, image: Image | None = None, n_breaks: int = 0, is_blend: bool = False
     ) -> Faces:
         """Return the faces of one frame with their track_id.
 
@@ -111,10 +111,10 @@ class Tracker:
             faces: detections.
             time_s: presentation time; must not run backwards.
             image: (h, w, 3) uint8 BGR, the frame; without it motion alone decides. Give it for all frames or for none.
-            shot: number of the film's shot; where it changes, nobody is linked by motion.
+            n_breaks: so many times all of the picture has changed; across a change nobody is linked by motion.
             is_blend: whether two shots may be seen at once; nothing is learned from such a frame.
         """
-        is_cut, self.shot = shot != self.shot, shot
+        is_cut, self.n_breaks = n_breaks != self.n_breaks, n_breaks
         if self.last_s is not None:
             self.step_s = time_s - self.last_s
         self.last_s = time_s
