@@ -61,7 +61,8 @@ def test_every_shipped_study_runs(path: Path, study: Path, faces: Dataset, tmp_p
     config = StudyConfig.load(path)
     # Those that exist were trained on other data, which teachers may be and members of an ensemble may not.
     existing = itertools.cycle(config.members if config.student else [str(study / f"pair-{i}.onnx") for i in (1, 2)])
-    members = [next(existing) if isinstance(member, str) else shrink(member) for member in config.members]
+    # Three of an ensemble's: every one is trained and exported.
+    members = [next(existing) if isinstance(member, str) else shrink(member) for member in config.members[:3]]
     values = {"name": config.name, "members": members, "repeats": config.repeats}
     if config.student:
         values["student"] = shrink(config.student)
