@@ -50,12 +50,14 @@ def follow_both(
     return results[0], results[1]
 
 
-# 25 frames a second; uneven times, as phones write them; `--every` 0.2 s and 0.5 s.
-@pytest.mark.parametrize(("steps_s", "duration_s"), [([0.04], 18), ([0.02, 0.1, 0.2], 30), ([0.2], 60), ([0.5], 60)])
+# 25 frames a second; uneven times, as phones write them; `--every` 0.2 to 2 s.
+@pytest.mark.parametrize(
+    ("steps_s", "duration_s"), [([0.04], 18), ([0.02, 0.1, 0.2], 30), ([0.2], 60), ([0.5], 60), ([1], 120), ([2], 240)]
+)
 def test_five_people_keep_their_numbers(five: list[Cutout], steps_s: list[float], duration_s: float) -> None:
     ours, blind = follow_both(five, steps_s, duration_s, seed=1)
     # The detector misses 5 % of the faces: 0.97 is the best that is to be had.
-    assert ours["idf1"] >= 0.95 and ours["switches"] <= 6
+    assert ours["idf1"] >= 0.95 and ours["switches"] <= max(6, duration_s / 10)
     assert ours["idf1"] >= blind["idf1"] + 0.05, "the looks of people must be what makes it"
 
 

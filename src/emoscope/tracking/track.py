@@ -26,6 +26,9 @@ KEPT_STEPS, BLIND_STEPS = 6.5, 2.5
 """Where few frames are analysed, people are kept for at least so many of them, with pictures and without."""
 CUT_COST = 0.5
 """What a link across a cut has against it: there only looks tell who somebody is, and most people are seen again."""
+SPARSE_S, SPARSE_COST = 1.0, -1.0
+"""Where frames are so far apart, a place tells nothing, and whoever is known is likelier than somebody new. Chosen on
+four scenes each of two sets of people, a frame in 1 to 5 s: IDF1 of 0.82 to 0.97 became 0.95 to 0.97."""
 MIN_FRAMES = 3
 """Faces seen in fewer frames are as likely a pattern on a wall: no long memory is kept of them."""
 NEW_AREA = 800.0
@@ -190,6 +193,8 @@ class Tracker:
             costs = np.full((len(faces), len(self.tracks)), np.inf if looks is None else CUT_COST, np.float32)
         else:
             costs = _compute_motion_costs(faces.xyxy, self.tracks, time_s, can_be_elsewhere=looks is not None)
+            if looks is not None and self.step_s >= SPARSE_S:
+                costs = np.minimum(costs, np.float32(SPARSE_COST))
         if looks is not None:
             says = _weigh_looks(self.memory.compare(looks))
             # Looking different means little where somebody else covers the face.
