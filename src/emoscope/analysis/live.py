@@ -160,11 +160,11 @@ def analyze_live(
             # Opened before the camera starts: a place that cannot be written must not cost a recording.
             source = Identity.create_once(camera.name)
             with open_owned(folder, KIND, source, OUTPUT_NAMES, overwrite) as working:
-                with Recorder(working, settings, camera.name) as recorder:
+                with Recorder(working, settings, analyzer, camera.name) as recorder:
                     run.read(stop, recorder)
                 wall_s = round(time.perf_counter() - start, 3)
                 used = UsedSettings(every=1, end_s=for_s, dropped=camera.frames_dropped, wall_s=wall_s)
-                recorder.finish(analyzer, run.describe_end(), used)
+                recorder.finish(run.describe_end(), used)
     state = run.state
     return LiveResult(
         camera.name,

@@ -187,7 +187,7 @@ def analyze_source(
     """
     start = time.perf_counter()
     analyzer = create_analyzer(settings, is_video=source.kind == "video")
-    with Recorder(folder, settings, source.label, source.kind, source) as recorder:
+    with Recorder(folder, settings, analyzer, source.label, source.kind, source) as recorder:
         for frame, result in analyzer.analyze_frames(source):
             recorder.add(frame, result)
             on_frame(result)
@@ -196,7 +196,7 @@ def analyze_source(
     wall_s = round(time.perf_counter() - start, 3)
     used = UsedSettings(every=source.every.setting, end_s=source.end_s, wall_s=wall_s)
     end = describe_end(source, [*recorder.problems, *find_late(settings.events, source)])
-    _, summary = recorder.finish(analyzer, end, used, fingerprint)
+    _, summary = recorder.finish(end, used, fingerprint)
     return Analysis(Observations(folder / "observations.parquet"), summary, folder)
 
 

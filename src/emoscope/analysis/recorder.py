@@ -8,7 +8,8 @@ from types import TracebackType
 from typing import Final, Self
 
 from emoscope.analysis.settings import Settings
-from emoscope.core.manifest import Manifest
+from emoscope.core.files import write_json
+from emoscope.core.manifest import CUT_OFF, Manifest
 from emoscope.core.owned import open_part
 from emoscope.core.page_file import write_page
 from emoscope.core.types import Frame, FrameResult
@@ -20,13 +21,15 @@ from emoscope.outputs.video_writer import VideoWriter
 from emoscope.pipeline.analyzer import Analyzer
 from emoscope.tables.audience import write_audience_csv
 from emoscope.tables.baseline import add_changes, compute_baselines
-from emoscope.tables.observations import SCHEMA_VERSION, Observations, ObservationsWriter
+from emoscope.tables.observations import SCHEMA_VERSION, Observations, ObservationsWriter, StreamWriter, convert_stream
 from emoscope.tables.summarize import compute_summary
 from emoscope.tables.summary import End, Facts, Kind, Summary, UsedSettings
 
 SUMMARY_FILE: Final = "summary.json"
 """Written last: a folder that has it is whole."""
 TABLE_FILE: Final = "observations.parquet"
+STREAM_FILE: Final = "observations.arrows"
+"""The table of a recording while it runs."""
 REPORT_FILE: Final = "report.html"
 
 KIND: Final = "analysis"
@@ -50,24 +53,32 @@ class Recorder:
     """Writes what was asked for into a folder; a context that closes the files."""
 
     def __init__(
-        self, folder: Path, settings: Settings, name: str, kind: Kind = "live", source: Source | None = None
+        self,
+        folder: Path,
+        settings: Settings,
+        analyzer: Analyzer,
+        name: str,
+        kind: Kind = "live",
+        source: Source | None = None,
     ) -> None:
         """Open the table.
 
         Args:
             folder: an empty folder.
             settings: what to write.
+            analyzer: what reads the frames.
             name: what the summary calls the source.
             kind: what the source is.
             source: where the frames come from, if they can be read again.
         """
-        self.folder, self.settings, self.name, self.kind, self.source = folder, settings, name, kind, source
+        self.folder, self.settings, self.analyzer = folder, settings, analyzer
+        self.name, self.kind, self.source = name, kind, source
         self.size_wh = (0, 0)
         self.problems: list[str] = []
         self.stack = contextlib.ExitStack()
-        self.table = self.stack.enter_context(
-            ObservationsWriter(folder / TABLE_FILE, settings.smooth > 0, settings.has_boxes)
-        )
+        # What a camera saw can never be seen again.
+        create, file = (StreamWriter, STREAM_FILE) if kind == "live" else (ObservationsWriter, TABLE_FILE)
+        self.table = self.stack.enter_context(create(folder / file, settings.smooth > 0, settings.has_boxes))
         self.video: VideoWriter | None = None
         self.thumbnails = (
             ThumbnailKeeper(blur=settings.thumbnails == "blurred") if settings.thumbnails != "none" else None
@@ -78,8 +89,11 @@ class Recorder:
 
     def add(self, frame: Frame, result: FrameResult) -> None:
         """Take one frame; frames come in their order."""
-        self.table.add(result)
         self.size_wh = result.size_wh
+        if self.kind == "live" and self.table.n_rows == 0:
+            end = End(status="incomplete", reason="stopped", duration_s=0.0)
+            note_facts(self.folder, self._describe(end, UsedSettings(every=1)))
+        self.table.add(result)
         if self.settings.annotate and self.kind == "pictures":
             self._write_picture(frame, result)
         elif self.settings.annotate:
@@ -118,13 +132,10 @@ class Recorder:
         if self.video is not None:
             self.problems += self.video.problems
 
-    def finish(
-        self, analyzer: Analyzer, end: End, used: UsedSettings, fingerprint: str | None = None
-    ) -> tuple[Observations, Summary]:
+    def finish(self, end: End, used: UsedSettings, fingerprint: str | None = None) -> tuple[Observations, Summary]:
         """Write everything that is known only at the end, after the context; the summary last.
 
         Args:
-            analyzer: what read the frames.
             end: how the source ended.
             used: settings that only the caller knows: every, end_s, dropped, wall_s.
             fingerprint: of source and settings, where the analysis may be resumed.
@@ -133,12 +144,14 @@ class Recorder:
             The observations and their summary.
         """
         settings, place = self.settings, self.folder / TABLE_FILE
+        if self.kind == "live":
+            convert_stream(self.folder / STREAM_FILE, place)
         observations = Observations(place)
         baselines = compute_baselines(observations, settings.baseline)
         if baselines:
             add_changes(place, baselines)
             observations = Observations(place)
-        facts = self._describe(analyzer, end, used, fingerprint)
+        facts = self._describe(end, used, fingerprint)
         summary = compute_summary(observations, facts, settings.events, baselines)
         observations.write_csv(self.folder / "observations.csv")
         if self.kind != "pictures":
@@ -151,13 +164,16 @@ class Recorder:
         if settings.explain:
             from emoscope.outputs.explain import explain
 
-            explain(observations, summary, analyzer.recognizer, self.folder, blur=settings.hides_faces)
+            explain(observations, summary, self.analyzer.recognizer, self.folder, blur=settings.hides_faces)
         if settings.report:
             write_report(observations, summary, self.folder / REPORT_FILE, self.folder)
         (self.folder / SUMMARY_FILE).write_text(summary.to_json(), encoding="utf-8")
+        if self.kind == "live":
+            forget_facts(self.folder)
         return observations, summary
 
-    def _describe(self, analyzer: Analyzer, end: End, used: UsedSettings, fingerprint: str | None) -> Facts:
+    def _describe(self, end: End, used: UsedSettings, fingerprint: str | None = None) -> Facts:
+        analyzer = self.analyzer
         used = replace(
             used,
             detector=analyzer.detector.name,
@@ -177,6 +193,21 @@ class Recorder:
             **vars(end),
             settings=self.settings.complete(used),
         )
+
+
+def note_facts(folder: Path, facts: Facts) -> None:
+    """Write down what the table of a recording cannot tell, in case that it is cut off.
+
+    Raises:
+        OutputError: the place cannot be written.
+    """
+    write_json(folder / CUT_OFF, vars(replace(facts, settings=vars(facts.settings))))
+
+
+def forget_facts(folder: Path) -> None:
+    """Take away what is only there for a recording that is cut off, whose result is whole now."""
+    (folder / CUT_OFF).unlink(missing_ok=True)
+    (folder / STREAM_FILE).unlink(missing_ok=True)
 
 
 def write_report(

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emoscope.core.errors import InputError, shorten
-from emoscope.core.replacing import recover
+from emoscope.core.replacing import find_cut_off, recover
 from emoscope.tables.events import MAX_PROBLEMS
 from emoscope.tables.observations import SCHEMA_VERSION, Observations
 from emoscope.tables.summary import Summary
@@ -22,6 +22,8 @@ def load_result(folder: Path) -> tuple[Observations, Summary]:
         InputError: no such folder, not one of ours, another schema version, or damaged.
     """
     recover(folder)
+    if find_cut_off(folder) and not (folder / "summary.json").is_file():
+        raise InputError(f"{folder} holds a recording that was cut off; finish it with `emoscope report {folder}`")
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder; expected the result folder of `emoscope analyze`")
     for name in ("summary.json", "observations.parquet"):

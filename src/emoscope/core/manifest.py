@@ -17,6 +17,8 @@ MANIFEST: Final = "emoscope-manifest.json"
 """The list of what emoscope wrote into a folder, in that folder. Nothing else there is ever removed or replaced."""
 WORKING: Final = ".emoscope-working"
 """The folder within a result folder in which the next result is made."""
+CUT_OFF: Final = "recording.json"
+"""In a folder that is being written: it holds what can never be made again. Who finishes that removes this."""
 VERSION: Final = 1
 BLOCK: Final = 1 << 20
 """Bytes of either end of a file that its mark looks at: reading the whole of a film takes minutes."""

@@ -95,14 +95,46 @@ def open_owned(
         OutputError: the folder is not free or cannot be written, or another process is writing there. A finished result
             that could not be moved in is kept; the message says where.
     """
+    check = _create_check(folder, source, names, overwrite)
+    with _open_new(folder, names, check, lambda files: Manifest(kind, source.describe(folder), files)) as new:
+        yield new
+
+
+@contextlib.contextmanager
+def open_cut_off(
+    folder: Path, kind: str, source: Identity, names: tuple[str, ...], overwrite: bool = False
+) -> Iterator[Path]:
+    """Yield the working folder of a recording that was cut off, see find_cut_off(), to be finished in the block.
+
+    Arguments are those of open_owned().
+
+    Raises:
+        OutputError: as open_owned(), or it is still being recorded.
+    """
+    check = _create_check(folder, source, names, overwrite)
+    try:
+        working = Working.open(folder)
+        try:
+            check()
+            yield working.new
+            working.put_in_place(names[0], check, lambda files: Manifest(kind, source.describe(folder), files))
+        finally:
+            working.close()
+    except OSError as e:
+        raise explain(folder, e) from e
+
+
+def _create_check(
+    folder: Path, source: Identity, names: tuple[str, ...], overwrite: bool
+) -> Callable[[], dict[str, Mark]]:
+    """Return what checks that a result may go into a folder, and returns what goes away then."""
 
     def check() -> dict[str, Mark]:
         check_free(folder, source, names, overwrite)
         manifest = Manifest.load(folder)
         return {} if manifest is None else _mark_old(folder, list(manifest.files))
 
-    with _open_new(folder, names, check, lambda files: Manifest(kind, source.describe(folder), files)) as new:
-        yield new
+    return check
 
 
 @contextlib.contextmanager

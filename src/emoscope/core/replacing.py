@@ -19,7 +19,7 @@ from typing import Final, NoReturn, Self
 
 from emoscope.core.errors import OutputError
 from emoscope.core.files import LOCK, explain, lock_folder
-from emoscope.core.manifest import MANIFEST, WORKING, Manifest, Mark, compute_mark, find_listed, is_safe
+from emoscope.core.manifest import CUT_OFF, MANIFEST, WORKING, Manifest, Mark, compute_mark, find_listed, is_safe
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +46,12 @@ def is_working(path: Path) -> bool:
         # The lock comes first and goes last: a person's own folder of such names has none.
         return names - {LOCK} <= known and (LOCK in names or not names)
     return True
+
+
+def find_cut_off(folder: Path) -> Path | None:
+    """Return where a recording lies that was to go into a folder and was cut off, or still runs; None without one."""
+    place = folder / WORKING / NEW
+    return place if is_working(folder / WORKING) and (place / CUT_OFF).is_file() else None
 
 
 def recover(folder: Path) -> None:
@@ -140,9 +146,22 @@ class Working:
                     stack.pop_all()
                     return cls(folder, handle)
 
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether a recording lies here that nobody finished."""
+        return (self.new / CUT_OFF).is_file()
+
     def tidy(self, first: str) -> None:
-        """Remove what a killed process left, but keep what is finished."""
+        """Remove what a killed process left, but keep what is finished.
+
+        Raises:
+            OutputError: something is left that can be finished.
+        """
         self.resume()
+        if self.is_cut_off:
+            raise OutputError(
+                f"{self.folder} holds a recording that was cut off; finish it with `emoscope report {self.folder}`"
+            )
         if (self.new / first).exists():
             kept = self._keep()
             log.warning("%s holds a finished result that could not be moved in; move it where you want it", kept)
@@ -157,7 +176,9 @@ class Working:
     def close(self) -> None:
         """Leave; what is still needed stays."""
         with contextlib.suppress(OSError):
-            if not self.journal.exists() and not self.is_finished:
+            if self.is_cut_off:
+                log.warning("what was recorded is kept; `emoscope report %s` finishes it", self.folder)
+            elif not self.journal.exists() and not self.is_finished:
                 shutil.rmtree(self.new, ignore_errors=True)
             if {entry.name for entry in self.path.iterdir()} <= {LOCK}:
                 (self.path / LOCK).unlink(missing_ok=True)

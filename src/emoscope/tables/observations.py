@@ -1,5 +1,6 @@
 """Observations: FrameResults in, the observations table out; one row per face and frame, one for a frame without."""
 
+import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Self
 import numpy as np
 
 from emoscope.core.emotions import EMOTIONS
-from emoscope.core.errors import InputError
+from emoscope.core.errors import InputError, shorten
 from emoscope.core.schema import BOX as BOX
 from emoscope.core.schema import COLUMNS as COLUMNS
 from emoscope.core.schema import DTYPES as DTYPES
@@ -21,6 +22,7 @@ from emoscope.tables.columns import to_arrow, to_strings
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
 SCHEMA_VERSION: Final = 5
 """Raised whenever a column changes; stored in the Parquet file's metadata and in summary.json."""
@@ -33,6 +35,8 @@ CHANGES: Final = tuple(f"change_{name}" for name in EMOTIONS)
 
 BATCH_ROWS: Final = 8192
 """Rows kept in memory before they go to disk; a row group of the file."""
+FLUSH_S: Final = 2.0
+"""So much of a stream is lost at most when the process is killed."""
 
 
 def create_schema(with_smoothed: bool = False) -> "pa.Schema":
@@ -141,13 +145,16 @@ class ObservationsWriter:
             with_smoothed: also write the smoothed probabilities of each face.
             with_boxes: False leaves the columns of the face box empty.
         """
-        import pyarrow.parquet as pq
-
         self.schema = create_schema(with_smoothed)
         self.with_smoothed, self.with_boxes = with_smoothed, with_boxes
-        self.writer = pq.ParquetWriter(path, self.schema)
+        self.writer = self._open(path)
         self.n_rows = self.n_written = 0
         self.waiting: list[FrameResult] = []
+
+    def _open(self, path: Path) -> "pq.ParquetWriter | pa.RecordBatchStreamWriter":
+        import pyarrow.parquet as pq
+
+        return pq.ParquetWriter(path, self.schema)
 
     def __enter__(self) -> Self:
         return self
@@ -192,6 +199,64 @@ class ObservationsWriter:
         if kind is None and self.waiting:
             self._write()
         self.writer.close()
+
+
+class StreamWriter(ObservationsWriter):
+    """Writes the table so that it can be read to its last batch however the process ends; see convert_stream()."""
+
+    def _open(self, path: Path) -> "pa.RecordBatchStreamWriter":
+        import pyarrow as pa
+
+        self.file, self.flushed_s = path.open("wb"), 0.0
+        return pa.ipc.new_stream(self.file, self.schema)
+
+    def add(self, result: FrameResult) -> None:
+        """Append one frame."""
+        super().add(result)
+        if result.time_s - self.flushed_s >= FLUSH_S and self.waiting:
+            self._write()
+            self.file.flush()
+            self.flushed_s = result.time_s
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self.file:
+            super().__exit__(kind, error, trace)
+
+
+def convert_stream(stream: Path, path: Path) -> None:
+    """Write what a StreamWriter wrote, as far as it is whole, as Parquet.
+
+    Raises:
+        InputError: it is no such stream.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pa.ipc.open_stream(stream) as reader, pq.ParquetWriter(path, reader.schema) as writer:
+            waiting: list[pa.RecordBatch] = []
+            for batch in _read_whole(reader):
+                waiting.append(batch)
+                if sum(map(len, waiting)) >= BATCH_ROWS:
+                    writer.write_table(pa.Table.from_batches(waiting))
+                    waiting.clear()
+            if waiting:
+                writer.write_table(pa.Table.from_batches(waiting))
+    except pa.ArrowException as e:
+        raise InputError(f"{stream} is damaged ({shorten(e)}); nothing of it can be read") from e
+
+
+def _read_whole(reader: "pa.RecordBatchStreamReader") -> "Iterator[pa.RecordBatch]":
+    import pyarrow as pa
+
+    # The last batch may be half there.
+    with contextlib.suppress(StopIteration, pa.ArrowException, OSError):
+        while True:
+            batch = reader.read_next_batch()
+            batch.validate(full=True)
+            yield batch
 
 
 def create_observations(results: Iterable[FrameResult], path: Path) -> Observations:

@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable
 
 from emoscope.analysis.settings import Settings
-from emoscope.server.jobs.store import Job, Store
+from emoscope.server.jobs.store import RECORDING, Job, Store
 from emoscope.server.jobs.worker import Setting
 
 
 class LiveJob:
-    """A recording that runs; it is a job once it is finished, and leaves nothing if it is not."""
+    """A recording that runs; it is a job once it is finished, by the server's next start if this one dies."""
 
     def __init__(self, store: Store, name: str, settings: Settings, on_change: Callable[[], None]) -> None:
         """Make its folder.
@@ -30,7 +30,7 @@ class LiveJob:
             settings.model_dump(mode="json", include=settings.model_fields_set - {"model"}).items()
         )
         self.id, self.created = secrets.token_hex(16), time.time()
-        self.folder = store.jobs / self.id / "recording"
+        self.folder = store.jobs / self.id / RECORDING
         """Empty; for a Recorder."""
         try:
             store.claim(self.id)
@@ -46,27 +46,23 @@ class LiveJob:
             message: what is amiss.
 
         Raises:
-            OSError: it cannot be kept; nothing is left of it.
+            OSError: it cannot be kept now; the server's next start finds it.
         """
-        try:
-            self.folder.rename(self.store.get_result(self.id))
-            summary = self.store.load_summary(self.id)
-            job = Job(
-                self.id,
-                "live",
-                self.name,
-                "finished" if summary else "failed",
-                created=self.created,
-                started=self.created,
-                finished=time.time(),
-                frames=summary.frames if summary else 0,
-                message=message or (summary.message if summary else "the recording was not written to its end"),
-                settings=self.settings,
-            )
-            job = self.store.add(job)
-        except BaseException:
-            self.discard()
-            raise
+        self.folder.rename(self.store.get_result(self.id))
+        summary = self.store.load_summary(self.id)
+        job = Job(
+            self.id,
+            "live",
+            self.name,
+            "finished" if summary else "failed",
+            created=self.created,
+            started=self.created,
+            finished=time.time(),
+            frames=summary.frames if summary else 0,
+            message=message or (summary.message if summary else "the recording was not written to its end"),
+            settings=self.settings,
+        )
+        job = self.store.add(job)
         self.on_change()
         return job
 

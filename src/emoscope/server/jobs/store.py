@@ -20,9 +20,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, get_args
 
+from emoscope.analysis.cut_off import finish_files
 from emoscope.analysis.recorder import SUMMARY_FILE
-from emoscope.core.errors import OutputError
+from emoscope.core.errors import EmoscopeError, OutputError
 from emoscope.core.files import lock_folder, write_json
+from emoscope.core.manifest import CUT_OFF
 from emoscope.server.jobs.worker import ANIMATION, RESULT, UPLOAD, Setting
 from emoscope.tables.summary import Summary
 
@@ -38,6 +40,8 @@ STATES: tuple[State, ...] = get_args(State)
 RECORD: Final = "job.json"
 ARRIVING: Final = ".arriving"
 """In a folder that is no job yet; one that is left from a dead server goes."""
+RECORDING: Final = "recording"
+"""The folder in it of a live recording that runs."""
 REMOVED: Final = ".removed-"
 """How the name of a folder begins whose job was removed."""
 MARK: Final = "emoscope-server.json"
@@ -139,6 +143,7 @@ class Store:
                 continue
             try:
                 _write_record(record, self.all[job.id])
+                (record.parent / ARRIVING).unlink(missing_ok=True)
             except OSError as e:
                 # Made anew once more by the next start, if nothing changes it before.
                 log.warning("the record of job %s cannot be written (%s)", job.id, e)
@@ -165,8 +170,11 @@ class Store:
             pass
         except ValueError as e:
             log.warning("the record of job %s is damaged (%s) and is made anew", folder.name, type(e).__name__)
-        if (folder / ARRIVING).exists():
-            shutil.rmtree(folder, ignore_errors=True)
+        if (folder / RECORDING).is_dir():
+            self._finish_recording(folder)
+        if (folder / ARRIVING).exists() and not self.load_summary(folder.name):
+            if not (folder / RECORDING / CUT_OFF).exists():
+                shutil.rmtree(folder, ignore_errors=True)
             return None
         rebuilt = earlier.get(folder.name) or self._rebuild(folder)
         if rebuilt is None:
@@ -179,13 +187,24 @@ class Store:
             record.replace(record.with_name(f"{RECORD}.damaged"))
         return rebuilt
 
+    def _finish_recording(self, folder: Path) -> None:
+        """Make a result of a recording that ran when the server died; what cannot be finished is left alone."""
+        place = folder / RECORDING
+        try:
+            if (place / CUT_OFF).exists():
+                finish_files(place)
+            if (place / SUMMARY_FILE).exists():
+                place.rename(folder / RESULT)
+        except (EmoscopeError, OSError) as e:
+            log.warning("the recording in job %s cannot be finished (%s) and is left alone", folder.name, e)
+
     def _rebuild(self, folder: Path) -> Job | None:
         """Return the job that a folder without a record must have been; its settings are lost."""
         created = folder.stat().st_mtime
         if summary := self.load_summary(folder.name):
             return Job(
                 folder.name,
-                "video",
+                "live" if summary.kind == "live" else "video",
                 summary.source,
                 "finished",
                 created=created,

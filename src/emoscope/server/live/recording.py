@@ -13,15 +13,16 @@ from emoscope.tables.summary import End, UsedSettings
 class Recording:
     """Observations on their way into a job's folder."""
 
-    def __init__(self, job: LiveJob, settings: Settings) -> None:
+    def __init__(self, job: LiveJob, settings: Settings, analyzer: Analyzer) -> None:
         """Open the files.
 
         Args:
             job: what `jobs.create_live` made: an empty folder that becomes a job.
             settings: what to write.
+            analyzer: what reads the frames.
         """
         self.job = job
-        self.recorder = Recorder(job.folder, settings, job.name)
+        self.recorder = Recorder(job.folder, settings, analyzer, job.name)
         self.first: FrameResult | None = None
         self.last: FrameResult | None = None
         self.n_read = 0
@@ -42,22 +43,18 @@ class Recording:
         self.last = moved
         self.n_read += 1
 
-    def finish(self, analyzer: Analyzer) -> str | None:
-        """Write what is known only at the end, the report among it.
+    def finish(self) -> str | None:
+        """Write what is known only at the end, the report among it; what fails, the server's next start finishes.
 
         Returns:
             The job's id; None if there was no frame, and nothing is kept.
         """
-        try:
-            self.recorder.__exit__(None, None, None)
-            if self.last is None:
-                self.job.discard()
-                return None
-            n_frames = self.last.index + 1
-            end = End(status="complete", frames_in_source=n_frames, duration_s=self.last.time_s)
-            self.recorder.finish(analyzer, end, UsedSettings(every=1, dropped=n_frames - self.n_read))
-        except BaseException:
+        self.recorder.__exit__(None, None, None)
+        if self.last is None:
             self.job.discard()
-            raise
+            return None
+        n_frames = self.last.index + 1
+        end = End(status="complete", frames_in_source=n_frames, duration_s=self.last.time_s)
+        self.recorder.finish(end, UsedSettings(every=1, dropped=n_frames - self.n_read))
         self.job.finish()
         return str(self.job.id)

@@ -226,8 +226,8 @@ class Connection:
         try:
             self.recording.add(frame, result)
         except OSError as e:
-            recording, self.recording = self.recording, None
-            recording.job.discard()
+            # What is there already is finished by the server's next start.
+            self.recording = None
             raise OutputError(
                 f"the recording cannot be written ({e.strerror or e}); free some space on the server"
             ) from e
@@ -248,7 +248,9 @@ class Connection:
 
     async def _begin_recording(self) -> None:
         jobs, settings = self.desk.app.state.jobs, self.settings
-        self.recording = await self.desk.write(lambda: Recording(jobs.create_live("Camera", settings), settings))
+        self.recording = await self.desk.write(
+            lambda: Recording(jobs.create_live("Camera", settings), settings, self.analyzer)
+        )
         self.analyzer.begin()
 
     async def _stop(self) -> None:
@@ -264,7 +266,7 @@ class Connection:
         if recording is None:
             return None
         try:
-            return await self.desk.write(lambda: recording.finish(self.analyzer))
+            return await self.desk.write(lambda: recording.finish())
         except Exception as e:
             log.error("a recording could not be finished", exc_info=e)
             return None
