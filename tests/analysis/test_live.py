@@ -19,6 +19,7 @@ import pytest
 
 from conftest import Command, write_clip
 from emoscope.analysis.live import LiveState, View, analyze_live
+from emoscope.analysis.result_folder import load_result
 from emoscope.analysis.settings import Settings
 from emoscope.core.errors import InputError
 from emoscope.core.types import Frame, FrameResult, Image
@@ -114,6 +115,37 @@ def test_ctrl_c_is_the_normal_end(number: signal.Signals, portrait: Image, tmp_p
     assert {p.name for p in (tmp_path / "out").iterdir()} == FILES
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert summary["status"] == "complete" and 1 <= summary["frames"] < 30
+
+
+def test_a_recording_that_is_killed_is_finished_by_the_next_command(
+    portrait: Image, tmp_path: Path, emoscope: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_clip(tmp_path / "long.mp4", [(portrait, i / 2) for i in range(120)])
+    command = [sys.executable, "-m", "emoscope", "live", "long.mp4", "-o", "out", "--detector", "haar"]
+    with subprocess.Popen(command, env={**os.environ, "DISPLAY": ""}, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        lines = []
+        while len(lines) < 6:
+            lines.append(process.stdout.readline())
+        code, _, stderr = emoscope("report", "out")
+        assert code == 2 and "is being written by another process" in stderr
+        process.kill()
+    # The view's line of a second: what was seen two seconds before is there.
+    shown_s = float(lines[-1].split()[0])
+    with pytest.raises(InputError, match="finish it with `emoscope report out`"):
+        load_result(Path("out"))
+    for arguments in (("analyze", "long.mp4", "-o", "out"), ("live", "long.mp4", "-o", "out", "--view", "none")):
+        code, _, stderr = emoscope(*arguments, "--detector", "haar")
+        assert code == 2 and "finish it with `emoscope report out`" in stderr.splitlines()[-1]
+    code, _, stderr = emoscope("report", "out")
+    assert code == 0 and "was cut off after" in stderr and stderr.count("\n") == 1
+    assert {p.name for p in (tmp_path / "out").iterdir()} == FILES
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert (summary["status"], summary["reason"], summary["kind"]) == ("incomplete", "stopped", "live")
+    assert summary["duration_s"] >= shown_s - 3
+    assert len(pd.read_parquet(tmp_path / "out" / "observations.parquet")) >= summary["frames"] >= 3
+    assert emoscope("report", "out")[0::2] == (0, "")
 
 
 @contextlib.contextmanager

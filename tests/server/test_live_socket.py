@@ -1,6 +1,7 @@
 """The live socket: what it answers, what it passes over, what it refuses, and what a recording leaves."""
 
 import json
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from emoscope.core.emotions import EMOTIONS
 from emoscope.core.types import Frame, FrameResult, Image
 from emoscope.pipeline.analyzer import Analyzer
 from emoscope.server import ServerOptions, create_app
+from emoscope.server.jobs.store import Store
 from emoscope.server.live import socket as live
 from emoscope.server.live.messages import decode_frame
 from emoscope.server.pictures.decode import TooLargeError
@@ -251,6 +253,26 @@ def test_a_recording_outlives_its_connection(client: TestClient, jpeg: bytes) ->
         time.sleep(0.1)
     [job] = jobs
     assert job["state"] == "finished" and job["frames"] == 3
+
+
+def test_a_recording_outlives_the_servers_death(
+    client: TestClient, jpeg: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("emoscope.tables.observations.FLUSH_S", 0.0)
+    with client.websocket_connect(ADDRESS) as socket:
+        socket.receive_json()
+        socket.send_json({"type": "record"})
+        for _ in range(4):
+            read(socket, jpeg)
+        # As the disk is when the server dies now.
+        shutil.copytree(tmp_path / "data" / "jobs", tmp_path / "dead" / "jobs")
+    for _ in range(2):
+        store = Store(tmp_path / "dead")
+        [job] = store.list_newest(9)
+        assert (job.state, job.kind, job.frames) == ("finished", "live", 4) and "was cut off" in str(job.message)
+        names = {path.name for path in (tmp_path / "dead" / "jobs" / job.id).iterdir()}
+        assert names == {"job.json", "result"} and (store.get_result(job.id) / "report.html").exists()
+        store.close()
 
 
 def test_a_recording_of_nothing_is_not_kept(client: TestClient) -> None:

@@ -90,10 +90,11 @@ class Recorder:
     def add(self, frame: Frame, result: FrameResult) -> None:
         """Take one frame; frames come in their order."""
         self.size_wh = result.size_wh
-        if self.kind == "live" and self.table.n_rows == 0:
+        was_empty = self.table.n_written == 0
+        self.table.add(result)
+        if self.kind == "live" and was_empty and self.table.n_written:
             end = End(status="incomplete", reason="stopped", duration_s=0.0)
             note_facts(self.folder, self._describe(end, UsedSettings(every=1)))
-        self.table.add(result)
         if self.settings.annotate and self.kind == "pictures":
             self._write_picture(frame, result)
         elif self.settings.annotate:

@@ -215,8 +215,11 @@ class StreamWriter(ObservationsWriter):
         super().add(result)
         if result.time_s - self.flushed_s >= FLUSH_S and self.waiting:
             self._write()
-            self.file.flush()
             self.flushed_s = result.time_s
+
+    def _write(self) -> None:
+        super()._write()
+        self.file.flush()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
