@@ -2,7 +2,7 @@
 
 import contextlib
 import datetime
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -202,7 +202,7 @@ def note_facts(folder: Path, facts: Facts) -> None:
     Raises:
         OutputError: the place cannot be written.
     """
-    write_json(folder / CUT_OFF, vars(replace(facts, settings=vars(facts.settings))))
+    write_json(folder / CUT_OFF, asdict(facts))
 
 
 def forget_facts(folder: Path) -> None:
