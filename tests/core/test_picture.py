@@ -1,16 +1,19 @@
 """Pictures: whatever a caller has gives the same image; what is none is refused in one line."""
 
 import io
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 import PIL.Image
+import pillow_heif
 import pytest
 
+from conftest import Command
 from emoscope.core.errors import InputError
-from emoscope.core.picture import to_image
+from emoscope.core.picture import load_picture, to_image
 from emoscope.core.types import Image
 
 GIVEN: dict[str, Callable[[Path], object]] = {
@@ -86,3 +89,41 @@ def cut() -> bytes:
     file = io.BytesIO()
     PIL.Image.effect_noise((64, 64), 50).save(file, "png")
     return file.getvalue()[: len(file.getvalue()) // 2]
+
+
+def write_turned(path: Path, orientation: int) -> None:
+    """A picture with four corners of their own, stored so that this orientation shows them in their places."""
+    stored = np.zeros((64, 96, 3), np.uint8)
+    stored[:32, :48], stored[:32, 48:], stored[32:, :48] = (250, 20, 20), (20, 250, 20), (20, 20, 250)
+    exif = PIL.Image.Exif()
+    exif[0x0112] = orientation
+    picture = PIL.Image.fromarray(stored)
+    if path.suffix == ".heic":
+        pillow_heif.from_pillow(picture).save(str(path), exif=exif.tobytes(), quality=95)
+    else:
+        picture.save(path, exif=exif)
+
+
+CORNERS = {1: "rgbk", 2: "grkb", 3: "kbgr", 4: "bkrg", 5: "rbgk", 6: "brkg", 7: "kgbr", 8: "gkrb"}
+"""Upper left, upper right, lower left and lower right as they are shown (CIPA DC-008, 4.6.4)."""
+
+
+@pytest.mark.parametrize("orientation", CORNERS)
+@pytest.mark.parametrize("kind", ["jpg", "png", "tif", "webp", "avif", "heic"])
+def test_every_orientation_in_every_format(kind: str, orientation: int, tmp_path: Path) -> None:
+    write_turned(tmp_path / f"p.{kind}", orientation)
+    image = load_picture(tmp_path / f"p.{kind}")
+    corners = [image[8, 8], image[8, -8], image[-8, 8], image[-8, -8]]
+    names = ["k" if corner.max() < 128 else "bgr"[int(corner.argmax())] for corner in corners]
+    assert "".join(names) == CORNERS[orientation]
+
+
+def test_without_its_decoder_a_heic_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, emoscope: Command
+) -> None:
+    write_turned(tmp_path / "p.heic", 1)
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    with pytest.raises(InputError, match=r"needs a decoder that is missing .*; install emoscope anew"):
+        to_image(tmp_path / "p.heic")
+    code, _, stderr = emoscope("analyze", tmp_path / "p.heic", "-o", tmp_path / "out", "--detector", "haar")
+    assert code == 2 and stderr.count("\n") == 1 and "needs a decoder that is missing" in stderr

@@ -28,6 +28,17 @@ def write(path: Path, first_s: float = 0.0, n: int = 25, codec: str = "libx264")
     return path
 
 
+def remux(path: Path, to: Path) -> Path:
+    """Copy the packets into another container, with all that is said of the stream."""
+    with av.open(str(path)) as container, av.open(str(to), "w") as out:
+        stream = out.add_stream_from_template(container.streams.video[0])
+        for packet in container.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                out.mux(packet)
+    return to
+
+
 def read(path: Path) -> tuple[Source, list[float]]:
     [source] = find_sources([path])
     return source, [frame.time_s for frame in source]
@@ -82,15 +93,17 @@ MATRICES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("suffix", ["mp4", "mov"])
+@pytest.mark.parametrize("suffix", ["mp4", "mov", "mkv"])
 @pytest.mark.parametrize("matrix", [*MATRICES.values(), (0, 0, 0, 0), (1, 1, 1, 1)])
 def test_every_flip_and_turn(matrix: tuple[int, int, int, int], suffix: str, tmp_path: Path) -> None:
-    path = write(tmp_path / f"a.{suffix}", n=1)
+    path = write(tmp_path / ("a.mov" if suffix == "mov" else "a.mp4"), n=1)
     data = bytearray(path.read_bytes())
     at = data.find(b"tkhd") + 44
     a, b, c, d = (v << 16 for v in matrix)
     data[at : at + 36] = b"".join(v.to_bytes(4, "big", signed=True) for v in (a, b, 0, c, d, 0, 0, 0, 1 << 30))
     path.write_bytes(data)
+    if suffix == "mkv":
+        path = remux(path, tmp_path / "a.mkv")
     with av.open(str(path)) as container:
         orientation = find_orientation(next(container.decode(video=0)))
     assert orientation == next((i for i, m in MATRICES.items() if m == matrix), 1)

@@ -195,7 +195,7 @@ def analyze_source(
         raise InputError(f"{source.label}: none of its pictures can be read; first: {source.problems[0]}")
     wall_s = round(time.perf_counter() - start, 3)
     used = UsedSettings(every=source.every.setting, end_s=source.end_s, wall_s=wall_s)
-    end = describe_end(source, [*recorder.problems, *find_late(settings.events, source)])
+    end = describe_end(source, [*recorder.problems, *recorder.find_inverted(), *find_late(settings.events, source)])
     _, summary = recorder.finish(end, used, fingerprint)
     return Analysis(Observations(folder / "observations.parquet"), summary, folder)
 

@@ -2,16 +2,20 @@
 
 import contextlib
 import datetime
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
+
+import numpy as np
 
 from emoscope.analysis.settings import Settings
 from emoscope.core.files import write_json
 from emoscope.core.manifest import CUT_OFF, Manifest
 from emoscope.core.owned import open_part
 from emoscope.core.page_file import write_page
+from emoscope.core.schema import QUALITY
 from emoscope.core.types import Frame, FrameResult
 from emoscope.media.source import Source
 from emoscope.outputs.annotate import annotate
@@ -31,6 +35,12 @@ TABLE_FILE: Final = "observations.parquet"
 STREAM_FILE: Final = "observations.arrows"
 """The table of a recording while it runs."""
 REPORT_FILE: Final = "report.html"
+
+ROLL: Final = QUALITY.index("roll_deg")
+INVERTED_DEG: Final = 135.0
+"""Faces turned by more than this stand on their heads."""
+LEAST_FACES: Final = 5
+"""Of fewer faces nothing is said: a single one may be a false detection."""
 
 KIND: Final = "analysis"
 """What manifests call these results."""
@@ -74,6 +84,7 @@ class Recorder:
         self.folder, self.settings, self.analyzer = folder, settings, analyzer
         self.name, self.kind, self.source = name, kind, source
         self.size_wh = (0, 0)
+        self.n_faces = self.n_inverted = 0
         self.problems: list[str] = []
         self.stack = contextlib.ExitStack()
         # What a camera saw can never be seen again.
@@ -95,6 +106,9 @@ class Recorder:
         if self.kind == "live" and was_empty and self.table.n_written:
             end = End(status="incomplete", reason="stopped", duration_s=0.0)
             note_facts(self.folder, self._describe(end, UsedSettings(every=1)))
+        if result.faces.quality is not None:
+            self.n_faces += len(result)
+            self.n_inverted += int((np.abs(result.faces.quality[:, ROLL]) > INVERTED_DEG).sum())
         if self.settings.annotate and self.kind == "pictures":
             self._write_picture(frame, result)
         elif self.settings.annotate:
@@ -102,6 +116,14 @@ class Recorder:
             self.video.add(frame, result)
         if self.thumbnails is not None:
             self.thumbnails.add(frame, result)
+
+    def find_inverted(self) -> Iterator[str]:
+        """Yield a sentence if most faces stand on their heads."""
+        if self.n_faces >= LEAST_FACES and self.n_inverted > self.n_faces / 2:
+            yield (
+                f"most faces in {self.name} stand on their heads ({self.n_inverted} of {self.n_faces}): "
+                "it is probably stored upside down; turn it by 180 degrees and analyse it again"
+            )
 
     def _open_video(self) -> VideoWriter:
         path, source = self.folder / "annotated.mp4", self.source
