@@ -124,8 +124,15 @@ def write_song(path: Path, image: Image) -> None:
     path.write_bytes(b"ID3\x03\0\0" + size + frame + path.read_bytes())
 
 
+def write_unknown(path: Path, image: Image) -> None:
+    """Write a film of a codec that nobody knows."""
+    write_clip(path, [(image, 0.0), (image, 0.1)])
+    path.write_bytes(path.read_bytes().replace(b"avc1", b"zzzz"))
+
+
 WITHOUT_VIDEO: dict[str, tuple[Callable[[Path, Image], None], str]] = {
     "film.mp4": (write_encrypted, "is encrypted (DRM)"),
+    "unknown.mp4": (write_unknown, "there is no decoder; convert it to H.264 in an mp4 file"),
     "song.mp3": (write_song, "has no video in it"),
 }
 

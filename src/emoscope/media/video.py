@@ -66,7 +66,7 @@ def find_stream(path: Path, container: "InputContainer") -> "VideoStream":
     """Return the video to read, decoded by several threads.
 
     Raises:
-        InputError: there is none, it is encrypted, or its frames are too large.
+        InputError: there is none, it is encrypted, it has no decoder, or its frames are too large.
     """
     streams = container.streams.video
     usable = [s for s in streams if s.codec_context is not None and not s.disposition & ATTACHED_PICTURE]
@@ -74,11 +74,13 @@ def find_stream(path: Path, container: "InputContainer") -> "VideoStream":
     if stream is not None and stream.frames == 1:
         # Animated AVIF and HEIC hold their first picture by itself, too.
         stream = next((s for s in usable if s.frames > 1), stream)
+    # Decoders do not notice: some fail, others show coloured noise.
+    if streams and is_encrypted(path):
+        raise InputError(f"{path} is encrypted (DRM); expected a video that plays without a key")
+    if stream is None and any(s.codec_context is None for s in streams):
+        raise InputError(f"{path} holds a video for which there is no decoder; convert it to H.264 in an mp4 file")
     if stream is None:
         raise InputError(f"{path} has no video in it; expected a video file or a picture")
-    # Decoders do not notice: some fail, others show coloured noise.
-    if is_encrypted(path):
-        raise InputError(f"{path} is encrypted (DRM); expected a video that plays without a key")
     check_size(path, stream.width, stream.height, MAX_FRAME_PIXELS)
     stream.thread_type = "AUTO"
     return stream
