@@ -4,6 +4,7 @@ Every error that a user can cause or mend derives from EmoscopeError; anything e
 escapes is a fault of ours.
 """
 
+from pathlib import Path
 from typing import Self
 
 INSTALL_EXTRA = "run pip install -e '.[{extra}]' in emoscope's checkout"
@@ -32,6 +33,18 @@ class EmoscopeError(Exception):
 
 class InputError(EmoscopeError):
     """A file, folder, argument or array that cannot be used."""
+
+
+class DamagedError(InputError):
+    """A file of a training or a study that is not as it was written; the command that wrote it makes it again."""
+
+    def __init__(self, path: Path, reason: object) -> None:
+        # Both are the arguments: errors travel between processes.
+        super().__init__(path, reason)
+        self.path, self.reason = path, shorten(reason)
+
+    def __str__(self) -> str:
+        return f"{self.path} is damaged ({self.reason}); run the command again that wrote it: it is made anew"
 
 
 class OutputError(EmoscopeError):

@@ -3,13 +3,16 @@
 import contextlib
 import errno
 import hashlib
+import logging
 import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from emoscope.core.errors import OutputError
+from emoscope.core.errors import DamagedError, OutputError
 from emoscope.core.texts import dump_json
+
+log = logging.getLogger(__name__)
 
 PARTIAL = ".partial-"
 """How the names of temporary files begin."""
@@ -94,3 +97,21 @@ def compute_sha256(path: Path) -> str:
     """Return a file's sha256 as hex digits."""
     with path.open("rb") as f:
         return hashlib.file_digest(f, "sha256").hexdigest()
+
+
+def set_aside(error: DamagedError) -> None:
+    """Rename a damaged file, so that it can be made again, and say so; one that is gone is only named.
+
+    Raises:
+        OutputError: it cannot be renamed.
+    """
+    n, path = 1, error.path
+    while os.path.lexists(kept := path.with_name(f"{path.name}.damaged-{n}")):
+        n += 1
+    try:
+        path.rename(kept)
+        log.warning("%s is damaged (%s): it is kept as %s and made again", path, error.reason, kept.name)
+    except FileNotFoundError:
+        log.warning("%s is missing: it is made again", path)
+    except OSError as e:
+        raise explain(path, e) from e

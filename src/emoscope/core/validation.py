@@ -4,9 +4,10 @@ import contextlib
 import difflib
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from emoscope.core.errors import InputError
+from emoscope.core.errors import DamagedError, InputError
 
 if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
@@ -49,6 +50,30 @@ def validate(kind: type[T], values: object, what: str) -> T:
 
     with explain(kind, what):
         return TypeAdapter(kind).validate_json(json.dumps(values, default=str), strict=True)
+
+
+def load_json(path: Path, kind: type[T]) -> T:
+    """Read what write_json() wrote, as it stands there, further keys included.
+
+    Args:
+        path: the file.
+        kind: a TypedDict, which it must fit.
+
+    Raises:
+        DamagedError: it is missing, no JSON, or does not fit.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        text = path.read_bytes()
+        values: T = json.loads(text)
+        TypeAdapter(kind).validate_json(text, strict=True)
+    except ValidationError as e:
+        raise DamagedError(path, "; ".join(find_problems(e, kind))) from e
+    # Brackets within brackets end Python's reader in its own way.
+    except (OSError, ValueError, RecursionError) as e:
+        raise DamagedError(path, getattr(e, "strerror", None) or e) from e
+    return values
 
 
 def read(kind: type[M], values: Mapping[str, object]) -> tuple[M, list[str]]:

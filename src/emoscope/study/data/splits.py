@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from emoscope.core.emotions import EMOTIONS
 from emoscope.core.errors import InputError
 from emoscope.core.files import open_atomic
+from emoscope.study.data.arrays import load_arrays
 from emoscope.study.data.dataset import Dataset
 
 Rows = NDArray[np.int64]
@@ -65,9 +66,13 @@ class Split:
 
     @classmethod
     def load(cls, path: Path) -> "Split":
-        """Read what save() wrote."""
-        with np.load(path, allow_pickle=False) as z:
-            return cls(z["train"], z["validation"], z["test"])
+        """Read what save() wrote.
+
+        Raises:
+            DamagedError: it is missing or something else.
+        """
+        parts = load_arrays(path, {"train": "a", "validation": "b", "test": "c"})
+        return cls(*(part.astype(np.int64) for part in parts.values()))
 
 
 def create_official_split(dataset: Dataset) -> Split:

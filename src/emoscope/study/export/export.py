@@ -166,8 +166,8 @@ def export_run(folder: Path, path: Path, name: str = "") -> ModelSpec:
     """
     run = load_run(folder)
     network = load_network(run)
-    with np.load(run.validation_path, allow_pickle=False) as z:
-        calibrated = describe_validation({v: z[f"logits_{v}"] for v in VIEWS}, z["labels"])
+    validation = run.load_validation()
+    calibrated = describe_validation(validation.logits, validation.labels)
     spec = create_spec(run, calibrated, name or f"{run.config.network}-{run.folder.name[:6]}")
     write_checked(network, spec, path)
     return spec

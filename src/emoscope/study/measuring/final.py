@@ -17,7 +17,8 @@ from emoscope.faces.registry import find_network
 from emoscope.faces.spec import ModelSpec
 from emoscope.study.data.dataset import Dataset
 from emoscope.study.data.splits import Rows, create_split
-from emoscope.study.measuring.metrics import TestFigures, compute_metrics
+from emoscope.study.measuring.metrics import compute_metrics
+from emoscope.study.measuring.records import TestFigures
 
 log = logging.getLogger(__name__)
 

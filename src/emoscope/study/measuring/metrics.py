@@ -1,59 +1,15 @@
 """Probabilities and labels in, numbers out."""
 
-from typing import NotRequired, TypedDict
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support, roc_auc_score
 
 from emoscope.core.emotions import EMOTIONS
+from emoscope.study.measuring.records import Figures
 
 N_BINS = 15
 """Bins of the expected calibration error (Guo et al., 2017)."""
-
-
-class ClassFigures(TypedDict):
-    """Figures of one class."""
-
-    precision: float
-    recall: float
-    f1: float
-    auc: float | None
-    auc_hard: float | None
-    n: int
-
-
-class Losses(TypedDict):
-    """How far probabilities are off."""
-
-    ece: float
-    classwise_ece: float
-    nll: float
-    brier: float
-
-
-class Figures(Losses):
-    """Figures of one measurement; see compute_metrics()."""
-
-    accuracy: float
-    macro_precision: float
-    macro_recall: float
-    macro_f1: float
-    mean_auc: float | None
-    mean_auc_hard: float | None
-    n: int
-    per_class: dict[str, ClassFigures]
-    interval_95: dict[str, list[float]]
-    confusion: list[list[int]]
-
-
-class TestFigures(Figures):
-    """Figures on test images; see describe_test()."""
-
-    balanced: Figures
-    uncalibrated: Losses
-    without_leaked: NotRequired[Figures]
 
 
 def compute_ece(probabilities: NDArray[np.floating], labels: NDArray[np.integer], n_bins: int = N_BINS) -> float:

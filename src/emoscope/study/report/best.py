@@ -4,7 +4,8 @@ import numpy as np
 
 from emoscope.core.emotions import EMOTIONS
 from emoscope.study.drawings.axes import MIN_IN_BIN, draw_confusion, draw_f1_curves, draw_reliability, draw_roc
-from emoscope.study.measuring.metrics import TestFigures, describe_auc
+from emoscope.study.measuring.metrics import describe_auc
+from emoscope.study.measuring.records import TestFigures
 from emoscope.study.report.blocks import Block, Drawing, Drawings, Paragraph, Section, TableBlock
 from emoscope.study.report.evidence import Family, Training
 from emoscope.study.report.svg import create_svg

@@ -1,6 +1,5 @@
 """A comparison's folder in; what its report stands on out: every training that results.json names, from its folder."""
 
-import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,12 +9,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from emoscope.core.errors import InputError
+from emoscope.core.errors import DamagedError, InputError
 from emoscope.faces.recognize import calibrate
 from emoscope.faces.spec import Calibration
 from emoscope.study.data.splits import Split
 from emoscope.study.measuring.calibrate import fit_temperature
-from emoscope.study.measuring.metrics import Figures, TestFigures
+from emoscope.study.measuring.records import Figures, TestFigures
 from emoscope.study.recipes.families import Comparison
 from emoscope.study.recipes.training import TrainConfig
 from emoscope.study.running.status import PhaseStatus, find_status, load_study
@@ -62,8 +61,8 @@ class Training:
     @cached_property
     def predictions(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
         """Rows (n,), labels (n,) and logits (n, 1, 7) of the test images."""
-        with np.load(self.run.folder / "test.npz", allow_pickle=False) as z:
-            return z["rows"], z["labels"], z[f"logits_{VIEWS}"]
+        test = self.run.load_test()
+        return test.rows, test.labels, test.logits[1]
 
     @cached_property
     def part_sizes(self) -> tuple[int, int, int]:
@@ -73,8 +72,8 @@ class Training:
 
     def compute_probabilities(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return the test images' probabilities (n, 7) as trained, and calibrated as when they were measured."""
-        with np.load(self.run.validation_path, allow_pickle=False) as z:
-            logits, labels = z[f"logits_{VIEWS}"], z["labels"]
+        _, labels, by_views = self.run.load_validation((1,))
+        logits = by_views[1]
         plain = Calibration()
         logarithms = np.log(np.maximum(calibrate(logits, plain), 1e-30))
         fitted = Calibration(fit_temperature(logarithms, labels))
@@ -202,9 +201,11 @@ def _load_training(runs: Path, name: str) -> Training:
     try:
         run = load_run(folder)
         final = folder / "final.json"
-        test = json.loads(final.read_text(encoding="utf-8"))["views"][VIEWS] if final.is_file() else None
+        test = run.load_final()["views"][VIEWS] if final.is_file() else None
         return Training(run, run.load_facts(), run.load_result(), test)
-    except (InputError, OSError, ValueError, KeyError) as e:
+    except DamagedError:
+        raise
+    except InputError as e:
         raise InputError(
             f"results.json names the run {name}, but {runs} holds no finished one of that name ({e}); restore its "
             "folder, or go on with `emoscope study run`"

@@ -1,12 +1,13 @@
 """A finished comparison: its folder in; its results and their summary out, without loading what only training needs."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from emoscope.study.running.study_folder import Results, list_runs
+from emoscope.core.errors import InputError
+from emoscope.core.validation import load_json
+from emoscope.study.running.study_folder import Results, list_runs, load_study_file
 from emoscope.study.training.run_folder import RECIPE_VERSION, load_run
 
 KEYS = ("accuracy", "macro_f1", "ece")
@@ -24,27 +25,32 @@ def find_finished(values: dict[str, object], data_sha256: str, folder: Path, run
         runs: folder of its trainings.
     """
     try:
-        study, results = (json.loads((folder / n).read_text(encoding="utf-8")) for n in ("study.json", "results.json"))
+        study, results = load_study_file(folder), load_json(folder / "results.json", Results)
         is_same = (
-            {**values, "data_sha256": data_sha256} == {k: v for k, v in study.items() if k != "runs"}
-            and (folder / study["runs"]).resolve() == runs.resolve()
-            and results.get("recipe") == RECIPE_VERSION
+            study[:2] == (values, data_sha256)
+            and study[2].resolve() == runs.resolve()
+            and results["recipe"] == RECIPE_VERSION
         )
         return results if is_same and results.get("is_finished") and _is_whole(results, runs) else None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except InputError:
         return None
 
 
 def _is_whole(results: Results, runs: Path) -> bool:
-    """Return whether every training that results.json names is there; failed repeats and folds are tried again."""
+    """Return whether every training that results.json names is whole; failed repeats and folds are tried again.
+
+    Raises:
+        InputError: one is not.
+    """
     for found in results["families"].values():
         if any(entry["problem"] for entry in [*found["candidates"], *found["final"]]):
             return False
-        files = [runs / name / "result.json" for name in list_runs(found)]
         final = [entry["run"] for entry in found["final"] if entry["run"]]
-        files += [runs / run / name for run in final for name in ("final.json", "best.safetensors")]
-        if not all(file.is_file() for file in files):
-            return False
+        for name in list_runs(found):
+            run = load_run(runs / name)
+            run.check(is_kept=name in final)
+            if name in final:
+                run.load_final()
     return True
 
 
@@ -58,12 +64,12 @@ def summarize_families(results: Results, runs: Path) -> dict[str, dict[str, Any]
     summary = {}
     for family, found in results["families"].items():
         folders = [runs / entry["run"] for entry in found["final"] if entry["run"]]
-        figures = [json.loads((f / "final.json").read_text(encoding="utf-8"))["views"]["1"] for f in folders]
+        figures = [load_run(folder).load_final()["views"]["1"] for folder in folders]
         if not figures:
             continue
         row: dict[str, Any] = {"network": load_run(folders[0]).config.network, "n": len(figures)}
         for key in KEYS:
-            values = np.array([f[key] for f in figures])
+            values = np.array([f[key] for f in figures])  # type: ignore[literal-required]
             row |= {key: float(values.mean()), f"{key}_sd": float(values.std(ddof=1)) if len(values) > 1 else 0.0}
         summary[family] = row
     return summary

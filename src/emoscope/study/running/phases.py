@@ -21,7 +21,7 @@ from emoscope.study.networks.timm_networks import WeightsError
 from emoscope.study.recipes.families import Comparison, create_fold_config, create_repeat_config
 from emoscope.study.recipes.training import TrainConfig
 from emoscope.study.running.queue import Trainings
-from emoscope.study.running.search import Outcome, Trial, find_best, search
+from emoscope.study.running.search import Outcome, Trial, check_database, find_best, search
 from emoscope.study.running.split_folder import SplitFolder
 from emoscope.study.running.status import estimate_left_s, find_status
 from emoscope.study.running.study_folder import (
@@ -74,6 +74,8 @@ def run_comparison(
         OutputError: a folder cannot be written.
     """
     open_study(folder, runs, comparison.to_dict(), dataset)
+    if storage is None:
+        check_database(folder / "search.db")
     trainings = Trainings(load_faces(dataset, comparison), runs, executor, comparison.resources)
     return _Phases(trainings, comparison, folder, on_progress, track).run(
         storage or f"sqlite:///{folder / 'search.db'}"

@@ -7,11 +7,13 @@ the same trials as one that never was. Optuna's storage remembers them; the run 
 import contextlib
 import dataclasses
 import re
+import sqlite3
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -20,7 +22,8 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, IntD
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
-from emoscope.core.errors import InputError, MissingExtraError, OutputError, shorten
+from emoscope.core.errors import DamagedError, InputError, MissingExtraError, OutputError, shorten
+from emoscope.core.files import set_aside
 from emoscope.study.recipes.families import Sampler, Space
 from emoscope.study.recipes.training import TrainConfig
 from emoscope.study.running.together import run_together, wait_for
@@ -222,6 +225,24 @@ def _remember(
 def _find_problem(trial: FrozenTrial) -> str:
     problem: Any = trial.user_attrs.get("problem", "")
     return str(problem)
+
+
+def check_database(path: Path) -> None:
+    """Set a study's own database aside where it is damaged: the trainings are kept, and are asked for again."""
+    if not path.is_file():
+        return
+    try:
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            [found] = connection.execute("PRAGMA integrity_check(1)").fetchone()
+    except sqlite3.OperationalError:
+        # Locked, or not to be opened: the search says what to do.
+        return
+    except sqlite3.DatabaseError as e:
+        found = str(e)
+    if found != "ok":
+        # What SQLite has still to do in the old one must not be done to the new one.
+        for other in (path, *path.parent.glob(f"{path.name}-*")):
+            set_aside(DamagedError(other, found))
 
 
 def _open_study(storage: str | None, name: str) -> optuna.Study:

@@ -1,14 +1,21 @@
 """The splits of a study: a training's config in, the rows of its parts out, kept in files with their hashes."""
 
-import json
 from pathlib import Path
-from typing import Any
 
-from emoscope.core.errors import InputError
-from emoscope.core.files import write_json
+from typing_extensions import TypedDict
+
+from emoscope.core.errors import DamagedError, InputError
+from emoscope.core.files import set_aside, write_json
+from emoscope.core.validation import load_json
 from emoscope.study.data.dataset import Dataset
 from emoscope.study.data.splits import Split, create_split
 from emoscope.study.recipes.training import TrainConfig
+
+
+class _Entry(TypedDict):
+    """What splits.json says of one."""
+
+    sha256: str
 
 
 class SplitFolder:
@@ -28,15 +35,43 @@ class SplitFolder:
         if name in self.known:
             return self.known[name]
         path, index_path = self.folder / f"{name}.npz", self.folder / "splits.json"
-        index: dict[str, Any] = json.loads(index_path.read_text(encoding="utf-8")) if index_path.is_file() else {}
-        if name in index and path.is_file():
-            split = Split.load(path)
-            if split.sha256 != index[name]["sha256"]:
-                raise InputError(f"{path} is not the split that the study began with; restore it or take a new folder")
-        else:
+        index = self._load_index(index_path)
+        split = self._load(path, index[name]["sha256"] if name in index else None)
+        if split is None:
             split = create_split(self.dataset, config)
+            if name in index and split.sha256 != index[name]["sha256"]:
+                raise InputError(
+                    f"{path} is missing or damaged, and this version draws another split than the study began with; "
+                    "restore it or take a new folder"
+                )
             split.save(path)
+        if name not in index:
             sizes = {part: len(getattr(split, part)) for part in ("train", "validation", "test")}
             write_json(index_path, {**index, name: {"sha256": split.sha256, **sizes}})
         self.known[name] = split
         return split
+
+    def _load(self, path: Path, sha256: str | None) -> Split | None:
+        """Return a split that is kept; None where there is none, or none that can be read."""
+        if not path.is_file():
+            return None
+        try:
+            split = Split.load(path)
+            if split.train.size + split.validation.size + split.test.size != len(self.dataset):
+                raise DamagedError(path, "it is of another dataset")
+        except DamagedError as e:
+            set_aside(e)
+            return None
+        if sha256 is not None and split.sha256 != sha256:
+            raise InputError(f"{path} is not the split that the study began with; restore it or take a new folder")
+        return split
+
+    def _load_index(self, path: Path) -> "dict[str, _Entry]":
+        if not path.is_file():
+            return {}
+        try:
+            known: dict[str, _Entry] = load_json(path, dict[str, _Entry])
+        except DamagedError as e:
+            set_aside(e)
+            return {}
+        return known

@@ -1,17 +1,17 @@
 """Where a study stands: its config, results.json and the run folders in; counts and time left out."""
 
 import contextlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from emoscope.core.errors import InputError
+from emoscope.core.validation import load_json
 from emoscope.study.recipes.families import Comparison
 from emoscope.study.recipes.study import StudyConfig
 from emoscope.study.running.study_folder import FamilyResults, Results, create_family_results, load_study_file
-from emoscope.study.training.run_folder import RECIPE_VERSION, load_run
+from emoscope.study.training.run_folder import RECIPE_VERSION, Result, load_run
 
 PHASES = ("search", "crossval", "final")
 
@@ -53,7 +53,7 @@ def _find_phase(comparison: Comparison, family: str, phase: str, found: FamilyRe
         entries = found["trials"] if phase == "search" else found["final"]
         names = [entry["run"] for entry in entries if entry["run"]]
         n_failed = len(entries) - len(names)
-    seconds = tuple(json.loads((runs / n / "result.json").read_text(encoding="utf-8"))["train_s"] for n in names)
+    seconds = tuple(load_json(runs / name / "result.json", Result)["train_s"] for name in names)
     return PhaseStatus(family, phase, len(names), n_failed, comparison.count_runs(family)[phase], seconds)
 
 
@@ -90,6 +90,7 @@ def find_trainings(config: StudyConfig, data_sha256: str, runs: Path) -> list[Tr
     """Return where each training of a study stands, in their order."""
     folders = {}
     for path in runs.glob("*/run.json"):
+        # What is damaged is of no training until it is made again.
         with contextlib.suppress(InputError):
             known = load_run(path.parent)
             folders[known.config, known.data_sha256] = known
@@ -115,7 +116,7 @@ def load_recipe(folder: Path) -> tuple[StudyConfig, str, Path] | None:
     try:
         values, data_sha256, runs = load_study_file(folder)
         return None if "families" in values else (StudyConfig.from_dict(values, is_new=False), data_sha256, runs)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except InputError:
         return None
 
 
@@ -125,17 +126,13 @@ def load_study(folder: Path) -> tuple[Comparison, Results, Path]:
     Raises:
         InputError: the folder holds none; name one that `emoscope study run` made from a file with `families`.
     """
-    try:
-        values, data_sha256, runs = load_study_file(folder)
-        if "families" not in values:
-            raise InputError(
-                f"{folder} holds no comparison of networks; name the folder of a study with `families`, or write a "
-                "card of its network with `emoscope study card`"
-            )
-        comparison = Comparison.from_dict(values, is_new=False)
-        path = folder / "results.json"
-        begun: Results = {"name": comparison.name, "data_sha256": data_sha256, "recipe": RECIPE_VERSION, "families": {}}
-        results: Results = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else begun
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
-        raise InputError(f"{folder} holds no study ({e}); name a folder that `emoscope study run` made") from e
-    return comparison, results, runs
+    values, data_sha256, runs = load_study_file(folder)
+    if "families" not in values:
+        raise InputError(
+            f"{folder} holds no comparison of networks; name the folder of a study with `families`, or write a "
+            "card of its network with `emoscope study card`"
+        )
+    comparison = Comparison.from_dict(values, is_new=False)
+    path = folder / "results.json"
+    begun: Results = {"name": comparison.name, "data_sha256": data_sha256, "recipe": RECIPE_VERSION, "families": {}}
+    return comparison, load_json(path, Results) if path.is_file() else begun, runs

@@ -1,12 +1,14 @@
 """A study's folder: `study.json` says what it is and with which data it was begun."""
 
-import json
 import os
 from pathlib import Path
-from typing import NotRequired, TypedDict
+from typing import Any, Final, NotRequired
 
-from emoscope.core.errors import InputError
-from emoscope.core.files import write_json
+from typing_extensions import TypedDict
+
+from emoscope.core.errors import DamagedError, InputError
+from emoscope.core.files import set_aside, write_json
+from emoscope.core.validation import load_json
 from emoscope.study.data.dataset import Dataset
 
 
@@ -48,6 +50,11 @@ class Results(TypedDict):
     is_finished: NotRequired[bool]
 
 
+STUDY: Final = "study.json"
+KINDS: Final[dict[str, Any]] = {"results.json": Results}
+"""Files of a study that are written again and again, and what they hold."""
+
+
 def create_family_results() -> FamilyResults:
     """Return what is known of a family before its first training."""
     return {"trials": [], "candidates": [], "final": []}
@@ -59,15 +66,26 @@ def list_runs(found: FamilyResults) -> list[str]:
     return names + [name for candidate in found["candidates"] for name in candidate["runs"]]
 
 
+class _Begun(TypedDict):
+    """What study.json holds beside the config."""
+
+    data_sha256: str
+    runs: str
+
+
 def load_study_file(folder: Path) -> tuple[dict[str, object], str, Path]:
     """Return the config, the dataset's fingerprint and the runs' folder of a study.
 
     Raises:
-        OSError, ValueError, KeyError, TypeError, AttributeError: the folder holds no study.
+        InputError: the folder holds no study.
+        DamagedError: study.json is not as it was written.
     """
-    values = json.loads((folder / "study.json").read_text(encoding="utf-8"))
-    runs, data_sha256 = folder / values.pop("runs"), str(values.pop("data_sha256"))
-    return values, data_sha256, runs
+    path = folder / STUDY
+    if not path.is_file():
+        raise InputError(f"{folder} holds no study (it has no {STUDY}); name a folder that `emoscope study run` made")
+    begun = load_json(path, _Begun)
+    values: dict[str, object] = {key: value for key, value in begun.items() if key not in ("data_sha256", "runs")}
+    return values, begun["data_sha256"], folder / begun["runs"]
 
 
 def open_study(folder: Path, runs: Path, config: dict[str, object], dataset: Dataset) -> None:
@@ -83,14 +101,23 @@ def open_study(folder: Path, runs: Path, config: dict[str, object], dataset: Dat
         InputError: it was begun with other data; choose another folder.
         OutputError: the folder cannot be written.
     """
-    path = folder / "study.json"
+    path = folder / STUDY
     if path.is_file():
-        known = json.loads(path.read_text(encoding="utf-8"))
-        if known["data_sha256"] != dataset.sha256:
-            raise InputError(
-                f"{folder} was begun with other data ({known['data_sha256'][:12]}..., these are "
-                f"{dataset.sha256[:12]}...); name that dataset, or another folder with -o"
-            )
+        try:
+            data_sha256 = load_study_file(folder)[1]
+            if data_sha256 != dataset.sha256:
+                raise InputError(
+                    f"{folder} was begun with other data ({data_sha256[:12]}..., these are "
+                    f"{dataset.sha256[:12]}...); name that dataset, or another folder with -o"
+                )
+        except DamagedError as e:
+            set_aside(e)
+    for name, kind in KINDS.items():
+        if (folder / name).is_file():
+            try:
+                load_json(folder / name, kind)
+            except DamagedError as e:
+                set_aside(e)
     # Relative, so that the whole can be moved.
     where = os.path.relpath(runs, folder)
     write_json(path, {**config, "data_sha256": dataset.sha256, "runs": where})

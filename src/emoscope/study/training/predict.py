@@ -5,21 +5,29 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import safe_open
 from torch import nn
 
 from emoscope.core.emotions import EMOTIONS
+from emoscope.core.errors import DamagedError
 from emoscope.faces.preprocess import create_views, preprocess
 from emoscope.faces.spec import ModelSpec
+from emoscope.study.training.checkpoint import load_tensors
 
 EVALUATION_BATCH = 512
 """Pictures of 48 px at once, fewer of larger ones: an accelerator's memory is finite."""
 
 
 def load_weights(network: nn.Module, path: Path) -> None:
-    """Load weights that a run kept as best."""
-    with safe_open(path, framework="pt") as f:
-        network.load_state_dict({key: f.get_tensor(key) for key in f.keys()})  # noqa: SIM118
+    """Load weights that a run kept as best.
+
+    Raises:
+        DamagedError: the file is not as it was written, or of another network.
+    """
+    tensors, _ = load_tensors(path)
+    try:
+        network.load_state_dict(tensors)
+    except RuntimeError as e:
+        raise DamagedError(path, e) from e
 
 
 def predict_logits(

@@ -8,24 +8,29 @@ finished, `validation.npz` (logits) and `result.json`. Each file appears whole; 
 import csv
 import hashlib
 import json
+import logging
 import platform
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import TypedDict
 
-from emoscope.core.errors import InputError, OutputError
-from emoscope.core.files import open_atomic, write_json
+from emoscope.core.errors import DamagedError, InputError, OutputError
+from emoscope.core.files import open_atomic, set_aside, write_json
+from emoscope.core.validation import load_json
+from emoscope.faces.preprocess import VIEWS
+from emoscope.study.data.arrays import Predictions, load_predictions
 from emoscope.study.data.dataset import Dataset
 from emoscope.study.data.splits import Split
+from emoscope.study.measuring.records import Figures, TestFigures
 from emoscope.study.recipes.training import TrainConfig
+from emoscope.study.training.seal import check_seal
 
-if TYPE_CHECKING:
-    # Its scikit-learn takes a second to load, and what only looks at folders does without.
-    from emoscope.study.measuring.metrics import Figures
+log = logging.getLogger(__name__)
 
 _PROCESS = uuid.uuid4().hex
 """Names this process; process ids of several machines are not unique."""
@@ -44,7 +49,15 @@ class Result(TypedDict):
     precision: str
     parts_per_batch: int
     train_s: float
-    validation: "Figures"
+    validation: Figures
+
+
+class Final(TypedDict):
+    """What a run's final.json holds."""
+
+    split_seed: int
+    seed: int
+    views: dict[str, TestFigures]
 
 
 class Facts(TypedDict):
@@ -79,6 +92,11 @@ class Run:
     def best_path(self) -> Path:
         """Weights of the selected epoch."""
         return self.folder / "best.safetensors"
+
+    @property
+    def history_path(self) -> Path:
+        """One row of figures per epoch."""
+        return self.folder / "metrics.csv"
 
     @property
     def validation_path(self) -> Path:
@@ -129,23 +147,86 @@ class Run:
         return self.result_path.is_file()
 
     def load_result(self) -> Result:
-        """Read the figures of a finished run."""
-        result: Result = json.loads(self.result_path.read_text(encoding="utf-8"))
-        return result
+        """Read the figures of a finished run.
+
+        Raises:
+            DamagedError: they are missing or damaged; so all that follow.
+        """
+        return load_json(self.result_path, Result)
 
     def load_facts(self) -> Facts:
         """Read how and on what the run was made."""
-        facts: Facts = json.loads((self.folder / "run.json").read_text(encoding="utf-8"))
-        return facts
+        return load_json(self.folder / "run.json", Facts)
 
     def load_history(self) -> list[dict[str, float]]:
         """Read metrics.csv, one row per epoch."""
-        with (self.folder / "metrics.csv").open(newline="", encoding="utf-8") as f:
-            return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(f)]
+        try:
+            text = self.history_path.read_text(encoding="utf-8")
+            rows = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(text.splitlines())]
+        # A row that is too long or too short has values of other types.
+        except (OSError, ValueError, TypeError, csv.Error) as e:
+            raise DamagedError(self.history_path, getattr(e, "strerror", None) or e) from e
+        if [row.get("epoch") for row in rows] != [*range(1, len(rows) + 1)] or not text.endswith("\n"):
+            raise DamagedError(self.history_path, "it has not a whole row for every epoch")
+        return rows
+
+    def load_validation(self, views: Sequence[int] = VIEWS) -> Predictions:
+        """Read what the network says of the validation images."""
+        return load_predictions(self.validation_path, views)
+
+    def load_final(self, views: Sequence[int] = VIEWS[:1]) -> "Final":
+        """Read the figures on test images, once sure that the predictions are there as well.
+
+        Args:
+            views: numbers of views that are needed.
+        """
+        path = self.folder / "final.json"
+        final = load_json(path, Final)
+        if missing := [n_views for n_views in views if str(n_views) not in final["views"]]:
+            raise DamagedError(path, f"there are no figures of {missing} views")
+        self.load_test(views)
+        return final
+
+    def load_test(self, views: Sequence[int] = VIEWS[:1]) -> Predictions:
+        """Read what it says of the test images."""
+        return load_predictions(self.folder / "test.npz", views)
+
+    def check(self, is_kept: bool) -> None:
+        """Check that a finished run has everything, as it was written.
+
+        Args:
+            is_kept: also weights and predictions of all views.
+
+        Raises:
+            DamagedError: says what is not.
+        """
+        result = self.load_result()
+        if len(self.load_history()) != result["epochs"]:
+            raise DamagedError(self.history_path, f"it has not a row for each of {result['epochs']} epochs")
+        Split.load(self.folder / "split.npz")
+        self.load_validation(VIEWS if is_kept else VIEWS[:1])
+        if is_kept:
+            check_seal(self.best_path)
+
+    def is_whole(self, is_kept: bool) -> bool:
+        """Return whether a run is finished and as it was written; what is damaged is set aside, to be made again."""
+        if not self.is_finished:
+            return False
+        if is_kept and not self.best_path.is_file():
+            log.warning("run %s kept no weights; training it again", self.folder)
+        else:
+            try:
+                self.check(is_kept)
+                return True
+            except DamagedError as e:
+                set_aside(e)
+        # It is made again along with what it is the result of.
+        self.result_path.unlink(missing_ok=True)
+        return False
 
     def write_history(self, history: list[dict[str, float]]) -> None:
         """Write metrics.csv, one row per epoch."""
-        with open_atomic(self.folder / "metrics.csv") as temporary, temporary.open("w", newline="") as f:
+        with open_atomic(self.history_path) as temporary, temporary.open("w", newline="") as f:
             writer = csv.DictWriter(f, list(history[0]))
             writer.writeheader()
             writer.writerows(history)
@@ -159,10 +240,23 @@ def open_run(runs: Path, config: TrainConfig, split: Split, dataset: Dataset, te
     """
     identity = _identify(config, split, dataset, teacher_sha256)
     run = Run(runs / _hash(identity), config, dataset.sha256)
-    if not (run.folder / "run.json").is_file():
-        split.save(run.folder / "split.npz")
+    path, split_path = run.folder / "run.json", run.folder / "split.npz"
+    is_begun = path.is_file()
+    try:
+        if is_begun and Split.load(split_path).sha256 != split.sha256:
+            raise DamagedError(split_path, "it is another split")
+    except DamagedError as e:
+        set_aside(e)
+    if not split_path.is_file():
+        split.save(split_path)
+    try:
+        if is_begun and load_run(run.folder) != run:
+            raise DamagedError(path, "it is of another training")
+    except DamagedError as e:
+        set_aside(e)
+    if not path.is_file():
         facts = {**identity, "config": config.to_dict(), "environment": describe_environment()}
-        write_json(run.folder / "run.json", facts)
+        write_json(path, facts)
     return run
 
 
@@ -195,12 +289,16 @@ def load_run(folder: Path) -> Run:
 
     Raises:
         InputError: it is none; name a folder that `emoscope train` made.
+        DamagedError: its run.json is not as it was written.
     """
+    path = folder / "run.json"
+    if not path.is_file():
+        raise InputError(f"{folder} is no run (it has no run.json); name a folder that `emoscope train` made")
+    facts = load_json(path, Facts)
     try:
-        facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
         return Run(folder, TrainConfig.from_dict(facts["config"]), facts["data"])
-    except (OSError, ValueError, KeyError, TypeError) as e:
-        raise InputError(f"{folder} is no run ({e}); name a folder that `emoscope train` made") from e
+    except InputError as e:
+        raise DamagedError(path, e) from e
 
 
 def describe_environment() -> dict[str, object]:

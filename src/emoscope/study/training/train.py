@@ -3,6 +3,7 @@
 In this process, or in several that share every batch.
 """
 
+import dataclasses
 import logging
 import threading
 from collections.abc import Callable
@@ -17,18 +18,23 @@ from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException
 
-from emoscope.core.errors import InputError
-from emoscope.core.files import remove_leftovers
+from emoscope.core.errors import DamagedError, InputError
+from emoscope.core.files import remove_leftovers, set_aside
 from emoscope.executors.executor import WorkerDiedError
 from emoscope.faces.preprocess import VIEWS
 from emoscope.study.data.dataset import Dataset
 from emoscope.study.data.splits import Split, create_split
 from emoscope.study.recipes.training import TrainConfig
+from emoscope.study.training.checkpoint import load_tensors
 from emoscope.study.training.optimize import create_fabric
 from emoscope.study.training.run_folder import Run, hash_teacher, open_run
+from emoscope.study.training.seal import check_seal
 from emoscope.study.training.trainer import Trainer, choose_run_precision
 
 log = logging.getLogger(__name__)
+
+MAX_PARTS = 2
+"""A batch that does not fit into memory is halved once."""
 
 OnEpoch = Callable[[dict[str, float]], None]
 
@@ -73,21 +79,22 @@ def train(
         )
     split = split or create_split(dataset, config)
     run = open_run(runs, config, split, dataset, hash_teacher(teacher))
-    if run.is_finished and (run.best_path.is_file() or not keep):
+    if run.is_whole(keep):
         log.info("run %s is finished already", run.folder)
         return run
-    if run.is_finished:
-        log.warning("run %s kept no weights; training it again", run.folder)
-        run.result_path.unlink()
     run.lease()
     remove_leftovers(run.folder)
-    for n_parts in (1, 2):
+    n_parts = 1
+    while n_parts <= MAX_PARTS:
         try:
             if config.devices > 1:
                 _fit_together(_Job(dataset, split, config, run, teacher, n_parts, keep), on_epoch)
             else:
                 _fit(Trainer(dataset, split, config, run, teacher, n_parts), on_epoch, keep)
             return run
+        except DamagedError as e:
+            # Whatever is needed is made again from what is left; in the end from the beginning.
+            set_aside(e)
         except torch.OutOfMemoryError:
             log.warning(
                 "%s: a batch of %d at %d px does not fit into the accelerator's memory; %s",
@@ -95,6 +102,7 @@ def train(
                 "going on with two halves of it per step" if n_parts == 1 else "half of it does not either",
             )
             torch.cuda.empty_cache()
+            n_parts += 1
     raise InputError(
         f"half a batch of {config.batch_size} images at {config.size_px} px does not fit into the accelerator's "
         "memory; lower batch_size or sizes_px"
@@ -104,9 +112,7 @@ def train(
 def _fit(trainer: Trainer, on_epoch: OnEpoch, keep: bool) -> None:
     """Train until a run is finished, from its last whole epoch on; the first process alone writes."""
     run = trainer.run
-    if run.checkpoint_path.is_file():
-        trainer.state.load(run.checkpoint_path)
-        log.info("run %s goes on after epoch %d", run.folder, trainer.state.epoch)
+    _resume(trainer)
     # The first process may be done at once, and then removes the checkpoint.
     trainer.fabric.barrier()
     if not trainer.is_first:
@@ -119,9 +125,32 @@ def _fit(trainer: Trainer, on_epoch: OnEpoch, keep: bool) -> None:
     trainer.finish(VIEWS if keep else VIEWS[:1])
     run.release()
     # Half a gigabyte for the largest networks, and nobody goes on from it.
-    run.checkpoint_path.unlink()
+    run.checkpoint_path.unlink(missing_ok=True)
     if not keep:
         run.best_path.unlink()
+
+
+def _resume(trainer: Trainer) -> None:
+    """Go on after the last whole epoch, or take over a training that ended and lacks only its result.
+
+    Raises:
+        DamagedError: a file that is needed is not as it was written; without it the training begins anew.
+    """
+    run, state = trainer.run, trainer.state
+    if run.checkpoint_path.is_file():
+        state.load(run.checkpoint_path)
+        if not run.best_path.is_file():
+            raise DamagedError(run.checkpoint_path, f"the weights {run.best_path.name} that go with it are gone")
+        check_seal(run.best_path)
+        log.info("run %s goes on after epoch %d", run.folder, state.epoch)
+    elif run.best_path.is_file() and run.history_path.is_file():
+        metadata = load_tensors(run.best_path)[1]
+        ended = dataclasses.replace(state, history=run.load_history())
+        ended.precision = metadata.get("precision", state.precision)
+        for row in ended.history:
+            ended.judge(row.get("validation_macro_f1", -1.0), trainer.config.min_delta)
+        if trainer.is_done_at(ended) and metadata.get("epoch") == str(ended.best_epoch + 1):
+            trainer.state = ended
 
 
 @dataclass(frozen=True)

@@ -245,13 +245,9 @@ class Trainer:
         }
         state.history.append(row)
         self.run.check_lease()
-        if figures["macro_f1"] > state.best_macro_f1:
-            state.best_macro_f1, state.best_epoch = figures["macro_f1"], state.epoch
-            save_tensors(self.run.best_path, state.ema.state_dict(), {"epoch": str(state.epoch + 1)})
-        state.stale_epochs += 1
-        if figures["macro_f1"] > state.stale_f1 + self.config.min_delta:
-            state.stale_f1, state.stale_epochs = figures["macro_f1"], 0
-        state.epoch += 1
+        if state.judge(figures["macro_f1"], self.config.min_delta):
+            metadata = {"epoch": str(state.epoch), "precision": state.precision}
+            save_tensors(self.run.best_path, state.ema.state_dict(), metadata)
         self.run.write_history(state.history)
         self.tensorboard.write(row, state.epoch)
         state.save(self.run.checkpoint_path)
@@ -294,5 +290,8 @@ class Trainer:
     @property
     def is_done(self) -> bool:
         """Whether all epochs are trained or early stopping ended it."""
-        config = self.config
-        return self.state.epoch >= config.epochs or 0 < config.patience <= self.state.stale_epochs
+        return self.is_done_at(self.state)
+
+    def is_done_at(self, state: State) -> bool:
+        """Whether nothing is left to train after a state."""
+        return state.epoch >= self.config.epochs or 0 < self.config.patience <= state.stale_epochs
