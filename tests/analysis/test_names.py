@@ -7,9 +7,11 @@ import shutil
 import unicodedata
 from pathlib import Path
 
+import cv2
 import pytest
 
 from conftest import Command
+from emoscope.core.types import Image
 
 NAMES = ("=1+1.mp4", "@a.mp4", "a:b.mp4", "new\nline.mp4", "\x1b[31mred.mp4", "[b].mp4", os.fsdecode(b"\xff\xfe.mp4"))
 FAST = ("--detector", "haar", "--every", "15")
@@ -33,6 +35,16 @@ def test_any_name_is_analysed_like_any_other(
     assert code == 0 and [e["skipped"] for e in json.loads(stdout)["sources"]] == [True] * len(NAMES)
     code, stdout, stderr = emoscope("analyze", "no\x1b[2Jthing.mp4", *FAST)
     assert code == 2 and "no\\x1b[2Jthing.mp4" in stderr and stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("is_video", [True, False])
+def test_files_of_any_name_are_explained(
+    is_video: bool, clip: Path, portrait: Image, tmp_path: Path, emoscope: Command
+) -> None:
+    path = tmp_path / os.fsdecode(b"\xff\x1b[31m." + (b"mp4" if is_video else b"png"))
+    shutil.copy(clip, path) if is_video else path.write_bytes(cv2.imencode(".png", portrait)[1].tobytes())
+    code, _, stderr = emoscope("analyze", path, "-o", tmp_path / "out", *FAST, "--no-report", "--explain")
+    assert (code, stderr) == (0, "") and list((tmp_path / "out" / "explanations").glob("*.jpg"))
 
 
 @pytest.mark.parametrize(

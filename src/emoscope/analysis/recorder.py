@@ -16,6 +16,7 @@ from emoscope.core.manifest import CUT_OFF, Manifest
 from emoscope.core.owned import open_part
 from emoscope.core.page_file import write_page
 from emoscope.core.schema import QUALITY
+from emoscope.core.texts import make_printable
 from emoscope.core.types import Frame, FrameResult
 from emoscope.media.source import Source
 from emoscope.outputs.annotate import annotate
@@ -187,7 +188,12 @@ class Recorder:
         if settings.explain:
             from emoscope.outputs.explain import explain
 
-            explain(observations, summary, self.analyzer.recognizer, self.folder, blur=settings.hides_faces)
+            # The table has names that can be shown anywhere; an upload's is its client's.
+            files = (self.source.path, *self.source.pictures) if self.source else ()
+            places = {make_printable(str(path)): path for path in files}
+            places |= {self.name: self.source.path} if self.source else {}
+            recognizer = self.analyzer.recognizer
+            explain(observations, summary, recognizer, self.folder, blur=settings.hides_faces, places=places)
         if settings.report:
             write_report(observations, summary, self.folder / REPORT_FILE, self.folder)
         (self.folder / SUMMARY_FILE).write_text(summary.to_json(), encoding="utf-8")

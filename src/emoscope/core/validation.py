@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from emoscope.core.errors import DamagedError, InputError
+from emoscope.core.errors import DamagedError, InputError, shorten
 
 if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
@@ -20,6 +20,8 @@ Schema = dict[str, Any]
 
 NAMES = {"boolean": "true or false", "string": "text", "object": "keys and values", "null": "nothing"}
 UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
+MAX_PROBLEM, MAX_MESSAGE = 300, 1500
+"""Letters of one problem, and of all, that a message shows."""
 MAX_LENGTH = 80
 """Letters of a wrong value that a message shows."""
 
@@ -29,7 +31,14 @@ class InvalidError(InputError):
 
     def __init__(self, what: str, problems: Iterable[str]) -> None:
         self.problems = list(dict.fromkeys(problems))
-        super().__init__(f"{what} is wrong: {'; '.join(self.problems)}; mend these values")
+        # What is wrong may be as long as whoever wrote the values liked.
+        shown: list[str] = []
+        for problem in self.problems:
+            if sum(map(len, shown)) < MAX_MESSAGE:
+                shown.append(shorten(problem, MAX_PROBLEM))
+        n_more = len(self.problems) - len(shown)
+        shown += [f"and {n_more} more"] * bool(n_more)
+        super().__init__(f"{what} is wrong: {'; '.join(shown)}; mend these values")
 
 
 def validate(kind: type[T], values: object, what: str) -> T:

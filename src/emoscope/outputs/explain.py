@@ -4,6 +4,7 @@ Occlusion: one place of the face after the other is hidden, and what that takes 
 much the network relied on it (Zeiler and Fergus, Visualizing and understanding convolutional networks, 2014).
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import cv2
@@ -129,6 +130,7 @@ def explain(
     folder: Path,
     n: int = 12,
     blur: bool = False,
+    places: Mapping[str, Path] | None = None,
 ) -> list[Path]:
     """Write explanations/p0001-000012.345s.jpg (person 1 at 12.345 s) and so on for the most telling moments.
 
@@ -142,6 +144,7 @@ def explain(
         folder: where `explanations` goes.
         n: so many at most.
         blur: hide who the people are.
+        places: where sources lie whose names in the table are not those of their files.
 
     Returns:
         The files.
@@ -150,7 +153,7 @@ def explain(
         return []
     moments = choose_moments(observations, summary.moments, n)
     files, cutter = [], Cutter(recognizer.spec.crop_margin, {})
-    for moment, image in load_moments(moments, summary.kind == "video"):
+    for moment, image in load_moments(moments, summary.kind == "video", places):
         path = folder / "explanations" / name_face_file(moment.track_id, moment.time_s)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(encode_jpeg(_explain_moment(moment, image, recognizer, cutter, blur)))

@@ -1,6 +1,6 @@
 """Moments to explain: the observations and their summary in, a few faces with the frames they stand in out."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -125,16 +125,25 @@ class _Faces:
         )
 
 
-def load_moments(moments: list[Moment], is_video: bool) -> Iterator[tuple[Moment, Image]]:
-    """Yield each moment with its frame, read again; what cannot be read any more is left out."""
+def load_moments(
+    moments: list[Moment], is_video: bool, places: Mapping[str, Path] | None = None
+) -> Iterator[tuple[Moment, Image]]:
+    """Yield each moment with its frame, read again; what cannot be read any more is left out.
+
+    Args:
+        moments: of one source.
+        is_video: whether that is a video, or pictures.
+        places: where sources lie whose names in the table are not those of their files.
+    """
     for source in sorted({m.source for m in moments}):
         wanted = [m for m in moments if m.source == source]
+        path = (places or {}).get(source, Path(source))
         if is_video:
-            for number, image in load_frames(Path(source), [(m.frame, m.time_s) for m in wanted]):
+            for number, image in load_frames(path, [(m.frame, m.time_s) for m in wanted]):
                 yield wanted[number], image
             continue
         try:
-            image = load_picture(Path(source))
+            image = load_picture(path)
         except InputError:
             continue
         yield from ((m, image) for m in wanted)

@@ -247,7 +247,10 @@ def convert_stream(stream: Path, path: Path) -> None:
                     waiting.clear()
             if waiting:
                 writer.write_table(pa.Table.from_batches(waiting))
-    except pa.ArrowException as e:
+    except (pa.ArrowException, OSError) as e:
+        # Arrow's own have no number.
+        if isinstance(e, OSError) and e.errno is not None:
+            raise
         raise InputError(f"{stream} is damaged ({shorten(e)}); nothing of it can be read") from e
 
 
