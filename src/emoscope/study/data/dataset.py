@@ -2,10 +2,13 @@
 
 import hashlib
 import os
+import struct
 import zipfile
+import zlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +20,12 @@ from emoscope.core.files import open_atomic
 SIDE_PX = 48
 """FER2013's side; every imported face has it."""
 
+# numpy and zipfile raise nearly anything.
+DAMAGED: Final = (
+    *(OSError, ValueError, KeyError, EOFError, AttributeError, TypeError, NotImplementedError, MemoryError),
+    *(OverflowError, zipfile.BadZipFile, zlib.error, struct.error),
+)
+"""What reading a damaged npz file raises."""
 USAGES = ("Training", "PublicTest", "PrivateTest", "Test", "")
 """The publisher's three parts; `Test` for folders that do not tell the two test parts apart; empty for none."""
 
@@ -101,7 +110,7 @@ class Dataset:
         try:
             with np.load(path, allow_pickle=False) as z:
                 parts = {name: z[name] for name in ("pixels", "emotion", "usage", "group")}
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, AttributeError, TypeError) as e:
+        except DAMAGED as e:
             raise InputError(
                 f"{path} is not a dataset of emoscope ({shorten(e, 120)}); make one with `emoscope data import`"
             ) from e
