@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from emoscope.core.errors import InputError
+from emoscope.core.errors import InputError, shorten
 from emoscope.core.timecode import parse_time
 
 COLUMNS: Final = ("name", "start_s", "end_s")
@@ -54,7 +54,9 @@ def load_events(path: Path) -> tuple[Event, ...]:
         problems.append("there are no events in it")
     if problems:
         more = f"; and {len(problems) - MAX_PROBLEMS} more" if len(problems) > MAX_PROBLEMS else ""
-        raise InputError(f"{path}: {'; '.join(problems[:MAX_PROBLEMS])}{more}; correct the file")
+        # A name is as long as whoever wrote the file liked.
+        shown = "; ".join(shorten(problem) for problem in problems[:MAX_PROBLEMS])
+        raise InputError(f"{path}: {shown}{more}; correct the file")
     return tuple(sorted((event for _, event in events), key=lambda event: event.start_s))
 
 
@@ -88,6 +90,8 @@ def _read_table(path: Path, text: str) -> tuple[list[str], list[tuple[int, list[
         rows = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
     except csv.Error as e:
         raise InputError(f"{path} cannot be read as CSV ({e}); {EXPECTED}") from e
+    if not rows:
+        raise InputError(f"{path} is empty; {EXPECTED}")
     return [cell.strip().lower() for cell in rows[0][1]], rows[1:], separator
 
 

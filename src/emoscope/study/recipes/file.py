@@ -43,7 +43,7 @@ def load_yaml(path: Path) -> dict[str, object]:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as e:
         raise InputError(f"cannot read the config {path} ({e.strerror}); name an existing YAML file") from e
-    except (yaml.YAMLError, UnicodeDecodeError) as e:
+    except (yaml.YAMLError, ValueError, RecursionError) as e:
         raise InputError(f"{path} is not YAML ({shorten(e, 500)}); mend it") from e
     if not isinstance(values, dict):
         raise InputError(f"{path} holds no keys and values; write lines such as `epochs: 40`")
