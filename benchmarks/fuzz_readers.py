@@ -189,7 +189,7 @@ def _write_study(place: Path) -> None:
     figures = {"accuracy": 0.5, "macro_f1": 0.5, "ece": 0.1, "n": 7}
     write_json(place / "run" / "result.json", {"epochs": 1, "best_epoch": 1, "train_s": 1.0, "validation": figures})
     labels = np.arange(7)
-    np.savez(place / "run" / "validation.npz", rows=labels, labels=labels, logits=np.eye(7, dtype=np.float32))
+    np.savez(place / "run" / "validation.npz", rows=labels, labels=labels, logits_1=np.eye(7, dtype=np.float32))
     studies = ROOT / "studies"
     (place / "yaml").mkdir()
     families = next(p for p in sorted(studies.glob("*.yaml")) if "families" in p.read_text())
@@ -248,14 +248,11 @@ def _read_jobs(folder: Path) -> object:
 
 def _read_run(folder: Path) -> object:
     from emoscope.study.data.splits import Split
-    from emoscope.study.training.run_folder import load_run, reading
+    from emoscope.study.training.run_folder import load_run
 
     run = load_run(folder)
-    with reading(folder / "split.npz"):
-        Split.load(folder / "split.npz")
-    with reading(run.validation_path), np.load(run.validation_path, allow_pickle=False) as z:
-        arrays = [z[name] for name in ("rows", "labels", "logits")]
-    return run.load_facts(), run.load_result(), run.load_history(), arrays
+    Split.load(folder / "split.npz")
+    return run.load_facts(), run.load_result(), run.load_history(), run.load_validation((1,))
 
 
 def _read_study(folder: Path) -> object:
