@@ -47,6 +47,14 @@ def finish_recording(folder: Path, overwrite: bool = False) -> Summary | None:
 
 
 def finish_files(folder: Path) -> Summary:
+    """Finish a recording, see _finish(); what its damaged facts and table raise is one line."""
+    try:
+        return _finish(folder)
+    except (ArithmeticError, ValueError, LookupError, TypeError) as e:
+        raise InputError(f"{folder} holds a damaged recording ({shorten(e)}); it cannot be finished") from e
+
+
+def _finish(folder: Path) -> Summary:
     """Write everything that is known only at the end of a recording that was cut off, the summary last.
 
     Args:

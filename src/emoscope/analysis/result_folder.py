@@ -45,7 +45,7 @@ def reading(folder: Path) -> Iterator[None]:
 
     try:
         yield
-    except (pa.ArrowException, OSError) as e:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as e:
         raise InputError(
             f"{folder / 'observations.parquet'} is damaged or incomplete ({shorten(e)}); analyse the source again"
         ) from e

@@ -20,6 +20,7 @@ WORKING: Final = ".emoscope-working"
 CUT_OFF: Final = "recording.json"
 """In a folder that is being written: it holds what can never be made again. Who finishes that removes this."""
 VERSION: Final = 1
+MAX_NAME: Final = 4096
 BLOCK: Final = 1 << 20
 """Bytes of either end of a file that its mark looks at: reading the whole of a film takes minutes."""
 
@@ -160,6 +161,8 @@ def is_safe(name: str) -> bool:
     is_plain = bool(parts) and not PurePosixPath(name).is_absolute() and "\0" not in name
     if os.sep != "/":
         is_plain = is_plain and not set(name) & {os.sep, ":"}
+    # No file system has longer ones.
+    is_plain = is_plain and len(name) < MAX_NAME and all(len(part) <= 255 for part in parts)
     return is_plain and ".." not in parts and parts[0] not in (WORKING, MANIFEST)
 
 

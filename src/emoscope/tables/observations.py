@@ -14,6 +14,7 @@ from emoscope.core.schema import BOX as BOX
 from emoscope.core.schema import COLUMNS as COLUMNS
 from emoscope.core.schema import DTYPES as DTYPES
 from emoscope.core.schema import PROBABILITIES as PROBABILITIES
+from emoscope.core.schema import QUALITY
 from emoscope.core.schema import SMOOTHED as SMOOTHED
 from emoscope.core.texts import make_cell
 from emoscope.core.types import FrameResult
@@ -65,13 +66,15 @@ class Observations:
             schema = pq.read_schema(place) if isinstance(place, Path) else place.schema
         except (OSError, pa.ArrowException) as e:
             raise InputError(f"{place} is no table of observations ({e}); expected observations.parquet") from e
-        version = (schema.metadata or {}).get(b"emoscope_schema_version", b"").decode()
+        version = (schema.metadata or {}).get(b"emoscope_schema_version", b"").decode(errors="replace")
         if version not in map(str, READABLE_VERSIONS):
             raise InputError(
                 f"the observations have schema version {version or 'none'}, expected {SCHEMA_VERSION}; "
                 "analyse the source again"
             )
         self.columns: tuple[str, ...] = tuple(schema.names)
+        if missing := [name for name in COLUMNS if name not in (*self.columns, *QUALITY)]:
+            raise InputError(f"the observations lack the columns {', '.join(missing)}; analyse the source again")
         self.reads_smoothed = self.has_smoothed and version != "2"
         """Whether `emotion`, `probability` and `uncertain` speak of smooth_*, not of p_*."""
 
