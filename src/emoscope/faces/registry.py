@@ -60,7 +60,7 @@ YUNET = ModelFile(
 ROLL = ModelFile(
     name="roll",
     file="roll.onnx",
-    sha256="6a4306d284fad7fac7a4323e691a5cf590aea8f5f7bde27e6f71c89de08006b1",
+    sha256="86d3cd17db399ca0cb96e71aaba051054c29b1d53d89a0211587028a7c8295db",
     role="roll",
     licence=LICENCE,
 )
