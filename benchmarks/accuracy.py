@@ -27,6 +27,8 @@ BARS = {
     "compact-2": {"accuracy": 0.71, "macro_f1": 0.69},
     "compact-4-int8": {"accuracy": 0.71, "macro_f1": 0.69},
     "compact-pair": {"accuracy": 0.71, "macro_f1": 0.69},
+    "wide-pair": {"accuracy": 0.735, "macro_f1": 0.72},
+    "wide-vgg": {"accuracy": 0.74, "macro_f1": 0.725},
     "compact-trio": {"accuracy": 0.755, "macro_f1": 0.74},
     "flagship": {"accuracy": 0.737, "macro_f1": 0.72},
     "ensemble": {"accuracy": 0.755, "macro_f1": 0.74},
