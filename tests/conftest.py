@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -36,10 +37,21 @@ def shared() -> Path:
     return SHARED
 
 
+@pytest.fixture(scope="session", autouse=True)
+def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where the user's data lie for fixtures that several tests share."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        folder = tmp_path_factory.mktemp("user")
+        monkeypatch.setenv("EMOSCOPE_DATA", str(folder))
+        yield folder
+
+
 @pytest.fixture(autouse=True)
-def offline(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Point the cache at an empty folder and let every fetch fail at once: tests reach no network."""
+def offline(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory, data_folder: Path) -> None:
+    """Give each test a cache and user's data of its own and let every fetch fail at once: tests reach no network."""
     monkeypatch.setenv("EMOSCOPE_CACHE", str(tmp_path_factory.mktemp("cache")))
+    data = shutil.copytree(data_folder, tmp_path_factory.mktemp("data"), dirs_exist_ok=True)
+    monkeypatch.setenv("EMOSCOPE_DATA", str(data))
 
     def refuse(*args: object, **kwargs: object) -> None:
         raise OSError("no network in tests")

@@ -27,7 +27,7 @@ from emoscope.study.data.dataset import Dataset
 from emoscope.study.export.ensemble import write_ensemble
 from emoscope.study.export.export import export_variant
 from emoscope.study.measuring.calibrate import fit_bias, fit_calibrations
-from emoscope.study.measuring.final import load_ledger
+from emoscope.study.measuring.ledger import find_ledger, find_shipped, load_ledger
 from emoscope.study.measuring.metrics import compute_ece, compute_f1, compute_intervals
 from emoscope.study.measuring.robustness import CHANGES, measure_robustness
 from emoscope.study.networks.catalogue import create_network
@@ -159,24 +159,48 @@ def test_only_like_networks_become_an_ensemble(study: Path, faces: Dataset, tmp_
     assert not (tmp_path / "whole.onnx").exists()
 
 
-def test_test_images_are_measured_once(study: Path, faces_file: Path, tmp_path: Path, emoscope: Command) -> None:
+def test_test_images_are_measured_once(
+    study: Path, faces: Dataset, faces_file: Path, tmp_path: Path, emoscope: Command
+) -> None:
+    def count() -> int:
+        return len(load_ledger(folder / "pair.onnx", faces.sha256))
+
     folder = shutil.copytree(study, tmp_path / "study")
     config = folder / "pair.yaml"
     config.write_text(TINY.format(name="pair"))
     before = (folder / "final.json").read_bytes()
     code, stdout, _ = emoscope("study", "run", config, "--data", faces_file, "-o", folder, "--final")
     assert code == 0 and "test, 10 views" in stdout and "validation balanced" in stdout
-    assert (folder / "final.json").read_bytes() == before and len(load_ledger(folder / "pair.onnx")) == 1
+    assert (folder / "final.json").read_bytes() == before and count() == 1
     final = json.loads(before)
     assert final["times_measured"] == 1 and final["part"] == "PrivateTest"
     options = ["--data", faces_file, "--split", "private", "--model", folder / "pair.onnx", "--views", 2, "--json"]
     figures = json.loads(emoscope("evaluate", *options)[1])
-    assert figures["times_measured"] == 2 == len(load_ledger(folder / "pair.onnx"))
+    assert figures["times_measured"] == 2 == count()
     assert figures["macro_f1"] == pytest.approx(final["views"]["2"]["macro_f1"], abs=1e-9)
     balanced = json.loads(emoscope("evaluate", *options, "--balanced")[1])
     assert balanced["accuracy"] == pytest.approx(final["views"]["2"]["balanced"]["accuracy"], abs=1e-9)
     figures = json.loads(emoscope("evaluate", *options[:2], "--split", "public", *options[4:])[1])
-    assert "times_measured" not in figures and len(load_ledger(folder / "pair.onnx")) == 3
+    assert "times_measured" not in figures and count() == 3
+
+
+def test_a_measurement_counts_for_its_dataset_and_stays_with_the_user(tmp_path: Path, emoscope: Command) -> None:
+    model, cartoons = find_network("default"), tmp_path / "cartoons.npz"
+    emoscope("data", "import", "synthetic", "-o", cartoons, "--n", 40)
+    fer2013, before = Recognizer(model).spec.data_sha256, sorted(model.parent.iterdir())
+    shipped = find_shipped(model).read_bytes()
+    options = ["evaluate", "--data", cartoons, "--split", "private", "--json"]
+    assert json.loads(emoscope(*options)[1])["times_measured"] == 1, "FER2013 is another dataset"
+    with find_ledger().open("a") as f:
+        f.write("[1]\n{cut")
+    damaged = find_ledger().read_bytes()
+    code, stdout, stderr = emoscope(*options)
+    assert code == 0 and json.loads(stdout)["times_measured"] == 2
+    assert f"2 damaged lines of {find_ledger()} are not counted; they are kept" in stderr and stderr.count("\n") == 1
+    assert find_ledger().read_bytes().startswith(damaged + b"\n")
+    assert len(load_ledger(model, Dataset.load(cartoons).sha256)) == 2
+    assert len(load_ledger(model, fer2013)) == 1 and find_shipped(model).read_bytes() == shipped
+    assert sorted(model.parent.iterdir()) == before, "nothing is written into the package"
 
 
 def test_the_card_tells_everything(study: Path, faces_file: Path, tmp_path: Path, emoscope: Command) -> None:
@@ -217,7 +241,6 @@ def test_the_card_of_an_embedded_network_needs_its_recipe(
     folder.mkdir()
     (folder / "final.json").write_text(json.dumps(final))
     shutil.copyfile(study / "final.npz", folder / "final.npz")
-    shutil.copyfile(study / "pair.measurements.json", tmp_path / "small.measurements.json")
     monkeypatch.setattr("emoscope.study.export.card.load_embedded", lambda: (model, {model: None}))
     monkeypatch.setattr("emoscope.study.export.card.find_network", lambda name: tmp_path / "small.onnx")
     recipe, options = tmp_path / "pair.yaml", ["study", "card", folder, "--data", faces_file, "-o", tmp_path / "c.md"]
@@ -410,8 +433,7 @@ def test_every_change_is_seen_and_keeps_the_form(faces: Dataset) -> None:
 
 def test_the_embedded_networks_measurements_are_known() -> None:
     path = find_network("default")
-    entries = load_ledger(path)
+    entries = load_ledger(path, Recognizer(path).spec.data_sha256)
     assert entries and all(entry["part"] == "PrivateTest" and entry["date"] for entry in entries)
-    assert entries[0]["data_sha256"] == Recognizer(path).spec.data_sha256
     card = (Path(__file__).parents[2] / "docs" / "model-card.md").read_text(encoding="utf-8")
     assert compute_sha256(path) in card, "docs/model-card.md is another network's; write it with `emoscope study card`"

@@ -69,13 +69,22 @@ ROLL = ModelFile(
 
 def cache_dir() -> Path:
     """Return the folder of fetched files: $EMOSCOPE_CACHE, or the system's place for caches."""
-    if configured := os.environ.get("EMOSCOPE_CACHE"):
+    return _find_dir("CACHE", "Caches", ".cache")
+
+
+def data_dir() -> Path:
+    """Return the folder of what is kept about a user's work: $EMOSCOPE_DATA, or the system's place for such data."""
+    return _find_dir("DATA", "Application Support", ".local/share")
+
+
+def _find_dir(kind: str, on_macos: str, on_linux: str) -> Path:
+    if configured := os.environ.get(f"EMOSCOPE_{kind}"):
         return Path(configured)
     if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "emoscope" / "cache"
+        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "emoscope" / kind.lower()
     if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "emoscope"
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "emoscope"
+        return Path.home() / "Library" / on_macos / "emoscope"
+    return Path(os.environ.get(f"XDG_{kind}_HOME", Path.home() / on_linux)) / "emoscope"
 
 
 @cache

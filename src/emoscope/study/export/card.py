@@ -31,7 +31,7 @@ from emoscope.study.drawings.figures import (
     plot_roc,
 )
 from emoscope.study.export.quantize import N_CALIBRATION
-from emoscope.study.measuring.final import load_ledger
+from emoscope.study.measuring.ledger import load_ledger
 from emoscope.study.measuring.metrics import describe_auc
 from emoscope.study.measuring.robustness import measure_robustness
 from emoscope.study.recipes.study import StudyConfig
@@ -86,7 +86,7 @@ def write_card(folder: Path, dataset: Dataset, path: Path, recipe: Path | None =
     is_embedded = (folder / "final.json").is_file() and not (folder / "study.json").exists()
     subject = _find_embedded(folder, dataset, recipe) if is_embedded else _find_of_study(folder, dataset)
     model, final, recognizer = subject.model, subject.final, Recognizer(subject.model)
-    drawings, ledger = path.with_suffix(""), load_ledger(model)
+    drawings, ledger = path.with_suffix(""), load_ledger(model, dataset.sha256)
     with np.load(folder / "final.npz", allow_pickle=False) as z:
         test = {key: z[key] for key in z.files}
     with tempfile.TemporaryDirectory() as temporary:

@@ -12,7 +12,7 @@ from emoscope.core.errors import EmoscopeError, ModelError
 from emoscope.core.files import compute_sha256, write_json
 from emoscope.faces.recognize import Recognizer
 from emoscope.faces.registry import MODELS_DIR
-from emoscope.study.measuring.final import find_ledger
+from emoscope.study.measuring.ledger import find_shipped, load_ledger
 
 MAX_BYTES = 8_000_000
 
@@ -27,10 +27,13 @@ def embed(path: Path, *aliases: str) -> None:
     if (size := path.stat().st_size) > MAX_BYTES:
         raise ModelError(f"{path} has {size} bytes, expected at most {MAX_BYTES}; embed a smaller network")
     target = MODELS_DIR / f"{spec.name}.onnx"
+    if measured := load_ledger(path, spec.data_sha256):
+        write_json(find_shipped(target), measured)
+    else:
+        # Of an earlier network of this name.
+        find_shipped(target).unlink(missing_ok=True)
     if path.resolve() != target.resolve():
         shutil.copyfile(path, target)
-        if find_ledger(path).is_file():
-            shutil.copyfile(find_ledger(path), find_ledger(target))
     listing = MODELS_DIR / "embedded.json"
     known = json.loads(listing.read_text(encoding="utf-8"))
     models = known["models"]

@@ -12,7 +12,8 @@ from emoscope.faces.registry import find_network
 from emoscope.faces.spec import ModelSpec
 from emoscope.study.data.dataset import Dataset
 from emoscope.study.data.splits import Rows, create_split
-from emoscope.study.measuring.final import find_leaked, record_measurement
+from emoscope.study.measuring.final import find_leaked
+from emoscope.study.measuring.ledger import record_measurement
 from emoscope.study.measuring.metrics import compute_metrics
 from emoscope.study.measuring.robustness import measure_robustness
 

@@ -1,15 +1,12 @@
 """The last measurement: a finished network and its test images in, every figure out, once, and written down."""
 
-import datetime
 import json
-import logging
 from pathlib import Path
 from typing import TypedDict, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emoscope.core.errors import OutputError
 from emoscope.core.files import compute_sha256, open_atomic, write_json
 from emoscope.faces.preprocess import VIEWS
 from emoscope.faces.recognize import Recognizer, calibrate
@@ -17,10 +14,9 @@ from emoscope.faces.registry import find_network
 from emoscope.faces.spec import ModelSpec
 from emoscope.study.data.dataset import Dataset
 from emoscope.study.data.splits import Rows, create_split
+from emoscope.study.measuring.ledger import record_measurement
 from emoscope.study.measuring.metrics import compute_metrics
 from emoscope.study.measuring.records import TestFigures
-
-log = logging.getLogger(__name__)
 
 
 class Final(TypedDict):
@@ -33,33 +29,6 @@ class Final(TypedDict):
     data_sha256: str
     times_measured: int
     views: dict[str, TestFigures]
-
-
-def find_ledger(model: Path) -> Path:
-    """Return the file beside a network that counts its measurements on test images."""
-    return model.with_suffix(".measurements.json")
-
-
-def load_ledger(model: Path) -> list[dict[str, object]]:
-    """Return one entry per measurement of this network on test images, oldest first."""
-    path = find_ledger(model)
-    entries: list[dict[str, object]] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
-    return entries
-
-
-def record_measurement(model: Path, part: str, views: list[int], data_sha256: str) -> int:
-    """Write down that a network was measured on test images; return how often it was by now.
-
-    Whoever measures often and publishes the best has chosen on test data: so it is counted beside the network.
-    """
-    entries = load_ledger(model)
-    today = datetime.datetime.now(datetime.UTC).date().isoformat()
-    entries.append({"date": today, "part": part, "views": views, "data_sha256": data_sha256})
-    try:
-        write_json(find_ledger(model), entries)
-    except OutputError as e:
-        log.warning("this measurement is not counted: %s", e)
-    return len(entries)
 
 
 def find_leaked(dataset: Dataset, rows: Rows, train: Rows) -> NDArray[np.bool_]:
