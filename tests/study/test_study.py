@@ -31,10 +31,12 @@ from emoscope.study.measuring.ledger import find_ledger, find_shipped, load_ledg
 from emoscope.study.measuring.metrics import compute_ece, compute_f1, compute_intervals
 from emoscope.study.measuring.robustness import CHANGES, measure_robustness
 from emoscope.study.networks.catalogue import create_network
+from emoscope.study.recipes.families import Comparison
 from emoscope.study.recipes.file import load_yaml
 from emoscope.study.recipes.study import StudyConfig
 from emoscope.study.recipes.training import TrainConfig
 from emoscope.study.running.runner import run_study
+from emoscope.study.running.study_folder import open_study
 from emoscope.study.training.optimize import climb, create_optimizer, create_schedule, mix
 
 FILES = sorted((Path(__file__).parents[2] / "studies").glob("*.yaml"))
@@ -228,6 +230,47 @@ def test_the_card_tells_everything(study: Path, faces_file: Path, tmp_path: Path
         emoscope("data", "import", "synthetic", "-o", other, "--n", 70)
         code, _, stderr = emoscope("study", "card", folder, "--data", other, "-o", tmp_path / "c.md")
         assert code == 2 and words in stderr and stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["data show", "study report", "study card"])
+def test_only_own_files_are_replaced(
+    command: str, study: Path, faces: Dataset, faces_file: Path, tmp_path: Path, emoscope: Command
+) -> None:
+    begun = tmp_path / "begun"
+    begun.mkdir()
+    [file] = [path for path in FILES if path.stem == "thesis-quick"]
+    open_study(begun, begun / "runs", Comparison.from_dict(load_yaml(file)).to_dict(), faces)
+    place = tmp_path / "out"
+    place.mkdir()
+    options, names = {
+        "data show": ((faces_file, "-o", place / "o.png"), ["o.png"]),
+        "study report": ((begun, "-o", place), ["report.html", "tables.md", "tables.tex"]),
+        "study card": ((study, "--data", faces_file, "-o", place / "o.md"), ["o.md", "o/roc.png"]),
+    }[command]
+
+    def refuse(path: Path) -> None:
+        before = path.read_bytes()
+        there = sorted(place.rglob("*"))
+        code, _, stderr = emoscope(*command.split(), *options)
+        assert code == 2 and stderr.count("\n") == 1 and path.name in stderr, stderr
+        assert path.read_bytes() == before and sorted(place.rglob("*")) == there
+
+    for name in names:
+        mine = place / name
+        mine.parent.mkdir(exist_ok=True)
+        mine.write_text("mine")
+        refuse(mine)
+        mine.unlink()
+    stamps = []
+    for _ in range(2):
+        code, _, stderr = emoscope(*command.split(), *options)
+        assert code == 0, stderr
+        stamps.append([(place / name).stat().st_mtime_ns for name in names])
+    assert not set(stamps[0]) & set(stamps[1]), "its own are replaced"
+    if command != "data show":
+        # What a person wrote into an own one is theirs.
+        (place / names[0]).write_text("notes")
+        refuse(place / names[0])
 
 
 def test_the_card_of_an_embedded_network_needs_its_recipe(

@@ -14,6 +14,7 @@ import yaml
 
 from conftest import Command
 from emoscope.core.errors import InputError
+from emoscope.core.manifest import MANIFEST
 from emoscope.study.data.dataset import Dataset
 from emoscope.study.data.synthetic import create_synthetic
 from emoscope.study.measuring.metrics import compute_metrics
@@ -293,7 +294,8 @@ def test_a_study_that_just_began_has_a_report(tiny: Path, tmp_path: Path) -> Non
     folder.mkdir()
     shutil.copyfile(tiny / "study.json", folder / "study.json")
     page = write_report(folder, output=tmp_path / "out").read_text(encoding="utf-8")
-    assert "16 trainings are left" in page and sorted(p.name for p in (tmp_path / "out").iterdir()) == sorted(FORMS)
+    assert "16 trainings are left" in page
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == sorted((*FORMS, MANIFEST))
 
 
 def test_a_notebook_shows_sections_of_the_report_and_nothing_that_reaches_beyond_them(

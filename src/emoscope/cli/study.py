@@ -16,6 +16,7 @@ from emoscope.cli.options import (
     Data,
     ExecutorChoice,
     ExecutorOption,
+    Overwrite,
     Workers,
     print_json,
     require,
@@ -258,13 +259,14 @@ def write_study_report(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a study.")],
     data: Annotated[Path | None, typer.Option("--data", help="Its dataset, for the pictures of its images.")] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", metavar="DIR", help="By default DIR/report.")] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Write the report of a study of families: HTML, and tables as Markdown and LaTeX; also while it runs."""
     require(*STUDY_PACKAGES, "matplotlib")
     from emoscope.study.data.dataset import Dataset
     from emoscope.study.report import write_report
 
-    typer.echo(f"report -> {write_report(folder, Dataset.load(data) if data else None, output)}")
+    typer.echo(f"report -> {write_report(folder, Dataset.load(data) if data else None, output, overwrite)}")
 
 
 def print_figures(part: str, figures: Mapping[str, float]) -> None:
@@ -289,10 +291,11 @@ def write_study_card(
             metavar="PATH", help="The study's folder or YAML file, where DIR holds an embedded network's figures alone."
         ),
     ] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Write the model card of a study's network, its figures beside it in a folder of the same name."""
     require(*STUDY_PACKAGES, "matplotlib")
     from emoscope.study.data.dataset import Dataset
     from emoscope.study.export.card import write_card
 
-    typer.echo(f"card -> {write_card(folder, Dataset.load(data), output, recipe)}")
+    typer.echo(f"card -> {write_card(folder, Dataset.load(data), output, recipe, overwrite)}")

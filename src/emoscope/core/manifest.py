@@ -88,6 +88,11 @@ class Identity:
         mark = uuid.uuid4().hex
         return cls(name, Mark(0, mark), places=(mark,))
 
+    @classmethod
+    def create_named(cls, name: str) -> Self:
+        """Return the identity of what its name tells, wherever it lies, such as a network."""
+        return cls(name, Mark(0, ""), places=(name,))
+
     def describe(self, folder: Path) -> dict[str, Any]:
         """Return JSON-ready values for the manifest in a folder.
 

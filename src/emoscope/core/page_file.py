@@ -13,7 +13,7 @@ _MARK: Final = re.compile(rb"\n<!-- emoscope ([a-z]+) ([0-9a-f]{16}) ([0-9a-f]{6
 
 
 def write_page(path: Path, text: str, kind: str, of: str, overwrite: bool = False) -> None:
-    """Write an HTML page; an earlier one of the same is replaced, anything else is not.
+    """Write an HTML or Markdown page; an earlier one of the same is replaced, anything else is not.
 
     Args:
         path: the file.
@@ -25,16 +25,21 @@ def write_page(path: Path, text: str, kind: str, of: str, overwrite: bool = Fals
     Raises:
         OutputError: the place cannot be written, or something else is there.
     """
-    of = hashlib.sha256(of.encode("utf-8", "surrogateescape")).hexdigest()[:16]
-    if os.path.lexists(path):
-        _check(path, kind, of, overwrite)
+    check_page(path, kind, of, overwrite)
     content = text.rstrip("\n").encode("utf-8", "backslashreplace")
-    mark = f"\n<!-- emoscope {kind} {of} {hashlib.sha256(content).hexdigest()} -->\n"
+    mark = f"\n<!-- emoscope {kind} {_shorten(of)} {hashlib.sha256(content).hexdigest()} -->\n"
     with open_atomic(path) as temporary:
         temporary.write_bytes(content + mark.encode())
 
 
-def _check(path: Path, kind: str, of: str, overwrite: bool) -> None:
+def check_page(path: Path, kind: str, of: str, overwrite: bool = False) -> None:
+    """Check that write_page() may write there, for who does not want to work in vain.
+
+    Raises:
+        OutputError: as write_page().
+    """
+    if not os.path.lexists(path):
+        return
     try:
         content = path.read_bytes() if path.is_file() else b""
     except OSError as e:
@@ -43,5 +48,9 @@ def _check(path: Path, kind: str, of: str, overwrite: bool) -> None:
     is_ours = mark is not None and mark[3].decode() == hashlib.sha256(content[: mark.start()]).hexdigest()
     if mark is None or not is_ours or mark[1].decode() != kind or path.is_symlink():
         raise OutputError(f"{path} is not a {kind} of emoscope as it was written; name another file or move it away")
-    if mark[2].decode() != of and not overwrite:
+    if mark[2].decode() != _shorten(of) and not overwrite:
         raise OutputError(f"{path} is the {kind} of something else; name another file, or replace it with --overwrite")
+
+
+def _shorten(of: str) -> str:
+    return hashlib.sha256(of.encode("utf-8", "surrogateescape")).hexdigest()[:16]

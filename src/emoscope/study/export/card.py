@@ -3,8 +3,6 @@
 import dataclasses
 import json
 import logging
-import shutil
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,8 +11,11 @@ import jinja2
 import numpy as np
 
 from emoscope.core.emotions import EMOTIONS
-from emoscope.core.errors import InputError
-from emoscope.core.files import compute_sha256, open_atomic
+from emoscope.core.errors import InputError, OutputError
+from emoscope.core.files import compute_sha256
+from emoscope.core.manifest import Identity
+from emoscope.core.owned import open_owned
+from emoscope.core.page_file import check_page, write_page
 from emoscope.core.version import read_version
 from emoscope.faces.recognize import Recognizer, calibrate
 from emoscope.faces.registry import find_network, load_embedded
@@ -41,6 +42,8 @@ from emoscope.study.training.run_folder import Run, load_run, name_run
 log = logging.getLogger(__name__)
 
 N_FAILURES = 14
+DRAWINGS = ("confusion.png", "roc.png", "reliability.png", "coverage.png", "failures.png")
+"""Those of every card."""
 TEMPLATE = "card.md.jinja"
 FER2013_SHA256 = "98528e0542824fb9e88772f14b5a0328cf4a76d9849639e3a03881d1df5f1e93"
 """Fingerprint of FER2013 as published, all 35,887 images."""
@@ -63,7 +66,7 @@ class Subject:
     """Networks whose probabilities it averages, as far as they were not trained for it."""
 
 
-def write_card(folder: Path, dataset: Dataset, path: Path, recipe: Path | None = None) -> Path:
+def write_card(folder: Path, dataset: Dataset, path: Path, recipe: Path | None = None, overwrite: bool = False) -> Path:
     """Write the card of a network.
 
     Test images are not measured again: their figures come from the folder. Robustness is measured on validation
@@ -74,6 +77,7 @@ def write_card(folder: Path, dataset: Dataset, path: Path, recipe: Path | None =
         dataset: the one it was trained on.
         path: the Markdown file; drawings go into a folder of its name without suffix, beside it.
         recipe: for an embedded network: the study's folder, or its file where the folder is no longer at hand.
+        overwrite: whether another network's card may be replaced there.
 
     Returns:
         `path`.
@@ -81,16 +85,21 @@ def write_card(folder: Path, dataset: Dataset, path: Path, recipe: Path | None =
     Raises:
         InputError: the folder holds no measured network, the dataset is another one, or the recipe makes another
             network.
-        OutputError: the place cannot be written.
+        OutputError: the place cannot be written, or something else is there.
     """
+    if not path.suffix:
+        raise OutputError(f"{path} would be the card and the folder of its drawings; name the card {path.name}.md")
     is_embedded = (folder / "final.json").is_file() and not (folder / "study.json").exists()
     subject = _find_embedded(folder, dataset, recipe) if is_embedded else _find_of_study(folder, dataset)
     model, final, recognizer = subject.model, subject.final, Recognizer(subject.model)
     drawings, ledger = path.with_suffix(""), load_ledger(model, dataset.sha256)
     with np.load(folder / "final.npz", allow_pickle=False) as z:
         test = {key: z[key] for key in z.files}
-    with tempfile.TemporaryDirectory() as temporary:
-        _draw(Path(temporary), recognizer, subject.histories, test, final["part"])
+    network = recognizer.spec.name
+    check_page(path, "card", network, overwrite)
+    names = (*DRAWINGS, *_name_histories(subject.histories))
+    with open_owned(drawings, "card", Identity.create_named(network), names, overwrite) as working:
+        _draw(working, recognizer, subject.histories, test, final["part"])
         split = create_split(dataset, recognizer.spec)
         robustness = measure_robustness(recognizer, dataset.pixels[split.validation], dataset.emotion[split.validation])
         environment = jinja2.Environment(
@@ -121,11 +130,7 @@ def write_card(folder: Path, dataset: Dataset, path: Path, recipe: Path | None =
             n_calibration=min(N_CALIBRATION, len(split.train)),
             version=read_version(),
         )
-        drawings.mkdir(parents=True, exist_ok=True)
-        for drawing in sorted(Path(temporary).iterdir()):
-            shutil.copyfile(drawing, drawings / drawing.name)
-        with open_atomic(path) as partial:
-            partial.write_text(text, encoding="utf-8")
+        write_page(path, text, "card", network, overwrite)
     return path
 
 
@@ -250,6 +255,10 @@ def _find_deceptive(robustness: list[dict[str, Any]]) -> dict[str, Any]:
     return max(robustness, key=lambda row: 1 - row["accuracy"] - row["uncertain"])
 
 
+def _name_histories(histories: list[list[dict[str, float]]]) -> list[str]:
+    return ["history.png"] if len(histories) == 1 else [f"history-{i + 1}.png" for i in range(len(histories))]
+
+
 def _draw(
     folder: Path, recognizer: Recognizer, histories: list[list[dict[str, float]]], test: dict[str, Any], part: str
 ) -> None:
@@ -271,8 +280,8 @@ def _draw(
         folder / "reliability.png",
     )
     plot_coverage(probabilities, labels, calibration.uncertain_below, folder / "coverage.png")
-    for i, history in enumerate(histories):
-        plot_history(history, folder / ("history.png" if len(histories) == 1 else f"history-{i + 1}.png"))
+    for history, name in zip(histories, _name_histories(histories), strict=True):
+        plot_history(history, folder / name)
     _draw_failures(folder / "failures.png", recognizer)
 
 

@@ -12,7 +12,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from emoscope.core.errors import InputError
-from emoscope.core.files import open_atomic
+from emoscope.core.manifest import Identity, Mark
+from emoscope.core.owned import open_owned
 from emoscope.core.version import read_version
 from emoscope.report.page import load_style
 from emoscope.study.data.dataset import Dataset
@@ -25,7 +26,9 @@ from emoscope.study.report.resizing import create_resizing
 from emoscope.study.report.typeset import escape_latex
 
 
-def write_report(folder: Path, dataset: Dataset | None = None, output: Path | None = None) -> Path:
+def write_report(
+    folder: Path, dataset: Dataset | None = None, output: Path | None = None, overwrite: bool = False
+) -> Path:
     """Write the report of a comparison, finished or not: `report.html`, `tables.md` and `tables.tex`.
 
     What is not there yet is named as missing.
@@ -34,13 +37,14 @@ def write_report(folder: Path, dataset: Dataset | None = None, output: Path | No
         folder: of the comparison.
         dataset: the one that it was begun with, for pictures of its faces; without it the report has none.
         output: folder of the files; `report` in the comparison's by default.
+        overwrite: whether another study's report may be replaced there.
 
     Returns:
         Path of `report.html`.
 
     Raises:
         InputError: the folder holds no comparison, a run that it names is missing, or the dataset is another one.
-        OutputError: the place cannot be written.
+        OutputError: the place cannot be written, or something else is there.
     """
     evidence = load_evidence(folder)
     output = output or folder / "report"
@@ -51,13 +55,16 @@ def write_report(folder: Path, dataset: Dataset | None = None, output: Path | No
         "version": read_version(),
     }
     page = _render("report.html.jinja", {**values, "style": _load_style()}, is_html=True)
-    for name, text in (
-        ("tables.md", _render("tables.md.jinja", values)),
-        ("tables.tex", _render("tables.tex.jinja", values)),
-        ("report.html", page),
-    ):
-        with open_atomic(output / name) as partial:
-            partial.write_text(text, encoding="utf-8")
+    texts = {
+        "report.html": page,
+        "tables.md": _render("tables.md.jinja", values),
+        "tables.tex": _render("tables.tex.jinja", values),
+    }
+    # A study's files change while it runs; its folder and its data do not.
+    study = Identity(evidence.comparison.name, Mark(0, evidence.data_sha256), folder.resolve())
+    with open_owned(output, "study-report", study, tuple(texts), overwrite) as working:
+        for name, text in texts.items():
+            (working / name).write_text(text, encoding="utf-8")
     return output / "report.html"
 
 
