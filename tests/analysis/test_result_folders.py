@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from conftest import Command
+from emoscope import load_analysis
 from emoscope.analysis.result_folders import choose_folders, identify
 from emoscope.core.manifest import MANIFEST
 from emoscope.core.owned import open_owned
@@ -83,6 +84,32 @@ def test_what_was_analysed_is_kept_and_known(clip: Path, tmp_path: Path, emoscop
     code, _, stderr = emoscope("analyze", clip, "-o", tmp_path / "in" / "annotated", *FAST)
     assert code == 2 and "--overwrite" in stderr and stderr.count("\n") == 1
     assert emoscope("analyze", clip, "-o", tmp_path / "in" / "annotated", *FAST, "--overwrite")[0] == 0
+
+
+def test_results_of_0_6_0_are_read_and_never_sources_nor_replaced(
+    clip: Path, tmp_path: Path, emoscope: Command
+) -> None:
+    results = [tmp_path / "in" / "a", tmp_path / "b"]
+    for result in results:
+        options = ("-o", result, *FAST, "--annotate", "--thumbnails", "clear")
+        assert emoscope("analyze", clip, *options)[0] == 0
+        (result / MANIFEST).unlink()
+    # What that version wrote has fewer keys.
+    written = Path(__file__).parents[1] / "tables" / "summary-0.6.0.json"
+    shutil.copy(written, put(tmp_path / "in" / "c" / "summary.json"))
+    shutil.copy(clip, tmp_path / "in" / "c" / "annotated.mp4")
+    mine = put(results[0] / "thumbnails" / "mine.mp4")
+    assert [source.path for source in find_sources([tmp_path / "in"])] == [mine]
+    before = {path: path.stat().st_mtime_ns for path in results[0].rglob("*")}
+    stderr = emoscope("analyze", tmp_path / "in", "-o", tmp_path / "out", *FAST)[2]
+    n_thumbnails = len(list(results[0].glob("thumbnails/*.jpg")))
+    assert n_thumbnails and f"passed over {2 + n_thumbnails} pictures and videos" in stderr
+    code, _, stderr = emoscope("analyze", clip, "-o", results[0], *FAST, "--overwrite")
+    assert code == 2 and stderr.count("\n") == 1 and "as version 0.6.0 wrote them" in stderr
+    assert before == {path: path.stat().st_mtime_ns for path in results[0].rglob("*")}
+    assert emoscope("report", results[0], "-o", tmp_path / "page.html")[0] == 0
+    assert emoscope("compare", *results, "-o", tmp_path / "both.html")[0] == 0
+    assert load_analysis(results[0]).summary.frames == 3
 
 
 def test_pages_replace_only_pages_of_the_same(clip: Path, tmp_path: Path, emoscope: Command) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from emoscope.core.errors import InputError
-from emoscope.core.manifest import Identity, Manifest
+from emoscope.core.manifest import Identity, Manifest, is_unlisted
 from emoscope.core.owned import find_owner, list_foreign
 from emoscope.core.texts import make_printable
 from emoscope.media.source import Source
@@ -60,7 +60,8 @@ def choose_folders(
 
 
 def _choose_for_one(source: Source, output: Path) -> Path:
-    if output.is_dir() and not Manifest.load(output) and list_foreign(output):
+    # A result that may not be replaced is refused later: one within another would be found by nobody.
+    if output.is_dir() and not Manifest.load(output) and list_foreign(output) and not is_unlisted(output):
         return _find_free(output / f"{_name(source)}{SUFFIX}", source, set(), False)
     return output
 

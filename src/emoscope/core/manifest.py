@@ -19,6 +19,11 @@ WORKING: Final = ".emoscope-working"
 """The folder within a result folder in which the next result is made."""
 CUT_OFF: Final = "recording.json"
 """In a folder that is being written: it holds what can never be made again. Who finishes that removes this."""
+UNLISTED: Final = (
+    *("summary.json", "observations.*", "audience.csv", "report.html", "annotated.mp4"),
+    *("annotated/[0-9][0-9][0-9][0-9][0-9]-*.jpg", "thumbnails/p[0-9]*.jpg", "explanations/p[0-9]*.jpg"),
+)
+"""What results without a manifest consist of, as version 0.6.0 wrote them."""
 VERSION: Final = 1
 MAX_NAME: Final = 4096
 BLOCK: Final = 1 << 20
@@ -181,6 +186,17 @@ def find_listed(folder: Path, name: str) -> Path | None:
     return path if path.is_file() and not path.is_symlink() else None
 
 
+def is_unlisted(folder: Path) -> bool:
+    """Return whether a folder holds a result without a manifest: to be read, but nothing in it is provably ours."""
+    path = folder / "summary.json"
+    try:
+        values = json.loads(path.read_bytes()) if path.is_file() and Manifest.load(folder) is None else None
+    except (OSError, ValueError, RecursionError):
+        return False
+    keys = ("schema_version", "source", "kind", "created", "model", "settings", "people_count", "audience")
+    return isinstance(values, dict) and all(key in values for key in keys)
+
+
 def find_files(folder: Path) -> tuple[list[Path], list[Path]]:
     """Return all files below a folder, sorted: those that emoscope did not write, and those that it wrote."""
     known: set[Path] = set()
@@ -190,6 +206,8 @@ def find_files(folder: Path) -> tuple[list[Path], list[Path]]:
         here = Path(place)
         if MANIFEST in names and (manifest := Manifest.load(here)):
             known.update(here / name for name in (*manifest.files, MANIFEST))
+        elif "summary.json" in names and is_unlisted(here):
+            known.update(path for pattern in UNLISTED for path in here.glob(pattern))
         files += [path for name in names if (path := here / name).is_file()]
     return sorted(path for path in files if path not in known), sorted(path for path in files if path in known)
 

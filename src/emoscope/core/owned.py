@@ -8,7 +8,7 @@ from typing import Literal
 
 from emoscope.core.errors import OutputError
 from emoscope.core.files import explain
-from emoscope.core.manifest import MANIFEST, WORKING, Identity, Manifest, Mark, compute_mark, find_listed
+from emoscope.core.manifest import MANIFEST, WORKING, Identity, Manifest, Mark, compute_mark, find_listed, is_unlisted
 from emoscope.core.replacing import Working, is_working, recover
 
 
@@ -31,6 +31,11 @@ def check_free(folder: Path, source: Identity, names: tuple[str, ...], overwrite
         raise OutputError(f"cannot write {folder} (a file of this name exists); choose a folder")
     manifest = Manifest.load(folder)
     if manifest is None:
+        if is_unlisted(folder):
+            raise OutputError(
+                f"{folder} holds a result without {MANIFEST}, as version 0.6.0 wrote them, and nothing in it may be "
+                "replaced; choose an empty or a new folder"
+            )
         if foreign := list_foreign(folder):
             raise OutputError(
                 f"{folder} holds {_name(foreign)}, which emoscope did not write; choose an empty or a new folder"
