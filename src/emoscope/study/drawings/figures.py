@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from emoscope.core.emotions import COLOURS, EMOTIONS
 from emoscope.core.errors import OutputError
-from emoscope.core.files import open_atomic
+from emoscope.core.files import explain, open_atomic
 from emoscope.study.data.dataset import SIDE_PX, USAGES, Dataset
 from emoscope.study.drawings.axes import draw_confusion, draw_reliability, draw_roc, draw_sizes
 from emoscope.study.measuring.calibrate import compute_coverage
@@ -55,7 +55,10 @@ def plot_dataset(dataset: Dataset, path: Path) -> None:
 def _check_free(path: Path) -> None:
     """Check that a drawing replaces nothing but an earlier one, which says in its head who made it."""
     if os.path.lexists(path):
-        head = path.open("rb").read(HEAD_BYTES) if path.is_file() and not path.is_symlink() else b""
+        try:
+            head = path.open("rb").read(HEAD_BYTES) if path.is_file() and not path.is_symlink() else b""
+        except OSError as e:
+            raise explain(path, e) from e
         if b"Software\0" + SOFTWARE.encode() not in head:
             raise OutputError(f"{path} is no picture that emoscope drew; name another file or move it away")
 
