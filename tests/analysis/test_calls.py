@@ -122,4 +122,4 @@ def test_one_crop_is_one_face(portrait: Image) -> None:
         recognizer.compute_logits(crop)
     with pytest.raises(product.InputError, match=r"face 1: the image is float32"):
         recognizer.predict([crop, crop.astype(np.float32)])
-    assert repr(recognizer).startswith("Recognizer('compact")
+    assert repr(recognizer).startswith(f"Recognizer('{recognizer.spec.name}'")
