@@ -67,7 +67,9 @@ def test_from_faces_to_figures(faces_file: Path, tmp_path: Path, emoscope: Comma
     options_v = ["--data", faces_file, "--split", "validation", "--model", model, "--json", "--robustness"]
     code, stdout, _ = emoscope("evaluate", *options_v)
     figures = json.loads(stdout)
-    assert figures["accuracy"] == pytest.approx(result["validation"]["accuracy"])
+    told = Recognizer(model).spec.figures
+    assert figures["accuracy"] == pytest.approx(told["validation"]["accuracy"])
+    assert told["validation_uncalibrated"]["accuracy"] == pytest.approx(result["validation"]["accuracy"])
     robustness = {row["change"]: row["accuracy"] for row in figures["robustness"]}
     assert robustness["as they are"] == pytest.approx(figures["accuracy"])
     assert robustness["blur, sigma 2 px"] < figures["accuracy"]

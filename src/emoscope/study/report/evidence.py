@@ -13,7 +13,7 @@ from emoscope.core.errors import DamagedError, InputError
 from emoscope.faces.recognize import calibrate
 from emoscope.faces.spec import Calibration
 from emoscope.study.data.splits import Split
-from emoscope.study.measuring.calibrate import fit_temperature
+from emoscope.study.measuring.calibrate import fit_calibrations
 from emoscope.study.measuring.records import Figures, TestFigures
 from emoscope.study.recipes.families import Comparison
 from emoscope.study.recipes.training import TrainConfig
@@ -73,11 +73,8 @@ class Training:
     def compute_probabilities(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return the test images' probabilities (n, 7) as trained, and calibrated as when they were measured."""
         _, labels, by_views = self.run.load_validation((1,))
-        logits = by_views[1]
-        plain = Calibration()
-        logarithms = np.log(np.maximum(calibrate(logits, plain), 1e-30))
-        fitted = Calibration(fit_temperature(logarithms, labels))
-        return calibrate(self.predictions[2], plain), calibrate(self.predictions[2], fitted)
+        fitted = fit_calibrations({1: by_views[1]}, labels)[1]
+        return calibrate(self.predictions[2], Calibration()), calibrate(self.predictions[2], fitted)
 
 
 @dataclass(frozen=True)
