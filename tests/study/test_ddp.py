@@ -128,7 +128,7 @@ def _share(rank: int, folder: str, network: str) -> None:
     torch.save((out.detach(), x.grad, list(model.buffers())), f"{folder}/{rank}.pt")
 
 
-@pytest.mark.parametrize("network", ["compact-tiny", "densenet-tiny"])
+@pytest.mark.parametrize("network", ["compact-tiny", pytest.param("densenet-tiny", marks=pytest.mark.slow)])
 def test_batch_norm_over_two_processes(network: str, tmp_path: Path) -> None:
     """torch's own batch norm on the whole batch is the standard; densenet's norms are timm's, with an activation."""
     x = torch.randn(8, 1, 32, 32, generator=torch.Generator().manual_seed(0))

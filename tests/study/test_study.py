@@ -101,6 +101,7 @@ def study(faces: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_killed_study_ends_with_the_same_figures(study: Path, faces_file: Path, tmp_path: Path) -> None:
     """Kill the command with SIGKILL after an epoch of either member, start it again, compare."""
     config = tmp_path / "pair.yaml"
