@@ -23,7 +23,8 @@ from emoscope.analysis.settings import Settings
 from emoscope.server.app import create_app
 from emoscope.server.jobs import process
 from emoscope.server.jobs import supervisor as runner
-from emoscope.server.jobs.store import Job, Store
+from emoscope.server.jobs.record import Job
+from emoscope.server.jobs.store import Store
 from emoscope.server.jobs.supervisor import Jobs
 from emoscope.server.pictures import routes as images
 from emoscope.server.server_options import ServerOptions

@@ -11,7 +11,8 @@ from typing import IO, Any
 import pytest
 
 from emoscope.core.errors import OutputError
-from emoscope.server.jobs.store import Job, Store
+from emoscope.server.jobs.record import Job
+from emoscope.server.jobs.store import Store
 from recordings import make_summary, make_table
 
 IDS = [f"{i:032x}" for i in range(1, 5)]

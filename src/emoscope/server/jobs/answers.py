@@ -8,7 +8,7 @@ from fastapi import Depends, Path, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from emoscope.server.http.problems import ProblemError
-from emoscope.server.jobs.store import Job, State
+from emoscope.server.jobs.record import Job, State
 from emoscope.server.jobs.supervisor import Jobs
 from emoscope.server.jobs.worker import Setting
 

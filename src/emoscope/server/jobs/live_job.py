@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable
 
 from emoscope.analysis.settings import Settings
-from emoscope.server.jobs.store import RECORDING, Job, Store
+from emoscope.server.jobs.record import Job
+from emoscope.server.jobs.store import RECORDING, Store
 from emoscope.server.jobs.worker import Setting
 
 

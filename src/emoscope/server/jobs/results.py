@@ -8,7 +8,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from emoscope.server.http.problems import ProblemError, create_answer, create_problem, describe
 from emoscope.server.jobs.answers import FILES, AJob, AllJobs
-from emoscope.server.jobs.store import Job
+from emoscope.server.jobs.record import Job
 from emoscope.server.jobs.supervisor import Jobs
 
 router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["results"])

@@ -14,7 +14,7 @@ from emoscope.server.http.places import Places
 from emoscope.server.http.problems import ProblemError, describe
 from emoscope.server.jobs.answers import AJob, AllJobs, JobAnswer, JobId, JobList, describe_job
 from emoscope.server.jobs.form import FIELDS, read_form
-from emoscope.server.jobs.store import Job
+from emoscope.server.jobs.record import Job
 from emoscope.server.jobs.supervisor import Jobs
 from emoscope.server.jobs.upload import explain_full, receive
 from emoscope.server.jobs.worker import UPLOAD

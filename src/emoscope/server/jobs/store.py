@@ -6,9 +6,7 @@ set aside and made anew from what lies beside it. What emoscope did not put into
 
 import contextlib
 import dataclasses
-import functools
 import itertools
-import json
 import logging
 import os
 import re
@@ -16,26 +14,28 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, get_args
+from typing import Final
 
 from emoscope.analysis.cut_off import finish_files
 from emoscope.analysis.recorder import SUMMARY_FILE
 from emoscope.core.errors import EmoscopeError, OutputError
 from emoscope.core.files import lock_folder, write_json
 from emoscope.core.manifest import CUT_OFF
-from emoscope.server.jobs.worker import ANIMATION, RESULT, UPLOAD, Setting
+from emoscope.server.jobs.record import (
+    STATES,
+    Ended,
+    Job,
+    State,
+    create_adapter,
+    read_earlier_list,
+    set_earlier_list_aside,
+    write_record,
+)
+from emoscope.server.jobs.worker import ANIMATION, RESULT, UPLOAD
 from emoscope.tables.summary import Summary
 
-if TYPE_CHECKING:
-    from pydantic import TypeAdapter
-
 log = logging.getLogger(__name__)
-
-State = Literal["queued", "running", "finished", "failed"]
-Ended = Literal["finished", "failed"]
-STATES: tuple[State, ...] = get_args(State)
 
 RECORD: Final = "job.json"
 ARRIVING: Final = ".arriving"
@@ -49,41 +49,6 @@ MARK: Final = "emoscope-server.json"
 ID = re.compile("[0-9a-f]{32}")
 AGE_STEP_S: Final = 600.0
 """So much of a job's age is lost at most when the server is killed."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """A video to analyse, or a recording of the live view."""
-
-    id: str
-    """32 hex digits, random."""
-    kind: Literal["video", "live"]
-    name: str
-    """What the client called the file; shown, never opened."""
-    state: State = "queued"
-    created: float = 0.0
-    """Seconds since 1970, as all times here."""
-    started: float | None = None
-    finished: float | None = None
-    attempts: int = 0
-    """How often it was begun; a server that is stopped politely takes its begin back."""
-    frames: int = 0
-    """Analysed frames of a finished job."""
-    message: str | None = None
-    """What is amiss, in one line."""
-    settings: tuple[tuple[str, Setting], ...] = ()
-    """Fields of the form, as they came."""
-    number: int = 0
-    """Place among all jobs, by when they were added."""
-    age_s: float = 0.0
-    """For how long a server ran since it ended: unlike the time of day, that never jumps."""
-
-
-@functools.cache
-def _create_adapter() -> "TypeAdapter[Job]":
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(Job)
 
 
 class Store:
@@ -142,7 +107,7 @@ class Store:
             if self.all[job.id] == job and record.exists():
                 continue
             try:
-                _write_record(record, self.all[job.id])
+                write_record(record, self.all[job.id])
                 (record.parent / ARRIVING).unlink(missing_ok=True)
             except OSError as e:
                 # Made anew once more by the next start, if nothing changes it before.
@@ -163,7 +128,7 @@ class Store:
             return None
         record = folder / RECORD
         try:
-            job = _create_adapter().validate_json(record.read_bytes(), strict=True)
+            job = create_adapter().validate_json(record.read_bytes(), strict=True)
             if job.id == folder.name:
                 return job
         except FileNotFoundError:
@@ -218,7 +183,7 @@ class Store:
 
     def _put(self, job: Job) -> Job:
         """Write a job's record, then take it into the list."""
-        _write_record(self.jobs / job.id / RECORD, job)
+        write_record(self.jobs / job.id / RECORD, job)
         self.all[job.id] = job
         if job.finished is not None:
             self.ended_at[job.id] = self.clock()
@@ -366,54 +331,3 @@ class Store:
             return Summary.from_json((self.get_result(job_id) / SUMMARY_FILE).read_bytes())
         except (OSError, ValueError):
             return None
-
-
-def _write_record(path: Path, job: Job) -> None:
-    """Write a record, whole or not at all; it outlives a power cut once this returns."""
-    partial = path.with_name(f".{path.name}")
-    try:
-        with partial.open("wb") as file:
-            file.write(_create_adapter().dump_json(job, indent=1))
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except OSError:
-        # What there is of it takes room on a full disk.
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
-        raise
-    # Windows has no handle of a folder.
-    with contextlib.suppress(OSError):
-        handle = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
-def read_earlier_list(folder: Path) -> dict[str, Job]:
-    """Return the jobs of the list that emoscope 0.6 and before kept, `jobs.sqlite`, none where it cannot be read."""
-    import sqlite3
-
-    place = folder / "jobs.sqlite"
-    if not place.exists():
-        return {}
-    columns = [field.name for field in dataclasses.fields(Job) if field.name != "age_s"]
-    jobs: dict[str, Job] = {}
-    try:
-        with contextlib.closing(sqlite3.connect(place)) as connection:
-            rows = connection.execute(f"SELECT {', '.join(columns)} FROM jobs").fetchall()
-        for row in rows:
-            values = dict(zip(columns, row, strict=True))
-            text = json.dumps({**values, "settings": list(json.loads(values["settings"]).items())})
-            jobs[values["id"]] = _create_adapter().validate_json(text, strict=True)
-    except (sqlite3.Error, ValueError, TypeError, AttributeError) as e:
-        log.warning("%s cannot be read (%s); jobs are listed by their folders", place, e)
-    return jobs
-
-
-def set_earlier_list_aside(folder: Path) -> None:
-    """Keep that list under another name, once every job has its record."""
-    for name in ("jobs.sqlite-wal", "jobs.sqlite-shm", "jobs.sqlite"):
-        with contextlib.suppress(FileNotFoundError):
-            (folder / name).replace(folder / f"{name}.earlier")

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 from emoscope.analysis.settings import Settings
 from emoscope.server.jobs.live_job import LiveJob
 from emoscope.server.jobs.process import explain, open_worker, read_reports
-from emoscope.server.jobs.store import Ended, Job, Store
+from emoscope.server.jobs.record import Ended, Job
+from emoscope.server.jobs.store import Store
 from emoscope.server.jobs.worker import Limits, Report, Task
 from emoscope.server.server_options import ServerOptions
 
