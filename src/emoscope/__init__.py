@@ -2,7 +2,7 @@
 
 Importing it loads nothing: each name below is loaded on first use.
 
-Example:
+Examples:
     >>> import emoscope
     >>> result = emoscope.analyze_image("portrait.png")
     >>> result[0].emotion

@@ -76,7 +76,7 @@ def analyze_image(
     Returns:
         What was read; for a list, a list in its order.
 
-    Example:
+    Examples:
         >>> result = emoscope.analyze_image("portrait.png")
         >>> for face in result:
         ...     print(face.emotion, face.uncertain)
@@ -155,7 +155,7 @@ def analyze_video(
         anonymous: write no face boxes and no clear face.
         on_progress: called with how far it is after every frame.
 
-    Example:
+    Examples:
         >>> analysis = emoscope.analyze_video("clip.mp4", every="0.2s", end="0:01", smooth=0.5)
         >>> analysis.summary.frames, analysis.summary.people_count
         (5, 1)

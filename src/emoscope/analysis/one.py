@@ -49,7 +49,7 @@ class Progress:
 class Analysis:
     """What was read from one source.
 
-    Example:
+    Examples:
         >>> analysis = emoscope.load_analysis("clip-emoscope")
         >>> [(person.track_id, person.emotion) for person in analysis.summary.people]
         [(1, 'happy')]
@@ -141,7 +141,7 @@ class Analysis:
 def load_analysis(folder: str | Path) -> Analysis:
     """Load what an earlier analysis left in its result folder; the source is not read again.
 
-    Example:
+    Examples:
         >>> analysis = emoscope.load_analysis("clip-emoscope")
         >>> analysis.summary.kind, analysis.summary.people_count
         ('video', 1)

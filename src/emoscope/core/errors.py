@@ -19,7 +19,7 @@ def shorten(error: object, limit: int = 200) -> str:
 class EmoscopeError(Exception):
     """An error with a one-line message for the user; the exit code is that of bad usage.
 
-    Example:
+    Examples:
         >>> try:
         ...     emoscope.analyze_image("missing.png")
         ... except emoscope.EmoscopeError as e:

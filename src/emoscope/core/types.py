@@ -27,7 +27,7 @@ DECIMALS: Final = 4
 class Frame:
     """One picture of a source.
 
-    Example:
+    Examples:
         >>> emoscope.Frame(image, index=12, time_s=0.48, source="clip.mp4")
         Frame(512 x 512, index=12, time_s=0.48, source='clip.mp4')
     """
@@ -75,7 +75,7 @@ class Frame:
 class Faces:
     """The faces of one frame, a struct of arrays; no face is the normal case of n = 0.
 
-    Example:
+    Examples:
         >>> faces = emoscope.analyze_image("portrait.png").faces
         >>> faces
         Faces(n=1, with track_id, probabilities)
@@ -192,7 +192,7 @@ class FrameResult:
 
     Its length is the number of faces; it gives each as a Face, best detection first.
 
-    Example:
+    Examples:
         >>> result = emoscope.analyze_image("portrait.png")
         >>> for face in result:
         ...     print(face.emotion, face.probability > 0.5, sorted(face.probabilities)[:3])

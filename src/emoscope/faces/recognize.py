@@ -156,7 +156,7 @@ def run_network(session: "onnxruntime.InferenceSession", batch: NDArray[np.float
 class Recognizer:
     """A network ready to read faces that are cut out already.
 
-    Example:
+    Examples:
         >>> recognizer = emoscope.Recognizer()
         >>> probabilities = recognizer.predict("face.png")
         >>> probabilities.shape

@@ -27,7 +27,7 @@ Look = tuple[Frame, Faces, list[Image]]
 class Analyzer:
     """Reads the emotions of every face, frame by frame; keeps who is who between frames.
 
-    Example:
+    Examples:
         >>> analyzer = emoscope.Analyzer(smooth=0.5)
         >>> for i in range(3):
         ...     result = analyzer.analyze(emoscope.Frame(image, index=i, time_s=i / 25))
