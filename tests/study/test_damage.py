@@ -1,5 +1,6 @@
 """Damaged files of trainings and studies: named in one line, kept, and made again or refused; nothing else happens."""
 
+import json
 import random
 import shutil
 from collections.abc import Callable
@@ -11,8 +12,10 @@ import yaml
 from conftest import Command
 from emoscope.study.data.dataset import Dataset
 from emoscope.study.recipes.families import Comparison
+from emoscope.study.recipes.study import StudyConfig
 from emoscope.study.recipes.training import TrainConfig
 from emoscope.study.running.phases import run_comparison
+from emoscope.study.running.runner import run_study
 from emoscope.study.training.run_folder import load_run
 from emoscope.study.training.train import train
 from emoscope.study.training.trainer import Trainer
@@ -94,6 +97,56 @@ def test_a_finished_study_is_made_whole_again(
         assert f"{path} is damaged" in stderr or path.read_bytes() == DAMAGES[name](whole), (name, stderr)
         assert read_figures(folder) == figures, name
     assert list(path.parent.glob(f"{path.name}.damaged-*"))
+
+
+TAUGHT = """
+name: pupil
+settings: {network: compact-tiny, epochs: 1, batch_size: 32, sizes_px: [24], size_shares: [1.0], precision: float32}
+members: [{seed: 0}]
+student: {seed: 1, distil_weight: 0.5}
+"""
+
+
+@pytest.fixture(scope="module")
+def taught(faces_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished and measured study of a teacher and its student."""
+    folder = tmp_path_factory.mktemp("taught")
+    run_study(Dataset.load(faces_file), StudyConfig.from_dict(yaml.safe_load(TAUGHT)), folder, final=True)
+    (folder / "pupil.yaml").write_text(TAUGHT)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        *[("pupil.onnx", "cut"), ("pupil.onnx", "one byte"), ("pupil-1.onnx", "one byte"), ("pupil-1.onnx", "emptied")],
+        *[("pupil-teacher.npz", "cut"), ("pupil-teacher.npz", "one byte"), ("validation.json", "deep")],
+        *[("study.json", "list"), ("final.json", "other values"), ("final.json", "cut"), ("final.npz", "noise")],
+    ],
+)
+def test_what_a_network_is_made_of_is_made_again(
+    name: str, damage: str, taught: Path, faces_file: Path, tmp_path: Path, emoscope: Command
+) -> None:
+    folder = shutil.copytree(taught, tmp_path / "study")
+    path, figures = folder / name, json.loads((taught / "final.json").read_text())
+    path.write_bytes(DAMAGES[damage](path.read_bytes()))
+    before = path.read_bytes()
+    commands: list[tuple[object, ...]] = [("study", "status", folder)]
+    if not name.startswith("pupil-") and name != "validation.json":
+        # The card measures robustness for a while where everything is as it was.
+        commands.append(("study", "card", folder, "--data", faces_file, "-o", tmp_path / "card.md"))
+    for command in commands:
+        code, _, stderr = emoscope(*command)
+        assert code in (0, 2) and stderr.count("\n") <= 1 and len(stderr) < 2000, (command, stderr)
+    again = ("study", "run", folder / "pupil.yaml", "--data", faces_file, "-o", folder, "--final")
+    code, _, stderr = emoscope(*again)
+    assert code == 0 and f"{path} is damaged" in stderr and "epoch" not in stderr, stderr
+    assert (folder / f"{name}.damaged-1").read_bytes() == before
+    # How often it was measured is counted on.
+    assert {**json.loads((folder / "final.json").read_text()), "times_measured": 0} == {**figures, "times_measured": 0}
+    if name.endswith(".onnx"):
+        assert path.read_bytes() == (taught / name).read_bytes()
+    assert emoscope(*again)[2].count("damaged") == 0
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score
@@ -94,8 +95,6 @@ members: [{{seed: 0, repeats: 2, mixup_alpha: 0.3}}, {{seed: 1, learning_rate: 0
 @pytest.fixture(scope="module")
 def study(faces: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a finished and measured study of two members."""
-    import yaml
-
     folder = tmp_path_factory.mktemp("study")
     run_study(faces, StudyConfig.from_dict(yaml.safe_load(TINY.format(name="pair"))), folder, final=True)
     return folder
@@ -117,7 +116,7 @@ def test_a_killed_study_ends_with_the_same_figures(study: Path, faces_file: Path
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "epoch 1/2" not in done.stderr and "[2/2] compact-tiny, seed 1: epoch 2/2" in done.stderr
     ours, theirs = (json.loads((folder / "validation.json").read_text()) for folder in (tmp_path / "out", study))
-    assert {**ours, "sha256": ""} == {**theirs, "sha256": ""}
+    assert {**ours, "files": {}} == {**theirs, "files": {}}
 
 
 @pytest.mark.parametrize("precision", ["float32", "int8"])
@@ -136,6 +135,37 @@ def test_an_ensemble_averages_its_members_probabilities(
     mean = np.mean([calibrate(Recognizer(m, 2).compute_logits(pixels), Calibration()) for m in members], axis=0)
     ours = calibrate(Recognizer(tmp_path / "whole.onnx", 2).compute_logits(pixels), Calibration())
     np.testing.assert_allclose(ours, mean, atol=1e-5)
+
+
+def test_a_folder_belongs_to_its_study(study: Path, faces_file: Path, tmp_path: Path, emoscope: Command) -> None:
+    """Another study is refused there; what the message advises is done, and trains nothing anew."""
+    folder, file = shutil.copytree(study, tmp_path / "pair"), tmp_path / "one.yaml"
+    config = yaml.safe_load(TINY.format(name="pair"))
+    file.write_text(yaml.safe_dump({**config, "members": config["members"][:1]}))
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    command = ("study", "run", file, "--data", faces_file)
+    code, _, stderr = emoscope(*command, "-o", folder)
+    assert code == 2 and stderr.count("\n") == 1 and "holds another study (its members differ)" in stderr, stderr
+    assert "with -o" in stderr and f"--runs {folder / 'runs'}" in stderr
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+    code, _, stderr = emoscope(*command, "-o", tmp_path / "one", "--runs", folder / "runs")
+    assert code == 0 and "epoch" not in stderr, stderr
+    assert (tmp_path / "one" / "pair.onnx").is_file()
+
+
+@pytest.mark.parametrize("name", ["pair.onnx", "pair-1.onnx", "results.json", "final.json", "splits"])
+def test_what_is_not_a_studys_is_not_written_over(
+    name: str, faces_file: Path, tmp_path: Path, emoscope: Command
+) -> None:
+    folder, file = tmp_path / "mine", tmp_path / "pair.yaml"
+    folder.mkdir()
+    (folder / name).write_text("mine")
+    (folder / "log.txt").write_text("what the shell redirects here stands in nobody's way")
+    file.write_text(TINY.format(name="pair"))
+    code, _, stderr = emoscope("study", "run", file, "--data", faces_file, "-o", folder)
+    assert code == 2 and stderr.count("\n") == 1 and f"holds {name} but no study.json" in stderr, stderr
+    assert sorted(path.name for path in folder.iterdir()) == sorted([name, "log.txt"])
+    assert (folder / name).read_text() == "mine"
 
 
 def test_an_ensemble_of_networks_that_exist_trains_nothing(
@@ -240,7 +270,7 @@ def test_only_own_files_are_replaced(
     begun = tmp_path / "begun"
     begun.mkdir()
     [file] = [path for path in FILES if path.stem == "thesis-quick"]
-    open_study(begun, begun / "runs", Comparison.from_dict(load_yaml(file)).to_dict(), faces)
+    open_study(begun, begun / "runs", Comparison.from_dict(load_yaml(file)), faces)
     place = tmp_path / "out"
     place.mkdir()
     options, names = {
@@ -337,14 +367,20 @@ def test_small_weights_read_nearly_the_same(study: Path, faces: Dataset, tmp_pat
             export_variant(path, tmp_path / "x.onnx", "int8", faces)
 
 
-def test_small_weights_need_the_data(study: Path, faces_file: Path, tmp_path: Path, emoscope: Command) -> None:
+def test_small_weights_need_the_data_and_a_free_place(
+    study: Path, faces_file: Path, tmp_path: Path, emoscope: Command
+) -> None:
     run = next((study / "runs").iterdir())
     code, _, stderr = emoscope("export", run, "-o", tmp_path / "m.onnx", "--precision", "int8")
     assert code == 2 and "--data" in stderr
     code, stdout, _ = emoscope("export", run, "-o", tmp_path / "m.onnx", "--precision", "int8", "--data", faces_file)
     assert code == 0 and "-int8 ->" in stdout
     options = ["export", study / "pair.onnx", "-o", tmp_path / "m.onnx"]
-    code, stdout, _ = emoscope(*options, "--precision", "float16", "--data", faces_file)
+    whole, before = (*options, "--precision", "float16", "--data", faces_file), (tmp_path / "m.onnx").read_bytes()
+    code, _, stderr = emoscope(*whole)
+    assert code == 2 and "another training's network" in stderr and stderr.count("\n") == 1
+    assert (tmp_path / "m.onnx").read_bytes() == before
+    code, stdout, _ = emoscope(*whole, "--overwrite")
     assert code == 0 and stdout.startswith("pair-float16 ->")
     code, _, stderr = emoscope(*options)
     assert code == 2 and "is exported already" in stderr and stderr.count("\n") == 1

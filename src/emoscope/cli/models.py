@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from emoscope.analysis.settings import Settings
-from emoscope.cli.options import STUDY_PACKAGES, AsJson, Data, add_settings, print_json, require
+from emoscope.cli.options import STUDY_PACKAGES, AsJson, Data, Overwrite, add_settings, print_json, require
 
 
 class PrecisionChoice(StrEnum):
@@ -68,6 +68,7 @@ def export(
     name: Annotated[str, typer.Option(help="Name of the model.")] = "",
     precision: Annotated[PrecisionChoice, typer.Option(help="What the weights are kept in.")] = PrecisionChoice.float32,
     data: Annotated[Path | None, typer.Option(help="The run's dataset, needed for float16 and int8.")] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Write a trained network as ONNX with everything the runtime must know about it."""
     require(*STUDY_PACKAGES)
@@ -75,7 +76,7 @@ def export(
     from emoscope.study.export.export import export_network
 
     dataset = Dataset.load(data) if data is not None and precision is not PrecisionChoice.float32 else None
-    spec = export_network(run, output, name, precision.value, dataset)
+    spec = export_network(run, output, name, precision.value, dataset, overwrite)
     ece, threshold = spec.figures["validation"]["ece"], spec.find_calibration(1).uncertain_below
     typer.echo(
         f"{spec.name} -> {output} ({output.stat().st_size / 1e6:.1f} MB, ECE on validation images {ece:.3f}, "

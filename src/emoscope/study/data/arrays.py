@@ -10,6 +10,20 @@ from numpy.typing import NDArray
 from emoscope.core.errors import DamagedError
 
 
+def read_arrays(path: Path, names: Sequence[str]) -> dict[str, NDArray[np.generic]]:
+    """Read some arrays of an npz file, whatever they are.
+
+    Raises:
+        DamagedError: it is missing, no such file, or has not these.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as z:
+            return {name: z[name] for name in names}
+    # Bytes that were made up bring the readers to errors of every kind.
+    except Exception as e:
+        raise DamagedError(path, getattr(e, "strerror", None) or e) from e
+
+
 def load_arrays(path: Path, shapes: dict[str, str]) -> dict[str, NDArray[np.generic]]:
     """Read some arrays of an npz file.
 
@@ -20,12 +34,7 @@ def load_arrays(path: Path, shapes: dict[str, str]) -> dict[str, NDArray[np.gene
     Raises:
         DamagedError: it is missing, no such file, or they do not fit.
     """
-    try:
-        with np.load(path, allow_pickle=False) as z:
-            arrays = {name: z[name] for name in shapes}
-    # Bytes that were made up bring the readers to errors of every kind.
-    except Exception as e:
-        raise DamagedError(path, getattr(e, "strerror", None) or e) from e
+    arrays = read_arrays(path, tuple(shapes))
     known: dict[str, int] = {}
     for name, letters in shapes.items():
         array = arrays[name]

@@ -1,14 +1,14 @@
 """The model card: a measured study's folder in, a Markdown page with its drawings out."""
 
 import dataclasses
-import json
 import logging
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired
 
 import jinja2
 import numpy as np
+from typing_extensions import TypedDict
 
 from emoscope.core.emotions import EMOTIONS
 from emoscope.core.errors import InputError, OutputError
@@ -16,10 +16,13 @@ from emoscope.core.files import compute_sha256
 from emoscope.core.manifest import Identity
 from emoscope.core.owned import open_owned
 from emoscope.core.page_file import check_page, write_page
+from emoscope.core.validation import load_json
 from emoscope.core.version import read_version
+from emoscope.faces.preprocess import VIEWS
 from emoscope.faces.recognize import Recognizer, calibrate
 from emoscope.faces.registry import find_network, load_embedded
 from emoscope.faces.spec import Calibration
+from emoscope.study.data.arrays import Predictions, load_predictions
 from emoscope.study.data.dataset import Dataset
 from emoscope.study.data.splits import create_split
 from emoscope.study.data.synthetic import create_synthetic
@@ -32,6 +35,7 @@ from emoscope.study.drawings.figures import (
     plot_roc,
 )
 from emoscope.study.export.quantize import N_CALIBRATION
+from emoscope.study.measuring.final import Final
 from emoscope.study.measuring.ledger import load_ledger
 from emoscope.study.measuring.metrics import describe_auc
 from emoscope.study.measuring.robustness import measure_robustness
@@ -49,12 +53,23 @@ FER2013_SHA256 = "98528e0542824fb9e88772f14b5a0328cf4a76d9849639e3a03881d1df5f1e
 """Fingerprint of FER2013 as published, all 35,887 images."""
 
 
+class _Study(TypedDict):
+    """What study.json holds of a study without families, as far as a card tells it."""
+
+    name: str
+    members: list[dict[str, object] | str]
+    student: dict[str, object] | None
+    repeats: NotRequired[int]
+    data_sha256: str
+    runs: str
+
+
 @dataclass(frozen=True)
 class Subject:
     """What a card describes: a measured network and how it was made."""
 
     model: Path
-    final: dict[str, Any]
+    final: Final
     """What measure_finally() kept."""
     runs: list[dict[str, Any]]
     """What _describe_run() or _describe_recipe() tell of each training."""
@@ -93,8 +108,7 @@ def write_card(folder: Path, dataset: Dataset, path: Path, recipe: Path | None =
     subject = _find_embedded(folder, dataset, recipe) if is_embedded else _find_of_study(folder, dataset)
     model, final, recognizer = subject.model, subject.final, Recognizer(subject.model)
     drawings, ledger = path.with_suffix(""), load_ledger(model, dataset.sha256)
-    with np.load(folder / "final.npz", allow_pickle=False) as z:
-        test = {key: z[key] for key in z.files}
+    test = load_predictions(folder / "final.npz", VIEWS)
     network = recognizer.spec.name
     check_page(path, "card", network, overwrite)
     names = (*DRAWINGS, *_name_histories(subject.histories))
@@ -136,21 +150,24 @@ def write_card(folder: Path, dataset: Dataset, path: Path, recipe: Path | None =
 
 def _find_of_study(folder: Path, dataset: Dataset) -> Subject:
     """Return the network of a study's folder."""
-    study, final = _load(folder, "study.json"), _load(folder, "final.json")
-    if "sha256" not in final:
+    _check_there(folder, "study.json")
+    _check_there(folder, "final.json")
+    study = load_json(folder / "study.json", _Study)
+    if study.get("repeats"):
         raise InputError(f"{folder} holds repeats and no network; a card describes one network")
-    model = folder / f"{study['name']}.onnx"
+    final, model = load_json(folder / "final.json", Final), folder / f"{study['name']}.onnx"
     _check(folder, model, final, study["data_sha256"], dataset)
     return _describe_study(model, final, folder)
 
 
-def _describe_study(model: Path, final: dict[str, Any], folder: Path) -> Subject:
+def _describe_study(model: Path, final: Final, folder: Path) -> Subject:
     """Return what a study's folder tells of the trainings that made a network.
 
     Raises:
         InputError: they are not there.
     """
-    study = _load(folder, "study.json")
+    _check_there(folder, "study.json")
+    study = load_json(folder / "study.json", _Study)
     teachers = [m if isinstance(m, str) else f"{study['name']}-{i + 1}" for i, m in enumerate(study["members"])]
     existing = [] if study["student"] else [m for m in study["members"] if isinstance(m, str)]
     known = {Recognizer(name).spec.run for name in existing}
@@ -162,8 +179,8 @@ def _describe_study(model: Path, final: dict[str, Any], folder: Path) -> Subject
 
 def _find_embedded(folder: Path, dataset: Dataset, recipe: Path | None) -> Subject:
     """Return the embedded network whose figures a folder holds."""
-    final = _load(folder, "final.json")
-    if final.get("model") not in load_embedded()[1]:
+    final = load_json(folder / "final.json", Final)
+    if final["model"] not in load_embedded()[1]:
         raise InputError(f"{folder} holds no study.json and no figures of an embedded network; name another folder")
     model = find_network(final["model"])
     _check(folder, model, final, final["data_sha256"], dataset)
@@ -172,25 +189,22 @@ def _find_embedded(folder: Path, dataset: Dataset, recipe: Path | None) -> Subje
     return _describe_study(model, final, recipe) if recipe.is_dir() else _describe_recipe(model, final, recipe, dataset)
 
 
-def _check(folder: Path, model: Path, final: dict[str, Any], data_sha256: str, dataset: Dataset) -> None:
+def _check(folder: Path, model: Path, final: Final, data_sha256: str, dataset: Dataset) -> None:
     if data_sha256 != dataset.sha256:
         raise InputError(f"{folder} was made with other data ({data_sha256[:12]}...); name that dataset")
     if compute_sha256(model) != final["sha256"]:
         raise InputError(f"{model} is not the network that was measured; run `emoscope study run --final` again")
 
 
-def _load(folder: Path, name: str) -> dict[str, Any]:
-    try:
-        values: dict[str, Any] = json.loads((folder / name).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as e:
+def _check_there(folder: Path, name: str) -> None:
+    if not (folder / name).is_file():
         raise InputError(
             f"{folder} holds no {name}; name the folder of a study that `emoscope study run --final` finished"
-        ) from e
-    return values
+        )
 
 
 def _describe_run(run: Run) -> dict[str, Any]:
-    facts = json.loads((run.folder / "run.json").read_text(encoding="utf-8"))
+    facts = run.load_facts()
     result = run.load_result()
     return {
         **_describe_config(run.folder.name, run.config),
@@ -200,7 +214,7 @@ def _describe_run(run: Run) -> dict[str, Any]:
     }
 
 
-def _describe_recipe(model: Path, final: dict[str, Any], recipe: Path, dataset: Dataset) -> Subject:
+def _describe_recipe(model: Path, final: Final, recipe: Path, dataset: Dataset) -> Subject:
     """Return what a study's file tells of the trainings that it asks for.
 
     Raises:
@@ -260,17 +274,17 @@ def _name_histories(histories: list[list[dict[str, float]]]) -> list[str]:
 
 
 def _draw(
-    folder: Path, recognizer: Recognizer, histories: list[list[dict[str, float]]], test: dict[str, Any], part: str
+    folder: Path, recognizer: Recognizer, histories: list[list[dict[str, float]]], test: Predictions, part: str
 ) -> None:
     """Write every drawing; those of figures by one view, as `emoscope analyze` reads faces unless told otherwise."""
-    labels, calibration = test["labels"], recognizer.calibration
-    probabilities = calibrate(test["logits_1"], calibration)
+    labels, calibration = test.labels, recognizer.calibration
+    probabilities = calibrate(test.logits[1], calibration)
     confusion = np.zeros((len(EMOTIONS), len(EMOTIONS)), np.int64)
     np.add.at(confusion, (labels, probabilities.argmax(axis=1)), 1)
     plot_confusion(confusion, folder / "confusion.png")
     plot_roc(probabilities, labels, folder / "roc.png")
-    before = calibrate(test["logits_1"], Calibration())
-    ten = calibrate(test["logits_10"], recognizer.spec.find_calibration(10))
+    before = calibrate(test.logits[1], Calibration())
+    ten = calibrate(test.logits[10], recognizer.spec.find_calibration(10))
     plot_reliability(
         [
             (f"{part}, as trained", before, labels),

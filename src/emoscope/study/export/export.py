@@ -17,12 +17,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from emoscope.core.errors import InputError, ModelError, OutputError
+from emoscope.core.errors import EmoscopeError, InputError, ModelError, OutputError
 from emoscope.core.files import open_atomic
 from emoscope.faces.preprocess import VIEWS, preprocess
 from emoscope.faces.recognize import Recognizer, calibrate, compute_probabilities, create_session
 from emoscope.faces.registry import LICENCE
-from emoscope.faces.spec import METADATA_KEY, Calibration, ModelSpec
+from emoscope.faces.spec import Calibration, ModelSpec
 from emoscope.study.data.dataset import Dataset
 from emoscope.study.data.splits import create_split
 from emoscope.study.export.quantize import N_CALIBRATION, write_float16, write_int8, write_model
@@ -110,7 +110,12 @@ def load_network(run: Run) -> nn.Module:
 
 
 def export_network(
-    source: Path, path: Path, name: str = "", precision: str = "float32", dataset: Dataset | None = None
+    source: Path,
+    path: Path,
+    name: str = "",
+    precision: str = "float32",
+    dataset: Dataset | None = None,
+    overwrite: bool = False,
 ) -> ModelSpec:
     """Write a network as ONNX in any precision.
 
@@ -120,6 +125,7 @@ def export_network(
         name: of a run's model, see export_run().
         precision: `float32`, `float16` or `int8`.
         dataset: the one it was trained on, for any precision but float32.
+        overwrite: whether another training's network may be replaced there.
 
     Returns:
         The spec that the file holds.
@@ -127,10 +133,9 @@ def export_network(
     Raises:
         InputError: a file that would stay as it is, a precision that needs the dataset, or see export_run() and
             export_variant().
-        OutputError: something else than an exported network is there, or the very one that is read.
+        OutputError: another network or something else is there, or the very file that is read.
     """
-    if os.path.lexists(path) and not (path.is_file() and METADATA_KEY.encode() in path.read_bytes()):
-        raise OutputError(f"{path} is no network that emoscope exported; name another file or move it away")
+    _check_place(source, path, overwrite)
     if source.is_file() and path.exists() and path.samefile(source):
         raise OutputError(f"{path} would be replaced by what is made of it; name another file")
     if source.is_file() and (name or precision == "float32"):
@@ -146,6 +151,21 @@ def export_network(
     with tempfile.TemporaryDirectory() as folder:
         export_run(source, Path(folder) / "float32.onnx", name)
         return export_variant(Path(folder) / "float32.onnx", path, precision, dataset)
+
+
+def _check_place(source: Path, path: Path, overwrite: bool) -> None:
+    """Check that nothing is at a place but an earlier export of the same training."""
+    if not os.path.lexists(path):
+        return
+    try:
+        found = Recognizer(path).spec
+    except EmoscopeError as e:
+        raise OutputError(f"{path} is no network that emoscope exported; name another file or move it away") from e
+    run = Recognizer(source).spec.run if source.is_file() else source.resolve().name
+    if not overwrite and found.run != run:
+        raise OutputError(
+            f"{path} is {found.name}, another training's network; name another file, or replace it with --overwrite"
+        )
 
 
 def export_run(folder: Path, path: Path, name: str = "") -> ModelSpec:

@@ -1,17 +1,20 @@
 """The last measurement: a finished network and its test images in, every figure out, once, and written down."""
 
-import json
 from pathlib import Path
-from typing import TypedDict, cast
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import TypedDict
 
-from emoscope.core.files import compute_sha256, open_atomic, write_json
+from emoscope.core.errors import DamagedError
+from emoscope.core.files import compute_sha256, open_atomic, set_aside, write_json
+from emoscope.core.validation import load_json
 from emoscope.faces.preprocess import VIEWS
 from emoscope.faces.recognize import Recognizer, calibrate
 from emoscope.faces.registry import find_network
 from emoscope.faces.spec import ModelSpec
+from emoscope.study.data.arrays import load_predictions
 from emoscope.study.data.dataset import Dataset
 from emoscope.study.data.splits import Rows, create_split
 from emoscope.study.measuring.ledger import record_measurement
@@ -81,7 +84,7 @@ def measure_finally(model: str | Path, dataset: Dataset, folder: Path) -> Final:
         model: an embedded network's name or an ONNX file.
         dataset: the one it was trained on.
         folder: `final.json` (figures) and `final.npz` (rows, labels, logits by views) are kept there; if they hold this
-            network's figures already, these are returned and nothing is measured.
+            network's figures already, these are returned and nothing is measured; what is damaged is set aside.
 
     Raises:
         OutputError: the folder cannot be written.
@@ -90,9 +93,13 @@ def measure_finally(model: str | Path, dataset: Dataset, folder: Path) -> Final:
     sha256 = compute_sha256(path)
     result_path = folder / "final.json"
     if result_path.is_file():
-        known: Final = json.loads(result_path.read_text(encoding="utf-8"))
-        if known["sha256"] == sha256 and known["data_sha256"] == dataset.sha256:
-            return known
+        try:
+            known = load_json(result_path, Final)
+            if known["sha256"] == sha256 and known["data_sha256"] == dataset.sha256:
+                load_predictions(folder / "final.npz", VIEWS)
+                return known
+        except DamagedError as e:
+            set_aside(e)
     recognizers = {n_views: Recognizer(path, n_views) for n_views in VIEWS}
     spec = recognizers[1].spec
     rows = create_split(dataset, spec).test

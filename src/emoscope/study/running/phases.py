@@ -69,11 +69,11 @@ def run_comparison(
         What results.json holds.
 
     Raises:
-        InputError: the data do not fit the comparison, or a whole phase of a family failed.
+        InputError: the folder is another study's, the data do not fit, or a whole phase of a family failed.
         WeightsError: ImageNet weights cannot be had.
         OutputError: a folder cannot be written.
     """
-    open_study(folder, runs, comparison.to_dict(), dataset)
+    open_study(folder, runs, comparison, dataset)
     if storage is None:
         check_database(folder / "search.db")
     trainings = Trainings(load_faces(dataset, comparison), runs, executor, comparison.resources)

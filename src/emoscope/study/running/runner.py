@@ -3,17 +3,20 @@
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import TypedDict
 
 from emoscope.core.emotions import EMOTIONS
-from emoscope.core.errors import InputError
-from emoscope.core.files import compute_sha256, open_atomic, write_json
+from emoscope.core.errors import DamagedError, InputError, ModelError
+from emoscope.core.files import compute_sha256, open_atomic, set_aside, write_json
+from emoscope.core.validation import load_json
 from emoscope.executors.executor import Executor
 from emoscope.faces.recognize import Recognizer
 from emoscope.faces.registry import find_network
+from emoscope.study.data.arrays import read_arrays
 from emoscope.study.data.dataset import Dataset
 from emoscope.study.data.splits import create_split
 from emoscope.study.export.ensemble import write_ensemble
@@ -29,7 +32,16 @@ from emoscope.study.training.run_folder import Run
 TEACHER_VIEWS = 2
 """Views averaged for a student: a picture and its mirror image, as augmentation shows both."""
 
+VALIDATION = "validation.json"
+
 OnProgress = Callable[[str], None]
+
+
+class _Validation(TypedDict):
+    """What validation.json holds beside the figures."""
+
+    files: NotRequired[dict[str, str]]
+    """Every network that was written: its sha256 by name; not in those of version 0.6.0."""
 
 
 def run_study(
@@ -59,11 +71,11 @@ def run_study(
         {"validation": figures, "final": figures or None, "model": file or None}
 
     Raises:
-        InputError: the dataset is another one than the folder's study began with, or does not fit the config.
+        InputError: the folder is another study's, or the dataset does not fit the config.
         OutputError: the folder cannot be written.
     """
     runs = runs or folder / "runs"
-    open_study(folder, runs, config.to_dict(), dataset)
+    open_study(folder, runs, config, dataset)
     trainings = Trainings(dataset, runs, executor, config.resources)
 
     def do(indices: range, teacher: NDArray[np.float32] | None = None) -> list[Run]:
@@ -71,6 +83,7 @@ def run_study(
 
     if config.repeats:
         return finish_repeats(dataset, do(range(config.repeats)), folder, final)
+    _set_aside_changed(folder)
     model = folder / f"{config.name}.onnx"
     n_members = len(config.trainings) - (config.student is not None)
     members = _export_members(config, do(range(n_members)), model)
@@ -80,7 +93,8 @@ def run_study(
     elif len(members) > 1:
         _export_ensemble(members, dataset, model)
     figures = dict(Recognizer(model).spec.figures)
-    write_json(folder / "validation.json", {"model": config.name, "sha256": compute_sha256(model), **figures})
+    written = {path.name: compute_sha256(path) for path in (*members, model) if path.parent == folder}
+    write_json(folder / VALIDATION, {"model": config.name, "files": written, **figures})
     measured = measure_finally(model, dataset, folder) if final else None
     return {"validation": figures, "final": measured, "model": str(model)}
 
@@ -103,9 +117,12 @@ def load_teacher(
     sha256 = " ".join(compute_sha256(model) for model in models)
     split = create_split(dataset, student)
     if path.is_file():
-        with np.load(path, allow_pickle=False) as z:
-            if str(z["model"]) == sha256 and str(z["split"]) == split.sha256:
-                return np.asarray(z["probabilities"], np.float32)
+        try:
+            known = read_arrays(path, ("model", "split", "probabilities"))
+            if str(known["model"]) == sha256 and str(known["split"]) == split.sha256:
+                return known["probabilities"].astype(np.float32)
+        except DamagedError as e:
+            set_aside(e)
     total = np.zeros((len(split.train), len(EMOTIONS)))
     kept = np.concatenate([split.validation, split.test])
     for model in models:
@@ -189,7 +206,7 @@ def _export_members(config: StudyConfig, trained: list[Run], model: Path) -> lis
 
 def _export(run: Run, path: Path) -> Path:
     """Export a run's network unless the file holds it already."""
-    if not path.is_file() or Recognizer(path).spec.run != run.folder.name:
+    if not _holds(path, run.folder.name):
         export_run(run.folder, path, path.stem)
     return path
 
@@ -197,9 +214,33 @@ def _export(run: Run, path: Path) -> Path:
 def _export_ensemble(members: list[Path], dataset: Dataset, path: Path) -> None:
     """Export an ensemble unless the file holds it already: calibrating it takes a minute."""
     specs = [Recognizer(member).spec for member in members]
-    wanted = " + ".join(spec.run for spec in specs), specs[0].precision
-    if path.is_file():
-        found = Recognizer(path).spec
-        if (found.run, found.precision) == wanted:
-            return
-    write_ensemble(members, dataset, path, path.stem)
+    if not _holds(path, " + ".join(spec.run for spec in specs), specs[0].precision):
+        write_ensemble(members, dataset, path, path.stem)
+
+
+def _holds(path: Path, run: str, precision: str = "float32") -> bool:
+    """Return whether a file holds a run's network; a damaged one is set aside, to be exported again."""
+    if not path.is_file():
+        return False
+    try:
+        spec = Recognizer(path).spec
+    except ModelError as e:
+        set_aside(DamagedError(path, e))
+        return False
+    return (spec.run, spec.precision) == (run, precision)
+
+
+def _set_aside_changed(folder: Path) -> None:
+    """Set aside the networks of an earlier call that are no longer as it wrote them, to be exported again."""
+    path = folder / VALIDATION
+    if not path.is_file():
+        return
+    try:
+        written = load_json(path, _Validation).get("files", {})
+    except DamagedError as e:
+        set_aside(e)
+        return
+    for name, sha256 in written.items():
+        file = folder / name
+        if file.is_file() and compute_sha256(file) != sha256:
+            set_aside(DamagedError(file, "its content is not what its fingerprint says"))

@@ -1,15 +1,19 @@
-"""A study's folder: `study.json` says what it is and with which data it was begun."""
+"""A study's folder: `study.json` says whose it is: of which study, begun with which data."""
 
+import glob
 import os
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Final, NotRequired
 
 from typing_extensions import TypedDict
 
-from emoscope.core.errors import DamagedError, InputError
+from emoscope.core.errors import DamagedError, InputError, OutputError
 from emoscope.core.files import set_aside, write_json
 from emoscope.core.validation import load_json
 from emoscope.study.data.dataset import Dataset
+from emoscope.study.recipes.families import Comparison
+from emoscope.study.recipes.study import StudyConfig
 
 
 class Attempted(TypedDict):
@@ -88,30 +92,29 @@ def load_study_file(folder: Path) -> tuple[dict[str, object], str, Path]:
     return values, begun["data_sha256"], folder / begun["runs"]
 
 
-def open_study(folder: Path, runs: Path, config: dict[str, object], dataset: Dataset) -> None:
-    """Check that a folder belongs to this dataset, and keep the config there.
+def open_study(folder: Path, runs: Path, config: StudyConfig | Comparison, dataset: Dataset) -> None:
+    """Check that a folder belongs to this study and dataset, and keep the config there.
 
     Args:
         folder: of the study.
         runs: folder of its trainings.
-        config: JSON-ready values.
+        config: of the study.
         dataset: the whole one.
 
     Raises:
-        InputError: it was begun with other data; choose another folder.
-        OutputError: the folder cannot be written.
+        InputError: it was begun with another config or other data.
+        OutputError: it cannot be written, or holds files that no study wrote.
     """
     path = folder / STUDY
     if path.is_file():
         try:
-            data_sha256 = load_study_file(folder)[1]
-            if data_sha256 != dataset.sha256:
-                raise InputError(
-                    f"{folder} was begun with other data ({data_sha256[:12]}..., these are "
-                    f"{dataset.sha256[:12]}...); name that dataset, or another folder with -o"
-                )
+            _check_same(folder, config, dataset)
         except DamagedError as e:
             set_aside(e)
+    elif foreign := _list_foreign(folder, config.name):
+        raise OutputError(
+            f"{folder} holds {foreign[0]} but no {STUDY}, so no study wrote it; choose an empty or a new folder with -o"
+        )
     for name, kind in KINDS.items():
         if (folder / name).is_file():
             try:
@@ -120,4 +123,34 @@ def open_study(folder: Path, runs: Path, config: dict[str, object], dataset: Dat
                 set_aside(e)
     # Relative, so that the whole can be moved.
     where = os.path.relpath(runs, folder)
-    write_json(path, {**config, "data_sha256": dataset.sha256, "runs": where})
+    write_json(path, {**config.to_dict(), "data_sha256": dataset.sha256, "runs": where})
+
+
+def _check_same(folder: Path, config: StudyConfig | Comparison, dataset: Dataset) -> None:
+    """Check that a folder was begun with this config and dataset."""
+    values, data_sha256, runs = load_study_file(folder)
+    if data_sha256 != dataset.sha256:
+        raise InputError(
+            f"{folder} was begun with other data ({data_sha256[:12]}..., these are "
+            f"{dataset.sha256[:12]}...); name that dataset, or another folder with -o"
+        )
+    try:
+        # An earlier version knew fewer settings; what it did is what their defaults say.
+        known = type(config).from_dict(values, is_new=False).to_dict()
+    except InputError:
+        known = values
+    wanted = config.to_dict()
+    # What a training occupies changes no figure.
+    changed = [key for key in sorted({*known, *wanted} - {"resources"}) if known.get(key) != wanted.get(key)]
+    if changed:
+        raise InputError(
+            f"{folder} holds another study (its {', '.join(changed)} differ); name another folder with -o, and with "
+            f"--runs {runs} share what is trained already"
+        )
+
+
+def _list_foreign(folder: Path, name: str) -> list[str]:
+    """Return what stands where a study of this name writes; its trainings have names of their own."""
+    written = ("results.json", "search.db", "splits", "validation.json", "final.json", "final.npz", f"{name}.onnx")
+    found = {path.name for path in folder.glob("*")}
+    return sorted(file for file in found if file in written or fnmatch(file, f"{glob.escape(name)}-*.*"))
