@@ -1,8 +1,9 @@
 """Kill what writes, often, at random moments: is anything lost or half there?
 
-Real processes are killed (SIGKILL) while they analyse, record a camera, record for a server, or take an upload. Bars:
-the earlier result or the new one is whole, every recording is finished by the next command or the server's next start
-and has lost at most 5 s, an upload that was not answered leaves nothing. Jobs are killed by server_kill.py.
+Real processes are killed (SIGKILL) while they analyse, record a camera, record for a server, take an upload, import a
+dataset, or do a study with its search. Bars: the earlier result or the new one is whole, every recording is finished by
+the next command or the server's next start and has lost at most 5 s, an upload that was not answered leaves nothing, a
+study ends with the figures of one that nobody disturbed. Jobs are killed by server_kill.py.
 """
 
 import contextlib
@@ -165,6 +166,79 @@ def kill_upload(clip: Path, folder: Path, chance: random.Random) -> dict[str, An
         return {"fault": f"{jobs} {left}" if jobs or left else None}
 
 
+def kill_import(clip: Path, folder: Path, chance: random.Random) -> dict[str, Any]:
+    """Kill an import that replaces an earlier dataset."""
+    from emoscope.study.data.dataset import Dataset
+
+    path = folder / "faces.npz"
+    run("data", "import", "synthetic", "-o", path, "--n", 700)
+    process = start("data", "import", "synthetic", "-o", path, "--n", 7000)
+    time.sleep(chance.uniform(0.3, 6.0))
+    kill(process)
+    n = len(Dataset.load(path).pixels)
+    run("data", "import", "synthetic", "-o", path, "--n", 1400)
+    again = len(Dataset.load(path).pixels)
+    return {"fault": None if n in (700, 7000) and again == 1400 else f"{n}, then {again} faces"}
+
+
+STUDY = """
+name: killed
+settings:
+  {network: compact-tiny, protocol: thesis, epochs: 2, sizes_px: [24], size_shares: [1.0], precision: float32}
+families: {only: {space: {learning_rate: [0.01, 0.05]}}}
+search: {trials: 2, candidates: 2}
+folds: 2
+repeats: 2
+"""
+
+
+def kill_study(clip: Path, folder: Path, chance: random.Random) -> dict[str, Any]:
+    """Kill a study at any of its phases; the same command ends it."""
+    folder.mkdir()
+    command, whole = prepare_study(folder / "files", folder / "out")
+    process = start(*command)
+    # The first seconds load PyTorch.
+    time.sleep(chance.uniform(3.0, 3.0 + whole["seconds"]))
+    kill(process)
+    run(*command)
+    figures = read_study(folder / "out")
+    wrong = [name for name in {*figures, *whole["figures"]} if figures.get(name) != whole["figures"].get(name)]
+    return {"fault": f"other figures: {sorted(wrong)}" if wrong else None}
+
+
+def prepare_study(files: Path, out: Path) -> tuple[tuple[object, ...], dict[str, Any]]:
+    """Return the command of a study into `out`, and what it gives where nobody disturbs it."""
+    files.mkdir()
+    (files / "killed.yaml").write_text(STUDY)
+    run("data", "import", "synthetic", "-o", files / "faces.npz", "--n", 420)
+    command = ("study", "run", files / "killed.yaml", "--data", files / "faces.npz", "-o")
+    if not UNDISTURBED:
+        begun = time.monotonic()
+        run(*command, files / "undisturbed")
+        seconds = time.monotonic() - begun
+        UNDISTURBED.update(seconds=seconds, figures=read_study(files / "undisturbed"))
+    return (*command, out), UNDISTURBED
+
+
+UNDISTURBED: dict[str, Any] = {}
+"""Found by the first round."""
+
+
+def read_study(folder: Path) -> dict[str, object]:
+    """Return what a study says, by file: its results, weights and predictions."""
+    from emoscope.core.files import compute_sha256
+
+    results = {"results.json": json.loads((folder / "results.json").read_bytes())}
+    kept = [path for path in folder.glob("runs/*/[!.]*") if path.suffix in (".npz", ".safetensors")]
+    return results | {str(path.relative_to(folder)): compute_sha256(path) for path in kept}
+
+
+def run(*arguments: object) -> None:
+    """Run a command to its end."""
+    command = [sys.executable, "-m", "emoscope", *map(str, arguments)]
+    subprocess.run(command, check=True, capture_output=True)
+
+
 def wait_for(condition: Callable[[], bool]) -> None:
     end = time.monotonic() + WAIT_S
     while not condition():
@@ -178,6 +252,8 @@ KINDS = {
     "live": kill_live,
     "server recording": kill_server_recording,
     "upload": kill_upload,
+    "import": kill_import,
+    "study": kill_study,
 }
 
 if __name__ == "__main__":
