@@ -1,4 +1,4 @@
-"""The command line: one function per verb; the only place that prints."""
+"""The command line put together: every command, the log, and each error as one line."""
 
 import logging
 import sys

@@ -12,7 +12,7 @@ EMOTIONS: Final = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neut
 COLOURS: Final = ("#e82964", "#038057", "#7564b0", "#c08000", "#447ef3", "#af5606", "#89899b")
 """One sRGB colour per class. Found by a search for the largest distance between the two nearest, seen with full colour
 vision and with each of the three deficiencies, at a contrast of 3:1 with a light and with a dark ground
-(tests/test_colours.py measures both)."""
+(tests/core/test_colours.py measures both)."""
 
 VALENCE: Final = (-1, -1, -1, 1, -1, 0, 0)
 """Sign of each class's valence. Surprise has none of its own: it can be pleasant or not

@@ -11,7 +11,7 @@ FULL: Final = 1 - 1e-9
 
 
 def format_percent(fraction: float, n_decimals: int = 0, space: str = NBSP) -> str:
-    """Return a percentage without decimals; halves go to the even neighbour.
+    """Return a percentage; halves go to the even neighbour.
 
     What is more than nothing never reads 0 %, what is less than all never 100 %: `< 1 %`, `> 99 %`.
 

@@ -36,11 +36,11 @@ EXAMPLES = {
     404: "there is nothing at this address; /openapi.json has them all",
     405: "this address does not take the method; /openapi.json says which it does",
     408: "nothing came for 30 s; send the request again",
-    409: "the job is still running; wait until it is finished",
+    409: "the job is running, expected a finished one",
     413: "the request has 60000000 bytes, expected at most 50065536; send a smaller file",
     415: "the file is no picture that is read here; expected a JPEG, PNG, WebP, AVIF, HEIC or BMP picture",
     422: "the picture is damaged; expected a JPEG, PNG, WebP, AVIF, HEIC or BMP picture",
-    429: "more than 200 per 1 second requests; try again in 1 s",
+    429: "more than 200 requests in 1 s; try again in 1 s",
     500: "the server made a mistake, which its log describes; try again, or report it",
     503: "too many pictures are waiting; try again in a second",
 }

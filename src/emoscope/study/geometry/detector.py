@@ -28,7 +28,7 @@ FOUND_IOU = 0.5
 
 
 class Block(nn.Module):
-    """Two 3 x 3 convolutions around which the input goes on; the second knows each channel's surroundings alone."""
+    """A 5 x 5 convolution of each channel by itself, then 1 x 1 over all channels; the input is added."""
 
     def __init__(self, width: int) -> None:
         super().__init__()

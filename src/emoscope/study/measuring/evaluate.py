@@ -56,7 +56,7 @@ def evaluate(
     balanced: bool = False,
     robustness: bool = False,
 ) -> dict[str, Any]:
-    """Measure a model on a part of a dataset; on test images this is counted beside the model.
+    """Measure a model on a part of a dataset; on test images this is counted in the ledger.
 
     Args:
         dataset: any dataset.

@@ -36,7 +36,7 @@ class TrainConfig:
     """One training: everything that decides its result, beside the data."""
 
     network: str = "compact"
-    """A name that networks.NETWORKS knows, or `timm:NAME`."""
+    """A name that networks/catalogue.py knows, or `timm:NAME`."""
     pretrained: bool = False
     """Begin with ImageNet weights; the classifier is new."""
     branches: Annotated[int, Field(ge=0, le=3)] = 0
@@ -90,7 +90,7 @@ class TrainConfig:
     ema_decay: Annotated[float, Field(ge=0, le=0.99999)] = 0.998
     """Moving average of the weights per step; 0 switches it off."""
     augment: bool = True
-    """One affine warp, brightness, contrast, erasing; see inputs.py."""
+    """One affine warp, brightness, contrast, erasing; see training/batches.py."""
     degrade: Share = 0.0
     """Share of the faces that are softened, and share of those that get noise: robustness to distance and poor light;
     0 leaves both out."""
@@ -110,14 +110,14 @@ class TrainConfig:
     size_shares: Annotated[tuple[Share, ...], Field(min_length=1)] = (0.3, 0.3, 0.4)
     """Share of the epochs at each size."""
     kernel: Kernel = "auto"
-    """How pictures are resampled to the input's size, see resample.py; `auto` augments and resizes in one bilinear
+    """How pictures are resampled to the input's size, see faces/resample.py; `auto` augments and resizes in one bilinear
     step."""
     patience: Annotated[int, Field(ge=0, le=100_000)] = 0
     """Stop when validation macro F1 has not risen by min_delta for so many epochs; 0 never stops early."""
     min_delta: Share = 0.001
     """What counts as a rise of macro F1 for early stopping."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """`auto` times both on the first batch and keeps the faster."""
+    """`auto` times both on a made-up batch and keeps the faster."""
     compile: bool = False
     """Compile the network with torch.compile; needs a C++ compiler on the CPU."""
     devices: Annotated[int, Field(ge=1, le=1024)] = 1

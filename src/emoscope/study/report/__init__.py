@@ -98,7 +98,7 @@ def show_report(folder: Path, keys: Sequence[str], dataset: Dataset | None = Non
 
 
 def show_blocks(*blocks: Block) -> Excerpt:
-    """Return single blocks, such as those of pictures.py, for a notebook."""
+    """Return single blocks, such as those of samples.py, for a notebook."""
     section = Section("excerpt", "", list(blocks))
     number([section])
     return Excerpt([section])

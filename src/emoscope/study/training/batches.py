@@ -14,7 +14,7 @@ from emoscope.faces.spec import ModelSpec
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Strengths of the changes; each face draws its own (accuracy.md's recipe, all mild)."""
+    """Strengths of the changes; each face draws its own, all mild."""
 
     rotation_deg: float = 12.0
     zoom: float = 0.15
