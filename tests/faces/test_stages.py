@@ -1,5 +1,6 @@
 """The runtime's stages, each against what must hold for any input or against an independent implementation."""
 
+import io
 import json
 import subprocess
 import sys
@@ -174,6 +175,17 @@ def test_yunet_decodes_as_opencv_does(shared: Path, yunet: None) -> None:
     np.testing.assert_allclose(faces.score, expected[:, 14], atol=1e-4)
     assert faces.landmarks is not None
     np.testing.assert_allclose(faces.landmarks.reshape(5, 10), expected[:, 4:14], atol=0.01)
+
+
+def test_a_cache_that_cannot_be_written_leaves_the_other_detector(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("EMOSCOPE_CACHE", str(tmp_path / "file" / "cache"))
+    monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: io.BytesIO(b"a network"))
+    assert create_detector("auto").detector.name == "haar" and "cannot write" in caplog.text
+    with pytest.raises(ModelError, match="cannot write"):
+        create_detector("yunet")
 
 
 def test_haar_finds_the_portrait_at_any_size(portrait: Image) -> None:

@@ -4,14 +4,14 @@ import json
 import logging
 import os
 import sys
-import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from functools import cache
+from http.client import HTTPException
 from pathlib import Path
 from typing import Literal
 
-from emoscope.core.errors import InputError, ModelError
+from emoscope.core.errors import InputError, ModelError, OutputError
 from emoscope.core.files import compute_sha256, open_atomic
 
 log = logging.getLogger(__name__)
@@ -146,7 +146,7 @@ def fetch(model: ModelFile) -> Path:
     """Return a fetched model's path, from the cache or else from the network, its hash checked.
 
     Raises:
-        ModelError: no network and no cached file, or the bytes are wrong.
+        ModelError: no network and no cached file, a cache that cannot be written, or the bytes are wrong.
     """
     if model.path.is_file():
         return check_sha256(model)
@@ -157,7 +157,7 @@ def fetch(model: ModelFile) -> Path:
             open_atomic(model.path) as temporary,
         ):
             temporary.write_bytes(response.read())
-    except (OSError, urllib.error.URLError) as e:
+    except (OSError, HTTPException, OutputError) as e:
         reason = getattr(e, "reason", e)
         raise ModelError(
             f"cannot fetch the model {model.name} ({reason}); connect once, "
