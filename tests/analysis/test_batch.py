@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,8 +16,11 @@ import pytest
 
 import emoscope as product
 from conftest import Command, clip_time_s, write_clip
+from emoscope.analysis import many
+from emoscope.analysis.settings import Settings
 from emoscope.core.timecode import Every
 from emoscope.core.types import Image
+from emoscope.faces.registry import find_network
 from emoscope.media.source import find_sources
 
 
@@ -165,6 +169,26 @@ def test_killed_analysis_leaves_a_mark_and_is_taken_up_again(
     os.utime(clip, (0, 0))
     code, stdout, _ = emoscope("analyze", clip, slow_clip, *options, "--resume", "--json")
     assert [e["skipped"] for e in json.loads(stdout)["sources"]] == [False, True], "the file changed"
+
+
+def test_another_network_in_the_same_place_is_another_analysis(clip: Path, tmp_path: Path, emoscope: Command) -> None:
+    model = Path(shutil.copy(find_network("compact-4-int8"), tmp_path / "mine.onnx"))
+    options = ("analyze", clip, "-o", tmp_path / "o", "--detector", "haar", "--no-report", "--every", "10", "--json")
+    for network, is_skipped in (("compact-4-int8", False), ("compact-4-int8", True), ("compact-5-int8", False)):
+        if not is_skipped:
+            shutil.copyfile(find_network(network), model)
+        code, stdout, stderr = emoscope(*options, "--model", model, "--resume")
+        assert code == 0 and [e["skipped"] for e in json.loads(stdout)["sources"]] == [is_skipped], stderr
+
+
+def test_a_source_that_is_gone_when_its_turn_comes_stops_no_other(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    films = [Path(shutil.copy(clip, tmp_path / name)) for name in ("a.mp4", "b.mp4")]
+    settings = Settings(detector="haar", report=False, every=10)
+    monkeypatch.setattr(many, "choose_folders", lambda *_: films[0].unlink() or [tmp_path / "a", tmp_path / "b"])
+    gone, other = many.analyze_sources(films, settings=settings)
+    assert gone.status == "failed" and "a.mp4 (No such file" in str(gone.message) and other.status == "complete"
 
 
 def test_two_writers_of_one_folder(clip: Path, slow_clip: Path, tmp_path: Path, emoscope: Command) -> None:

@@ -199,7 +199,17 @@ class Settings(BaseModel):
         Args:
             path: the source.
             files: all that belongs to it, where that is a folder.
+
+        Raises:
+            InputError: one of them is gone.
         """
-        state = [(str(p.relative_to(path.parent)), p.stat().st_size, p.stat().st_mtime_ns) for p in [*files] or [path]]
+        # A network's file, too: another may have been exported to the same place.
+        model = Path(self.model)
+        try:
+            stats = [(str(p.relative_to(path.parent)), p.stat()) for p in [*files] or [path]]
+            stats += [(model.name, model.stat())] if model.is_file() else []
+        except OSError as e:
+            raise InputError(f"cannot read {e.filename} ({e.strerror}); check that it is there") from e
+        state = [(name, s.st_size, s.st_mtime_ns) for name, s in stats]
         text = f"{self.model_dump_json()} {state!a} {read_version()}"
         return hashlib.sha256(text.encode()).hexdigest()[:16]

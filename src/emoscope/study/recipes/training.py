@@ -110,8 +110,8 @@ class TrainConfig:
     size_shares: Annotated[tuple[Share, ...], Field(min_length=1)] = (0.3, 0.3, 0.4)
     """Share of the epochs at each size."""
     kernel: Kernel = "auto"
-    """How pictures are resampled to the input's size, see faces/resample.py; `auto` augments and resizes in one bilinear
-    step."""
+    """How pictures are resampled to the input's size, see faces/resample.py; `auto` augments and resizes in one
+    bilinear step."""
     patience: Annotated[int, Field(ge=0, le=100_000)] = 0
     """Stop when validation macro F1 has not risen by min_delta for so many epochs; 0 never stops early."""
     min_delta: Share = 0.001
