@@ -70,6 +70,14 @@ def test_a_plan_of_a_study_without_families(faces_file: Path, tmp_path: Path, em
     assert not list(tmp_path.glob("*/")), "nothing is left behind"
 
 
+def test_a_plan_of_a_student_of_networks_that_exist(faces_file: Path, tmp_path: Path, emoscope: Command) -> None:
+    settings = {"network": "compact-tiny", "epochs": 1, "batch_size": 32, "sizes_px": [24], "size_shares": [1.0]}
+    values = {"name": "taught", "settings": settings, "members": ["compact-4-int8"], "student": {"distil_weight": 0.7}}
+    (tmp_path / "taught.yaml").write_text(yaml.safe_dump(values))
+    code, stdout, stderr = emoscope("study", "plan", tmp_path / "taught.yaml", "--data", faces_file, "--json")
+    assert code == 0 and json.loads(stdout)["runs"] == 1, stderr
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_the_plan_of_the_quick_study_holds(faces_file: Path, tmp_path: Path, emoscope: Command) -> None:

@@ -129,7 +129,8 @@ def plan_study(
 
 def _plan_trainings(config: StudyConfig, timer: Timer) -> tuple[list[PhasePlan], float]:
     costs = [timer.find_cost(training, keep=True) for training in config.trainings]
-    n_together = len(config.trainings) - (config.student is not None)
+    # A student waits for its members, of which none may be trained here.
+    n_together = max(1, len(config.trainings) - (config.student is not None))
     return [_add_up("", "training", costs, len(costs), n_together)], timer.split_s
 
 
