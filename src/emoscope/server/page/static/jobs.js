@@ -122,8 +122,7 @@ const plan = () => {
 
 export const loadJobs = async () => {
   try {
-    const answer = await request("/v1/jobs");
-    const jobs = answer.jobs ?? answer;
+    const { jobs } = await request("/v1/jobs");
     complain("jobs-trouble", "");
     const ids = new Set(jobs.map(({ id }) => id));
     for (const [id, row] of rows) if (!ids.has(id)) { drop(row); rows.delete(id); unwatch(id); }

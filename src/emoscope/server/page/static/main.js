@@ -5,7 +5,8 @@ import { loadJobs, sendVideo } from "./jobs.js";
 import { readPicture } from "./pictures.js";
 import "./view.js";
 
-const PICTURE = /\.(jpe?g|png|webp|bmp)$/i;
+// Where the browser does not know the kind, as many do not know HEIC.
+const PICTURE = /\.(jpe?g|png|webp|bmp|avif|heic|heif|hif)$/i;
 const isPicture = (file) =>
   file.type ? file.type.startsWith("image/") && file.type !== "image/gif" : PICTURE.test(file.name);
 

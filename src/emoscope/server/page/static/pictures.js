@@ -42,7 +42,7 @@ const show = (card, file, bitmap, answer) => {
   new FaceCards(list, "Face").show(faces);
   card.note.textContent = [
     faces.length ? count : "No face was found. Faces that are turned away, covered or very small are missed.",
-    answer.message, bitmap ? "" : "This browser cannot show this kind of picture; the boxes are on an empty ground.",
+    bitmap ? "" : "This browser cannot show this kind of picture; the boxes are on an empty ground.",
   ].filter(Boolean).join(" · ");
   card.body.append(canvas, list);
   card.body.classList.toggle("many", faces.length > 2);
