@@ -197,6 +197,21 @@ def test_webp_is_read_without_loss(side: int, portrait: Image, tmp_path: Path) -
     assert all(np.array_equal(a.image, b[:, :, :3]) for a, b in zip(frames, expected, strict=True))
 
 
+def test_a_damaged_animation_does_not_end_early_unsaid(portrait: Image, tmp_path: Path) -> None:
+    animation, path, counts = cv2.Animation(), tmp_path / "a.webp", set()
+    animation.frames = [np.ascontiguousarray(portrait[i : i + 64, 200:264]) for i in (40, 90, 140)]
+    animation.durations = np.array([30, 500, 40], np.int32)
+    whole = bytes(cv2.imencodeanimation(".webp", animation)[1])
+    for at in np.linspace(whole.rindex(b"ANMF") + 40, len(whole) - 40, 20, dtype=int):
+        path.write_bytes(whole[:at] + np.random.default_rng(at).bytes(40) + whole[at + 40 :])
+        try:
+            counts.add(len(list(find_sources([path])[0])))
+        except InputError as e:
+            assert "expected a complete webp file" in str(e)
+            counts.add(0)
+    assert counts == {0, 3}
+
+
 def test_an_endless_animation_is_refused(
     seeds: dict[str, dict[str, bytes]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -99,6 +99,7 @@ def test_times(text: str, seconds: float) -> None:
         "٣",
         "9" * 400,
         "9" * 400 + ":00:00",
+        "9" * 5000 + ":00",
     ],
 )
 def test_what_is_no_time(text: str) -> None:

@@ -8,7 +8,7 @@ from typing import Literal
 from emoscope.core.errors import InputError
 
 _SECONDS = re.compile(r"([0-9]+(?:\.[0-9]+)?|\.[0-9]+) ?s?")
-_CLOCK = re.compile(r"(?:([0-9]+):)?([0-9]+):([0-9]{1,2}(?:\.[0-9]+)?)")
+_CLOCK = re.compile(r"(?:([0-9]{1,9}):)?([0-9]{1,9}):([0-9]{1,2}(?:\.[0-9]+)?)")
 _STEP = re.compile(r"([0-9]+(?:\.[0-9]+)?|\.[0-9]+) ?s")
 _CELL_TOLERANCE = 1e-6
 """Share of a step by which a stamp may fall short of it: 0.6 / 0.2 is 2.9999999999999996."""
@@ -84,20 +84,13 @@ def parse_time(text: str) -> float:
     elif match := _CLOCK.fullmatch(text):
         hours, minutes, rest = int(match[1] or 0), int(match[2]), float(match[3])
         if rest < 60 and (match[1] is None or minutes < 60):
-            seconds = _add_up(hours, minutes, rest)
+            # Rounded: 0:01:46.933 means 106.933, not 106.93299999999999.
+            seconds = round(hours * 3600 + minutes * 60 + rest, 9)
     if not math.isfinite(seconds):
         raise InputError(
             f"{_shorten(text)} is no time; expected seconds or a clock time, such as 90, 1:30 or 1:02:03.5"
         )
     return seconds
-
-
-def _add_up(hours: int, minutes: int, seconds: float) -> float:
-    try:
-        # Rounded: 0:01:46.933 means 106.933, not 106.93299999999999.
-        return round(hours * 3600 + minutes * 60 + seconds, 9)
-    except OverflowError:
-        return math.inf
 
 
 def parse_span(text: str) -> Span:

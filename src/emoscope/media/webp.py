@@ -25,7 +25,7 @@ def convert_animation(path: Path) -> IO[bytes]:
     """Write an animation without loss into a temporary file that goes with the returned handle.
 
     Raises:
-        InputError: it is damaged from the beginning, or too large.
+        InputError: it is damaged or too large.
     """
     import av
 
@@ -61,7 +61,6 @@ def _read_frames(path: Path) -> Iterator[tuple[Image, int]]:
     """Yield each frame, BGR, and for how many milliseconds it is shown."""
     from PIL.WebPImagePlugin import WebPImageFile
 
-    n = 0
     try:
         # Not Image.open: its limits are for all of the process.
         animation = WebPImageFile(path)
@@ -73,6 +72,4 @@ def _read_frames(path: Path) -> Iterator[tuple[Image, int]]:
             pixels = np.asarray(animation.convert("RGB"))
             yield np.ascontiguousarray(pixels[:, :, ::-1], np.uint8), int(animation.info.get("duration", 0))
     except (OSError, SyntaxError, ValueError, EOFError) as e:
-        # A cut file's first frames are whole.
-        if n == 0:
-            raise InputError(f"{path} cannot be decoded as an animation; expected a complete webp file") from e
+        raise InputError(f"{path} cannot be decoded as an animation; expected a complete webp file") from e

@@ -106,7 +106,8 @@ class VideoWriter:
                 if is_disk_error(e):
                     raise
                 reason = f"the sound of {self.sound_from} cannot be kept ({getattr(e, 'strerror', None) or e})"
-                self.container.close()
+                if self.container is not None:
+                    self.container.close()
         if sound is not None:
             self.problems += [*sound.problems, *([reason] if sound.ways else [])]
             sound.close()
