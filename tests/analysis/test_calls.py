@@ -14,6 +14,7 @@ import emoscope as product
 from emoscope.analysis import calls
 from emoscope.analysis.one import Progress
 from emoscope.core.types import Image
+from emoscope.tables.events import Event
 
 
 @pytest.fixture
@@ -33,6 +34,19 @@ def test_a_picture_given_in_any_way(portrait: Image, portrait_file: Path) -> Non
     # Each stands alone: somebody seen in one picture is no acquaintance in the next.
     assert [analyzer.analyze(picture).to_dict() for picture in (portrait, pillow)] == [expected] * 2
     assert product.analyze_image([], detector="haar") == []
+
+
+def test_what_pictures_cannot_give_is_said(portrait: Image, tmp_path: Path) -> None:
+    # A name that leaves no room for the number before it.
+    cv2.imwrite(str(tmp_path / f"{'a' * 250}.png"), portrait)
+    events = [Event("smile", 0, 1)]
+    asked = {"formats": ("jsonl", "eaf"), "events": events, "annotate": True, "detector": "haar"}
+    analysis = product.analyze_video(tmp_path / f"{'a' * 250}.png", **asked)
+    assert str(analysis.summary.message).endswith(
+        "pictures have no time, so nothing was written of observations.eaf, a comparison of the events"
+    )
+    assert analysis.summary.status == "complete" and (analysis.folder / "observations.jsonl").exists()
+    assert [path.name for path in (analysis.folder / "annotated").iterdir()] == [f"00000-{'a' * 60}.jpg"]
 
 
 def test_models_are_kept(portrait: Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,9 +14,11 @@ from emoscope.analysis.settings import Settings
 from emoscope.core.errors import InputError
 from emoscope.core.html import create_table
 from emoscope.core.manifest import Identity, Manifest
+from emoscope.core.numbers import format_percent
 from emoscope.core.owned import open_owned
 from emoscope.core.types import FrameResult
 from emoscope.media.source import Source
+from emoscope.outputs.formats import TIMED
 from emoscope.pipeline.analyzer import PICTURE_SIDE_PX, VIDEO_SIDE_PX, Analyzer
 from emoscope.tables.events import Event
 from emoscope.tables.observations import Observations
@@ -130,7 +132,7 @@ class Analysis:
     def _describe(self) -> str:
         s = self.summary
         people = f"{s.people_count} {'person' if s.people_count == 1 else 'people'}"
-        return f"{s.source!r}: {s.frames} frames, {people}, a face in {100 * s.coverage:.0f}%"
+        return f"{s.source!r}: {s.frames} frames, {people}, a face in {format_percent(s.coverage, space='')}"
 
     def _repr_html_(self) -> str:
         """Show the people as notebooks show it."""
@@ -195,9 +197,18 @@ def analyze_source(
         raise InputError(f"{source.label}: none of its pictures can be read; first: {source.problems[0]}")
     wall_s = round(time.perf_counter() - start, 3)
     used = UsedSettings(every=source.every.setting, end_s=source.end_s, wall_s=wall_s)
-    end = describe_end(source, [*recorder.problems, *recorder.find_inverted(), *find_late(settings.events, source)])
+    unused = [*find_timed(settings, source), *find_late(settings.events, source)]
+    end = describe_end(source, [*recorder.problems, *recorder.find_inverted(), *unused])
     _, summary = recorder.finish(end, used, fingerprint)
     return Analysis(Observations(folder / "observations.parquet"), summary, folder)
+
+
+def find_timed(settings: Settings, source: Source) -> Iterator[str]:
+    """Yield what was asked for and is not there, for pictures have no time."""
+    timed = [f"observations.{name}" for name in settings.formats if name in TIMED]
+    if source.kind == "pictures" and (timed or settings.events):
+        events = ["a comparison of the events"] if settings.events else []
+        yield f"{source.label}: pictures have no time, so nothing was written of {', '.join([*timed, *events])}"
 
 
 def find_late(events: Sequence[Event], source: Source) -> Iterator[str]:

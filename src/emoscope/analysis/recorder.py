@@ -43,6 +43,9 @@ INVERTED_DEG: Final = 135.0
 LEAST_FACES: Final = 5
 """Of fewer faces nothing is said: a single one may be a false detection."""
 
+MAX_STEM: Final = 60
+"""Characters of a picture's name in that of its annotated copy."""
+
 KIND: Final = "analysis"
 """What manifests call these results."""
 OUTPUT_NAMES: Final = (
@@ -146,8 +149,8 @@ class Recorder:
         folder = self.folder / "annotated"
         folder.mkdir(exist_ok=True)
         encoded = cv2.imencode(".jpg", annotate(frame.image, result, self.settings.hides_faces))[1]
-        # The number keeps pictures of the same name in different folders apart.
-        (folder / f"{frame.index:05d}-{Path(frame.source).stem}.jpg").write_bytes(encoded.tobytes())
+        # The number keeps pictures of the same name in different folders apart; a name has 255 bytes.
+        (folder / f"{frame.index:05d}-{Path(frame.source).stem[:MAX_STEM]}.jpg").write_bytes(encoded.tobytes())
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
