@@ -36,6 +36,12 @@ def paste(canvas: np.ndarray, picture: np.ndarray, centre_xy: tuple[float, float
     canvas[mask] = warped[mask]
 
 
+def ease(share: float) -> float:
+    """Return a share of 0 to 1 that begins and ends slowly, as people move."""
+    share = min(max(share, 0.0), 1.0)
+    return share * share * (3 - 2 * share)
+
+
 def main() -> None:
     """Write the clip."""
     path, seconds = Path(sys.argv[1]), float(sys.argv[2]) if len(sys.argv) > 2 else 10.0
@@ -53,7 +59,7 @@ def main() -> None:
             x = 190 + 40 * math.sin(t * 0.9)
             paste(canvas, first, (x, 190), 230 + 40 * math.sin(t * 0.6), 4 * math.sin(t * 1.3))
             # From the right edge to its place within a second, and out again two seconds before the end.
-            out = max(0.0, 1 - max(0.0, t - 2)) + max(0.0, t - (seconds - 2))
+            out = ease(1 - (t - 2)) + ease(t - (seconds - 2))
             paste(canvas, second, (470 + 320 * out, 180 + 10 * math.sin(t * 2)), 220, -5 * math.sin(t))
             light = 1 + 0.12 * math.sin(t * 0.7)
             canvas = np.clip(canvas * light, 0, 255).astype(np.uint8)

@@ -22,6 +22,8 @@ CELL_GREY: Final = 8.0
 """Cells that change by less, of 255, say nothing of a cut: noise and a camera that shakes."""
 CUT_GREY, CUT_TIMES = 2.0, 2.5
 """A cut changes cells by so much more than that, on average, and by so many times the largest step before it."""
+STEP_TIMES: Final = 2.0
+"""And by so many times the last step: who comes in, or a camera that begins to pan, changes more with every frame."""
 BLEND_GREY, BLEND_TIMES = 1.0, 2.5
 """A blend's steps: smaller than a cut's, above the median of those before."""
 BLEND_END: Final = 0.5
@@ -29,7 +31,11 @@ BLEND_END: Final = 0.5
 BLEND_FRAMES: Final = 75
 """A longer change is a camera that moves."""
 BLEND_CHANGED: Final = 0.5
-"""A blend changes at least this share of the cells by CELL_GREY."""
+"""A blend changes at least this share of the cells by CELL_GREY, other light left aside."""
+
+MIX_AWAY: Final = 0.2
+"""A blend's middle is off a mix of both ends by at most this share of what lies between them: blends of moving heads by
+0.13, people who come in and a camera that pans by 0.27 and more."""
 
 
 class CutFinder:
@@ -41,8 +47,9 @@ class CutFinder:
         self.is_blend = False
         """Whether the last frame may show two shots at once."""
         self._last: Grey | None = None
-        self._before: Grey | None = None
-        self._n_changes, self._largest, self._is_told = 0, 0.0, False
+        self._change: list[Grey] = []
+        """The frame before a change that goes on, and those since."""
+        self._largest, self._is_told, self._step = 0.0, False, 0.0
         self._steps: deque[tuple[float, float]] = deque([(0.0, 0.0)], HISTORY)
 
     def add(self, picture: "VideoFrame") -> bool:
@@ -54,33 +61,52 @@ class CutFinder:
         away = np.abs(small - last)
         step, jump = float(away.mean()), float(np.maximum(away - CELL_GREY, 0).mean())
         steps, jumps = zip(*self._steps, strict=True)
-        is_jump = jump > max(CUT_GREY, CUT_TIMES * max(jumps))
+        is_jump = jump > max(CUT_GREY, CUT_TIMES * max(jumps)) and step > STEP_TIMES * self._step
+        self._step = step
         usual = BLEND_TIMES * float(np.median(steps))
         if not is_jump and step <= max(BLEND_GREY, usual, BLEND_END * self._largest):
             self._steps.append((step, jump))
             return self._end_change(small)
-        self._before = last if self._before is None else self._before
-        self._n_changes, self._largest = self._n_changes + 1, max(self._largest, step)
+        self._change = self._change or [last]
+        self._change.append(small)
+        self._largest = max(self._largest, step)
         if is_jump and not self._is_told:
             self.n_breaks, self._is_told, self.is_blend = self.n_breaks + 1, True, False
             return True
         self.is_blend = True
-        if self._n_changes > BLEND_FRAMES:
+        if len(self._change) > BLEND_FRAMES:
             self._steps.append((step, jump))
             return self._end_change(small)
         return False
 
     def _end_change(self, small: Grey) -> bool:
         """See whether a change that went over several frames led to another shot, of which nobody was told."""
-        before, n, is_told = self._before, self._n_changes, self._is_told
-        self._before, self._n_changes, self._largest, self._is_told = None, 0, 0.0, False
-        self.is_blend = False
-        if before is None or not 2 <= n <= BLEND_FRAMES:
+        change, is_told = self._change, self._is_told
+        self._change, self._largest, self._is_told, self.is_blend = [], 0.0, False, False
+        if not 3 <= len(change) <= BLEND_FRAMES or _compute_changed(small, change[0]) < BLEND_CHANGED:
             return False
-        if float((np.abs(small - before) > CELL_GREY).mean()) < BLEND_CHANGED:
+        if not (is_told or _is_mix(change[0], change[len(change) // 2], small) or _is_faded(change)):
             return False
         self.n_breaks += 1
         return not is_told
+
+
+def _compute_changed(small: Grey, before: Grey) -> float:
+    """Return the share of cells that differ by more than CELL_GREY once the earlier picture is lit as the later one."""
+    gain = float(np.median(small / np.maximum(before, 1)))
+    return float((np.abs(small - gain * before) > CELL_GREY).mean())
+
+
+def _is_mix(before: Grey, between: Grey, after: Grey) -> bool:
+    """Return whether a picture is a mix of two: what moves or nears is in the middle where neither has it."""
+    way, half = after - before, between - before
+    share = float((half * way).mean()) / max(float((way**2).mean()), 1e-6)
+    return float(np.abs(half - share * way).mean()) < MIX_AWAY * float(np.abs(way).mean())
+
+
+def _is_faded(pictures: list[Grey]) -> bool:
+    """Return whether one of the pictures shows nothing: a blend by way of black or white."""
+    return min(float(picture.std()) for picture in pictures) < CELL_GREY / 2
 
 
 def _shrink(picture: "VideoFrame") -> Grey:
