@@ -58,7 +58,7 @@ pictures: .venv-dev/installed
 	.venv-dev/bin/python demo/make_clip.py demo/clip.mp4
 	printf $(EVENTS) > demo/events.csv
 	.venv-dev/bin/emoscope analyze demo/clip.mp4 -o demo/sample --smooth 0.5 --thumbnails clear --explain --events demo/events.csv
-	.venv-dev/bin/emoscope report demo/sample -o docs/sample-report.html
+	.venv-dev/bin/emoscope report demo/sample -o docs/sample-report.html --overwrite
 	.venv-dev/bin/python demo/take_picture.py docs/sample-report.html docs/report.png
 	.venv-dev/bin/python docs/architecture.py docs/architecture.svg
 
