@@ -8,13 +8,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import PIL.Image
-import pillow_heif
 import pytest
 
 from conftest import Command
 from emoscope.core.errors import InputError
 from emoscope.core.picture import load_picture, to_image
 from emoscope.core.types import Image
+from films import CORNERS, name_corners, write_turned
 
 GIVEN: dict[str, Callable[[Path], object]] = {
     "text": str,
@@ -91,31 +91,11 @@ def cut() -> bytes:
     return file.getvalue()[: len(file.getvalue()) // 2]
 
 
-def write_turned(path: Path, orientation: int) -> None:
-    """A picture with four corners of their own, stored so that this orientation shows them in their places."""
-    stored = np.zeros((64, 96, 3), np.uint8)
-    stored[:32, :48], stored[:32, 48:], stored[32:, :48] = (250, 20, 20), (20, 250, 20), (20, 20, 250)
-    exif = PIL.Image.Exif()
-    exif[0x0112] = orientation
-    picture = PIL.Image.fromarray(stored)
-    if path.suffix == ".heic":
-        pillow_heif.from_pillow(picture).save(str(path), exif=exif.tobytes(), quality=95)
-    else:
-        picture.save(path, exif=exif)
-
-
-CORNERS = {1: "rgbk", 2: "grkb", 3: "kbgr", 4: "bkrg", 5: "rbgk", 6: "brkg", 7: "kgbr", 8: "gkrb"}
-"""Upper left, upper right, lower left and lower right as they are shown (CIPA DC-008, 4.6.4)."""
-
-
 @pytest.mark.parametrize("orientation", CORNERS)
 @pytest.mark.parametrize("kind", ["jpg", "png", "tif", "webp", "avif", "heic"])
 def test_every_orientation_in_every_format(kind: str, orientation: int, tmp_path: Path) -> None:
     write_turned(tmp_path / f"p.{kind}", orientation)
-    image = load_picture(tmp_path / f"p.{kind}")
-    corners = [image[8, 8], image[8, -8], image[-8, 8], image[-8, -8]]
-    names = ["k" if corner.max() < 128 else "bgr"[int(corner.argmax())] for corner in corners]
-    assert "".join(names) == CORNERS[orientation]
+    assert name_corners(load_picture(tmp_path / f"p.{kind}")) == CORNERS[orientation]
 
 
 def test_without_its_decoder_a_heic_is_one_line(

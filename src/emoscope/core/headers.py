@@ -62,6 +62,11 @@ def is_cut_off(media: Path | bytes) -> bool:
     return _look(media, _find_cut, False)
 
 
+def is_gif_broken(path: Path) -> bool:
+    """Tell whether something that is no part of it stands in a GIF file before its end: decoders stop there."""
+    return _look(path, lambda file, _: find_kind(file.read(12)) == "gif" and _walk_gif(file) not in (b"", b";"), False)
+
+
 def is_encrypted(path: Path) -> bool:
     """Tell whether an mp4 file's video needs a key (Common Encryption, as DRM uses it; ISO/IEC 23001-7)."""
     return _look(path, _find_encryption, False)
@@ -102,7 +107,7 @@ def _find_cut(file: BinaryIO, size: int) -> bool:
     if kind == "matroska":
         return _is_matroska_cut(file, size)
     if kind == "gif":
-        return _is_gif_cut(file)
+        return _walk_gif(file) == b""
     if kind == "png":
         return all(part != b"IEND" or start + length > size for part, start, length in _walk_png(file, size))
     return kind == "jpeg" and _is_jpeg_cut(file, size)
@@ -180,18 +185,18 @@ def _count_pages(file: BinaryIO, size: int) -> int:
 
 def _is_matroska_cut(file: BinaryIO, size: int) -> bool:
     file.seek(4)
-    n_head, at = _read_number(file, 4)
+    n_head, at = read_number(file, 4)
     if n_head is None:
         return False
     file.seek(at + n_head)
     if file.read(4) != SEGMENT:
         # Not even the head is whole, or something else stands behind it.
         return at + n_head >= size
-    length, begin = _read_number(file, at + n_head + 4)
+    length, begin = read_number(file, at + n_head + 4)
     return length is not None and begin + length > size
 
 
-def _read_number(file: BinaryIO, at: int) -> tuple[int | None, int]:
+def read_number(file: BinaryIO, at: int) -> tuple[int | None, int]:
     """Return a length as Matroska writes it (None: it says that it is unknown), and the position behind it."""
     file.seek(at)
     first = file.read(1)
@@ -204,8 +209,8 @@ def _read_number(file: BinaryIO, at: int) -> tuple[int | None, int]:
     return (None if value == (1 << bits) - 1 else value), at + n
 
 
-def _is_gif_cut(file: BinaryIO) -> bool:
-    """Walk a GIF's blocks (GIF89a, appendix A) to its trailer."""
+def _walk_gif(file: BinaryIO) -> bytes:
+    """Walk a GIF's blocks (GIF89a, appendix A); return what is none: trailer, rubbish, or nothing in a cut file."""
     file.seek(10)
     _skip_colours(file)
     file.read(2)
@@ -218,13 +223,12 @@ def _is_gif_cut(file: BinaryIO) -> bool:
             _skip_colours(file)
             file.read(1)
         else:
-            # The trailer, rubbish that ends the walk, or nothing: the end came first.
-            return kind == b""
+            return kind
         while n := file.read(1):
             if n == b"\0":
                 break
             if len(file.read(n[0])) < n[0]:
-                return True
+                return b""
 
 
 def _skip_colours(file: BinaryIO) -> None:

@@ -61,6 +61,12 @@ class Clock:
             return float(picture.duration * picture.time_base)
         return self.step_s
 
+    def tell(self, stamp: int | None, picture: "VideoFrame") -> float | None:
+        """Return the time of a stamp shortly before a frame's, which was read last; None where there is none."""
+        if stamp is None or picture.pts is None or picture.time_base is None or self.last_s is None:
+            return None
+        return max(self.last_s - float((picture.pts - stamp) * picture.time_base), 0.0)
+
     def _choose_stamp(self, picture: "VideoFrame") -> int | None:
         """Return the presentation stamp, or the decoding stamp where these fall less often, as FFmpeg's tools do."""
         pts, dts = picture.pts if self._trusts_pts else None, picture.dts

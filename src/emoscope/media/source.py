@@ -55,6 +55,9 @@ MISSING_SHARE = 0.02
 """A video that gives this much less than the frames its header announces counts as cut off; headers err by a few."""
 GAP_FRAMES = 0.5
 """A pause longer than the last frame by so many frames is a gap."""
+UNEVEN, MAX_UNEVEN = 0.25, 0.1
+"""A frame is uneven that comes so much earlier or later; where more of them are, pauses are the recording's way."""
+NOTHING_MISSING = "some of its pictures may be missing or spoilt"
 MAX_GAPS_SAID = 5
 """Gaps that a message names one by one."""
 
@@ -97,6 +100,10 @@ class Source:
     """Where nothing could be read, in a video."""
     frames_unread: int = 0
     """Frames that would have been given there, about."""
+    pauses: list[Span] = field(default_factory=list)
+    """Where a video shows no frame and nothing tells why."""
+    frames_uneven: int = 0
+    """Frames that came earlier or later than usual."""
     problems: list[str] = field(default_factory=list)
     """What was damaged; the rest was read."""
     notes: list[str] = field(default_factory=list)
@@ -165,12 +172,15 @@ class Source:
     def _decode(self, container: "InputContainer", stream: "VideoStream", clock: Clock) -> "Iterator[Frame]":
         index, given_s = -1, None
         earlier_pts = self._seek(container, stream)
-        decoder, convert, cuts = Decoder(container, stream), Converter(self.path, stream), CutFinder()
+        decoder = Decoder(container, stream, self.path, is_begin=not earlier_pts)
+        convert, cuts = Converter(self.path, stream), CutFinder()
         for picture in decoder:
             if self.stop.is_set():
                 break
             index = index + 1 if index >= 0 else bisect.bisect_left(earlier_pts, picture.pts or 0)
             time_s = clock.read(picture)
+            if index == 0:
+                self._note_late_start(time_s, clock, decoder, clock.tell(decoder.dropped_pts, picture))
             self._note_gap(time_s, decoder, clock)
             if self.end_s is not None and time_s >= self.end_s:
                 break
@@ -211,9 +221,29 @@ class Source:
 
     def _note_gap(self, time_s: float, decoder: Decoder, clock: Clock) -> None:
         """Remember what lies between the last frame and this one, where damage took frames away."""
-        is_gap = self.frames_read and time_s - self.duration_s > GAP_FRAMES * clock.step_s
-        if is_gap and time_s > self.start_s and decoder.blame():
+        if not self.frames_read or time_s <= self.start_s:
+            return
+        late_frames = (time_s - self.duration_s) / clock.step_s
+        self.frames_uneven += abs(late_frames) > UNEVEN
+        if late_frames > GAP_FRAMES and decoder.blame():
             self._add_unread(time_s, clock)
+        elif late_frames > GAP_FRAMES and len(self.pauses) <= MAX_UNEVEN * self.frames_read + 1:
+            self.pauses.append(Span(self.duration_s, time_s))
+
+    def _note_late_start(self, time_s: float, clock: Clock, decoder: Decoder, dropped_s: float | None) -> None:
+        """Remember what is missing before the first frame: packets that gave no picture, or a hole."""
+        begin_s = 0.0 if decoder.finds_hole() else dropped_s
+        if begin_s is None:
+            return
+        is_damaged = decoder.blame()
+        if time_s - begin_s > GAP_FRAMES * clock.step_s:
+            self._add_unread(time_s, clock, begin_s)
+            if not is_damaged and time_s > self.start_s:
+                # Recordings of broadcasts begin anywhere.
+                self.notes.append(
+                    f"the first frames of {self.label}, up to {time_s:.2f} s, cannot be decoded: what they build on "
+                    "is not in the file"
+                )
 
     def _add_unread(self, until_s: float, clock: Clock, from_s: float | None = None) -> None:
         begin_s = self.duration_s if from_s is None else from_s
@@ -238,14 +268,17 @@ class Source:
     def _check_end(self, decoder: Decoder, clock: Clock) -> None:
         """See whether anything is missing behind the last frame."""
         if self.frames_read == 0:
+            decoder.blame()
             raise explain(self.path, ValueError(decoder.reason or "no frame of it can be decoded"))
         if self.frames_announced:
             self.frames_announced = max(self.frames_announced - decoder.n_discarded, self.frames_read)
         length_s = self.length_s or 0.0
-        is_short = length_s - self.duration_s > max(MISSING_SHARE * length_s, GAP_FRAMES * clock.step_s)
+        missing_s = length_s - self.duration_s
+        is_short = missing_s > max(MISSING_SHARE * length_s, GAP_FRAMES * clock.step_s)
         announced = self.frames_announced
         is_cut = is_cut_off(self.path)
-        if is_short and not is_cut and decoder.blame():
+        is_damaged = not is_cut and (decoder.find_dropped() is not None or decoder.finds_hole()) and decoder.blame()
+        if not is_cut and missing_s > GAP_FRAMES * clock.step_s and (is_damaged or (is_short and decoder.blame())):
             self._add_unread(length_s, clock)
         elif announced and is_short and self.frames_read < announced * (1 - MISSING_SHARE) - 1:
             self._add_unread(length_s, clock)
@@ -257,14 +290,21 @@ class Source:
             self.problems.append(
                 f"{self.label} is cut off after {self.duration_s:.2f} s; everything before was analysed"
             )
+        elif missing_s > GAP_FRAMES * clock.step_s and decoder.is_alone:
+            # With sound it may be that which is longer.
+            self.notes.append(
+                f"{self.label} announces {length_s:.2f} s, but its last frame is over at {self.duration_s:.2f} s"
+            )
 
     def _describe(self, decoder: Decoder, clock: Clock) -> None:
         """Say what was amiss with the file."""
         if decoder.reason is not None and not self.problems:
-            gaps = [f"from {gap.start_s:.2f} to {gap.end_s:.2f} s" for gap in self.unread[:MAX_GAPS_SAID]]
-            more = f" and {len(self.unread) - MAX_GAPS_SAID} more times" if len(self.unread) > MAX_GAPS_SAID else ""
-            lost = f"nothing was read {', '.join(gaps)}{more}" if gaps else "some of its pictures may be spoilt"
-            self.problems.append(f"{self.label} is damaged ({decoder.reason}); {lost}")
+            gaps = f"nothing was read {_list(self.unread)}" if self.unread else NOTHING_MISSING
+            self.problems.append(f"{self.label} is damaged ({decoder.reason}); {gaps}")
+        if self.pauses and self.frames_uneven <= MAX_UNEVEN * self.frames_read + 1:
+            self.notes.append(
+                f"{self.label} shows no frame {_list(self.pauses)}: it was recorded so, or frames are lost there"
+            )
         if clock.restarts:
             times = ", ".join(f"{time_s:.2f} s" for time_s in clock.restarts[:MAX_GAPS_SAID])
             self.notes.append(
@@ -314,6 +354,12 @@ def find_sources(
         for path in paths
         for source in (_find(path) if sequence is None else [Source(path, "video", find_sequence(path))])
     ]
+
+
+def _list(spans: list[Span]) -> str:
+    """Return a few of them in words."""
+    said = ", ".join(f"from {span.start_s:.2f} to {span.end_s:.2f} s" for span in spans[:MAX_GAPS_SAID])
+    return said + (f" and {len(spans) - MAX_GAPS_SAID} more times" if len(spans) > MAX_GAPS_SAID else "")
 
 
 def _leave_out_hidden(files: list[Path]) -> list[Path]:

@@ -147,7 +147,11 @@ def find_length_s(container: "InputContainer", stream: "VideoStream") -> float |
     if stream.duration and stream.time_base:
         end_s = float((stream.duration + (stream.start_time or 0)) * stream.time_base)
         return end_s - (container.start_time or 0) / 1e6
-    return container.duration / 1e6 if container.duration else None
+    if not container.duration:
+        return None
+    # Matroska and Flash video count from the stamp 0 on.
+    length, start = container.duration, container.start_time or 0
+    return (length - start if start < length else length) / 1e6
 
 
 def find_key(path: Path, time_s: float) -> tuple[int | None, list[int]]:
@@ -165,7 +169,7 @@ def find_key(path: Path, time_s: float) -> tuple[int | None, list[int]]:
         stamps: list[int] = []
         key: int | None = None
         last_dts: int | None = None
-        for packet in Decoder(container, stream).read():
+        for packet in Decoder(container, stream, path).read():
             # Frames come out of order, but never so far.
             if packet.dts is not None and packet.dts > limit + 10 / stream.time_base:
                 break
@@ -242,7 +246,7 @@ class _Reader:
         self.path = path
         # Seeking goes by stamps, which stand for two moments where they begin anew.
         with open_container(path) as container:
-            stamps = [p.dts for p in Decoder(container, find_stream(path, container)).read() if p.dts is not None]
+            stamps = [p.dts for p in Decoder(container, find_stream(path, container), path).read() if p.dts is not None]
             is_dated = container.start_time is not None
         self.can_seek = is_dated and all(a <= b for a, b in itertools.pairwise(stamps))
         self._open()
@@ -255,7 +259,7 @@ class _Reader:
 
     def _begin(self, index: int | None) -> None:
         self.clock = Clock(self.container, self.stream)
-        self.pictures = iter(Decoder(self.container, self.stream))
+        self.pictures = iter(Decoder(self.container, self.stream, self.path))
         self.index = None if index is None else index - 1
         self.picture: VideoFrame | None = None
 
