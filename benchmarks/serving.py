@@ -30,13 +30,23 @@ class Server:
 
 
 @contextlib.contextmanager
-def open_server(data: Path, *arguments: str, **environment: str) -> Iterator[Server]:
-    """Start `emoscope serve` on a free port and wait until it answers; end it with the block."""
+def open_server(data: Path, *arguments: str, log: Path | None = None, **environment: str) -> Iterator[Server]:
+    """Start `emoscope serve` on a free port and wait until it answers; end it with the block.
+
+    Args:
+        data: its folder.
+        arguments: further ones of the command.
+        log: takes what it says; this process's stderr by default.
+        environment: added to this process's.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "emoscope", "serve", "--port", str(port), "--data", str(data), *arguments]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env={**os.environ, **environment})
+    with open(os.devnull if log is None else log, "wb") as file:
+        process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=log and file, env={**os.environ, **environment}
+        )
     try:
         wait_for(port, process)
         yield Server(port, process)
