@@ -1,6 +1,7 @@
 """Observations made up for tests of what comes after recognition."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from emoscope.core.emotions import EMOTIONS
-from emoscope.tables.observations import BOX, COLUMNS, PROBABILITIES, SMOOTHED, Observations
+from emoscope.core.schema import BOX, COLUMNS, PROBABILITIES, SMOOTHED
+from emoscope.core.types import FrameResult
+from emoscope.tables.observations import Observations, ObservationsWriter
 
 Mood = NDArray[np.float64]
 
@@ -66,3 +69,13 @@ def make_random_table(n_frames: int, n_people: int, fps: float = 25, seed: int =
         i + 1: lambda t, i=i: moods[i, round(t * fps)] if is_there[i, round(t * fps)] else None for i in range(n_people)
     }
     return make_table([frame / fps for frame in range(n_frames)], people)
+
+
+def create_observations(results: Iterable[FrameResult], path: Path) -> Observations:
+    """Write the table of results into a Parquet file and return it."""
+    results = list(results)
+    with_smoothed = any(r.faces.smoothed is not None for r in results)
+    with ObservationsWriter(path, with_smoothed) as writer:
+        for result in results:
+            writer.add(result)
+    return Observations(path)

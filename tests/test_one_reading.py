@@ -21,11 +21,11 @@ from emoscope.outputs.ink import WHITE
 from emoscope.report import create_report
 from emoscope.server.live.messages import describe_observations
 from emoscope.tables.audience import compute_seconds
-from emoscope.tables.observations import Observations, create_observations
+from emoscope.tables.observations import Observations
 from emoscope.tables.stretches import find_stretches
 from emoscope.tables.summarize import compute_summary
 from emoscope.tables.summary import Facts, UsedSettings
-from made_tables import feel
+from made_tables import create_observations, feel
 
 IMAGE = np.full((360, 640, 3), 90, np.uint8)
 

@@ -13,8 +13,9 @@ import pytest
 import emoscope as product
 from conftest import Command, clip_time_s, write_clip
 from emoscope.core.emotions import EMOTIONS
+from emoscope.core.schema import DTYPES
 from emoscope.core.types import Image
-from emoscope.tables.observations import DTYPES, SCHEMA_VERSION
+from emoscope.tables.observations import SCHEMA_VERSION
 
 ALWAYS = {"emoscope-manifest.json", "observations.parquet", "observations.csv", "audience.csv", "summary.json"}
 

@@ -16,6 +16,7 @@ from hypothesis.extra import numpy as hnp
 from conftest import write_clip
 from emoscope.core.emotions import COLOURS, EMOTIONS, VALENCE, find_emotion
 from emoscope.core.errors import ModelError
+from emoscope.core.schema import DTYPES
 from emoscope.core.types import Faces, FrameResult, Image
 from emoscope.faces.crop import ENOUGH_PX, crop_faces
 from emoscope.faces.detect import YuNetDetector, create_detector
@@ -24,8 +25,8 @@ from emoscope.faces.recognize import Recognizer, apply_calibration, calibrate, c
 from emoscope.faces.registry import YUNET, load_embedded
 from emoscope.faces.spec import Calibration, ModelSpec
 from emoscope.media.source import find_sources
-from emoscope.tables.observations import DTYPES, create_observations
 from emoscope.tracking.track import Tracker
+from made_tables import create_observations
 
 coordinates = st.floats(-500, 700, allow_nan=False, width=32)
 

@@ -21,8 +21,8 @@ from emoscope.outputs.explain_choice import Moment, choose_moments
 from emoscope.outputs.thumbnails import ThumbnailKeeper
 from emoscope.pipeline.analyzer import Analyzer
 from emoscope.tables.moments import Moment as JointChange
-from emoscope.tables.observations import create_observations
 from emoscope.tables.summarize import compute_summary
+from made_tables import create_observations
 from recordings import make_facts
 
 

@@ -18,7 +18,7 @@ from emoscope.outputs.annotate import annotate
 from emoscope.pipeline import prefetch as ahead
 from emoscope.pipeline.analyzer import Analyzer
 from emoscope.pipeline.prefetch import Ahead
-from emoscope.tables.observations import create_observations
+from made_tables import create_observations
 
 
 def test_overlapping_stages_read_what_single_frames_give(clip: Path) -> None:

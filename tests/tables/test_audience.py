@@ -10,10 +10,11 @@ import pytest
 
 from emoscope.core.emotions import EMOTIONS
 from emoscope.core.errors import InputError
+from emoscope.core.schema import PROBABILITIES
 from emoscope.tables.audience import COLUMNS, compute_valence, write_audience_csv
 from emoscope.tables.event_means import Estimate, bootstrap_means
 from emoscope.tables.events import Event, load_events
-from emoscope.tables.observations import PROBABILITIES, Observations
+from emoscope.tables.observations import Observations
 from emoscope.tables.summarize import compute_summary
 from emoscope.tables.summary import Audience, Person, Summary
 from made_tables import Mood, feel, make_random_table, make_table

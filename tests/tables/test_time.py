@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from emoscope.core.emotions import EMOTIONS
 from emoscope.core.errors import InputError, OutputError
+from emoscope.core.schema import PROBABILITIES
 from emoscope.core.timecode import Baseline, Every, Span, parse_baseline, parse_every, parse_span, parse_time
 from emoscope.tables.baseline import MIN_MEDIAN_SUM, add_changes, compute_baselines
-from emoscope.tables.observations import CHANGES, PROBABILITIES, Observations
+from emoscope.tables.observations import CHANGES, Observations
 from emoscope.tracking.smooth import MAX_GAP, Smoother
 from made_tables import feel, make_random_table, make_table
 
@@ -56,8 +57,6 @@ def test_smoothing_keeps_people_apart_and_starts_anew() -> None:
     assert swapped == pytest.approx(first[::-1])
     for restart_s in (0.1 + 0.5 * MAX_GAP + 0.01, 0.0):  # After a gap, and where time runs backwards.
         assert smoother.update(ONE, feel("fear")[None], restart_s)[0] == pytest.approx(feel("fear"))
-    smoother.forget()
-    assert smoother.update(ONE, feel("happy")[None], 0.1)[0] == pytest.approx(feel("happy"))
     assert smoother.update(np.empty(0, np.int64), np.empty((0, 7)), 0.2).shape == (0, 7)
 
 

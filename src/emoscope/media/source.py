@@ -60,6 +60,8 @@ UNEVEN, MAX_UNEVEN = 0.25, 0.1
 NOTHING_MISSING = "some of its pictures may be missing or spoilt"
 MAX_GAPS_SAID = 5
 """Gaps that a message names one by one."""
+MAX_OTHERS_SAID = 5
+"""Files that are neither pictures nor videos; of more, the number is said."""
 
 
 @dataclass
@@ -374,9 +376,8 @@ def _find(path: Path) -> Iterator[Source]:
         videos = [p for p in files if p.suffix.lower() in (*VIDEO_SUFFIXES, *PICTURE_SUFFIXES) and p not in chosen]
         chosen.update(videos)
         others = [str(p.relative_to(path)) for p in files if p not in chosen]
-        names = ", ".join(others[:MAX_GAPS_SAID]) + (
-            f" and {len(others) - MAX_GAPS_SAID} more" if len(others) > 5 else ""
-        )
+        more = f" and {len(others) - MAX_OTHERS_SAID} more" if len(others) > MAX_OTHERS_SAID else ""
+        names = ", ".join(others[:MAX_OTHERS_SAID]) + more
         if results := [p for p in known if p.suffix.lower() in (*VIDEO_SUFFIXES, *PICTURE_SUFFIXES)]:
             log.warning("%s: passed over %d pictures and videos that earlier analyses wrote", path, len(results))
         if not pictures and not videos:

@@ -28,20 +28,13 @@ def blur(image: Image, n_samples: int) -> Image:
     return np.asarray(cv2.resize(small, (w, h), interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
-def blur_faces(image: Image, xyxy: NDArray[np.float32]) -> Image:
-    """Return a copy in which every face is an ellipse without features.
+def blur_in_place(image: Image, xyxy: NDArray[np.float32]) -> None:
+    """Make an ellipse without features of every face.
 
     Args:
         image: (h, w, 3) uint8 BGR.
         xyxy: (n, 4) boxes in pixels, anywhere.
     """
-    out = image.copy()
-    blur_in_place(out, xyxy)
-    return out
-
-
-def blur_in_place(image: Image, xyxy: NDArray[np.float32]) -> None:
-    """Do as blur_faces, on the image itself."""
     h, w = image.shape[:2]
     for x1, y1, x2, y2 in limit_boxes(xyxy, (w, h)):
         width, height = x2 - x1, y2 - y1

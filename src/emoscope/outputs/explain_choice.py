@@ -9,11 +9,12 @@ import numpy as np
 from emoscope.core.emotions import EMOTIONS
 from emoscope.core.errors import InputError
 from emoscope.core.picture import load_picture
+from emoscope.core.schema import BOX
 from emoscope.core.types import Image
 from emoscope.media.video import load_frames
 from emoscope.tables.columns import stack
 from emoscope.tables.moments import Moment as JointChange
-from emoscope.tables.observations import BOX, Observations
+from emoscope.tables.observations import Observations
 from emoscope.tables.rows import NOBODY, Rows, read_rows
 
 WINDOW_S = 1.0

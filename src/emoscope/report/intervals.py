@@ -10,7 +10,7 @@ FEW_PEOPLE = 10
 """Below this, resampling people cannot make an interval to lean on: it comes out too narrow."""
 
 
-def draw_interval(value: Estimate, low_end: float, high_end: float, label: str, css_class: str = "") -> str:
+def draw_interval(value: Estimate, low_end: float, high_end: float, label: str) -> str:
     """Draw a dot at the mean and a line over the interval, on an axis with a tick at 0.
 
     Args:
@@ -18,7 +18,6 @@ def draw_interval(value: Estimate, low_end: float, high_end: float, label: str, 
         low_end: left end of the axis.
         high_end: right end of the axis.
         label: Description for those who cannot see the drawing.
-        css_class: further classes of the drawing.
     """
 
     def place(x: float) -> float:
@@ -30,7 +29,7 @@ def draw_interval(value: Estimate, low_end: float, high_end: float, label: str, 
         parts.append(f'<rect class="range" x="{low:.1f}%" width="{max(high - low, 0.6):.1f}%" y="40%" height="20%"/>')
     if value.mean is not None:
         parts.append(f'<circle cx="{place(value.mean):.1f}%" cy="50%" r="4.5"/>')
-    return f'<svg class="interval {css_class}" role="img" aria-label="{escape(label)}">{"".join(parts)}</svg>'
+    return f'<svg class="interval" role="img" aria-label="{escape(label)}">{"".join(parts)}</svg>'
 
 
 def format_index(value: float | None) -> str:

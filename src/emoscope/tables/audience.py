@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emoscope.core.emotions import EMOTIONS, VALENCE
-from emoscope.tables.observations import PROBABILITIES, Observations
+from emoscope.core.schema import PROBABILITIES
+from emoscope.tables.observations import Observations
 from emoscope.tables.rows import N_READINGS, GroupedSums, Rows, floor_seconds, read_rows
 
 COLUMNS: Final = (

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from emoscope.core.emotions import EMOTIONS
 from emoscope.core.files import open_atomic
+from emoscope.core.schema import PROBABILITIES
 from emoscope.core.timecode import Baseline, Span
 from emoscope.tables.columns import stack, to_arrow, to_numpy
-from emoscope.tables.observations import BATCH_ROWS, CHANGES, PROBABILITIES, Observations
+from emoscope.tables.observations import BATCH_ROWS, CHANGES, Observations
 from emoscope.tables.rows import NOBODY, GroupedSums, read_rows
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """Observations: FrameResults in, the observations table out; one row per face and frame, one for a frame without."""
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
@@ -10,12 +10,7 @@ import numpy as np
 
 from emoscope.core.emotions import EMOTIONS
 from emoscope.core.errors import InputError, shorten
-from emoscope.core.schema import BOX as BOX
-from emoscope.core.schema import COLUMNS as COLUMNS
-from emoscope.core.schema import DTYPES as DTYPES
-from emoscope.core.schema import PROBABILITIES as PROBABILITIES
-from emoscope.core.schema import QUALITY
-from emoscope.core.schema import SMOOTHED as SMOOTHED
+from emoscope.core.schema import BOX, COLUMNS, DTYPES, QUALITY, SMOOTHED
 from emoscope.core.texts import make_cell
 from emoscope.core.types import FrameResult
 from emoscope.tables.columns import to_arrow, to_strings
@@ -266,13 +261,3 @@ def _read_whole(reader: "pa.RecordBatchStreamReader") -> "Iterator[pa.RecordBatc
             batch = reader.read_next_batch()
             batch.validate(full=True)
             yield batch
-
-
-def create_observations(results: Iterable[FrameResult], path: Path) -> Observations:
-    """Write the table of results into a Parquet file and return it."""
-    results = list(results)
-    with_smoothed = any(r.faces.smoothed is not None for r in results)
-    with ObservationsWriter(path, with_smoothed) as writer:
-        for result in results:
-            writer.add(result)
-    return Observations(path)

@@ -9,8 +9,9 @@ from annotated_types import Predicate
 from numpy.typing import NDArray
 
 from emoscope.core.emotions import EMOTIONS, VALENCE
+from emoscope.core.schema import PROBABILITIES
 from emoscope.tables.columns import stack, to_numpy
-from emoscope.tables.observations import PROBABILITIES, Observations
+from emoscope.tables.observations import Observations
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -36,10 +36,6 @@ class Smoother:
         # The person seen longest ago comes first.
         self._people: dict[int, tuple[float, NDArray[np.float64]]] = {}
 
-    def forget(self) -> None:
-        """Start everybody anew: what comes next is unrelated."""
-        self._people.clear()
-
     def update(
         self, track_ids: NDArray[np.int64], probabilities: NDArray[np.float64], time_s: float
     ) -> NDArray[np.float64]:

@@ -15,13 +15,12 @@ from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.types import Scope
 
 from emoscope.core.errors import InputError
-from emoscope.server.http.openapi import OPEN
+from emoscope.server.http.openapi import COOKIE, OPEN
 from emoscope.server.http.problems import create_answer, create_problem
 from emoscope.server.server_options import PAGE, ServerOptions, is_loopback
 
 log = logging.getLogger(__name__)
 
-COOKIE = "emoscope_session"
 SIGN_IN = PAGE / "sign-in.html"
 FORMS = frozenset({"/session", "/session/end"})
 OPEN_FOR_SIGN_IN = FORMS | {"/sign-in.css"}

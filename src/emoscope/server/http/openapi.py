@@ -14,6 +14,8 @@ ALWAYS = (400, 401, 403, 404, 405, 408, 413, 429, 500)
 """Errors that every route may answer with."""
 OPEN = frozenset({"/healthz"})
 """Paths that need no token."""
+COOKIE = "emoscope_session"
+"""Who signed in is known by it."""
 
 
 def install(app: FastAPI) -> None:
@@ -40,7 +42,7 @@ def _complete(document: dict[str, Any], needs_token: bool) -> None:
         return
     components["securitySchemes"] = {
         "token": {"type": "http", "scheme": "bearer"},
-        "session": {"type": "apiKey", "in": "cookie", "name": "emoscope_session"},
+        "session": {"type": "apiKey", "in": "cookie", "name": COOKIE},
     }
     for path, methods in document["paths"].items():
         for operation in methods.values():
