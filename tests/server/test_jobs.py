@@ -217,7 +217,7 @@ def test_uploads_stop_at_their_limit_and_at_a_full_disk(
 def test_a_full_queue_refuses_before_the_upload(tmp_path: Path, clip: Path) -> None:
     for server in open_server(tmp_path / "data", max_queued=1):
         # Not announced to the supervisor, so it stays where it is.
-        server.jobs.store.claim("0" * 32)
+        server.jobs.store.reserve("0" * 32)
         server.jobs.store.add(Job("0" * 32, "video", "a", created=time.time()))
         answer = server.send(clip)
         assert answer.status_code == 503 and int(answer.headers["retry-after"]) > 0
@@ -310,7 +310,7 @@ def test_a_restart_finishes_what_a_dead_server_left(tmp_path: Path, clip: Path) 
     half = store.jobs / running / "result"
     half.mkdir()
     (half / "report.html").write_text("half")
-    (store.claim(os.urandom(16).hex()) / "recording").mkdir()
+    (store.reserve(os.urandom(16).hex()) / "recording").mkdir()
     ended = add_job(store, clip, "ended")
     store.end(ended, "failed", "before")
     store.close()

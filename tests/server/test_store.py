@@ -21,7 +21,7 @@ IDS = [f"{i:032x}" for i in range(1, 5)]
 def add(store: Store, *names: str) -> list[str]:
     """Add queued jobs with their uploads."""
     for job_id, name in zip(IDS, names, strict=False):
-        (store.claim(job_id) / "upload.video").write_bytes(b"video")
+        (store.reserve(job_id) / "upload.video").write_bytes(b"video")
         store.add(Job(job_id, "video", name, created=time.time(), settings=(("every", "2"), ("blur_faces", True))))
     return IDS[: len(names)]
 
@@ -100,7 +100,7 @@ def test_what_is_not_ours_stays_and_what_never_became_a_job_goes(tmp_path: Path)
         (store.jobs / name / "photo.jpg").write_bytes(b"mine")
     (store.jobs / "notes.txt").write_text("mine")
     (store.jobs / ("e" * 32)).symlink_to(store.jobs / "holiday")
-    (store.claim("f" * 32) / "upload.video").write_bytes(b"half")
+    (store.reserve("f" * 32) / "upload.video").write_bytes(b"half")
     store.close()
     store = Store(tmp_path)
     assert [job.id for job in store.list_newest(9)] == [first]

@@ -19,7 +19,7 @@ from emoscope.core.replacing import recover
 from emoscope.core.texts import make_printable
 from emoscope.core.types import FrameResult
 from emoscope.executors.executor import Executor, map_unordered
-from emoscope.executors.interrupts import heed_file, tell_by_file
+from emoscope.executors.interrupts import heed_file, signal_by_file
 from emoscope.media.source import Source, find_sources
 from emoscope.tables.summary import Summary
 
@@ -104,8 +104,8 @@ def analyze_sources(
         return results + analyze_elsewhere(executor, sources, folders, settings, mode, stop, on_progress)
     for number, (source, folder) in enumerate(zip(sources, folders, strict=True), 1):
         source.stop = stop
-        tell = create_reporter(source, number, len(sources), on_progress)
-        results.append(analyze_one(source, folder, settings, mode, tell))
+        on_frame = create_reporter(source, number, len(sources), on_progress)
+        results.append(analyze_one(source, folder, settings, mode, on_frame))
     return results
 
 
@@ -138,7 +138,7 @@ def analyze_elsewhere(
 ) -> list[SourceResult]:
     """Analyse sources by an executor that shares the settings; return their results in the sources' order."""
     found: dict[int, SourceResult] = {}
-    with tell_by_file(stop, folders[0].resolve().parent if folders else Path()) as stop_file:
+    with signal_by_file(stop, folders[0].resolve().parent if folders else Path()) as stop_file:
         jobs = [
             Job(i, source, folder, mode, Path.cwd(), stop_file)
             for i, (source, folder) in enumerate(zip(sources, folders, strict=True))
@@ -191,25 +191,25 @@ def analyze_one(
     folder: Path,
     settings: Settings,
     mode: Mode,
-    tell: Callable[[FrameResult], None] = lambda result: None,
+    on_frame: Callable[[FrameResult], None] = lambda result: None,
 ) -> SourceResult:
     """Analyse one source unless the work is to end; a problem is a result."""
     if source.stop.is_set():
         return SourceResult(make_printable(str(source.path)), "stopped", message=f"{source.path} was not begun")
     try:
-        return _analyze(source, folder, settings, mode, tell)
+        return _analyze(source, folder, settings, mode, on_frame)
     except EmoscopeError as e:
         return SourceResult(make_printable(str(source.path)), "failed", message=str(e))
 
 
 def _analyze(
-    source: Source, folder: Path, settings: Settings, mode: Mode, tell: Callable[[FrameResult], None]
+    source: Source, folder: Path, settings: Settings, mode: Mode, on_frame: Callable[[FrameResult], None]
 ) -> SourceResult:
     fingerprint = settings.fingerprint(source.path, source.pictures)
     if mode.resume and (finished := _find_finished(folder, fingerprint)):
         return SourceResult.from_summary(finished, folder, skipped=True)
     with open_owned(folder, KIND, identify(source), OUTPUT_NAMES, mode.overwrite) as working:
-        analysis = analyze_source(source, working, settings, tell, fingerprint)
+        analysis = analyze_source(source, working, settings, on_frame, fingerprint)
     return SourceResult.from_summary(analysis.summary, folder)
 
 

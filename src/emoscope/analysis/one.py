@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
-from emoscope.analysis.recorder import KIND, OUTPUT_NAMES, SUMMARY_FILE, Recorder, write_report
+from emoscope.analysis.recorder import KIND, OUTPUT_NAMES, SUMMARY_FILE, TABLE_FILE, Recorder, write_report
 from emoscope.analysis.result_folder import load_result
 from emoscope.analysis.settings import Settings
 from emoscope.core.errors import InputError
@@ -200,7 +200,7 @@ def analyze_source(
     unused = [*find_timed(settings, source), *find_late(settings.events, source)]
     end = describe_end(source, [*recorder.problems, *recorder.find_inverted(), *unused])
     _, summary = recorder.finish(end, used, fingerprint)
-    return Analysis(Observations(folder / "observations.parquet"), summary, folder)
+    return Analysis(Observations(folder / TABLE_FILE), summary, folder)
 
 
 def find_timed(settings: Settings, source: Source) -> Iterator[str]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from emoscope.analysis.recorder import SUMMARY_FILE, TABLE_FILE
 from emoscope.core.errors import InputError, shorten
 from emoscope.core.replacing import find_cut_off, recover
 from emoscope.tables.events import MAX_PROBLEMS
@@ -22,16 +23,16 @@ def load_result(folder: Path) -> tuple[Observations, Summary]:
         InputError: no such folder, not one of ours, another schema version, or damaged.
     """
     recover(folder)
-    if find_cut_off(folder) and not (folder / "summary.json").is_file():
+    if find_cut_off(folder) and not (folder / SUMMARY_FILE).is_file():
         raise InputError(f"{folder} holds a recording that was cut off; finish it with `emoscope report {folder}`")
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder; expected the result folder of `emoscope analyze`")
-    for name in ("summary.json", "observations.parquet"):
+    for name in (SUMMARY_FILE, TABLE_FILE):
         if not (folder / name).is_file():
             raise InputError(f"{folder} is no result folder ({name} is missing); {_hint(folder)}")
-    summary = _load_summary(folder / "summary.json")
+    summary = _load_summary(folder / SUMMARY_FILE)
     with reading(folder):
-        return Observations(folder / "observations.parquet"), summary
+        return Observations(folder / TABLE_FILE), summary
 
 
 @contextlib.contextmanager

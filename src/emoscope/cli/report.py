@@ -24,10 +24,10 @@ def report(
 ) -> None:
     """Rebuild the report of an earlier analysis from its tables, or finish a recording that was cut off."""
     from emoscope.analysis.cut_off import finish_recording
-    from emoscope.analysis.recorder import write_report
+    from emoscope.analysis.recorder import REPORT_FILE, write_report
     from emoscope.analysis.result_folder import load_result, reading
 
-    path = output or folder / "report.html"
+    path = output or folder / REPORT_FILE
     if (finished := finish_recording(folder, overwrite)) and finished.message:
         say(f"warning: {finished.message}", err=True)
     observations, summary = load_result(folder)

@@ -83,7 +83,7 @@ def _end_at_second() -> Iterator[None]:
 
 
 @contextmanager
-def tell_by_file(stop: threading.Event, folder: Path) -> Iterator[Path]:
+def signal_by_file(stop: threading.Event, folder: Path) -> Iterator[Path]:
     """Yield a file that appears in a folder once an event is set, for heed_file() in other processes."""
     path, over = folder / f".emoscope-stop-{uuid.uuid4().hex}", threading.Event()
 

@@ -35,7 +35,7 @@ class ServerOptions:
     """Live connections at the same time."""
     max_live_per_client: int = 6
     """The same of one client, whose tabs leave a place for others."""
-    max_upload_bytes: int = 2 << 30
+    max_upload_bytes: int = 2_000_000_000
     """Largest video; a picture or a live frame may have a hundredth of it, at most 50 MB."""
     max_duration_s: float = 4 * 3600.0
     """Longest video."""

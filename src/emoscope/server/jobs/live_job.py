@@ -34,7 +34,7 @@ class LiveJob:
         self.folder = store.jobs / self.id / RECORDING
         """Empty; for a Recorder."""
         try:
-            store.claim(self.id)
+            store.reserve(self.id)
             self.folder.mkdir()
         except OSError:
             self.discard()

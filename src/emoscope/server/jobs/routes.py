@@ -73,7 +73,7 @@ async def create_job(request: Request, response: Response, jobs: AllJobs) -> Job
         detail = f"{jobs.options.max_queued} videos are waiting already; try again later"
         raise ProblemError(503, "The queue is full", detail, {"Retry-After": str(RETRY_AFTER_S)})
     try:
-        with jobs.claim() as job_id:
+        with jobs.reserve() as job_id:
             folder = jobs.store.jobs / job_id
             name, values = await receive(request, folder / UPLOAD, jobs.options.max_upload_bytes)
             # As the worker will.

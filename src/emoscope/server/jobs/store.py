@@ -192,7 +192,7 @@ class Store:
     def _change(self, job: Job, **changes: object) -> Job:
         return self._put(dataclasses.replace(job, **changes))  # type: ignore[arg-type]
 
-    def claim(self, job_id: str) -> Path:
+    def reserve(self, job_id: str) -> Path:
         """Make and return the folder of something that may become a job.
 
         Raises:
@@ -297,7 +297,7 @@ class Store:
                 self._change(job, state=state, finished=time.time(), message=message, frames=frames)
 
     def remove(self, job_id: str) -> None:
-        """Forget a job or what was claimed, and remove its files; needs no room on the disk.
+        """Forget a job or what was reserved, and remove its files; needs no room on the disk.
 
         Raises:
             OSError: its folder cannot be moved; the job stays.

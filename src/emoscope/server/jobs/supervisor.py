@@ -226,12 +226,12 @@ class Jobs:
         return self.store.count()["queued"] < self.options.max_queued and len(self.opening) < MAX_UPLOADS
 
     @contextlib.contextmanager
-    def claim(self) -> Iterator[str]:
+    def reserve(self) -> Iterator[str]:
         """Yield the id of a new job with an empty folder; what was not added to the store by the end is removed."""
         job_id = secrets.token_hex(16)
         self.opening.add(job_id)
         try:
-            self.store.claim(job_id)
+            self.store.reserve(job_id)
             yield job_id
         finally:
             if self.store.find(job_id) is None:

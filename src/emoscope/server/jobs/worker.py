@@ -66,7 +66,7 @@ class Report(TypedDict, total=False):
     progress: float | None
 
 
-Tell = Callable[[Report], None]
+OnProgress = Callable[[Report], None]
 
 
 def main() -> None:
@@ -86,12 +86,12 @@ def main() -> None:
         else:
             answer = analyze(task, lambda values: print(json.dumps(values, allow_nan=False), file=out))
     except (EmoscopeError, OSError, MemoryError) as e:
-        answer = {"failed": _tell(e, task.get("name") or "the file")}
+        answer = {"failed": _describe(e, task.get("name") or "the file")}
     except Exception as e:
         # OpenCV and ONNX Runtime have words of their own for it.
         if not any(words in str(e) for words in ("Insufficient memory", "bad_alloc", "Failed to allocate")):
             raise
-        answer = {"failed": _tell(MemoryError(), "")}
+        answer = {"failed": _describe(MemoryError(), "")}
     print(json.dumps(answer, allow_nan=False), file=out, flush=True)
 
 
@@ -112,7 +112,7 @@ def _end_with_server() -> None:
     os._exit(1)
 
 
-def _tell(error: BaseException, name: str) -> str:
+def _describe(error: BaseException, name: str) -> str:
     text = "there is not enough memory for it" if isinstance(error, MemoryError) else str(error)
     # The client does not know what the server calls its files, and needs not know where they are.
     text = text.replace(f"{Path.cwd()}{os.sep}", "")
@@ -155,12 +155,12 @@ def check_length(path: Path, length_s: float, limit_s: float) -> None:
         raise InputError(f"{path} lasts {length_s:.0f} s or more, expected at most {limit_s:.0f} s; cut it into parts")
 
 
-def analyze(task: Task, tell: Tell) -> Report:
+def analyze(task: Task, on_progress: OnProgress) -> Report:
     """Analyse the upload in this folder into `result`.
 
     Args:
         task: all of it.
-        tell: called now and then.
+        on_progress: called now and then.
 
     Returns:
         A last report; the results themselves lie in the folder, whole.
@@ -190,7 +190,7 @@ def analyze(task: Task, tell: Tell) -> Report:
         check_length(path, source.duration_s, limits["max_duration_s"])
 
     stop = threading.Event()
-    thread = threading.Thread(target=_tell_progress, args=(source, tell, stop), daemon=True)
+    thread = threading.Thread(target=_report_progress, args=(source, on_progress, stop), daemon=True)
     with open_owned(Path(RESULT), KIND, Identity.create(path), OUTPUT_NAMES) as working:
         thread.start()
         try:
@@ -215,9 +215,9 @@ def _lock() -> None:
     raise OutputError("another process is still working on it; try again")
 
 
-def _tell_progress(source: "Source", tell: Tell, stop: threading.Event) -> None:
+def _report_progress(source: "Source", on_progress: OnProgress, stop: threading.Event) -> None:
     while not stop.wait(TICK_S):
-        tell({"frames": source.frames_read, "progress": source.progress})
+        on_progress({"frames": source.frames_read, "progress": source.progress})
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ BUSY: Final = 1013
 """Close code `try again later` (IANA's registry of WebSocket close codes)."""
 
 
-class Desk:
+class Pool:
     """What live connections share: analyzers, one each, kept for the next; and the threads they work in."""
 
     def __init__(self, app: FastAPI, options: ServerOptions) -> None:
@@ -76,14 +76,14 @@ class Desk:
 
 @contextlib.asynccontextmanager
 async def open_live(app: FastAPI, options: ServerOptions) -> AsyncIterator[None]:
-    """Keep the desk while the server runs; connections have ended when this does. Needs `app.state.jobs`."""
-    desk = app.state.live = Desk(app, options)
+    """Keep the pool while the server runs; connections have ended when this does. Needs `app.state.jobs`."""
+    pool = app.state.live = Pool(app, options)
     try:
         yield
     finally:
-        desk.threads.shutdown(cancel_futures=True)
+        pool.threads.shutdown(cancel_futures=True)
         # Recordings are written to their end.
-        desk.writers.shutdown()
+        pool.writers.shutdown()
 
 
 @router.websocket("/v1/live")
@@ -94,16 +94,16 @@ async def live(socket: WebSocket, smooth: Smooth = 0.0) -> None:
         socket: the client.
         smooth: time constant in s by which it wants readings smoothed; 0 for none.
     """
-    desk: Desk = socket.app.state.live
+    pool: Pool = socket.app.state.live
     # Accepted in any case: a browser tells its page nothing about a refused handshake.
     await socket.accept()
     with contextlib.suppress(WebSocketDisconnect):
         try:
-            async with desk.lend(get_client(socket.scope)) as analyzer:
+            async with pool.lend(get_client(socket.scope)) as analyzer:
                 if analyzer is None:
                     await socket.close(BUSY, "all places are taken; try again later")
                     return
-                await Connection(socket, desk, analyzer, smooth).serve()
+                await Connection(socket, pool, analyzer, smooth).serve()
         except EmoscopeError as e:
             # The model or the detector cannot be loaded.
             await socket.send_text(describe_problem(e.http_status, str(e)))
@@ -123,9 +123,9 @@ class Received:
 class Connection:
     """One client: a task takes what it sends, another reads the newest frame and answers."""
 
-    def __init__(self, socket: WebSocket, desk: Desk, analyzer: Analyzer, smooth: float) -> None:
-        self.socket, self.desk, self.analyzer = socket, desk, analyzer
-        self.settings = desk.settings.model_copy(update={"smooth": smooth})
+    def __init__(self, socket: WebSocket, pool: Pool, analyzer: Analyzer, smooth: float) -> None:
+        self.socket, self.pool, self.analyzer = socket, pool, analyzer
+        self.settings = pool.settings.model_copy(update={"smooth": smooth})
         # Analyzers are lent in turn: the last client may have wished something else.
         self.analyzer.smooth_s = smooth
         self.start = time.monotonic()
@@ -197,10 +197,10 @@ class Connection:
     async def _answer(self, received: Received) -> None:
         dropped = received.index - self.n_done
         self.n_done = received.index + 1
-        metrics = self.desk.app.state.metrics
+        metrics = self.pool.app.state.metrics
         metrics.live_dropped.inc(dropped)
         try:
-            message = await self.desk.run(lambda: self._read(received, dropped))
+            message = await self.pool.run(lambda: self._read(received, dropped))
             metrics.live_frames.inc()
         except EmoscopeError as e:
             message = describe_problem(e.http_status, str(e), received.index)
@@ -209,12 +209,12 @@ class Connection:
             detail = "the server made a mistake, which its log describes; go on with other frames"
             message = describe_problem(500, detail, received.index)
         await self.socket.send_text(message)
-        if self.recording is not None and self.recording.duration_s >= self.desk.options.max_duration_s:
+        if self.recording is not None and self.recording.duration_s >= self.pool.options.max_duration_s:
             await self._stop()
 
     def _read(self, received: Received, dropped: int) -> str:
         """Read one frame, in a thread; return the answer."""
-        image = decode_frame(received.data, self.desk.options)
+        image = decode_frame(received.data, self.pool.options)
         frame = Frame(image, received.index, received.time_s, "live")
         result = self.analyzer.analyze(frame)
         if self.recording is not None:
@@ -247,8 +247,8 @@ class Connection:
         await self.socket.send_text(describe_problem(status, detail))
 
     async def _begin_recording(self) -> None:
-        jobs, settings = self.desk.app.state.jobs, self.settings
-        self.recording = await self.desk.write(
+        jobs, settings = self.pool.app.state.jobs, self.settings
+        self.recording = await self.pool.write(
             lambda: Recording(jobs.create_live("Camera", settings), settings, self.analyzer)
         )
         self.analyzer.begin()
@@ -266,7 +266,7 @@ class Connection:
         if recording is None:
             return None
         try:
-            return await self.desk.write(lambda: recording.finish())
+            return await self.pool.write(lambda: recording.finish())
         except Exception as e:
             log.error("a recording could not be finished", exc_info=e)
             return None

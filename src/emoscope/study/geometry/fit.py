@@ -75,14 +75,14 @@ class Task(Protocol):
         ...
 
 
-def fit(task: Task, recipe: Recipe, folder: Path, tell: Callable[[str], None], measure_every: int) -> nn.Module:
+def fit(task: Task, recipe: Recipe, folder: Path, on_progress: Callable[[str], None], measure_every: int) -> nn.Module:
     """Train, or go on where the folder's checkpoint was written.
 
     Args:
         task: what is learned; its network is changed.
         recipe: how.
         folder: keeps the checkpoint, and a line per measurement in log.jsonl.
-        tell: told each of these lines.
+        on_progress: called with each of these lines.
         measure_every: steps between two measurements.
 
     Returns:
@@ -102,7 +102,7 @@ def fit(task: Task, recipe: Recipe, folder: Path, tell: Callable[[str], None], m
             row = {"step": state.epoch, "loss": sum(losses) / len(losses), **task.measure(state.ema.eval())}
             losses.clear()
             line = json.dumps(row)
-            tell(line)
+            on_progress(line)
             with (folder / "log.jsonl").open("a", encoding="utf-8") as f:
                 f.write(line + "\n")
         if is_last or time.monotonic() - saved_s >= CHECKPOINT_S:
