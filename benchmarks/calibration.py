@@ -16,16 +16,17 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold
 
 from common import create_parser, write_result
-from emoscope.faces.recognize import Recognizer, apply_calibration, calibrate
+from emoscope.faces.recognize import Recognizer, apply_calibration, calibrate, compute_probabilities
 from emoscope.faces.spec import Calibration
 from emoscope.study.data.dataset import Dataset
 from emoscope.study.data.splits import create_split
-from emoscope.study.measuring.calibrate import fit_affine, fit_temperature
+from emoscope.study.measuring.calibrate import fit_affine
 from emoscope.study.measuring.metrics import compute_metrics
 from other_faces import change
 
@@ -45,6 +46,22 @@ def through(calibration: Calibration) -> Map:
 
 def fit_none(logarithms: Values, labels: NDArray[np.integer], groups: NDArray[np.integer]) -> Map:
     return through(Calibration())
+
+
+def fit_temperature(logits: NDArray[np.floating], labels: NDArray[np.integer]) -> float:
+    """Return the temperature with the least negative log-likelihood (Guo et al., 2017).
+
+    Args:
+        logits: (n, 7) of validation images, or logarithms of their mean probabilities.
+        labels: (n,), class index.
+    """
+    rows = np.arange(len(labels))
+
+    def compute_nll(log_temperature: float) -> float:
+        chosen = compute_probabilities(logits, float(np.exp(log_temperature)))[rows, labels]
+        return float(-np.log(np.clip(chosen, 1e-12, 1)).mean())
+
+    return float(np.exp(minimize_scalar(compute_nll, bounds=(-3, 3), method="bounded").x))
 
 
 def fit_scaled(logarithms: Values, labels: NDArray[np.integer], groups: NDArray[np.integer]) -> Map:

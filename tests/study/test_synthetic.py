@@ -8,10 +8,11 @@ import pytest
 
 from emoscope.core.emotions import EMOTIONS
 from emoscope.core.errors import InputError, OutputError
+from emoscope.study.data.cartoon import draw_face
 from emoscope.study.data.dataset import SIDE_PX, Dataset
 from emoscope.study.data.describe import describe_dataset
 from emoscope.study.data.splits import create_official_split, create_thesis_split
-from emoscope.study.data.synthetic import create_synthetic, draw_face
+from emoscope.study.data.synthetic import create_synthetic
 from emoscope.study.drawings.figures import plot_dataset
 
 

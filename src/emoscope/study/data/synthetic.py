@@ -10,8 +10,6 @@ from emoscope.core.errors import InputError
 from emoscope.study.data.cartoon import draw_face
 from emoscope.study.data.dataset import Dataset
 
-__all__ = ["create_synthetic", "draw_face"]
-
 SHARES = np.array([4953, 547, 5121, 8989, 6077, 4002, 6198]) / 35887
 """FER2013's class shares."""
 

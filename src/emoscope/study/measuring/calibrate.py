@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize, minimize_scalar
+from scipy.optimize import minimize
 
 from emoscope.core.emotions import EMOTIONS
 from emoscope.faces.recognize import apply_calibration, calibrate, compute_probabilities
@@ -39,22 +39,6 @@ def fit_calibrations(logits: Mapping[int, NDArray[np.floating]], labels: NDArray
         bias = fit_bias(np.log(np.maximum(probabilities, 1e-30)), labels)
         calibrations[n_views] = dataclasses.replace(fitted, uncertain_below=threshold, bias=bias)
     return calibrations
-
-
-def fit_temperature(logits: NDArray[np.floating], labels: NDArray[np.integer]) -> float:
-    """Return the temperature with the least negative log-likelihood (Guo et al., 2017).
-
-    Args:
-        logits: (n, 7) of validation images, or logarithms of their mean probabilities.
-        labels: (n,), class index.
-    """
-    rows = np.arange(len(labels))
-
-    def compute_nll(log_temperature: float) -> float:
-        chosen = compute_probabilities(logits, float(np.exp(log_temperature)))[rows, labels]
-        return float(-np.log(np.clip(chosen, 1e-12, 1)).mean())
-
-    return float(np.exp(minimize_scalar(compute_nll, bounds=(-3, 3), method="bounded").x))
 
 
 def fit_affine(
