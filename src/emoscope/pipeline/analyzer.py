@@ -112,7 +112,7 @@ class Analyzer:
             self.source = frame.source
             self.tracker.forget()
             self.detector.forget()
-        expected_xyxy = self.tracker.predict(frame.time_s)[1]
+        expected_xyxy = self.tracker.predict(frame.time_s)
         faces = self.detector.detect(frame.image, frame.time_s, expected_xyxy)
         faces = self.tracker.update(faces, frame.time_s, frame.image, frame.n_breaks, frame.is_blend)
         return frame, *self.cutter.cut(frame.image, faces)

@@ -166,11 +166,9 @@ class Tracker:
         shared = max(0.0, min(x2, x + w / 2) - max(x1, x - w / 2)) * max(0.0, min(y2, y + h / 2) - max(y1, y - h / 2))
         return bool(shared > ALONE_IOU * (w * h + (x2 - x1) * (y2 - y1) - shared))
 
-    def predict(self, time_s: float) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Return numbers (m,) and boxes xyxy (m, 4), in pixels, where people seen lately are expected at a time."""
-        lately = [t for t in self.tracks if time_s - t.motion.time_s <= EXPECT_S]
-        ids = np.array([t.track_id for t in lately], np.int64)
-        return ids, _expect_boxes(lately, time_s)
+    def predict(self, time_s: float) -> NDArray[np.float32]:
+        """Return boxes xyxy (m, 4), in pixels, where people seen lately are expected at a time."""
+        return _expect_boxes([t for t in self.tracks if time_s - t.motion.time_s <= EXPECT_S], time_s)
 
     def _drop(self, time_s: float, by_looks: bool) -> None:
         """Forget who has been away for too long."""
