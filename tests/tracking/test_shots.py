@@ -70,6 +70,18 @@ def test_what_is_no_cut(kind: str, people: list[Image]) -> None:
     assert find_cuts(np.clip(make(at) + noise, 0, 255).astype(np.uint8) for at in EASED) == []
 
 
+@pytest.mark.parametrize("kind", ["somebody sways", "the camera is on its way"])
+def test_movement_is_no_cut(kind: str, portrait: Image) -> None:
+    shown, grey = portrait[:360], np.full((360, 640, 3), 90, np.uint8)
+    ways = [20 * np.sin(k / 8) for k in range(75)] if kind == "somebody sways" else [10.0 * k for k in range(8)]
+    pictures = []
+    for x in ways:
+        picture = grey.copy()
+        picture[:, 30 + round(x) : 542 + round(x)] = shown
+        pictures.append(picture)
+    assert find_cuts(pictures) == []
+
+
 def test_by_way_of_black(people: list[Image]) -> None:
     """The black between may count as a shot."""
     shares = [*[1.0] * 20, *np.linspace(1, 0, 10), *np.linspace(0, 1, 10), *[1.0] * 20]

@@ -36,6 +36,8 @@ BLEND_CHANGED: Final = 0.5
 MIX_AWAY: Final = 0.2
 """A blend's middle is off a mix of both ends by at most this share of what lies between them: blends of moving heads by
 0.13, people who come in and a camera that pans by 0.27 and more."""
+MOVED: Final = 0.8
+"""Phase correlation of a picture with itself moved: 0.9 and more; of blended pictures 0.6 and less."""
 
 
 class CutFinder:
@@ -50,7 +52,7 @@ class CutFinder:
         self._change: list[Grey] = []
         """The frame before a change that goes on, and those since."""
         self._largest, self._is_told, self._step = 0.0, False, 0.0
-        self._steps: deque[tuple[float, float]] = deque([(0.0, 0.0)], HISTORY)
+        self._steps: deque[tuple[float, float]] = deque(maxlen=HISTORY)
 
     def add(self, picture: "VideoFrame") -> bool:
         """Take the next frame; return whether it is the first of which a new shot is known."""
@@ -60,6 +62,10 @@ class CutFinder:
             return False
         away = np.abs(small - last)
         step, jump = float(away.mean()), float(np.maximum(away - CELL_GREY, 0).mean())
+        if not self._steps:
+            # How much is usual nobody knows yet.
+            self._steps.append((step, jump))
+            return False
         steps, jumps = zip(*self._steps, strict=True)
         is_jump = jump > max(CUT_GREY, CUT_TIMES * max(jumps)) and step > STEP_TIMES * self._step
         self._step = step
@@ -85,7 +91,8 @@ class CutFinder:
         self._change, self._largest, self._is_told, self.is_blend = [], 0.0, False, False
         if not 3 <= len(change) <= BLEND_FRAMES or _compute_changed(small, change[0]) < BLEND_CHANGED:
             return False
-        if not (is_told or _is_mix(change[0], change[len(change) // 2], small) or _is_faded(change)):
+        is_mix = _is_mix(change[0], change[len(change) // 2], small) and not _is_moved(change[0], small)
+        if not (is_told or is_mix or _is_faded(change)):
             return False
         self.n_breaks += 1
         return not is_told
@@ -102,6 +109,13 @@ def _is_mix(before: Grey, between: Grey, after: Grey) -> bool:
     way, half = after - before, between - before
     share = float((half * way).mean()) / max(float((way**2).mean()), 1e-6)
     return float(np.abs(half - share * way).mean()) < MIX_AWAY * float(np.abs(way).mean())
+
+
+def _is_moved(before: Grey, after: Grey) -> bool:
+    """Return whether a picture is another one moved by little, which its middle is a mix of, too."""
+    window = cv2.createHanningWindow(SIZE_WH, cv2.CV_32F)
+    # Copies: it multiplies what it is given by the window.
+    return cv2.phaseCorrelate(before.copy(), after.copy(), window)[1] > MOVED
 
 
 def _is_faded(pictures: list[Grey]) -> bool:

@@ -55,6 +55,8 @@ MISSING_SHARE = 0.02
 """A video that gives this much less than the frames its header announces counts as cut off; headers err by a few."""
 GAP_FRAMES = 0.5
 """A pause longer than the last frame by so many frames is a gap."""
+END_FRAMES = 0.9
+"""So many frames short of what is announced one is missing; edit lists end between two."""
 UNEVEN, MAX_UNEVEN = 0.25, 0.1
 """A frame is uneven that comes so much earlier or later; where more of them are, pauses are the recording's way."""
 NOTHING_MISSING = "some of its pictures may be missing or spoilt"
@@ -187,7 +189,9 @@ class Source:
             if self.end_s is not None and time_s >= self.end_s:
                 break
             self.frames_read, self.duration_s = index + 1, time_s + clock.measure(picture)
-            if cuts.add(picture) and time_s >= self.start_s and given_s is not None:
+            # What follows on lost frames looks different in any case.
+            is_after_gap = bool(self.unread) and self.unread[-1].end_s == time_s
+            if cuts.add(picture) and time_s >= self.start_s and given_s is not None and not is_after_gap:
                 self.cuts.append(time_s)
             if time_s < self.start_s or not self.every.is_due(index, time_s, given_s):
                 continue
@@ -292,7 +296,7 @@ class Source:
             self.problems.append(
                 f"{self.label} is cut off after {self.duration_s:.2f} s; everything before was analysed"
             )
-        elif missing_s > GAP_FRAMES * clock.step_s and decoder.is_alone:
+        elif missing_s > END_FRAMES * clock.step_s and decoder.is_alone:
             # With sound it may be that which is longer.
             self.notes.append(
                 f"{self.label} announces {length_s:.2f} s, but its last frame is over at {self.duration_s:.2f} s"
