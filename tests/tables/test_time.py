@@ -253,6 +253,7 @@ baselines = baseline.compute_baselines(table, baseline.Baseline("auto"))
 baseline.add_changes(place, baselines)
 facts = summarize.compute_summary(table, make_facts(), baselines=baselines)
 audience.write_audience_csv(table, place.with_name("audience.csv"))
+table.write_csv(place.with_suffix(".csv"))
 for name, write in formats.FORMATS.items():
     write(Observations(place), facts, place.with_suffix("." + name), Path("clip.mp4"))
 assert len(baselines) == 2

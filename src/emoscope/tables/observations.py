@@ -116,14 +116,14 @@ class Observations:
 
     def write_csv(self, path: Path) -> None:
         """Write the table as comma-separated values."""
-        import pyarrow as pa
         import pyarrow.csv as pc
 
         writer: pc.CSVWriter | None = None
         try:
             for batch in self.batches():
-                names = batch.column("source").to_pylist()
-                cells = pa.array([name and make_cell(name) for name in names], batch.schema.field("source").type)
+                places: dict[str, float] = {}
+                indices = [places.setdefault(name, float(len(places))) for name in batch.column("source").to_pylist()]
+                cells = to_strings([make_cell(name) for name in places], np.array(indices))
                 batch = batch.set_column(batch.schema.get_field_index("source"), batch.schema.field("source"), cells)
                 writer = writer or pc.CSVWriter(path, batch.schema)
                 writer.write_batch(batch)
