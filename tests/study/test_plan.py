@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+from torch import Tensor, nn
 
 from conftest import Command
 from emoscope.study.data.dataset import Dataset
@@ -14,7 +15,7 @@ from emoscope.study.recipes.families import Comparison
 from emoscope.study.recipes.file import load_yaml
 from emoscope.study.recipes.training import TrainConfig
 from emoscope.study.running.plan import PhasePlan, Plan, choose_samples
-from emoscope.study.running.timing import Timer
+from emoscope.study.running.timing import Parts, Timer
 
 STUDIES = Path(__file__).parents[2] / "studies"
 
@@ -54,6 +55,42 @@ def test_costs_grow_with_what_is_done(faces_file: Path, tmp_path: Path) -> None:
     assert cost.flops > 2 * 9 * (parts.step_flops[24] + parts.step_flops[48]) > 1e9
     assert 0 < cost.least_s < cost.seconds
     assert timer.find_cost(config, keep=True).seconds > cost.seconds and len(timer.known) == 1, "timed once"
+
+
+def test_compiling_counts_once(faces_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes longer than a step a hundred times over, and a training has one for each size."""
+    compile_s = 0.3
+
+    def compile_slowly(network: nn.Module, dynamic: bool) -> None:
+        shapes = set()
+
+        def wait(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            if inputs[0].shape not in shapes:
+                shapes.add(inputs[0].shape)
+                time.sleep(compile_s)
+
+        network.register_forward_pre_hook(wait)
+
+    monkeypatch.setattr(nn.Module, "compile", compile_slowly)
+    timer = Timer(Dataset.load(faces_file), tmp_path, lambda line: None)
+    config = TrainConfig(
+        network="compact-tiny", epochs=4, batch_size=32, sizes_px=(24, 48), size_shares=(0.5, 0.5), compile=True
+    )
+    timer.find_cost(config, keep=False)
+    [parts] = timer.known.values()
+    assert max(parts.step_s.values()) < compile_s and parts.set_up_s > 2 * compile_s
+
+
+def test_a_plan_needs_no_weights_from_elsewhere(
+    faces_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built = []
+    parts = Parts(1, dict.fromkeys((32, 48), 1.0), dict.fromkeys((32, 48), 1.0), 1, 1, 1, 1)
+    monkeypatch.setattr(Timer, "measure", lambda self, config: built.append(config) or parts)
+    Timer(Dataset.load(faces_file), tmp_path, print).find_cost(
+        TrainConfig(network="vgg16", sizes_px=(48,), size_shares=(1.0,), pretrained=True), keep=False
+    )
+    assert [config.pretrained for config in built] == [False]
 
 
 def test_a_plan_of_a_study_without_families(faces_file: Path, tmp_path: Path, emoscope: Command) -> None:

@@ -80,6 +80,8 @@ class Timer:
             schedule="constant",
             warmup=0.0,
             devices=1,
+            # Weights from elsewhere make nothing faster or slower: a plan needs no network.
+            pretrained=False,
         )
         if kind not in self.known:
             self.on_progress(f"timing {kind.network}, {kind.size_px} px, {kind.batch_size} images per step")
@@ -129,7 +131,8 @@ class Timer:
         step_s, step_flops = {}, {}
         for size_px in dict.fromkeys(config.find_size_px(epoch) for epoch in range(config.epochs)):
             epoch = next(e for e in range(config.epochs) if config.find_size_px(e) == size_px)
-            step_s[size_px], step_flops[size_px] = time_steps(trainer, epoch)
+            step_s[size_px], step_flops[size_px], compile_s = time_steps(trainer, epoch)
+            set_up_s += compile_s
         few = dataclasses.replace(split, validation=split.validation[:VALIDATION_IMAGES])
         trainer.split = few
         network = trainer.state.ema
@@ -163,8 +166,8 @@ class Timer:
         trainer.state.save(trainer.run.checkpoint_path)
 
 
-def time_steps(trainer: Trainer, epoch: int) -> tuple[float, float]:
-    """Return the seconds and FLOPs of one step at the size of an epoch."""
+def time_steps(trainer: Trainer, epoch: int) -> tuple[float, float, float]:
+    """Return the seconds and FLOPs of one step at the size of an epoch, and the seconds of compiling for it."""
     config, device = trainer.config, trainer.faces.device
     generator = torch.Generator(device).manual_seed(0)
 
@@ -180,11 +183,16 @@ def time_steps(trainer: Trainer, epoch: int) -> tuple[float, float]:
     with FlopCounterMode(display=False) as counter:
         step(few)
     flops = counter.get_total_flops() * trainer.n_images / few
-    seconds = _time(step, few) * trainer.n_images / few
+    compile_s = 0.0
+    if config.compile:
+        # Compiled for one size of batch: by the first whole step, once in a training.
+        compile_s, seconds = (_time(step, trainer.n_images) for _ in range(2))
+    else:
+        seconds = _time(step, few) * trainer.n_images / few
     if seconds < LONG_STEP_S:
         step(trainer.n_images)
         seconds = statistics.median(_time(step, trainer.n_images) for _ in range(5))
-    return seconds, flops
+    return seconds, flops, compile_s
 
 
 def _time(function: Callable[..., Any], *arguments: Any) -> float:
