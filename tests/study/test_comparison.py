@@ -217,7 +217,7 @@ def test_the_quick_study_from_yaml_to_report(faces_file: Path, tmp_path: Path, e
     assert code == 0, stderr[-500:]
     families = list(yaml.safe_load((STUDIES / "thesis-quick.yaml").read_text())["families"])
     assert len(families) == 6 and all(f"{family} " in stdout for family in families)
-    assert "min left" in stderr and "fold 2/2" in stderr and "final 2/2" in stderr
+    assert " s left" in stderr and "fold 2/2" in stderr and "final 2/2" in stderr
     start = time.perf_counter()
     assert emoscope("study", "run", *options)[0] == 0
     assert time.perf_counter() - start < 20, "nothing is trained again"

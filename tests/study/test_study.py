@@ -73,7 +73,7 @@ def test_every_shipped_study_runs(path: Path, study: Path, faces: Dataset, tmp_p
     lines: list[str] = []
     result = run_study(faces, config, tmp_path, final=bool(config.student or config.repeats), on_progress=lines.append)
     assert len(list((tmp_path / "runs").glob("*"))) == len(config.trainings)
-    assert sum("min left" in line for line in lines) == len(config.trainings)
+    assert sum(" left" in line for line in lines) == len(config.trainings)
     if config.repeats:
         assert result["model"] is None and result["final"]["n"] == config.repeats
         return
@@ -375,6 +375,8 @@ def test_small_weights_need_the_data_and_a_free_place(
     assert code == 2 and "--data" in stderr
     code, stdout, _ = emoscope("export", run, "-o", tmp_path / "m.onnx", "--precision", "int8", "--data", faces_file)
     assert code == 0 and "-int8 ->" in stdout
+    code, _, stderr = emoscope("export", study / "runs" / "RUN", "-o", tmp_path / "m.onnx")
+    assert code == 2 and "RUN is no run" in stderr, "not that m.onnx is another training's"
     options = ["export", study / "pair.onnx", "-o", tmp_path / "m.onnx"]
     whole, before = (*options, "--precision", "float16", "--data", faces_file), (tmp_path / "m.onnx").read_bytes()
     code, _, stderr = emoscope(*whole)

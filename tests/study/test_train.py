@@ -55,7 +55,7 @@ def test_from_faces_to_figures(faces_file: Path, tmp_path: Path, emoscope: Comma
     options = ["--network", "compact-tiny", "--epochs", 12, "--batch-size", 32, "--no-augment"]
     options += ["--sizes-px", "32,48", "--size-shares", "0.5,0.5", "--protocol", "thesis", "--seed", 3]
     code, stdout, stderr = emoscope("train", "--data", faces_file, "-o", runs, *options, "--json")
-    assert code == 0 and "epoch 12/12" in stderr and "min left" in stderr
+    assert code == 0 and "epoch 12/12" in stderr and "about 0 s left" in stderr
     result = json.loads(stdout)
     assert emoscope("export", result["run"], "-o", model, "--name", "tiny")[0] == 0
     code, stdout, _ = emoscope("evaluate", "--data", faces_file, "--split", "test", "--model", model, "--json")
@@ -295,7 +295,10 @@ def test_other_bad_input(tmp_path: Path, faces_file: Path, emoscope: Command) ->
     (tmp_path / "text.npz").write_text("no dataset")
     for arguments, words in (
         (["train", "--data", tmp_path / "no.npz", "-o", tmp_path / "r"], "there is no dataset"),
-        (["train", "--data", tmp_path / "text.npz", "-o", tmp_path / "r"], "is not a dataset"),
+        (
+            ["train", "--data", tmp_path / "text.npz", "-o", tmp_path / "r"],
+            "is not a dataset of emoscope (it is no npz file)",
+        ),
         (["train", "--data", faces_file, "-o", tmp_path / "r", "--network", "vgg99"], "there is no network 'vgg99'"),
         (["train", "--data", faces_file, "-o", tmp_path / "r", "--batch-size", 4000], "do not fill one batch"),
         (["evaluate", "--data", faces_file, "--split", "test", "--views", 3], "views is 3"),

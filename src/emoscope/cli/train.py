@@ -9,6 +9,7 @@ import typer
 from pydantic.dataclasses import is_pydantic_dataclass
 
 from emoscope.cli.options import STUDY_PACKAGES, AsJson, Data, add_options, print_json, require
+from emoscope.core.numbers import describe_left
 from emoscope.study.recipes.training import TrainConfig
 
 FLAGS = (
@@ -55,7 +56,7 @@ def train(
         typer.echo(
             f"epoch {row['epoch']}/{chosen.epochs}  {row['size_px']} px  loss {row['train_loss']:.3f}  "
             f"validation accuracy {row['validation_accuracy']:.4f}  macro F1 {row['validation_macro_f1']:.4f}  "
-            f"{seconds:.0f} s, about {left_s / 60:.0f} min left",
+            f"{seconds:.0f} s, {describe_left(left_s)}",
             err=True,
         )
 

@@ -45,3 +45,8 @@ SCRIPT_RULE: Final = {
     "minus": MINUS,
 }
 """The words and limits of report/js/numbers.js, which says the same to the page's and the report's scripts."""
+
+
+def describe_left(left_s: float) -> str:
+    """Return `about 14 s left`, or minutes from a minute and a half on."""
+    return f"about {left_s:.0f} s left" if left_s < 90 else f"about {left_s / 60:.0f} min left"

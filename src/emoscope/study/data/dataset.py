@@ -111,8 +111,9 @@ class Dataset:
             with np.load(path, allow_pickle=False) as z:
                 parts = {name: z[name] for name in ("pixels", "emotion", "usage", "group")}
         except DAMAGED as e:
+            reason = shorten(e, 120) if zipfile.is_zipfile(path) else "it is no npz file"
             raise InputError(
-                f"{path} is not a dataset of emoscope ({shorten(e, 120)}); make one with `emoscope data import`"
+                f"{path} is not a dataset of emoscope ({reason}); make one with `emoscope data import`"
             ) from e
         return cls(**parts)
 

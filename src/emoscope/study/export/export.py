@@ -135,6 +135,8 @@ def export_network(
             export_variant().
         OutputError: another network or something else is there, or the very file that is read.
     """
+    if not source.is_file():
+        load_run(source)
     _check_place(source, path, overwrite)
     if source.is_file() and path.exists() and path.samefile(source):
         raise OutputError(f"{path} would be replaced by what is made of it; name another file")

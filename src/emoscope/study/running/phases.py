@@ -15,6 +15,7 @@ import numpy as np
 
 from emoscope.core.errors import EmoscopeError, InputError, OutputError, shorten
 from emoscope.core.files import write_json
+from emoscope.core.numbers import describe_left
 from emoscope.executors.executor import Executor, WorkerDiedError
 from emoscope.study.data.dataset import Dataset
 from emoscope.study.networks.timm_networks import WeightsError
@@ -283,7 +284,7 @@ class _Phases:
             left_s = estimate_left_s(find_status(self.comparison, self.results, self.runs))
             self.on_progress(
                 f"{attempt.label}: done, validation macro F1 {run.load_result()['validation']['macro_f1']:.4f}"
-                + (f", about {left_s / 60:.0f} min left" if left_s is not None else "")
+                + (f", {describe_left(left_s)}" if left_s is not None else "")
             )
         return run, ""
 

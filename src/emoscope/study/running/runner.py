@@ -12,6 +12,7 @@ from typing_extensions import TypedDict
 from emoscope.core.emotions import EMOTIONS
 from emoscope.core.errors import DamagedError, InputError, ModelError
 from emoscope.core.files import compute_sha256, open_atomic, set_aside, write_json
+from emoscope.core.numbers import describe_left
 from emoscope.core.validation import load_json
 from emoscope.executors.executor import Executor
 from emoscope.faces.recognize import Recognizer
@@ -185,7 +186,7 @@ def _describe_epochs(config: StudyConfig, index: int, on_progress: OnProgress) -
         on_progress(
             f"{_describe(config, index)}: epoch {row['epoch']}/{ours.epochs}  {size_px} px  "
             f"loss {row['train_loss']:.3f}  validation accuracy {row['validation_accuracy']:.4f}  "
-            f"macro F1 {row['validation_macro_f1']:.4f}  {seconds:.0f} s, about {left_s / 60:.0f} min left"
+            f"macro F1 {row['validation_macro_f1']:.4f}  {seconds:.0f} s, {describe_left(left_s)}"
         )
 
     return describe_epoch
