@@ -33,7 +33,10 @@ LIMITS = {
     "contrast": "the face has too little contrast",
 }
 """Why a face below a limit of each measure of schema.QUALITY is not read."""
-FIGURE_LABELS = {"accuracy": "accuracy", "macro_f1": "macro F1", "ece": "ECE", "n": "pictures"}
+FIGURE_LABELS = {
+    **{"accuracy": "accuracy", "macro_f1": "macro F1", "ece": "ECE", "n": "pictures"},
+    **{"brier": "Brier score", "nll": "NLL", "classwise_ece": "classwise ECE", "certain_share": "share not uncertain"},
+}
 
 
 def format_percent(fraction: float) -> str:
