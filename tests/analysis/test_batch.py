@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -18,9 +19,11 @@ import emoscope as product
 from conftest import Command, clip_time_s, write_clip
 from emoscope.analysis import many
 from emoscope.analysis.settings import Settings
+from emoscope.core.errors import ModelError
 from emoscope.core.timecode import Every
 from emoscope.core.types import Image
-from emoscope.faces.registry import find_network
+from emoscope.faces import detect
+from emoscope.faces.registry import ModelFile, find_network
 from emoscope.media.source import find_sources
 
 
@@ -179,6 +182,21 @@ def test_another_network_in_the_same_place_is_another_analysis(clip: Path, tmp_p
             shutil.copyfile(find_network(network), model)
         code, stdout, stderr = emoscope(*options, "--model", model, "--resume")
         assert code == 0 and [e["skipped"] for e in json.loads(stdout)["sources"]] == [is_skipped], stderr
+
+
+def test_what_haar_read_is_read_anew_once_yunet_is_there(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fetch(model: ModelFile) -> Path:
+        raise ModelError("no network here")
+
+    monkeypatch.setattr(detect, "fetch", fetch)
+    settings = Settings(report=False, every=10)
+    for is_cached, is_skipped in ((False, False), (False, True), (True, False)):
+        monkeypatch.setattr(many, "YUNET", SimpleNamespace(path=clip if is_cached else tmp_path / "none"))
+        [result] = many.analyze_sources([clip], tmp_path / "o", settings, resume=True)
+        assert result.status == "complete" and result.skipped == is_skipped
+    assert caplog.text.count("Haar cascade") == 1, "said once, though two were read"
 
 
 def test_a_source_that_is_gone_when_its_turn_comes_stops_no_other(

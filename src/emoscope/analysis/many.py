@@ -20,6 +20,7 @@ from emoscope.core.texts import make_printable
 from emoscope.core.types import FrameResult
 from emoscope.executors.executor import Executor, map_unordered
 from emoscope.executors.interrupts import heed_file, signal_by_file
+from emoscope.faces.registry import YUNET
 from emoscope.media.source import Source, find_sources
 from emoscope.tables.summary import Summary
 
@@ -206,18 +207,23 @@ def _analyze(
     source: Source, folder: Path, settings: Settings, mode: Mode, on_frame: Callable[[FrameResult], None]
 ) -> SourceResult:
     fingerprint = settings.fingerprint(source.path, source.pictures)
-    if mode.resume and (finished := _find_finished(folder, fingerprint)):
+    if mode.resume and (finished := _find_finished(folder, fingerprint, settings.detector)):
         return SourceResult.from_summary(finished, folder, skipped=True)
     with open_owned(folder, KIND, identify(source), OUTPUT_NAMES, mode.overwrite) as working:
         analysis = analyze_source(source, working, settings, on_frame, fingerprint)
     return SourceResult.from_summary(analysis.summary, folder)
 
 
-def _find_finished(folder: Path, fingerprint: str) -> Summary | None:
-    """Return the summary of a finished analysis with the same settings of the same source, if it lies there."""
+def _find_finished(folder: Path, fingerprint: str, detector: str) -> Summary | None:
+    """Return the summary of a finished analysis with the same settings of the same source, if it lies there.
+
+    What `auto` read by Haar is done anew once YuNet is cached.
+    """
     recover(folder)
     try:
         summary = Summary.from_json((folder / SUMMARY_FILE).read_bytes())
     except (OSError, ValueError):
+        return None
+    if detector == "auto" and summary.settings.detector == "haar" and YUNET.path.is_file():
         return None
     return summary if summary.fingerprint == fingerprint and summary.reason != "stopped" else None

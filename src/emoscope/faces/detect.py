@@ -3,7 +3,7 @@
 import logging
 import math
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Protocol
 
@@ -305,5 +305,11 @@ def create_detector(name: str = "auto", max_side_px: int = 640) -> Choice:
     try:
         return Choice(YuNetDetector(fetch(YUNET), max_side_px), "best available")
     except ModelError as e:
-        log.warning("YuNet is not available (%s): using OpenCV's Haar cascade, which misses more faces", e)
+        _warn_of_haar(str(e))
         return Choice(HaarDetector(max_side_px), "YuNet was neither cached nor to be fetched")
+
+
+@cache
+def _warn_of_haar(reason: str) -> None:
+    """Say so once, not for each of a folder's recordings."""
+    log.warning("YuNet is not available (%s): using OpenCV's Haar cascade, which misses more faces", reason)
