@@ -234,6 +234,8 @@ def check_database(path: Path) -> None:
     try:
         with contextlib.closing(sqlite3.connect(path)) as connection:
             [found] = connection.execute("PRAGMA integrity_check(1)").fetchone()
+            # To SQLite an emptied file is a new database.
+            found = found if path.stat().st_size else "it is empty"
     except sqlite3.OperationalError:
         # Locked, or not to be opened: the search says what to do.
         return

@@ -166,7 +166,7 @@ class Run:
         # A row that is too long or too short has values of other types.
         except (OSError, ValueError, TypeError, csv.Error) as e:
             raise DamagedError(self.history_path, getattr(e, "strerror", None) or e) from e
-        if [row.get("epoch") for row in rows] != [*range(1, len(rows) + 1)] or not text.endswith("\n"):
+        if [row.get("epoch") for row in rows] != [*range(1, max(len(rows), 1) + 1)] or not text.endswith("\n"):
             raise DamagedError(self.history_path, "it has not a whole row for every epoch")
         return rows
 
