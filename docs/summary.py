@@ -10,10 +10,23 @@ from emoscope.core.timecode import Span
 from emoscope.tables.audience import Valence
 from emoscope.tables.event_means import Difference, Estimate, EventMeans
 from emoscope.tables.moments import Moment
-from emoscope.tables.summary import Audience, Person, Summary, UsedSettings
+from emoscope.tables.summary import Audience, BeyondLimits, Person, Readings, Summary, UsedSettings
 
 MARKER = "<!-- summary -->"
-PARTS = (Summary, Span, UsedSettings, Person, Audience, Valence, Moment, EventMeans, Difference, Estimate)
+PARTS = (
+    Summary,
+    Span,
+    UsedSettings,
+    BeyondLimits,
+    Readings,
+    Person,
+    Audience,
+    Valence,
+    Moment,
+    EventMeans,
+    Difference,
+    Estimate,
+)
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
@@ -55,7 +68,7 @@ def name_type(value: dict[str, Any]) -> str:
     if "enum" in value:
         return ", ".join(f"`{choice}`" for choice in value["enum"])
     if isinstance(inner := value.get("additionalProperties"), dict):
-        return f"{name_type(inner)} by emotion"
+        return f"{name_type(inner)} by {'measure' if inner.get('type') == 'integer' else 'emotion'}"
     if value["type"] == "array":
         return f"list of {name_type(value.get('items') or value['prefixItems'][0])}"
     return str(value["type"])

@@ -46,7 +46,7 @@ def test_every_option_is_asked_for_everywhere_by_the_same_name_with_the_same_def
         Settings(model="x")
     )
     assert set(find_options("live")) & set(defaults) == {
-        *("smooth", "report", "anonymous", "detector", "model", "views", "balanced")
+        *("smooth", "exclude", "report", "anonymous", "detector", "model", "views", "balanced")
     }
 
 

@@ -19,7 +19,7 @@ from emoscope.core.owned import open_cut_off
 from emoscope.core.replacing import find_cut_off
 from emoscope.tables.audience import write_audience_csv
 from emoscope.tables.columns import to_numpy
-from emoscope.tables.observations import FLUSH_S, Observations, convert_stream
+from emoscope.tables.observations import FLUSH_S, convert_stream
 from emoscope.tables.summarize import compute_summary
 from emoscope.tables.summary import Facts, Summary
 
@@ -68,7 +68,7 @@ def _finish(folder: Path) -> Summary:
     if not (folder / STREAM_FILE).is_file():
         raise InputError(f"{folder / STREAM_FILE} is missing; nothing of the recording can be read")
     convert_stream(folder / STREAM_FILE, table)
-    observations = Observations(table)
+    observations = facts.open_table(table)
     n_frames, duration_s, n_read = 0, 0.0, 0
     for batch in observations.batches(("frame", "time_s")):
         frames = to_numpy(batch.column("frame"))

@@ -200,7 +200,7 @@ def analyze_source(
     unused = [*find_timed(settings, source), *find_late(settings.events, source)]
     end = describe_end(source, [*recorder.problems, *recorder.find_inverted(), *unused])
     _, summary = recorder.finish(end, used, fingerprint)
-    return Analysis(Observations(folder / TABLE_FILE), summary, folder)
+    return Analysis(summary.open_table(folder / TABLE_FILE), summary, folder)
 
 
 def find_timed(settings: Settings, source: Source) -> Iterator[str]:

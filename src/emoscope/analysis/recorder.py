@@ -173,12 +173,12 @@ class Recorder:
         settings, place = self.settings, self.folder / TABLE_FILE
         if self.kind == "live":
             convert_stream(self.folder / STREAM_FILE, place)
-        observations = Observations(place)
+        facts = self._describe(end, used, fingerprint)
+        observations = facts.open_table(place)
         baselines = compute_baselines(observations, settings.baseline)
         if baselines:
             add_changes(place, baselines)
-            observations = Observations(place)
-        facts = self._describe(end, used, fingerprint)
+            observations = facts.open_table(place)
         summary = compute_summary(observations, facts, settings.events, baselines)
         observations.write_csv(self.folder / "observations.csv")
         if self.kind != "pictures":

@@ -32,7 +32,7 @@ def load_result(folder: Path) -> tuple[Observations, Summary]:
             raise InputError(f"{folder} is no result folder ({name} is missing); {_hint(folder)}")
     summary = _load_summary(folder / SUMMARY_FILE)
     with reading(folder):
-        return Observations(folder / TABLE_FILE), summary
+        return summary.open_table(folder / TABLE_FILE), summary
 
 
 @contextlib.contextmanager

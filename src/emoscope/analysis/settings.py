@@ -115,6 +115,8 @@ class Settings(BaseModel):
         Shown(value="off|auto|START-END"),
     ] = Baseline()
     """Each person's own resting face as the zero line."""
+    exclude: bool = False
+    """Leave faces too dark, small, blurred or flat to be read out of all numbers; the table keeps them."""
     events: Annotated[tuple[Event, ...], _read(lambda text: load_events(Path(text))), TEXT, Shown(value="CSV")] = ()
     """Marked segments to compare: name, start_s, end_s."""
     report: Annotated[bool, Shown(FILES)] = True
@@ -188,6 +190,7 @@ class Settings(BaseModel):
             balanced=self.balanced,
             smoothing_s=self.smooth,
             baseline=self.baseline.setting,
+            exclude=self.exclude,
             thumbnails=self.thumbnails,
             anonymous=self.anonymous,
             emoscope=read_version(),

@@ -68,11 +68,12 @@ def measure_quality(
 
 
 def find_unreadable(quality: NDArray[np.float64], limits: Mapping[str, float]) -> NDArray[np.bool_]:
-    """Say (n,) which faces lie below a limit; what is not known is below none.
+    """Say (n,) which faces lie below a limit, as the table says it, in float32; what is not known is below none.
 
     Args:
         quality: (n, 6), see measure_quality.
         limits: smallest value of some of schema.QUALITY, those of a model.
     """
-    below = [quality[:, QUALITY.index(name)] < least for name, least in limits.items()]
+    measures = quality.astype(np.float32)
+    below = [measures[:, QUALITY.index(name)] < np.float32(least) for name, least in limits.items()]
     return np.any(below, axis=0) if below else np.zeros(len(quality), np.bool_)

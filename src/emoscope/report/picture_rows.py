@@ -21,13 +21,12 @@ def describe_pictures(observations: Observations) -> Context:
     for rows in read_rows(observations):
         n_rows += len(rows.is_face)
         # Each row's place among those with a face.
-        places = np.cumsum(rows.is_face) - 1
+        places, is_beyond = np.cumsum(rows.is_face) - 1, rows.is_beyond
         for i in range(min(len(places), MAX_PICTURE_ROWS - len(pictures))):
             number = 1 if rows.is_first[i] else number + 1
             source = Path(rows.batch["source"][i].as_py()).name
-            pictures.append(
-                {"source": source, **_describe_face(rows, int(places[i]) if rows.is_face[i] else None, number)}
-            )
+            face = _describe_face(rows, int(places[i]) if rows.is_face[i] else None, number)
+            pictures.append({"source": source, "is_left_out": is_beyond[i] and not rows.is_face[i], **face})
     return {"pictures": pictures, "n_pictures_rows": n_rows, "max_rows": MAX_PICTURE_ROWS}
 
 

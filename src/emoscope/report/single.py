@@ -31,6 +31,7 @@ def create_content(observations: Observations, summary: Summary) -> dict[str, ob
         "facts": list_facts(summary),
         "key_numbers": _list_key_numbers(summary),
         "n_faces": summary.faces,
+        "beyond": describe_beyond(summary),
         "emotions": list(zip(EMOTIONS, COLOURS, strict=True)),
         "settings": wording.describe_settings(summary.settings),
         "model": wording.describe_model(summary.model),
@@ -61,10 +62,14 @@ def _list_key_numbers(summary: Summary) -> list[tuple[str, str]]:
     count, percent = wording.format_count, wording.format_percent
     # Of no faces no share is uncertain: that number is left out.
     uncertain = [percent(summary.audience.uncertain_share)] if summary.faces else []
+    things = "faces" if summary.kind == "pictures" else "observations"
+    n_beyond = summary.beyond_limits.observations if summary.settings.exclude else 0
+    set_aside = [(count(n_beyond), f"{things} left out, beyond the limits")] if n_beyond else []
     if summary.kind == "pictures":
         return [
             (count(summary.frames), "picture analysed" if summary.frames == 1 else "pictures analysed"),
             (count(summary.faces), "face found" if summary.faces == 1 else "faces found"),
+            *set_aside,
             (percent(summary.coverage), "of pictures show a face"),
             *((u, "of faces are uncertain") for u in uncertain),
         ]
@@ -75,6 +80,7 @@ def _list_key_numbers(summary: Summary) -> list[tuple[str, str]]:
         (count(summary.frames), "frames analysed"),
         (percent(summary.coverage), "of frames show a face"),
         (count(summary.faces), "observations (one face in one frame)"),
+        *set_aside,
         *((u, "of observations are uncertain") for u in uncertain),
     ]
 
@@ -86,10 +92,35 @@ def _write_lead(summary: Summary) -> str:
     things = "faces" if summary.kind == "pictures" else "observations"
     n = f"{wording.format_percent(uncertain)} of {things} are" if uncertain > 0 else f"None of the {things} is"
     share = wording.format_percent(shares[top])
-    worst = max(summary.beyond_limits, key=summary.beyond_limits.__getitem__, default="")
-    n_worst = summary.beyond_limits.get(worst, 0)
-    why = f", {wording.format_count(n_worst)} of them because {wording.LIMITS[worst]}" if n_worst else ""
-    return f"Most often, expressions were read as {top}: in {share} of {things}. {n} marked uncertain{why}."
+    return f"Most often, expressions were read as {top}: in {share} of {things}. {n} marked uncertain."
+
+
+def describe_beyond(summary: Summary) -> Context | None:
+    """Return how many observations are beyond the model's limits and why, and the numbers with and without them."""
+    beyond = summary.beyond_limits
+    if not beyond.observations:
+        return None
+    n_all = max(summary.faces + beyond.observations * bool(summary.settings.exclude), beyond.observations)
+    reasons = [
+        f"{wording.format_count(n)} because {reason}"
+        for name, reason in wording.LIMITS.items()
+        if (n := beyond.by_measure.get(name, 0))
+    ]
+    both = [readings for readings in (beyond.with_them, beyond.without_them) if readings is not None]
+    columns = [
+        list(map(wording.format_percent, wording.list_seven(values)))
+        for readings in both
+        for values in (readings.shares, readings.mean_probabilities)
+    ]
+    things = "faces" if summary.kind == "pictures" else "observations"
+    return {
+        "n": f"{wording.format_count(beyond.observations)} {things}",
+        "count": f"{wording.format_count(beyond.observations)} of {wording.format_count(n_all)} {things}",
+        "share": wording.format_percent(beyond.observations / n_all),
+        "reasons": f"{', '.join(reasons)}{'; a face can be several of these' if len(reasons) > 1 else ''}",
+        "are_left_out": summary.settings.exclude,
+        "rows": list(zip(EMOTIONS, COLOURS, *columns, strict=True)) if len(both) == 2 else [],
+    }
 
 
 def describe_audience(audience: Audience) -> Context:

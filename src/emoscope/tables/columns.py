@@ -48,6 +48,13 @@ def to_arrow(values: NDArray[np.float64]) -> "pa.Array":
     return pa.Array.from_buffers(pa.float64(), len(values), buffers)
 
 
+def to_mask(values: NDArray[np.bool_]) -> "pa.BooleanArray":
+    """Return (n,) truth values as a column by which rows are filtered."""
+    import pyarrow as pa
+
+    return pa.Array.from_buffers(pa.bool_(), len(values), [None, pa.py_buffer(np.packbits(values, bitorder="little"))])
+
+
 def to_strings(texts: Sequence[str], indices: NDArray[np.float64]) -> "pa.Array":
     """Return a column of texts, given by their places (n,) in a list; NaN become empty cells."""
     import pyarrow as pa

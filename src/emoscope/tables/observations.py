@@ -1,7 +1,7 @@
 """Observations: FrameResults in, the observations table out; one row per face and frame, one for a frame without."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
@@ -47,8 +47,15 @@ def create_schema(with_smoothed: bool = False) -> "pa.Schema":
 class Observations:
     """The table, in a Parquet file or in memory; read in batches, so that its length does not matter."""
 
-    def __init__(self, place: "Path | pa.Table") -> None:
-        """Take a file or a table.
+    def __init__(
+        self, place: "Path | pa.Table", limits: Mapping[str, float] | None = None, exclude: bool = False
+    ) -> None:
+        """Take a file or a table; where a summary belongs to it, `Facts.open_table` does, by the summary's rule.
+
+        Args:
+            place: the file or table.
+            limits: smallest value of some measures of QUALITY that the model was measured to read.
+            exclude: whether observations below a limit are left out of all that is counted. The table keeps them.
 
         Raises:
             InputError: the file is missing or no observations table.
@@ -72,6 +79,9 @@ class Observations:
             raise InputError(f"the observations lack the columns {', '.join(missing)}; analyse the source again")
         self.reads_smoothed = self.has_smoothed and version != "2"
         """Whether `emotion`, `probability` and `uncertain` speak of smooth_*, not of p_*."""
+        self.limits = {name: least for name, least in (limits or {}).items() if name in self.columns}
+        """Those of measures that the table has."""
+        self.exclude = exclude
 
     @classmethod
     def from_pandas(cls, frame: "pd.DataFrame") -> Self:

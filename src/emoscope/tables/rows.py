@@ -1,6 +1,6 @@
 """The table's one reader: the observations in, arrays of some thousand rows and sums per key out."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from emoscope.core.emotions import EMOTIONS, VALENCE
 from emoscope.core.schema import PROBABILITIES
-from emoscope.tables.columns import stack, to_numpy
+from emoscope.tables.columns import stack, to_mask, to_numpy
 from emoscope.tables.observations import Observations
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Rows:
     is_first: NDArray[np.bool_]
     """(n,) whether the row is the first of its frame."""
     is_face: NDArray[np.bool_]
-    """(n,) whether the row has a face; the following arrays have m rows, those with one."""
+    """(n,) whether the row has a face that counts; the following arrays have m rows, those with one."""
     time_s: NDArray[np.float64]
     """(m,)"""
     track_id: NDArray[np.int64]
@@ -53,7 +53,18 @@ class Rows:
     batch: "pa.RecordBatch"
     """All n rows, with the further columns that were asked for."""
     faces: "pa.RecordBatch"
-    """The m rows of it with a face."""
+    """The m rows of it with a face that counts."""
+    is_below: NDArray[np.bool_]
+    """(n, limits) whether a face is below each of the table's limits, counted or not."""
+
+    @property
+    def is_beyond(self) -> NDArray[np.bool_]:
+        """(n,) whether the row has a face beyond what the model was measured to read."""
+        return np.asarray(self.is_below.any(axis=1))
+
+    def show(self, is_face: NDArray[np.bool_]) -> "Rows":
+        """Return the same rows with other faces (n,)."""
+        return _to_rows(self.batch, self.is_first, self.frame_no, is_face, self.is_below)
 
     @property
     def readings(self) -> NDArray[np.float64]:
@@ -71,13 +82,26 @@ N_READINGS: Final = 2 + 2 * len(EMOTIONS)
 def read_rows(table: Observations, more: Sequence[str] = ()) -> Iterator[Rows]:
     """Yield the whole table, some thousand rows at a time.
 
+    Where the table leaves out what is below its limits, such a face is a row without a face.
+
     Args:
         table: the observations.
         more: further columns for `batch` and `faces`, beside those that Rows names.
     """
-    columns = ("time_s", "track_id", *PROBABILITIES, "emotion", "probability", "uncertain", *more)
+    columns = ("time_s", "track_id", *PROBABILITIES, "emotion", "probability", "uncertain", *table.limits, *more)
     for batch, is_first, frame_no in _read_frames(table, columns):
-        yield _to_rows(batch, is_first, frame_no)
+        is_below = find_below(batch, table.limits)
+        is_face = to_numpy(batch["emotion"].is_valid())
+        if table.exclude:
+            is_face = is_face & ~is_below.any(axis=1)
+        yield _to_rows(batch, is_first, frame_no, is_face, is_below)
+
+
+def find_below(batch: "pa.RecordBatch", limits: Mapping[str, float]) -> NDArray[np.bool_]:
+    """Say (n, limits) which rows have a face below each limit."""
+    # The table holds the measures as float32.
+    below = [to_numpy(batch[name], np.nan) < np.float32(least) for name, least in limits.items()]
+    return np.column_stack(below) if below else np.zeros((batch.num_rows, 0), np.bool_)
 
 
 def count_frames(table: Observations) -> int:
@@ -112,12 +136,17 @@ def _find_first(batch: "pa.RecordBatch", last: tuple[str, int] | None) -> NDArra
     return is_first
 
 
-def _to_rows(batch: "pa.RecordBatch", is_first: NDArray[np.bool_], frame_no: NDArray[np.int64]) -> Rows:
-    faces = batch.filter(batch["emotion"].is_valid())
+def _to_rows(
+    batch: "pa.RecordBatch",
+    is_first: NDArray[np.bool_],
+    frame_no: NDArray[np.int64],
+    is_face: NDArray[np.bool_],
+    is_below: NDArray[np.bool_],
+) -> Rows:
+    faces = batch.filter(to_mask(is_face))
     emotion = faces["emotion"].dictionary_encode()
     to_index = np.array([EMOTIONS.index(name) for name in emotion.dictionary.to_pylist()], np.int64)
     frame_s = to_numpy(batch["time_s"])
-    is_face = to_numpy(batch["emotion"].is_valid())
     return Rows(
         frame_no=frame_no,
         frame_s=frame_s,
@@ -131,6 +160,7 @@ def _to_rows(batch: "pa.RecordBatch", is_first: NDArray[np.bool_], frame_no: NDA
         probabilities=stack(faces, PROBABILITIES),
         batch=batch,
         faces=faces,
+        is_below=is_below,
     )
 
 

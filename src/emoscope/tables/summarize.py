@@ -1,19 +1,18 @@
 """Summarizing: the observations table in, the Summary out, in one pass."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emoscope.core.emotions import EMOTIONS
 from emoscope.tables.audience import compute_valence
-from emoscope.tables.columns import to_numpy
 from emoscope.tables.event_means import SegmentSums
 from emoscope.tables.events import Event
 from emoscope.tables.moments import MomentFinder
 from emoscope.tables.observations import Observations
 from emoscope.tables.rows import N_READINGS, NOBODY, GroupedSums, Rows, name_emotions, read_rows
-from emoscope.tables.summary import Audience, Facts, Person, Readings, Summary
+from emoscope.tables.summary import Audience, BeyondLimits, Facts, Person, Readings, Summary
 
 MIN_FRAMES = 10
 """In a recording of fewer analysed frames, who is seen in one counts as a person."""
@@ -28,7 +27,7 @@ def compute_summary(
     """Compute the summary in one pass; memory does not grow with the number of frames.
 
     Args:
-        table: the observations of one source.
+        table: the observations of one source, opened by its facts.
         facts: what the table cannot tell.
         events: marked segments to compare; pictures have no time and none.
         baselines: each person's own zero line, (7,), where there is one.
@@ -36,10 +35,10 @@ def compute_summary(
     has_time = facts.kind != "pictures"
     frames, people, moments = FrameCounts(), PeopleSums(), MomentFinder()
     segments = SegmentSums(events if has_time else ())
-    limits = LimitCounts(facts.model.get("limits"), table)
-    for rows in read_rows(table, tuple(limits.limits)):
+    beyond = BeyondSums(table.limits)
+    for rows in read_rows(table):
         frames.add(rows)
-        limits.add(rows)
+        beyond.add(rows)
         people.add(rows)
         segments.add(rows)
         if has_time:
@@ -61,7 +60,7 @@ def compute_summary(
         **vars(facts),
         frames=n_frames,
         faces=int(everyone[0]),
-        beyond_limits=limits.counts,
+        beyond_limits=beyond.describe(everyone, table.exclude),
         people_count=len(described),
         coverage=n_with_face / n_wanted if n_wanted else 0.0,
         people=described,
@@ -87,25 +86,33 @@ def describe_readings(sums: NDArray[np.float64]) -> Readings:
     return Readings(shares, name_emotions(compute_means(sums)), float(sums[-1] / n))
 
 
-class LimitCounts:
-    """Counts observations beyond what the model was measured to read."""
+class BeyondSums:
+    """Sums up observations beyond what the model was measured to read, whether they count or not."""
 
-    def __init__(self, limits: object, table: Observations) -> None:
-        """Take the limits.
-
-        Args:
-            limits: smallest value of some measures, see ModelSpec.limits.
-            table: the observations; earlier versions know no measures.
-        """
-        known = limits if isinstance(limits, Mapping) else {}
-        self.limits = {str(name): float(least) for name, least in known.items() if name in table.columns}
-        self.counts = dict.fromkeys(self.limits, 0)
+    def __init__(self, limits: Iterable[str]) -> None:
+        self._counts = dict.fromkeys(limits, 0)
+        self._sums = np.zeros(N_READINGS)
 
     def add(self, rows: Rows) -> None:
         """Take some rows."""
-        for name, least in self.limits.items():
-            # The table holds the measures as float32.
-            self.counts[name] += int((to_numpy(rows.faces.column(name), np.nan) < np.float32(least)).sum())
+        for name, n in zip(self._counts, rows.is_below.sum(axis=0).tolist(), strict=True):
+            self._counts[name] += n
+        if (is_beyond := rows.is_beyond).any():
+            self._sums += rows.show(is_beyond).readings.sum(axis=0)
+
+    def describe(self, counted: NDArray[np.float64], are_left_out: bool) -> BeyondLimits:
+        """Return how many there are, and everyone's numbers with and without them.
+
+        Args:
+            counted: the sums (16,) of the readings that count.
+            are_left_out: whether these are not among them.
+        """
+        n = int(self._sums[0])
+        if n == 0:
+            return BeyondLimits(0, self._counts)
+        others = counted if are_left_out else np.maximum(counted - self._sums, 0)
+        without = describe_readings(others) if others[0] else None
+        return BeyondLimits(n, self._counts, describe_readings(others + self._sums), without)
 
 
 class FrameCounts:

@@ -1,7 +1,8 @@
 """Summary: the type of an analysis's numbers, per person and for the audience; to and from summary.json."""
 
 from dataclasses import asdict, dataclass, field
-from typing import Annotated, Any, Final, Literal, Self
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
 from annotated_types import Predicate
 
@@ -10,11 +11,14 @@ from emoscope.core.timecode import Span
 from emoscope.tables.audience import Valence
 from emoscope.tables.event_means import EventMeans
 from emoscope.tables.moments import Moment
-from emoscope.tables.observations import READABLE_VERSIONS
+from emoscope.tables.observations import READABLE_VERSIONS, Observations
 from emoscope.tables.rows import Emotion, Seven
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 Kind = Literal["video", "pictures", "live"]
-LEFT_OUT: Final = ("container_start_s", "fingerprint", "dropped", "wall_s")
+LEFT_OUT: Final = ("container_start_s", "fingerprint", "exclude", "dropped", "wall_s")
 """Keys that JSON has only where there is a value."""
 
 
@@ -35,6 +39,8 @@ class UsedSettings:
     smoothing_s: float | None = None
     baseline: str | None = None
     """`off`, `auto` or a span."""
+    exclude: bool | None = None
+    """Whether the numbers leave out observations beyond the model's limits."""
     thumbnails: str | None = None
     anonymous: bool | None = None
     emoscope: str | None = None
@@ -53,6 +59,7 @@ SETTING_LABELS: Final = {
     "end_s": "Analysed up to",
     "smoothing_s": "Smoothing (time constant)",
     "baseline": "Baseline of each person",
+    "exclude": "Leaves out what is beyond the model's limits",
     "thumbnails": "Face pictures",
     "anonymous": "Without face boxes",
     "detector": "Face detector",
@@ -73,6 +80,7 @@ COMPARED_SETTINGS: Final = {
     "balanced": "operating points (--balanced)",
     "smoothing_s": "smoothing times in seconds",
     "baseline": "baselines",
+    "exclude": "rules for observations beyond the model's limits (--exclude)",
     "max_side_px": "largest picture sides in pixels",
 }
 """Those that change the numbers, in words."""
@@ -122,6 +130,16 @@ class Facts(End, Origin):
 
     settings: UsedSettings
 
+    def open_table(self, place: "Path | pa.Table") -> Observations:
+        """Open the table as these facts count it: with the model's limits, and by the rule that the settings name.
+
+        Raises:
+            InputError: the file is missing or no observations table.
+        """
+        found = self.model.get("limits")
+        limits = {str(k): v for k, v in found.items() if isinstance(v, int | float)} if isinstance(found, dict) else {}
+        return Observations(place, limits, bool(self.settings.exclude))
+
 
 @dataclass(frozen=True)
 class Readings:
@@ -131,6 +149,19 @@ class Readings:
     """How often each emotion was the most probable one."""
     mean_probabilities: Seven[float]
     uncertain_share: float
+
+
+@dataclass(frozen=True)
+class BeyondLimits:
+    """Observations that the model was not measured to read: too dark, small, blurred or flat; all are uncertain."""
+
+    observations: int = 0
+    by_measure: dict[str, int] = field(default_factory=dict)
+    """How many are below each of the model's limits; a face can be below several."""
+    with_them: Readings | None = None
+    """Everyone's numbers with them; null where there are none."""
+    without_them: Readings | None = None
+    """Everyone's numbers without them; null where there are none, or no others."""
 
 
 @dataclass(frozen=True)
@@ -171,10 +202,9 @@ class Summary(Facts):
     frames: int
     """Analysed ones."""
     faces: int
-    """Observations: one face in one frame."""
-    beyond_limits: dict[str, int] = field(default_factory=dict)
-    """Observations below each of the model's limits, by measure: too dark, small, blurred or flat to be read. A face
-    can be below several."""
+    """Observations that count: one face in one frame."""
+    beyond_limits: BeyondLimits = BeyondLimits()
+    """Whether the other numbers count these too is what `settings.exclude` says."""
     people_count: int
     coverage: float
     """Share of the analysed frames that show a face."""
