@@ -8,10 +8,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import PIL.Image
+import pillow_heif
 import pytest
 
 from conftest import Command
 from emoscope.core.errors import InputError
+from emoscope.core.headers import count_pages
 from emoscope.core.picture import load_picture, to_image
 from emoscope.core.types import Image
 from films import CORNERS, name_corners, write_turned
@@ -96,6 +98,15 @@ def cut() -> bytes:
 def test_every_orientation_in_every_format(kind: str, orientation: int, tmp_path: Path) -> None:
     write_turned(tmp_path / f"p.{kind}", orientation)
     assert name_corners(load_picture(tmp_path / f"p.{kind}")) == CORNERS[orientation]
+
+
+def test_several_pictures_in_one_heic_are_counted(tmp_path: Path) -> None:
+    for n in (1, 3):
+        file = pillow_heif.from_pillow(PIL.Image.new("RGB", (64, 48)))
+        for _ in range(n - 1):
+            file.add_from_pillow(PIL.Image.new("RGB", (64, 48), "red"))
+        file.save(str(tmp_path / "p.heic"))
+        assert count_pages(tmp_path / "p.heic") == n
 
 
 def test_without_its_decoder_a_heic_is_one_line(

@@ -5,6 +5,7 @@ from typing import Any
 
 import av
 import numpy as np
+import PIL.Image
 import pytest
 
 from emoscope.core.errors import InputError
@@ -26,6 +27,14 @@ def test_time_begins_with_the_recording(name: str, first_s: float, tmp_path: Pat
     source, times = read(write_film(tmp_path / name, first_s))
     assert times == pytest.approx([i / 25 for i in range(25)], abs=1e-3) and not source.problems
     assert source.duration_s == pytest.approx(1, abs=1e-3)
+
+
+def test_an_animated_png_with_a_colour_profile(tmp_path: Path) -> None:
+    pictures = [PIL.Image.new("RGB", (32, 24), colour) for colour in ("red", "green", "blue")]
+    more = {"append_images": pictures[1:], "duration": [200, 100, 300], "icc_profile": bytes(300)}
+    pictures[0].save(tmp_path / "a.png", save_all=True, **more)
+    source, times = read(tmp_path / "a.png")
+    assert times == pytest.approx([0, 0.2, 0.3]) and source.duration_s == pytest.approx(0.6)
 
 
 def test_streams_one_behind_the_other(tmp_path: Path) -> None:

@@ -87,6 +87,6 @@ def test_a_sequence_leaves_what_a_film_leaves(portrait: Image, tmp_path: Path, e
     assert (summary["kind"], summary["duration_s"], summary["cuts"]) == ("video", 2.2, [1.6])
     table = Observations(result / "observations.parquet").to_pandas()
     assert table.drop_duplicates("frame")["shot"].tolist() == [1] * 8 + [2] * 3
-    assert "The film has 2 shots" in (result / "report.html").read_text()
+    assert "2 shots were found" in (result / "report.html").read_text()
     assert (result / "annotated.mp4").exists() and list((result / "explanations").iterdir())
     assert "MEDIA_DESCRIPTOR" not in (result / "observations.eaf").read_text()

@@ -78,7 +78,7 @@ def is_animated(path: Path) -> bool:
 
 
 def count_pages(media: Path | bytes) -> int:
-    """Return how many pictures a TIFF file holds, small copies left out; 1 for others."""
+    """Return how many pictures a TIFF or HEIC file holds, small copies left out; 1 for others."""
     return _look(media, _count_pages, 1)
 
 
@@ -166,7 +166,9 @@ def _find_animation(file: BinaryIO, size: int) -> bool:
 
 def _count_pages(file: BinaryIO, size: int) -> int:
     """Walk the directories of a TIFF file (TIFF 6.0, section 2), of which each picture has one."""
-    head = file.read(8)
+    head = file.read(12)
+    if find_kind(head) == "heic":
+        return _count_heic(file)
     if find_kind(head) != "tiff":
         return 1
     order: Literal["little", "big"] = "little" if head[:2] == b"II" else "big"
@@ -181,6 +183,17 @@ def _count_pages(file: BinaryIO, size: int) -> int:
         pages += not any(int.from_bytes(e[:2], order) == 254 and int.from_bytes(e[8:12], order) & 1 for e in kinds)
         at = int.from_bytes(file.read(4), order)
     return max(pages, 1)
+
+
+def _count_heic(file: BinaryIO) -> int:
+    try:
+        from pillow_heif import open_heif
+
+        file.seek(0)
+        return len(open_heif(file.read(), convert_hdr_to_8bit=False))
+    # Whoever decodes it says what is wrong.
+    except (ImportError, OSError, SyntaxError, ValueError, EOFError, RuntimeError):
+        return 1
 
 
 def _is_matroska_cut(file: BinaryIO, size: int) -> bool:

@@ -233,7 +233,7 @@ class Source:
         self.frames_uneven += abs(late_frames) > UNEVEN
         if late_frames > GAP_FRAMES and decoder.blame():
             self._add_unread(time_s, clock)
-        elif late_frames > GAP_FRAMES and len(self.pauses) <= MAX_UNEVEN * self.frames_read + 1:
+        elif late_frames > GAP_FRAMES and len(self.pauses) <= MAX_UNEVEN * self.frames_read:
             self.pauses.append(Span(self.duration_s, time_s))
 
     def _note_late_start(self, time_s: float, clock: Clock, decoder: Decoder, dropped_s: float | None) -> None:
@@ -307,7 +307,7 @@ class Source:
         if decoder.reason is not None and not self.problems:
             gaps = f"nothing was read {_list(self.unread)}" if self.unread else NOTHING_MISSING
             self.problems.append(f"{self.label} is damaged ({decoder.reason}); {gaps}")
-        if self.pauses and self.frames_uneven <= MAX_UNEVEN * self.frames_read + 1:
+        if self.pauses and self.frames_uneven <= MAX_UNEVEN * self.frames_read:
             self.notes.append(
                 f"{self.label} shows no frame {_list(self.pauses)}: it was recorded so, or frames are lost there"
             )

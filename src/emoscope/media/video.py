@@ -57,7 +57,10 @@ def open_container(path: Path) -> "InputContainer":
             return av.open(convert_animation(path), "r", format="nut")
         # Playlists must not make the decoder open other files or addresses. `file:`, or a name with a colon is taken
         # for an address. Not `options`: with these, PyAV 17 and older crash on damaged MPEG transport streams.
-        return av.open(f"file:{path}", container_options={"protocol_whitelist": "file", "format_whitelist": FORMATS})
+        # With a colour profile FFmpeg takes an animated PNG for a still one.
+        kind = "apng" if path.suffix.lower() == ".png" and is_animated(path) else None
+        options = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
+        return av.open(f"file:{path}", format=kind, container_options=options)
     except (av.FFmpegError, OSError, ValueError) as e:
         raise explain(path, e) from e
 
@@ -93,6 +96,8 @@ class Converter:
         from av.video.reformatter import VideoReformatter
 
         self.path, self.aspect = path, find_aspect(stream)
+        # They hold no matrix, and PyAV frees the name of a frame's colour profile twice once it was looked at.
+        self.has_matrix = stream.codec_context.name not in ("apng", "png")
         # One for all frames: a new one per frame is eight times slower.
         self.reformatter = VideoReformatter()
 
@@ -106,7 +111,7 @@ class Converter:
         image = np.asarray(self.reformatter.reformat(picture, format="bgr24").to_ndarray(), np.uint8)
         if self.aspect != 1:
             image = stretch(image, self.aspect)
-        return turn(image, find_orientation(picture))
+        return turn(image, find_orientation(picture)) if self.has_matrix else image
 
 
 def find_aspect(stream: "VideoStream") -> float:
