@@ -55,7 +55,7 @@ def shrink(config: TrainConfig) -> dict[str, object]:
     return {
         **config.to_dict(),
         **{"network": "compact-tiny", "epochs": 1, "batch_size": 32, "repeats": repeats, "compile": False},
-        **{"sizes_px": (24,), "size_shares": (1.0,), "precision": "float32"},
+        **{"sizes_px": (24,), "size_shares": (1.0,), "precision": "float32", "views": min(config.views, 2)},
     }
 
 

@@ -1,5 +1,6 @@
 """A student: what it learns from, what it refuses, what its card tells."""
 
+import dataclasses
 import shutil
 from pathlib import Path
 
@@ -11,12 +12,18 @@ import yaml
 from conftest import Command
 from emoscope.core.errors import InputError
 from emoscope.faces.recognize import Recognizer
+from emoscope.faces.registry import find_network
 from emoscope.study.data.dataset import Dataset
+from emoscope.study.data.splits import create_split
 from emoscope.study.measuring.final import measure_finally
 from emoscope.study.recipes.study import StudyConfig
 from emoscope.study.recipes.training import TrainConfig
 from emoscope.study.running.runner import run_study
+from emoscope.study.running.teachers import load_teacher
 from emoscope.study.training.optimize import Loss
+from emoscope.study.training.pool import draw_view
+from emoscope.study.training.run_folder import open_run
+from emoscope.study.training.trainer import Trainer
 
 TINY = """
 name: pupil
@@ -102,3 +109,53 @@ def test_a_student_loses_least_where_it_agrees_with_its_teacher() -> None:
         loss(logits, torch.tensor([0]), teacher).backward()
         optimizer.step()
     torch.testing.assert_close(logits.softmax(1), teacher, atol=0.02, rtol=0)
+
+
+POOL = TINY.replace("{{distil_weight: 0.7}}", "{{distil_weight: 0.7, views: 3}}").replace("[24]", "[48]")
+
+
+def test_a_student_learns_its_teachers_answer_to_the_view_that_it_sees(faces: Dataset, tmp_path: Path) -> None:
+    config = StudyConfig.from_dict(yaml.safe_load(POOL.format(teacher="compact-3-int8")))
+    assert config.student is not None
+    models, lines = [find_network("compact-2-int8"), find_network("compact-3-int8")], list[str]()
+    teacher = load_teacher(faces, models, config.student, tmp_path / "teacher.npz", lines.append)
+    split = create_split(faces, config.student)
+    pixels = faces.pixels[split.train]
+    assert teacher.shape == (len(pixels), 3, 7) and len(lines) == 6
+    for view in range(3):
+        drawn = draw_view(pixels, view, config.student.seed)
+        mean = np.mean([Recognizer(model).predict(drawn) for model in models], axis=0)
+        np.testing.assert_allclose(teacher[:, view], mean, atol=1e-5)
+    run = open_run(tmp_path / "runs", config.student, split, faces)
+    trainer = Trainer(faces, split, dataclasses.replace(config.student, degrade=0.0), run, teacher)
+    rows = torch.arange(len(pixels))
+    x, labels, taught = trainer.create_batch(rows, 0, torch.Generator().manual_seed(0))
+    assert taught is not None and torch.equal(labels, trainer.labels)
+    views = [(taught == torch.from_numpy(teacher[:, view])).all(1) for view in range(3)]
+    assert torch.stack(views).any(0).all() and all(view.any() for view in views)
+    seen = (x.squeeze(1) * trainer.spec.std + trainer.spec.mean) * 255
+    for view in range(3):
+        # Half of them are erased in a part.
+        away = (seen - torch.from_numpy(draw_view(pixels, view, config.student.seed))).abs().flatten(1).median(1).values
+        assert (away[views[view]] < 0.1).all() and (away[~views[view]] > 0.5).float().mean() > 0.95
+
+
+def test_a_pool_is_read_on_after_a_cut_and_gone_after_the_training(faces: Dataset, tmp_path: Path) -> None:
+    config = StudyConfig.from_dict(yaml.safe_load(POOL.format(teacher="compact-3-int8")))
+
+    def stop(line: str) -> None:
+        if "view 3/3" in line:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_study(faces, config, tmp_path / "cut", on_progress=stop)
+    lines = list[str]()
+    cut, whole = run_study(faces, config, tmp_path / "cut", on_progress=lines.append), tmp_path / "whole"
+    assert sum("reading view" in line for line in lines) == 2 and cut["validation"]
+    assert run_study(faces, config, whole)["validation"] == cut["validation"]
+    assert not list(whole.rglob("pool.npy"))
+
+
+def test_views_belong_to_a_student(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="views is 3, expected 0: views belong to a student"):
+        StudyConfig.from_dict({"name": "x", "members": [{"views": 3}]})

@@ -23,7 +23,7 @@ SWITCHES: Final[Mapping[str, tuple[str, ...]]] = {
     "branches": ("branch_filters", "branch_layers", "branch_width"),
     "head_layers": ("head_width",),
     "mixup_alpha": ("mixup_off",),
-    "distil_weight": ("distil_temperature",),
+    "distil_weight": ("distil_temperature", "views"),
     "patience": ("min_delta",),
 }
 """Settings that have no effect where the first is 0."""
@@ -105,6 +105,9 @@ class TrainConfig:
     """Share of the loss that teaches the teacher's probabilities instead of the labels (Hinton et al., 2015)."""
     distil_temperature: Annotated[float, Field(ge=0.1, le=100)] = 2.0
     """Softens teacher and student alike."""
+    views: Annotated[int, Field(ge=0, le=1024)] = 0
+    """A student's: augmented views of each training image, drawn once; its teachers read every one, and it learns their
+    answer to the very view that it sees (Beyer et al., 2022). 0: one answer per image."""
     sizes_px: Annotated[tuple[SizePx, ...], Field(min_length=1)] = (32, 40, 48)
     """Input sizes one after the other; the last is the network's input."""
     size_shares: Annotated[tuple[Share, ...], Field(min_length=1)] = (0.3, 0.3, 0.4)
@@ -123,7 +126,7 @@ class TrainConfig:
     devices: Annotated[int, Field(ge=1, le=1024)] = 1
     """Accelerators, or on the CPU processes, that share every batch; figures agree to rounding with those of one."""
 
-    @field_validator("size_shares", "fold_seed", "n_folds", "repeats", "devices")
+    @field_validator("size_shares", "fold_seed", "n_folds", "repeats", "devices", "views")
     @classmethod
     def check_with_others(cls, value: Any, info: ValidationInfo) -> Any:
         """Check what only fits together; settings that are wrong by themselves are not among the others."""
@@ -138,6 +141,9 @@ class TrainConfig:
         elif info.field_name == "fold_seed":
             if others.get("protocol") == "official" and (others.get("fold", 0) > 0 or value >= 0):
                 raise ValueError("fold and fold_seed go with `protocol: thesis`; the official split has no folds")
+        elif info.field_name == "views":
+            if value and not (others.get("distil_weight", 1) and others.get("augment", True)):
+                raise ValueError(f"views is {value}, expected 0: views belong to a student that augments")
         elif (n := others.get("batch_size", 0)) % value:
             raise ValueError(f"batch_size is {n}, expected a multiple of {info.field_name} ({value})")
         return value

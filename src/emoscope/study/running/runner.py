@@ -1,6 +1,6 @@
 """The study: its trainings in a row, then the network they make, its figures on validation and, if asked, on test."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, NotRequired
@@ -9,29 +9,23 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import TypedDict
 
-from emoscope.core.emotions import EMOTIONS
-from emoscope.core.errors import DamagedError, InputError, ModelError
-from emoscope.core.files import compute_sha256, open_atomic, set_aside, write_json
+from emoscope.core.errors import DamagedError, ModelError
+from emoscope.core.files import compute_sha256, set_aside, write_json
 from emoscope.core.numbers import describe_left
 from emoscope.core.validation import load_json
 from emoscope.executors.executor import Executor
 from emoscope.faces.recognize import Recognizer
 from emoscope.faces.registry import find_network
-from emoscope.study.data.arrays import read_arrays
 from emoscope.study.data.dataset import Dataset
-from emoscope.study.data.splits import create_split
 from emoscope.study.export.ensemble import write_ensemble
 from emoscope.study.export.export import export_run
 from emoscope.study.measuring.final import measure_finally
 from emoscope.study.recipes.study import StudyConfig
-from emoscope.study.recipes.training import TrainConfig
 from emoscope.study.running.queue import Trainings
 from emoscope.study.running.repeats import finish_repeats
 from emoscope.study.running.study_folder import open_study
+from emoscope.study.running.teachers import load_teacher
 from emoscope.study.training.run_folder import Run
-
-TEACHER_VIEWS = 2
-"""Views averaged for a student: a picture and its mirror image, as augmentation shows both."""
 
 VALIDATION = "validation.json"
 
@@ -98,47 +92,6 @@ def run_study(
     write_json(folder / VALIDATION, {"model": config.name, "files": written, **figures})
     measured = measure_finally(model, dataset, folder) if final else None
     return {"validation": figures, "final": measured, "model": str(model)}
-
-
-def load_teacher(
-    dataset: Dataset, models: Sequence[Path], student: TrainConfig, path: Path, on_progress: OnProgress
-) -> NDArray[np.float32]:
-    """Return the networks' averaged probabilities (n, 7) for the student's training images, in their order.
-
-    Args:
-        dataset: labelled faces.
-        models: ONNX files.
-        student: says which images are its training images.
-        path: keeps the probabilities: another processor's would differ in their last digits, and the student be new.
-        on_progress: called with a line for what takes time.
-
-    Raises:
-        InputError: a network saw images that the student is validated or tested with.
-    """
-    sha256 = " ".join(compute_sha256(model) for model in models)
-    split = create_split(dataset, student)
-    if path.is_file():
-        try:
-            known = read_arrays(path, ("model", "split", "probabilities"))
-            if str(known["model"]) == sha256 and str(known["split"]) == split.sha256:
-                return known["probabilities"].astype(np.float32)
-        except DamagedError as e:
-            set_aside(e)
-    total = np.zeros((len(split.train), len(EMOTIONS)))
-    kept = np.concatenate([split.validation, split.test])
-    for model in models:
-        recognizer = Recognizer(model, TEACHER_VIEWS)
-        if np.isin(kept, create_split(dataset, recognizer.spec).train).any():
-            raise InputError(
-                f"{model.name} was trained on images that the student is validated or tested with; give the student "
-                "the teachers' protocol and split_seed"
-            )
-        on_progress(f"{model.name}: reading the training images")
-        total += recognizer.predict(dataset.pixels[split.train])
-    probabilities = (total / len(models)).astype(np.float32)
-    with open_atomic(path) as temporary:
-        np.savez_compressed(temporary, probabilities=probabilities, model=sha256, split=split.sha256)
-    return probabilities
 
 
 def _train_all(

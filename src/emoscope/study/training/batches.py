@@ -135,8 +135,23 @@ def resample(faces: Tensor, size_px: int, kernel: str) -> Tensor:
     return (rows @ (faces @ columns.T)).clamp_(0, 1)
 
 
+def alter(faces: Tensor, size_px: int, how: Augmentation, generator: torch.Generator) -> Tensor:
+    """Warp faces (n, 1, h, w) float32 in 0..1 to (n, 1, size_px, size_px) and change their light, each otherwise."""
+    x = warp(faces, size_px, how, generator)
+    n = len(x)
+    contrast = _uniform(n, 1 - how.contrast, 1 + how.contrast, generator).view(n, 1, 1, 1)
+    shift = _uniform(n, -how.brightness, how.brightness, generator).view(n, 1, 1, 1)
+    mean = x.mean((1, 2, 3), keepdim=True)
+    return (x * contrast + (mean * (1 - contrast) + shift)).clamp_(0, 1)
+
+
 def create_batch(
-    faces: Tensor, size_px: int, spec: ModelSpec, how: Augmentation | None, generator: torch.Generator
+    faces: Tensor,
+    size_px: int,
+    spec: ModelSpec,
+    how: Augmentation | None,
+    generator: torch.Generator,
+    is_altered: bool = False,
 ) -> Tensor:
     """Make one training batch.
 
@@ -147,23 +162,19 @@ def create_batch(
             augmentation happens at the faces' own size, before resampling: a kernel is compared as recognition uses it.
         how: augmentation, or None for plain resizing.
         generator: on the device of the faces.
+        is_altered: the faces are views that were drawn before; they are only degraded and erased.
 
     Returns:
         (n, channels, size_px, size_px) float32, channels last in memory.
     """
     x = faces.unsqueeze(1).float().div_(255)
     is_auto = spec.kernel == "auto"
-    if how is not None:
-        x = warp(x, size_px if is_auto else max(x.shape[-2:]), how, generator)
-        n = len(x)
-        contrast = _uniform(n, 1 - how.contrast, 1 + how.contrast, generator).view(n, 1, 1, 1)
-        shift = _uniform(n, -how.brightness, how.brightness, generator).view(n, 1, 1, 1)
-        mean = x.mean((1, 2, 3), keepdim=True)
-        x = (x * contrast + (mean * (1 - contrast) + shift)).clamp_(0, 1)
-        if how.degrade_probability:
-            x = degrade(x, how, generator)
+    if how is not None and not is_altered:
+        x = alter(x, size_px if is_auto else max(x.shape[-2:]), how, generator)
     elif is_auto and x.shape[-1] != size_px:
         x = F.interpolate(x, size=(size_px, size_px), mode="bilinear", antialias=True, align_corners=False)
+    if how is not None and how.degrade_probability:
+        x = degrade(x, how, generator)
     if not is_auto:
         x = resample(x, size_px, spec.kernel)
     x = (x - spec.mean).div_(spec.std)

@@ -89,6 +89,11 @@ class Run:
         return self.folder / "checkpoint.safetensors"
 
     @property
+    def pool_path(self) -> Path:
+        """The views that a student sees, while it trains."""
+        return self.folder / "pool.npy"
+
+    @property
     def best_path(self) -> Path:
         """Weights of the selected epoch."""
         return self.folder / "best.safetensors"

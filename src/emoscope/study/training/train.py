@@ -58,7 +58,8 @@ def train(
         config: everything that decides the result.
         runs: folder of all runs.
         on_epoch: told each epoch's row of figures as it is done.
-        teacher: (n, 7) probabilities of the training images in the split's order, for `distil_weight`.
+        teacher: (n, 7) probabilities of the training images in the split's order, for `distil_weight`; with `views`
+            (n, views, 7), of each view.
         split: the one that the config names, where it is at hand.
         keep: keep the weights and the predictions of all views; otherwise figures and single-view predictions, which
             is all that a search or a cross-validation needs.
@@ -126,6 +127,7 @@ def _fit(trainer: Trainer, on_epoch: OnEpoch, keep: bool) -> None:
     run.release()
     # Half a gigabyte for the largest networks, and nobody goes on from it.
     run.checkpoint_path.unlink(missing_ok=True)
+    run.pool_path.unlink(missing_ok=True)
     if not keep:
         run.best_path.unlink()
 

@@ -35,6 +35,7 @@ from emoscope.study.training.optimize import (
     create_schedule,
     mix,
 )
+from emoscope.study.training.pool import open_pool
 from emoscope.study.training.predict import load_weights, predict_logits
 from emoscope.study.training.run_folder import Result, Run
 from emoscope.study.training.shared_norm import share_statistics
@@ -113,6 +114,11 @@ class Trainer:
         self.faces = torch.from_numpy(dataset.pixels[split.train]).to(device)
         self.labels = torch.from_numpy(dataset.emotion[split.train].astype(np.int64)).to(device)
         self.teacher = None if teacher is None else torch.from_numpy(teacher).to(device)
+        self.pool: Tensor | None = None
+        """(views, n, s, s) of the training images."""
+        if config.views:
+            pixels = dataset.pixels[split.train]
+            self.pool = open_pool(run.pool_path, pixels, config.views, config.seed).to(device)
 
     def create_batch(
         self, rows: Tensor, epoch: int, generator: torch.Generator
@@ -121,8 +127,13 @@ class Trainer:
         config = self.config
         how = Augmentation(degrade_probability=config.degrade) if config.augment else None
         size_px = find_size_px(config, config.find_size_px(epoch))
-        x = create_batch(self.faces[rows], size_px, self.spec, how, generator)
         labels, teacher = self.labels[rows], None if self.teacher is None else self.teacher[rows]
+        if self.pool is None or teacher is None:
+            x = create_batch(self.faces[rows], size_px, self.spec, how, generator)
+        else:
+            views = torch.randint(len(self.pool), (len(rows),), device=rows.device, generator=generator)
+            x = create_batch(self.pool[views, rows], size_px, self.spec, how, generator, is_altered=True)
+            teacher = teacher[torch.arange(len(rows), device=rows.device), views]
         if config.mixup_alpha and epoch < round((1 - config.mixup_off) * config.epochs):
             targets = [F.one_hot(labels, len(EMOTIONS)).float()] + ([] if teacher is None else [teacher])
             x, mixed = mix(x, targets, config.mixup_alpha, generator)
