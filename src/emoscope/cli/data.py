@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from emoscope.cli.options import AsJson, print_json, require, say
+from emoscope.core.errors import InputError
 
 data_app = typer.Typer(help="Datasets: import them once, look at them.", no_args_is_help=True)
 
@@ -16,20 +17,31 @@ def import_data(
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The dataset file (npz).")],
     n: Annotated[int, typer.Option(min=7, help="How many synthetic faces.")] = 1400,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the synthetic faces.")] = 0,
+    faces: Annotated[
+        bool, typer.Option("--faces", help="Find, straighten and cut the largest face of each picture first.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Read a labelled set of faces in any public form and keep it as one checked file."""
     from emoscope.study.data.describe import describe_dataset
     from emoscope.study.data.importers import import_dataset
+    from emoscope.study.data.own_faces import FaceTaker
     from emoscope.study.data.synthetic import create_synthetic
 
-    dataset = create_synthetic(n, seed) if source == "synthetic" else import_dataset(source)
+    if faces and source == "synthetic":
+        raise InputError("synthetic faces are cut already; leave out --faces")
+    taker = FaceTaker() if faces else None
+    dataset = (
+        create_synthetic(n, seed) if source == "synthetic" else import_dataset(source, taker.take if taker else None)
+    )
     path = dataset.save(output)
-    facts = {"output": str(path), **describe_dataset(dataset)}
+    facts = {"output": str(path), **describe_dataset(dataset), **({"faces": taker.describe()} if taker else {})}
     if as_json:
         print_json(facts)
-    else:
-        say(f"{facts['n']} images -> {path} (sha256 {dataset.sha256[:12]})")
+        return
+    say(f"{facts['n']} images -> {path} (sha256 {dataset.sha256[:12]})")
+    for line in taker.list_left_out() if taker else ():
+        say(line)
 
 
 @data_app.command("show")

@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 
 from emoscope.core.types import Image
 
+CROP_MARGIN = -0.03
+"""What the crop adds around a YuNet box so that a face fills the picture as FER2013's faces do. Measured by
+benchmarks/crop_margin.py, results/crop_margin.json."""
 ENOUGH_PX = 112
 """Crops of at least twice this side are halved; networks of faces take 48 to 112 pixels."""
 

@@ -19,6 +19,7 @@ from emoscope.core.emotions import EMOTIONS, find_emotion
 from emoscope.core.errors import InputError
 from emoscope.core.headers import is_cut_off
 from emoscope.faces.preprocess import resize, to_grey
+from emoscope.media.sequence import PICTURE_SUFFIXES
 from emoscope.study.data.csv_rows import FAULTS, import_csv, reading, show
 from emoscope.study.data.dataset import SIDE_PX, Dataset
 
@@ -42,6 +43,9 @@ MAX_PICTURE = 1 << 26
 MAX_DEPTH = 4
 """Folders below the source in which pictures are looked for; two are needed, and links may form a ring."""
 
+Take = Callable[[bytes, str], NDArray[np.uint8] | None]
+"""A picture file's content and name in, a grey face (48, 48) out; None leaves the picture out."""
+
 _PREFIXED = re.compile(r"(Training|PublicTest|PrivateTest|Test)_(\d+)", re.ASCII)
 
 
@@ -53,12 +57,13 @@ class _Entry:
     open: Callable[[], BinaryIO]
 
 
-def import_dataset(source: str | Path) -> Dataset:
+def import_dataset(source: str | Path, take: Take | None = None) -> Dataset:
     """Read a labelled set of faces; the same images give the same dataset, whatever their form.
 
     Args:
         source: fer2013.csv, icml_face_data.csv or a CSV like them; a folder `train|test/<emotion>/` or `<emotion>/`;
             a zip of either; an npz file with pixels, emotion and usage.
+        take: what finds the face in whole photographs, see FaceTaker; None: each picture is a face.
 
     Returns:
         Rows in the order of the CSV; pictures by the number in their names where all have one
@@ -75,15 +80,17 @@ def import_dataset(source: str | Path) -> Dataset:
     if not is_there:
         raise InputError(f"there is no file or folder '{name}'; give the path of a CSV, folder or zip of faces")
     if path.is_dir():
-        return _import_entries(_list_folder(path), name)
+        return _import_entries(_list_folder(path), name, take)
     if not path.is_file():
         raise InputError(f"{name} is neither a file nor a folder; give the path of a CSV, folder or zip of faces")
+    if take and path.suffix.lower() != ".zip":
+        raise InputError(f"{name} holds faces that are cut already; leave out --faces, or name a folder of photographs")
     if path.stat().st_size == 0:
         raise InputError(f"{name} is an empty file, expected a CSV, a zip or an npz of faces; fetch it again")
     if path.suffix.lower() == ".npz":
         return _import_npz(path, name)
     if is_zip:
-        return _import_zip(path, name)
+        return _import_zip(path, name, take)
     if path.suffix.lower() == ".zip":
         raise InputError(f"{name} is a broken zip (it has no table of contents); fetch or pack it again")
     with reading(name):
@@ -112,7 +119,7 @@ def _open_file(path: Path) -> BinaryIO:
     return path.open("rb")
 
 
-def _import_zip(path: Path, name: str) -> Dataset:
+def _import_zip(path: Path, name: str, take: Take | None) -> Dataset:
     with contextlib.ExitStack() as stack:
         with reading(name):
             archive = stack.enter_context(zipfile.ZipFile(path))
@@ -123,7 +130,7 @@ def _import_zip(path: Path, name: str) -> Dataset:
             _Entry(PurePosixPath(info.filename.replace("\\", "/").lstrip("/")), partial(_open_member, archive, info))
             for info in infos
         ]
-        return _import_entries(entries, name)
+        return _import_entries(entries, name, take)
 
 
 def _open_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> BinaryIO:
@@ -131,13 +138,13 @@ def _open_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> BinaryIO:
     return io.BufferedReader(archive.open(info), 1 << 18)  # type: ignore[type-var]
 
 
-def _import_entries(entries: list[_Entry], name: str) -> Dataset:
+def _import_entries(entries: list[_Entry], name: str, take: Take | None) -> Dataset:
     """Read the one CSV, or else the pictures, of a folder or zip."""
     entries = [e for e in entries if not any(part.startswith(".") or part == "__MACOSX" for part in e.path.parts)]
     csvs = [e for e in entries if e.path.suffix.lower() == ".csv"]
     known = [e for e in csvs if e.path.name.lower() in KNOWN_CSVS]
-    pictures = [e for e in entries if e.path.suffix.lower() in PICTURES]
-    chosen = known if len(known) == 1 else [] if pictures else csvs
+    pictures = [e for e in entries if e.path.suffix.lower() in (PICTURE_SUFFIXES if take else PICTURES)]
+    chosen = known if len(known) == 1 else [] if pictures or take else csvs
     if len(chosen) == 1:
         full_name = f"{name}/{show(chosen[0].path)}"
         with reading(full_name):
@@ -145,7 +152,7 @@ def _import_entries(entries: list[_Entry], name: str) -> Dataset:
         with file:
             return import_csv(file, full_name)
     if pictures:
-        return _import_pictures(pictures, name)
+        return _import_pictures(pictures, name, take)
     what = f"{len(csvs)} CSV files ({show(', '.join(str(e.path) for e in csvs[:4]))})" if csvs else "no picture"
     raise InputError(
         f"{name} holds {what}, expected folders such as train/happy with pictures in them, or one fer2013.csv; "
@@ -163,7 +170,7 @@ def _strip_top(paths: list[PurePosixPath]) -> list[PurePosixPath]:
     return [PurePosixPath(*path.parts[1:]) for path in paths]
 
 
-def _import_pictures(entries: list[_Entry], name: str) -> Dataset:
+def _import_pictures(entries: list[_Entry], name: str, take: Take | None) -> Dataset:
     items = []
     paths = _strip_top([entry.path for entry in entries])
     for entry, path in zip(entries, paths, strict=True):
@@ -171,11 +178,18 @@ def _import_pictures(entries: list[_Entry], name: str) -> Dataset:
         items.append((number, path, entry, emotion, usage))
     has_numbers = all(item[0] is not None for item in items)
     items.sort(key=lambda item: (item[0] if has_numbers and item[0] is not None else 0, item[1].as_posix()))
-    pixels = np.empty((len(items), SIDE_PX, SIDE_PX), np.uint8)
-    for image, (_, _, entry, _, _) in zip(pixels, items, strict=True):
-        image[:] = _read_picture(entry, f"{name}/{show(entry.path)}")
-    emotions = np.array([item[3] for item in items], np.uint8)
-    return Dataset.create(pixels, emotions, np.array([item[4] for item in items]))
+    pixels, labels = [], []
+    for _, _, entry, emotion, usage in items:
+        face = _read_picture(entry, f"{name}/{show(entry.path)}", take or _decode_face)
+        if face is not None:
+            pixels.append(face)
+            labels.append((emotion, usage))
+    if not pixels:
+        raise InputError(
+            f"no face was found in the {len(items)} pictures of {name}; leave out --faces if each is a face already"
+        )
+    emotions, usages = zip(*labels, strict=True)
+    return Dataset.create(np.stack(pixels), np.array(emotions, np.uint8), np.array(usages))
 
 
 def _find_label(path: PurePosixPath, name: str) -> tuple[int, str, int | None]:
@@ -199,20 +213,23 @@ def _find_label(path: PurePosixPath, name: str) -> tuple[int, str, int | None]:
     return emotion, SPLIT_FOLDERS.get(split, ""), None
 
 
-def _read_picture(entry: _Entry, name: str) -> NDArray[np.uint8]:
-    """Return a (48, 48) grey picture."""
+def _read_picture(entry: _Entry, name: str, take: Take) -> NDArray[np.uint8] | None:
+    """Return a (48, 48) grey picture; None where it is left out."""
     with reading(name), entry.open() as f:
         data = f.read(MAX_PICTURE + 1)
-    too_big = len(data) > MAX_PICTURE
     # OpenCV fills up a file that was cut short with grey, without a word.
-    is_cut = is_cut_off(data)
-    image = None
-    if data and not is_cut and not too_big:
-        with contextlib.suppress(cv2.error):
-            image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_ANYCOLOR)
-    if image is None:
-        reason = "too big" if too_big else "cut short" if is_cut else "damaged or no picture" if data else "empty"
+    reason = "too big" if len(data) > MAX_PICTURE else "empty" if not data else "cut short" if is_cut_off(data) else ""
+    if reason:
         raise InputError(f"the picture {name} cannot be decoded ({reason}); replace or remove it")
+    return take(data, name)
+
+
+def _decode_face(data: bytes, name: str) -> NDArray[np.uint8]:
+    image = None
+    with contextlib.suppress(cv2.error):
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_ANYCOLOR)
+    if image is None:
+        raise InputError(f"the picture {name} cannot be decoded (damaged or no picture); replace or remove it")
     return resize(to_grey(np.asarray(image, np.uint8)), SIDE_PX)
 
 

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from emoscope.core.errors import EmoscopeError, InputError, ModelError, OutputError
 from emoscope.core.files import open_atomic
+from emoscope.faces.crop import CROP_MARGIN
 from emoscope.faces.preprocess import VIEWS, preprocess
 from emoscope.faces.recognize import Recognizer, calibrate, compute_probabilities, create_session
 from emoscope.faces.registry import LICENCE
@@ -35,9 +36,6 @@ from emoscope.study.training.run_folder import Run, load_run
 log = logging.getLogger(__name__)
 
 SPLIT_KEYS = ("protocol", "split_seed", "fold", "n_folds", "fold_seed")
-CROP_MARGIN = -0.03
-"""What the crop adds around a YuNet box so that a face fills the picture as FER2013's faces do. Measured by
-benchmarks/crop_margin.py, results/crop_margin.json."""
 MAX_DIFFERENCE = 1e-4
 """Largest allowed difference of probabilities between torch and ONNX Runtime."""
 
