@@ -57,7 +57,7 @@ GAP_FRAMES = 0.5
 """A pause longer than the last frame by so many frames is a gap."""
 END_FRAMES = 0.9
 """So many frames short of what is announced one is missing; edit lists end between two."""
-UNEVEN, MAX_UNEVEN = 0.25, 0.1
+UNEVEN, MAX_UNEVEN = 0.25, 0.03
 """A frame is uneven that comes so much earlier or later; where more of them are, pauses are the recording's way."""
 NOTHING_MISSING = "some of its pictures may be missing or spoilt"
 MAX_GAPS_SAID = 5
