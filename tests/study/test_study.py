@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -21,16 +22,17 @@ from sklearn.metrics import f1_score
 from conftest import Command
 from emoscope.core.errors import InputError
 from emoscope.core.files import compute_sha256
+from emoscope.faces.quality import measure_crops
 from emoscope.faces.recognize import Recognizer, calibrate, compute_probabilities
 from emoscope.faces.registry import find_network
 from emoscope.faces.spec import Calibration, ModelSpec
 from emoscope.study.data.dataset import Dataset
 from emoscope.study.export.ensemble import write_ensemble
 from emoscope.study.export.export import export_variant
-from emoscope.study.measuring.calibrate import fit_bias, fit_calibrations
+from emoscope.study.measuring.calibrate import compute_coverage, fit_bias, fit_calibrations
 from emoscope.study.measuring.ledger import find_ledger, find_shipped, load_ledger
 from emoscope.study.measuring.metrics import compute_ece, compute_f1, compute_intervals
-from emoscope.study.measuring.robustness import CHANGES, measure_robustness
+from emoscope.study.measuring.robustness import CHANGES, measure_robustness, pool_changed, read_changed
 from emoscope.study.networks.catalogue import create_network
 from emoscope.study.recipes.families import Comparison
 from emoscope.study.recipes.file import load_yaml
@@ -252,7 +254,9 @@ def test_the_card_tells_everything(study: Path, faces_file: Path, tmp_path: Path
         and "Licence" in text
     )
     drawings = re.findall(r"!\[.*?\]\((.*?)\)", text)
-    assert {Path(d).name for d in drawings} >= {"confusion.png", "roc.png", "reliability.png", "coverage.png"}
+    assert {Path(d).name for d in drawings} >= {
+        *("confusion.png", "roc.png", "reliability.png", "coverage.png", "coverage-changed.png")
+    }
     for drawing in drawings:
         picture = cv2.imread(str(path.parent / drawing))
         assert picture is not None and picture.std() > 5
@@ -508,9 +512,23 @@ def test_every_change_is_seen_and_keeps_the_form(faces: Dataset) -> None:
         changed = change(pictures)
         assert changed.shape == pictures.shape and changed.dtype == np.uint8
         assert np.array_equal(changed, pictures) == (name == "as they are")
-    rows = measure_robustness(Recognizer(), pictures, faces.emotion[:40])
+    recognizer, labels = Recognizer(), faces.emotion[:40]
+    limits = {"size_px": 20.0, "contrast": float(np.median(measure_crops(list(pictures))[:, 2]))}
+    changed = read_changed(recognizer, pictures)
+    strict = Recognizer()
+    strict.spec = replace(recognizer.spec, limits=limits)
+    limited = read_changed(strict, pictures)
+    rows, limited_rows = (measure_robustness(found, labels, 0.0) for found in (changed, limited))
     assert [row["change"] for row in rows] == list(CHANGES)
     assert all(0 <= row[key] <= 1 for row in rows for key in ("accuracy", "macro_f1", "uncertain"))
+    # Below a limit a face is uncertain, whatever its probability: half of them by contrast, all of 16 px by size.
+    uncertain = {row["change"]: row["uncertain"] for row in limited_rows}
+    assert rows[0]["uncertain"] == 0 and uncertain["as they are"] == 0.5 and uncertain["16 px wide"] == 1
+    # And goes before all that is above.
+    certainty, is_right = pool_changed(limited, labels)
+    assert len(certainty) == len(is_right) == 40 * (len(CHANGES) - 1)
+    coverage, accuracy, threshold = compute_coverage(certainty, is_right)
+    assert accuracy[-1] == is_right.mean() and coverage[(threshold >= 0).sum() - 1] == (certainty >= 0).mean() < 0.7
 
 
 def test_the_embedded_networks_measurements_are_known() -> None:

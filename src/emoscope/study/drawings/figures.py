@@ -158,10 +158,10 @@ def plot_reliability(curves: Sequence[tuple[str, NDArray[np.floating], NDArray[n
 
 
 def plot_coverage(
-    probabilities: NDArray[np.floating], labels: NDArray[np.integer], uncertain_below: float, path: Path
+    certainty: NDArray[np.floating], is_right: NDArray[np.bool_], uncertain_below: float, path: Path
 ) -> None:
     """Draw accuracy against the share of faces that are kept, the least certain left out first."""
-    coverage, accuracy, threshold = compute_coverage(probabilities, labels)
+    coverage, accuracy, threshold = compute_coverage(certainty, is_right)
     with open_figure(path, (6.0, 4.4)) as axes:
         axes.plot(coverage[50:], accuracy[50:], color="#3573b9")
         kept = int((threshold >= uncertain_below).sum()) - 1

@@ -8,6 +8,7 @@ from typing import Any, NotRequired
 
 import jinja2
 import numpy as np
+from numpy.typing import NDArray
 from typing_extensions import TypedDict
 
 from emoscope.core.emotions import EMOTIONS
@@ -35,10 +36,11 @@ from emoscope.study.drawings.figures import (
     plot_roc,
 )
 from emoscope.study.export.quantize import N_CALIBRATION
+from emoscope.study.measuring.calibrate import compute_coverage
 from emoscope.study.measuring.final import Final
 from emoscope.study.measuring.ledger import load_ledger
 from emoscope.study.measuring.metrics import describe_auc
-from emoscope.study.measuring.robustness import measure_robustness
+from emoscope.study.measuring.robustness import measure_robustness, pool_changed, read_changed
 from emoscope.study.recipes.study import StudyConfig
 from emoscope.study.recipes.training import TrainConfig
 from emoscope.study.training.run_folder import Run, load_run, name_run
@@ -46,8 +48,9 @@ from emoscope.study.training.run_folder import Run, load_run, name_run
 log = logging.getLogger(__name__)
 
 N_FAILURES = 14
-DRAWINGS = ("confusion.png", "roc.png", "reliability.png", "coverage.png", "failures.png")
+DRAWINGS = ("confusion.png", "roc.png", "reliability.png", "coverage.png", "coverage-changed.png", "failures.png")
 """Those of every card."""
+SHARES_KEPT = (1.0, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5)
 TEMPLATE = "card.md.jinja"
 FER2013_SHA256 = "98528e0542824fb9e88772f14b5a0328cf4a76d9849639e3a03881d1df5f1e93"
 """Fingerprint of FER2013 as published, all 35,887 images."""
@@ -115,7 +118,11 @@ def write_card(folder: Path, dataset: Dataset, path: Path, recipe: Path | None =
     with open_owned(drawings, "card", Identity.create_named(network), names, overwrite) as working:
         _draw(working, recognizer, subject.histories, test, final["part"])
         split = create_split(dataset, recognizer.spec)
-        robustness = measure_robustness(recognizer, dataset.pixels[split.validation], dataset.emotion[split.validation])
+        labels, uncertain_below = dataset.emotion[split.validation], recognizer.calibration.uncertain_below
+        changed = read_changed(recognizer, dataset.pixels[split.validation])
+        robustness = measure_robustness(changed, labels, uncertain_below)
+        certainty, is_right = pool_changed(changed, labels)
+        plot_coverage(certainty, is_right, uncertain_below, working / "coverage-changed.png")
         environment = jinja2.Environment(
             loader=jinja2.PackageLoader("emoscope.study.export", "."), undefined=jinja2.StrictUndefined,
             trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
@@ -136,6 +143,7 @@ def write_card(folder: Path, dataset: Dataset, path: Path, recipe: Path | None =
             n_bytes=model.stat().st_size,
             counts={part: len(getattr(split, part)) for part in ("train", "validation", "test")},
             robustness=robustness,
+            kept=_find_kept(certainty, is_right),
             deceptive=_find_deceptive(robustness),
             confusions=_find_confusions(np.array(final["views"]["1"]["confusion"])),
             drawings=drawings.name,
@@ -264,6 +272,12 @@ def _find_confusions(confusion: np.ndarray[Any, np.dtype[np.int64]]) -> list[tup
     return [(EMOTIONS[i // 7], EMOTIONS[i % 7], float(shares.flat[i])) for i in order]
 
 
+def _find_kept(certainty: NDArray[np.float64], is_right: NDArray[np.bool_]) -> dict[float, float]:
+    """Return by share kept, the most certain first, how many of those are right."""
+    _, accuracy, _ = compute_coverage(certainty, is_right)
+    return {share: float(accuracy[max(1, round(share * len(accuracy))) - 1]) for share in SHARES_KEPT}
+
+
 def _find_deceptive(robustness: list[dict[str, Any]]) -> dict[str, Any]:
     """Return the change after which the most faces are read wrongly without being called uncertain."""
     return max(robustness, key=lambda row: 1 - row["accuracy"] - row["uncertain"])
@@ -293,7 +307,8 @@ def _draw(
         ],
         folder / "reliability.png",
     )
-    plot_coverage(probabilities, labels, calibration.uncertain_below, folder / "coverage.png")
+    is_right = probabilities.argmax(axis=1) == labels
+    plot_coverage(probabilities.max(axis=1), is_right, calibration.uncertain_below, folder / "coverage.png")
     for history, name in zip(histories, _name_histories(histories), strict=True):
         plot_history(history, folder / name)
     _draw_failures(folder / "failures.png", recognizer)

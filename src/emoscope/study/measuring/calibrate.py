@@ -87,7 +87,7 @@ def fit_threshold(probabilities: NDArray[np.floating], labels: NDArray[np.intege
         The lowest threshold at which the kept predictions reach TARGET_ACCURACY (1.0 if none does), and the share of
         images it keeps.
     """
-    coverage, accuracy, threshold = compute_coverage(probabilities, labels)
+    coverage, accuracy, threshold = compute_coverage(probabilities.max(axis=1), probabilities.argmax(axis=1) == labels)
     enough = np.flatnonzero(accuracy >= TARGET_ACCURACY)
     if len(enough) == 0:
         return 1.0, 0.0
@@ -95,23 +95,21 @@ def fit_threshold(probabilities: NDArray[np.floating], labels: NDArray[np.intege
 
 
 def compute_coverage(
-    probabilities: NDArray[np.floating], labels: NDArray[np.integer]
+    certainty: NDArray[np.floating], is_right: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Compute how right the most confident predictions are.
+    """Compute how right the most certain predictions are.
 
     Args:
-        probabilities: (n, 7).
-        labels: (n,), class index.
+        certainty: (n,) such as the largest probability.
+        is_right: (n,)
 
     Returns:
-        coverage, accuracy and threshold, each (n,): keeping the predictions whose largest probability is at least the
-        threshold keeps this share of them, and this share of those is right.
+        coverage, accuracy and threshold, each (n,): keeping the predictions whose certainty is at least the threshold
+        keeps this share of them, and this share of those is right.
     """
-    confidence = probabilities.max(axis=1)
-    order = np.argsort(-confidence, kind="stable")
-    is_right = (probabilities.argmax(axis=1) == labels)[order]
-    kept = np.arange(1, len(labels) + 1)
-    return kept / len(labels), np.cumsum(is_right) / kept, np.asarray(confidence[order], np.float64)
+    order = np.argsort(-certainty, kind="stable")
+    kept = np.arange(1, len(order) + 1)
+    return kept / len(order), np.cumsum(is_right[order]) / kept, np.asarray(certainty[order], np.float64)
 
 
 def fit_bias(logits: NDArray[np.floating], labels: NDArray[np.integer]) -> tuple[float, ...]:

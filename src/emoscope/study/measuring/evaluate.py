@@ -15,7 +15,7 @@ from emoscope.study.data.splits import Rows, create_split
 from emoscope.study.measuring.final import find_leaked
 from emoscope.study.measuring.ledger import record_measurement
 from emoscope.study.measuring.metrics import compute_metrics
-from emoscope.study.measuring.robustness import measure_robustness
+from emoscope.study.measuring.robustness import measure_robustness, read_changed
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +97,9 @@ def evaluate(
         "data_sha256": dataset.sha256,
     }
     if robustness:
-        figures["robustness"] = measure_robustness(recognizer, dataset.pixels[rows], labels)
+        figures["robustness"] = measure_robustness(
+            read_changed(recognizer, dataset.pixels[rows]), labels, recognizer.calibration.uncertain_below
+        )
     if split in USAGES:
         clean = ~find_leaked(dataset, rows, np.flatnonzero(dataset.usage == "Training"))
         without = compute_metrics(probabilities[clean], labels[clean])

@@ -1,6 +1,7 @@
 """Robustness: faces made worse in known ways in, accuracy and macro F1 of each way out."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
@@ -8,6 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from emoscope.core.schema import QUALITY
+from emoscope.faces.quality import find_unreadable, measure_crops
 from emoscope.faces.recognize import Recognizer
 from emoscope.study.measuring.metrics import compute_f1
 
@@ -90,27 +93,62 @@ CHANGES: Final[Mapping[str, Callable[[Faces], Faces]]] = {
 """What a camera, light, glasses or distance do, on faces of 48 px."""
 
 
-def measure_robustness(recognizer: Recognizer, faces: Faces, labels: NDArray[np.integer]) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class Changed:
+    """What a network says of faces after one of CHANGES."""
+
+    probabilities: NDArray[np.float64]
+    """(n, 7)"""
+    certainty: NDArray[np.float64]
+    """(n,) the largest probability; below 0 where the face is beyond one of the network's limits."""
+
+
+def read_changed(recognizer: Recognizer, faces: Faces) -> dict[str, Changed]:
+    """Read faces (n, h, w) after each of CHANGES."""
+    found = {}
+    for name, change in CHANGES.items():
+        changed = change(faces)
+        probabilities = recognizer.predict(changed)
+        quality = np.full((len(faces), len(QUALITY)), np.nan)
+        # A face's size is that of its box, which the enlarged crop no longer tells.
+        quality[:, QUALITY.index("size_px")] = getattr(change, "keywords", {}).get("side_px", np.nan)
+        quality[:, 3:] = measure_crops(list(changed))
+        is_beyond = find_unreadable(quality, recognizer.spec.limits)
+        found[name] = Changed(probabilities, probabilities.max(axis=1) - 2 * is_beyond)
+    return found
+
+
+def measure_robustness(
+    changed: Mapping[str, Changed], labels: NDArray[np.integer], uncertain_below: float
+) -> list[dict[str, Any]]:
     """Measure a network on faces after each of CHANGES.
 
     Args:
-        recognizer: the network.
-        faces: (n, h, w) grey.
+        changed: what it said of them.
         labels: (n,), class index.
+        uncertain_below: the network's threshold.
 
     Returns:
-        One row per change: change, accuracy, macro_f1, uncertain (share of faces below the threshold).
+        One row per change: change, accuracy, macro_f1, uncertain (share of faces below the threshold or a limit).
     """
     rows = []
-    for name, change in CHANGES.items():
-        probabilities = recognizer.predict(change(faces))
-        predictions = probabilities.argmax(axis=1)
+    for name, read in changed.items():
+        predictions = read.probabilities.argmax(axis=1)
         rows.append(
             {
                 "change": name,
                 "accuracy": float((predictions == labels).mean()),
                 "macro_f1": float(compute_f1(predictions, labels).mean()),
-                "uncertain": float((probabilities.max(axis=1) < recognizer.calibration.uncertain_below).mean()),
+                "uncertain": float((read.certainty < uncertain_below).mean()),
             }
         )
     return rows
+
+
+def pool_changed(
+    changed: Mapping[str, Changed], labels: NDArray[np.integer]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return certainty (m,), and whether it was read rightly (m,), of every face after every change that changes it."""
+    _, *worse = changed.values()
+    right = [read.probabilities.argmax(axis=1) == labels for read in worse]
+    return np.concatenate([read.certainty for read in worse]), np.concatenate(right)
