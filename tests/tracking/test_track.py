@@ -124,6 +124,17 @@ def test_who_is_first_seen_badly_is_recognised_once_seen_well(five: list[Cutout]
     assert last == {0: 1, 1: 2, 5: 3}
 
 
+def test_somebody_else_at_the_same_place_gets_a_number_soon(five: list[Cutout]) -> None:
+    def sit(i: int, start_s: float, n: int) -> list[tuple[float, dict[int, float]]]:
+        return [(start_s + k / 25, {i: 450.0}) for k in range(n)]
+
+    # No cut is known, the place fits; a glimpse of somebody, such as a hand before the face, parts nobody.
+    glimpse = [*sit(0, 0, 50), *sit(1, 2, 12), *sit(0, 2.48, 25)]
+    assert all(set(found.values()) == {1} for found in play(five, glimpse))
+    numbers = list(play(five, [*sit(0, 0, 50), *sit(1, 2, 50), *sit(0, 4, 50)]))
+    assert [numbers[k] for k in (49, 75, 99, 149)] == [{0: 1}, {1: 2}, {1: 2}, {0: 1}]
+
+
 def test_predict_says_where_people_will_be() -> None:
     tracker = Tracker()
     boxes = tracker.predict(0.0)

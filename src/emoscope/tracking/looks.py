@@ -142,6 +142,15 @@ class Memory:
         self.weights[rows] = np.maximum(known, weights)
         self.n_views[rows] = n_views
 
+    def differ(self, rows: NDArray[np.int64], looks: Looks) -> Floats:
+        """Return how far k thumbnails are from the mean looks of the people in k rows; NaN where not comparable."""
+        values, weights = self._spread(looks)
+        shared = weights[:, 0] * self.weights[rows, 0]
+        n = shared.sum(axis=(1, 2))
+        squares = (np.square(values[:, 0] - self.values[rows, 0]) * shared).sum(axis=(1, 2))
+        enough = n >= np.float32(MIN_SHARED * ROWS * COLUMNS)
+        return np.where(enough, np.sqrt(squares / np.maximum(3 * n, 1)), np.float32(np.nan))
+
     def recall(self, rows: list[int]) -> Looks:
         """Return the mean looks of the people in some rows."""
         n = len(rows)

@@ -52,6 +52,9 @@ LOOKS_LIMITS = -4.5, 8.0
 """No more can looks say: strangers may look alike, and a hand or the light may change a face."""
 BLIND_COST = 1.5
 """What a link has against it where there are no pictures to confirm it."""
+OTHER_LOOKS, PART_S, PART_LOOKS = 0.25, 0.6, 4
+"""Who looks so different for so long, in so many looks at least, is somebody else, however well the place fits: chairs
+change hands behind a camera that does not move."""
 COVERED_LIMIT = 1.0
 """The upper limit for a face that another one covers in part."""
 LATE_FRAMES = 12
@@ -80,6 +83,14 @@ class Track:
     looked_s: float
     """When the person's looks were last learned."""
     n_frames: int = 1
+    other_s: float = 0.0
+    """Since when the person has looked like somebody else."""
+    n_other: int = 0
+    """So many looks say that."""
+
+    def is_other(self, time_s: float) -> bool:
+        """Say whether it is somebody else who stands at the person's place."""
+        return self.n_other >= PART_LOOKS and time_s - self.other_s >= PART_S
 
     def is_kept(self, time_s: float, step_s: float, by_looks: bool) -> bool:
         """Say whether the person may still come back, where frames are so far apart."""
@@ -193,6 +204,8 @@ class Tracker:
             costs = _compute_motion_costs(faces.xyxy, self.tracks, time_s, can_be_elsewhere=looks is not None)
             if looks is not None and self.step_s >= SPARSE_S:
                 costs = np.minimum(costs, np.float32(SPARSE_COST))
+            if looks is not None and any(is_other := [t.is_other(time_s) for t in self.tracks]):
+                costs = np.where(is_other, np.maximum(costs, np.float32(CUT_COST)), costs)
         if looks is not None:
             says = _weigh_looks(self.memory.compare(looks))
             # Looking different means little where somebody else covers the face.
@@ -212,6 +225,7 @@ class Tracker:
         if hidden:
             is_clear = is_clear & _find_clear(faces.xyxy, _expect_boxes(hidden, time_s))
         clear = [(i, j) for i, j in pairs if is_clear[i]]
+        clear = self._leave_out_others(clear, looks, time_s)
         if clear:
             rows = [i for i, _ in clear]
             elapsed_s = [time_s - self.tracks[j].looked_s for _, j in clear]
@@ -224,6 +238,22 @@ class Tracker:
         if is_new.any():
             new = np.flatnonzero(is_new)
             self.memory.add(looks[new], is_clear[new])
+
+    def _leave_out_others(self, pairs: list[tuple[int, int]], looks: Looks, time_s: float) -> list[tuple[int, int]]:
+        """Return the pairs of which something is to be learned; remember which of them look like somebody else."""
+        if not pairs:
+            return []
+        away = self.memory.differ(np.array([j for _, j in pairs]), looks[[i for i, _ in pairs]])
+        kept = []
+        for (i, j), distance in zip(pairs, away.tolist(), strict=True):
+            track = self.tracks[j]
+            if distance > OTHER_LOOKS and self.memory.n_views[j] >= PART_LOOKS:
+                track.other_s = track.other_s if track.n_other else time_s
+                track.n_other, track.looked_s = track.n_other + 1, time_s
+            else:
+                track.n_other = 0
+                kept.append((i, j))
+        return kept
 
     def _recognise_late(self, time_s: float) -> list[tuple[int, int]]:
         """Let new people who turn out to be somebody lost go on as these; return pairs of numbers, new and true."""
