@@ -176,11 +176,15 @@ def test_wrong_hash(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, clip: Path,
     assert code == 2 and "install emoscope again" in stderr
 
 
-def test_without_network_or_cache(clip: Path, tmp_path: Path, emoscope: Command) -> None:
+def test_without_network_or_cache(
+    clip: Path, tmp_path: Path, emoscope: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EMOSCOPE_CACHE", str(tmp_path / "cache"))
     code, _, stderr = emoscope("analyze", clip, "-o", tmp_path / "a", "--no-report")
     assert code == 0 and stderr.count("Haar") == 1, "auto falls back with one warning"
     code, _, stderr = emoscope("analyze", clip, "-o", tmp_path / "b", "--detector", "yunet")
     assert code == 2 and "cannot fetch the model yunet" in stderr
+    assert f"into {tmp_path / 'cache'}" in stderr and (tmp_path / "cache").is_dir(), "what it advises can be done"
 
 
 @pytest.mark.parametrize(

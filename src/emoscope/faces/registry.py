@@ -152,9 +152,10 @@ def fetch(model: ModelFile) -> Path:
         return check_sha256(model)
     log.info("fetching %s (%s) into %s", model.name, model.licence, model.path.parent)
     try:
+        # The folder first: who has no network is told to put the file there.
         with (
-            urllib.request.urlopen(model.url, timeout=FETCH_TIMEOUT_S) as response,
             open_atomic(model.path) as temporary,
+            urllib.request.urlopen(model.url, timeout=FETCH_TIMEOUT_S) as response,
         ):
             temporary.write_bytes(response.read())
     except (OSError, HTTPException, OutputError) as e:
