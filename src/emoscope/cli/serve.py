@@ -1,6 +1,5 @@
 """The command `emoscope serve`."""
 
-import asyncio
 import contextlib
 import dataclasses
 import ipaddress
@@ -178,6 +177,8 @@ def run(options: "ServerOptions", certificate: Path | None = None, key: Path | N
     Raises:
         EmoscopeError: an option that cannot be used, or the address is taken.
     """
+    import asyncio
+
     import uvicorn
 
     from emoscope.server.app import create_app
