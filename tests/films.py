@@ -46,10 +46,12 @@ def write_turned(path: Path, orientation: int) -> None:
         picture.save(path, exif=exif)
 
 
-def write_film(path: Path, first_s: float = 0.0, n: int = 25, codec: str = "libx264") -> Path:
-    """Write FOUR, moving, n frames, 25 per second, a key frame every 5."""
+def write_film(
+    path: Path, first_s: float = 0.0, n: int = 25, codec: str = "libx264", every: int = 5, between: int = 0
+) -> Path:
+    """Write FOUR, moving, n frames, 25 per second, a key frame every so many, so many B-frames between others."""
     with av.open(str(path), "w") as out:
-        stream = out.add_stream(codec, rate=25, options={"g": "5", "bf": "0"})
+        stream = out.add_stream(codec, rate=25, options={"g": str(every), "bf": str(between)})
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         for i in range(n):
             picture = av.VideoFrame.from_ndarray(np.roll(FOUR, 3 * i, axis=1), format="bgr24")

@@ -53,6 +53,14 @@ def test_a_range_without_frames_is_said(tmp_path: Path) -> None:
             list(source)
 
 
+@pytest.mark.parametrize("name", ["a.ts", "a.mp4", "a.mkv", "a.avi"])
+def test_a_start_far_behind_a_key_frame(name: str, tmp_path: Path) -> None:
+    path = write_film(tmp_path / name, n=500, every=250, between=0 if name == "a.avi" else 3)
+    [source] = find_sources([path], start_s=13, end_s=14)
+    frames = [(frame.index, round(frame.time_s, 3)) for frame in source]
+    assert frames == [(325 + i, round(13 + i / 25, 3)) for i in range(25)] and not source.problems
+
+
 def spoil(path: Path, packet: int) -> None:
     """Overwrite one packet with noise."""
     with av.open(str(path)) as container:

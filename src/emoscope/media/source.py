@@ -66,6 +66,10 @@ MAX_OTHERS_SAID = 5
 """Files that are neither pictures nor videos; of more, the number is said."""
 
 
+class PassedError(Exception):
+    """Seeking went past what was looked for."""
+
+
 @dataclass
 class Source:
     """One thing to analyse; iterate over it once to get its frames."""
@@ -164,6 +168,12 @@ class Source:
             yield Frame(image, index, 0.0, make_printable(str(path)))
 
     def _read_video(self) -> Iterator[Frame]:
+        try:
+            yield from self._open_and_decode(seeks=True)
+        except PassedError:
+            yield from self._open_and_decode(seeks=False)
+
+    def _open_and_decode(self, seeks: bool) -> Iterator[Frame]:
         with open_container(self.path) as container:
             stream = find_stream(self.path, container)
             self.frames_announced = stream.frames or None
@@ -171,17 +181,19 @@ class Source:
             clock = Clock(container, stream)
             self.container_start_s = clock.start_s or 0.0
             self.length_s = find_length_s(container, stream)
-            yield from self._decode(container, stream, clock)
+            earlier_pts = self._seek(container, stream) if seeks else []
+            yield from self._decode(container, stream, clock, earlier_pts)
 
-    def _decode(self, container: "InputContainer", stream: "VideoStream", clock: Clock) -> "Iterator[Frame]":
+    def _decode(
+        self, container: "InputContainer", stream: "VideoStream", clock: Clock, earlier_pts: list[int]
+    ) -> "Iterator[Frame]":
         index, given_s = -1, None
-        earlier_pts = self._seek(container, stream)
         decoder = Decoder(container, stream, self.path, is_begin=not earlier_pts)
         convert, cuts = Converter(self.path, stream), CutFinder()
         for picture in decoder:
             if self.stop.is_set():
                 break
-            index = index + 1 if index >= 0 else bisect.bisect_left(earlier_pts, picture.pts or 0)
+            index = index + 1 if index >= 0 else _find_number(picture.pts or 0, earlier_pts)
             time_s = clock.read(picture)
             if index == 0:
                 self._note_late_start(time_s, clock, decoder, clock.tell(decoder.dropped_pts, picture))
@@ -360,6 +372,13 @@ def find_sources(
         for path in paths
         for source in (_find(path) if sequence is None else [Source(path, "video", find_sequence(path))])
     ]
+
+
+def _find_number(pts: int, earlier_pts: list[int]) -> int:
+    """Return the number in the video of the first frame that is decoded; stamps of those before the start, rising."""
+    if earlier_pts and pts > earlier_pts[-1]:
+        raise PassedError
+    return bisect.bisect_left(earlier_pts, pts)
 
 
 def _list(spans: list[Span]) -> str:

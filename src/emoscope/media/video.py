@@ -160,9 +160,10 @@ def find_length_s(container: "InputContainer", stream: "VideoStream") -> float |
 
 
 def find_key(path: Path, time_s: float) -> tuple[int | None, list[int]]:
-    """Return the stamp of the last key frame at or before a time, and those of all frames before that time, rising.
+    """Return where to seek for the last key frame at or before a time, and the stamps of all frames before it, rising.
 
-    By these a frame's number in the video is known without decoding what comes before it. None: decode everything.
+    Seeking goes by decoding stamps, at least in transport streams. By the presentation stamps a frame's number in the
+    video is known without decoding what comes before it. None: decode everything.
     """
     if time_s <= SEEK_FROM_S:
         return None, []
@@ -172,7 +173,7 @@ def find_key(path: Path, time_s: float) -> tuple[int | None, list[int]]:
             return None, []
         limit = (time_s + container.start_time / 1e6) / stream.time_base
         stamps: list[int] = []
-        key: int | None = None
+        key: tuple[int, int] | None = None
         last_dts: int | None = None
         for packet in Decoder(container, stream, path).read():
             # Frames come out of order, but never so far.
@@ -186,8 +187,9 @@ def find_key(path: Path, time_s: float) -> tuple[int | None, list[int]]:
             last_dts = packet.dts
             if packet.pts <= limit and not packet.is_discard:
                 stamps.append(packet.pts)
-                key = packet.pts if packet.is_keyframe and (key is None or packet.pts > key) else key
-    return key, sorted(stamps) if key is not None else []
+                if packet.is_keyframe and (key is None or packet.pts > key[0]):
+                    key = packet.pts, packet.pts if packet.dts is None else packet.dts
+    return (None, []) if key is None else (key[1], sorted(stamps))
 
 
 def explain(path: Path, error: Exception) -> InputError:
