@@ -66,6 +66,9 @@ class Decoder:
             if packet.pts is not None and packet.size and not packet.is_discard:
                 self._waiting.add(packet.pts)
             self._keep(packet)
+            if packet.size == 0 and packet.pts is not None:
+                # Theora's way to say that the last picture stays; decoded, it would end the stream.
+                continue
             try:
                 pictures = packet.decode()
             except (av.FFmpegError, ValueError) as e:
@@ -145,7 +148,7 @@ class Decoder:
             try:
                 for packet in self.container.demux(*streams):
                     errors = 0
-                    if packet.pos is not None and packet.pos >= 0 and packet.size:
+                    if packet.pos is not None and packet.pos >= 0:
                         self._end = packet.pos + packet.size
                         if self._watch is not None:
                             self._watch.add(packet.pos)
