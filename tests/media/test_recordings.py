@@ -64,7 +64,7 @@ def test_a_start_far_behind_a_key_frame(name: str, tmp_path: Path) -> None:
 def test_a_picture_that_stays_is_no_damage(tmp_path: Path) -> None:
     """Theora says so by an empty packet."""
     path = write_film(tmp_path / "a.mkv", n=12)
-    with av.open(str(path)) as container, av.open(str(tmp_path / "b.mkv"), "w") as out:
+    with av.open(str(path)) as container, av.open(str(tmp_path / "b.nut"), "w") as out:
         stream = out.add_stream_from_template(container.streams.video[0])
         for i, packet in enumerate([p for p in container.demux(video=0) if p.size]):
             if i == 7:
@@ -73,7 +73,7 @@ def test_a_picture_that_stays_is_no_damage(tmp_path: Path) -> None:
                 packet.pts, packet.dts, packet.time_base = stamps
             packet.stream = stream
             out.mux(packet)
-    source, times = read(tmp_path / "b.mkv")
+    source, times = read(tmp_path / "b.nut")
     assert len(times) == 11 and not source.problems
 
 
