@@ -18,7 +18,7 @@ from emoscope.core.types import Faces, Frame
 from emoscope.faces.crop import crop_faces
 from emoscope.faces.detect import VideoDetector, create_detector
 from emoscope.faces.recognize import Recognizer
-from emoscope.media.source import find_sources
+from emoscope.media.find import find_sources
 
 REDUCTIONS = (1, 2, 4, 8)
 

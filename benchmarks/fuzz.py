@@ -84,7 +84,7 @@ def work(kind: str, first: int, last: int, seed: int) -> None:
 def read(path: Path, whole: bytes, name: str, change: str, is_whole: bool) -> dict[str, Any]:
     """Read a file as emoscope does; return the outcome and what was wrong with it, if anything."""
     from emoscope.core.errors import EmoscopeError
-    from emoscope.media.source import find_sources
+    from emoscope.media.find import find_sources
 
     frames, problems, outcome = [], [], "read"
     try:

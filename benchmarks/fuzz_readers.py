@@ -134,7 +134,7 @@ def _write_application(place: Path) -> None:
     from emoscope.core.manifest import CUT_OFF
     from emoscope.core.owned import open_owned
     from emoscope.faces.recognize import Recognizer
-    from emoscope.media.source import find_sources
+    from emoscope.media.find import find_sources
     from emoscope.tables.observations import StreamWriter
     from emoscope.tables.summary import Facts
     from mutate import read_portraits

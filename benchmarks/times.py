@@ -12,7 +12,7 @@ import numpy as np
 
 from common import create_parser, write_result
 from emoscope.core.errors import InputError
-from emoscope.media.source import find_sources
+from emoscope.media.find import find_sources
 
 LIMIT_S = 0.001
 SIZE = "size=160x120"

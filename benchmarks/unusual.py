@@ -21,8 +21,9 @@ from common import ROOT, create_parser, write_result
 from emoscope import analyze_video
 from emoscope.core.errors import InputError
 from emoscope.core.picture import load_picture
+from emoscope.media.find import find_sources
 from emoscope.media.shots import CutFinder
-from emoscope.media.source import Source, find_sources
+from emoscope.media.source import Source
 from times import MPEG2, MPEG4, WITH_B, WITHOUT_B, X264, X265, Maker, film, remux
 
 sys.path.insert(0, str(ROOT / "tests"))

@@ -24,7 +24,7 @@ from emoscope.core.timecode import Every
 from emoscope.core.types import Image
 from emoscope.faces import detect
 from emoscope.faces.registry import ModelFile, find_network
-from emoscope.media.source import find_sources
+from emoscope.media.find import find_sources
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from emoscope import load_analysis
 from emoscope.analysis.result_folders import choose_folders, identify
 from emoscope.core.manifest import MANIFEST
 from emoscope.core.owned import open_owned
-from emoscope.media.source import find_sources
+from emoscope.media.find import find_sources
 
 FAST = ("--detector", "haar", "--every", "10", "--no-report")
 

@@ -24,7 +24,7 @@ from emoscope.faces.preprocess import create_views, preprocess
 from emoscope.faces.recognize import Recognizer, apply_calibration, calibrate, compute_probabilities
 from emoscope.faces.registry import YUNET, load_embedded
 from emoscope.faces.spec import Calibration, ModelSpec
-from emoscope.media.source import find_sources
+from emoscope.media.find import find_sources
 from emoscope.tracking.track import Tracker
 from made_tables import create_observations
 

@@ -17,7 +17,7 @@ from emoscope.core.errors import InputError
 from emoscope.core.headers import is_animated, is_cut_off, is_encrypted
 from emoscope.core.picture import load_picture
 from emoscope.core.types import Image
-from emoscope.media.source import find_sources
+from emoscope.media.find import find_sources
 from emoscope.media.video import load_frames
 from fuzz import judge_cut, read
 from mutate import KINDS, TRUNCATIONS_THAT_KEEP_THE_INDEX, create_seeds, mutate

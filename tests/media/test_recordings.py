@@ -9,7 +9,8 @@ import PIL.Image
 import pytest
 
 from emoscope.core.errors import InputError
-from emoscope.media.source import Source, find_sources
+from emoscope.media.find import find_sources
+from emoscope.media.source import Source
 from emoscope.media.video import find_orientation, find_stream
 from films import CORNERS, MATRICES, name_corners, remux_film, set_matrix, write_film
 

@@ -11,7 +11,7 @@ from conftest import Command
 from emoscope.core.errors import InputError
 from emoscope.core.timecode import Every, Span
 from emoscope.core.types import Image
-from emoscope.media.source import find_sources
+from emoscope.media.find import find_sources
 from emoscope.media.video import load_frames
 from emoscope.tables.observations import Observations
 

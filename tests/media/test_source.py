@@ -6,7 +6,7 @@ import cv2
 import pytest
 
 from emoscope.core.types import Image
-from emoscope.media.source import find_sources
+from emoscope.media.find import find_sources
 
 
 @pytest.mark.parametrize("given", [".", "../visitors", "sub/.."])

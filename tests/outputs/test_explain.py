@@ -13,7 +13,7 @@ from emoscope.core.timecode import Every
 from emoscope.core.types import Faces, Frame, FrameResult, Image
 from emoscope.faces.preprocess import to_grey
 from emoscope.faces.recognize import Recognizer
-from emoscope.media.source import find_sources
+from emoscope.media.find import find_sources
 from emoscope.media.video import load_frames
 from emoscope.outputs import explain as explaining
 from emoscope.outputs.explain import N_PLACES, explain, explain_faces

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from emoscope.core.types import Faces, Frame, FrameResult
-from emoscope.media.source import find_sources
+from emoscope.media.find import find_sources
 from emoscope.outputs.video_writer import VideoWriter
 
 RATE_HZ = 44_100

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from emoscope.core.types import Faces, Frame, Image
 from emoscope.faces.detect import FULL_LOOK_S, VideoDetector, create_detector
-from emoscope.media.source import find_sources
+from emoscope.media.find import find_sources
 from emoscope.outputs.annotate import annotate
 from emoscope.pipeline import prefetch as ahead
 from emoscope.pipeline.analyzer import Analyzer

@@ -18,7 +18,7 @@ from emoscope.core.picture import Picture, Pictures
 from emoscope.core.timecode import Baseline
 from emoscope.core.types import FrameResult
 from emoscope.faces.registry import YUNET
-from emoscope.media.source import find_sources
+from emoscope.media.find import find_sources
 from emoscope.pipeline.analyzer import PICTURE_SIDE_PX, Analyzer
 from emoscope.tables.events import Event
 

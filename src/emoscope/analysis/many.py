@@ -21,7 +21,8 @@ from emoscope.core.types import FrameResult
 from emoscope.executors.executor import Executor, map_unordered
 from emoscope.executors.interrupts import heed_file, signal_by_file
 from emoscope.faces.registry import YUNET
-from emoscope.media.source import Source, find_sources
+from emoscope.media.find import find_sources
+from emoscope.media.source import Source
 from emoscope.tables.summary import Summary
 
 log = logging.getLogger(__name__)

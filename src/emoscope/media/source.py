@@ -1,8 +1,6 @@
-"""Sources: a picture, a folder of pictures or a video file in, a generator of Frame out."""
+"""Sources: pictures or a video file in, a generator of Frame out, and what was amiss with the file."""
 
 import bisect
-import dataclasses
-import logging
 import math
 import threading
 from collections.abc import Iterator
@@ -11,15 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from emoscope.core.errors import InputError
-from emoscope.core.headers import count_pages, is_animated, is_cut_off
-from emoscope.core.manifest import find_files
+from emoscope.core.headers import count_pages, is_cut_off
 from emoscope.core.picture import load_picture
 from emoscope.core.texts import make_printable
 from emoscope.core.timecode import Every, Span
 from emoscope.core.types import Frame
 from emoscope.media.clock import Clock, find_rate
 from emoscope.media.decoder import Decoder
-from emoscope.media.sequence import PICTURE_SUFFIXES, find_sequence, read_sequence
+from emoscope.media.sequence import read_sequence
 from emoscope.media.shots import CutFinder
 from emoscope.media.video import SAME_S, Converter, explain, find_key, find_length_s, find_stream, open_container
 
@@ -27,29 +24,6 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
-log = logging.getLogger(__name__)
-
-VIDEO_SUFFIXES = frozenset(
-    [
-        ".mp4",
-        ".m4v",
-        ".mov",
-        ".mkv",
-        ".webm",
-        ".avi",
-        ".mpg",
-        ".mpeg",
-        ".ts",
-        ".mts",
-        ".m2ts",
-        ".wmv",
-        ".flv",
-        ".3gp",
-        ".ogv",
-        ".gif",
-        ".y4m",
-    ]
-)
 EVERY_FRAME = Every()
 MISSING_SHARE = 0.02
 """A video that gives this much less than the frames its header announces counts as cut off; headers err by a few."""
@@ -62,8 +36,6 @@ UNEVEN, MAX_UNEVEN = 0.25, 0.03
 NOTHING_MISSING = "some of its pictures may be missing or spoilt"
 MAX_GAPS_SAID = 5
 """Gaps that a message names one by one."""
-MAX_OTHERS_SAID = 5
-"""Files that are neither pictures nor videos; of more, the number is said."""
 
 
 class PassedError(Exception):
@@ -348,32 +320,6 @@ class Source:
         )
 
 
-def find_sources(
-    paths: list[Path],
-    every: Every = EVERY_FRAME,
-    start_s: float = 0.0,
-    end_s: float | None = None,
-    sequence: float | None = None,
-) -> list[Source]:
-    """Turn files and folders into sources: a folder gives its pictures as one source and each video as its own.
-
-    Args:
-        paths: files and folders.
-        every: which frames to give.
-        start_s: where to begin in videos.
-        end_s: where to end in videos; None for their end.
-        sequence: pictures per second, where each path is a folder of a film's numbered frames.
-
-    Raises:
-        InputError: a path does not exist, or a folder holds no picture or video.
-    """
-    return [
-        dataclasses.replace(source, every=every, start_s=start_s, end_s=end_s, sequence=sequence)
-        for path in paths
-        for source in (_find(path) if sequence is None else [Source(path, "video", find_sequence(path))])
-    ]
-
-
 def _find_number(pts: int, earlier_pts: list[int]) -> int:
     """Return the number in the video of the first frame that is decoded; stamps of those before the start, rising."""
     if earlier_pts and pts > earlier_pts[-1]:
@@ -385,40 +331,3 @@ def _list(spans: list[Span]) -> str:
     """Return a few of them in words."""
     said = ", ".join(f"from {span.start_s:.2f} to {span.end_s:.2f} s" for span in spans[:MAX_GAPS_SAID])
     return said + (f" and {len(spans) - MAX_GAPS_SAID} more times" if len(spans) > MAX_GAPS_SAID else "")
-
-
-def _leave_out_hidden(files: list[Path]) -> list[Path]:
-    return [path for path in files if not path.name.startswith(".")]
-
-
-def _find(path: Path) -> Iterator[Source]:
-    if path.is_dir():
-        files, known = (_leave_out_hidden(found) for found in find_files(path))
-        pictures = [p for p in files if p.suffix.lower() in PICTURE_SUFFIXES and not is_animated(p)]
-        chosen = set(pictures)
-        videos = [p for p in files if p.suffix.lower() in (*VIDEO_SUFFIXES, *PICTURE_SUFFIXES) and p not in chosen]
-        chosen.update(videos)
-        others = [str(p.relative_to(path)) for p in files if p not in chosen]
-        more = f" and {len(others) - MAX_OTHERS_SAID} more" if len(others) > MAX_OTHERS_SAID else ""
-        names = ", ".join(others[:MAX_OTHERS_SAID]) + more
-        if results := [p for p in known if p.suffix.lower() in (*VIDEO_SUFFIXES, *PICTURE_SUFFIXES)]:
-            log.warning("%s: passed over %d pictures and videos that earlier analyses wrote", path, len(results))
-        if not pictures and not videos:
-            what = f" (only {names})" if others else " beside results of earlier analyses" if results else ""
-            raise InputError(
-                f"the folder {path} holds no picture or video{what}; name a folder with jpg, png, mp4, ... files"
-            )
-        sources = [Source(path, "pictures", pictures)] if pictures else []
-        sources += [Source(video, "video") for video in videos]
-        if others:
-            sources[0].notes.append(f"left out in {path}, by their names neither pictures nor videos: {names}")
-        yield from sources
-        return
-    if not path.exists():
-        raise InputError(f"there is no file or folder {path}; check the name")
-    if path.stat().st_size == 0 and path.is_file():
-        raise InputError(f"{path} is empty; expected a picture or a video")
-    if path.suffix.lower() in PICTURE_SUFFIXES and not is_animated(path):
-        yield Source(path, "pictures", [path])
-    else:
-        yield Source(path, "video")
