@@ -124,7 +124,8 @@ def test_a_dark_picture_from_the_command_to_the_report(portrait: Image, tmp_path
     cv2.imwrite(str(folder / "a.png"), portrait)
     cv2.imwrite(str(folder / "b.png"), portrait // 24)
     marked = product.analyze_video(folder, report=False)
-    assert emoscope("analyze", folder, "--exclude", "-o", tmp_path / "result")[0] == 0
+    options = ("--exclude", "--thumbnails", "clear", "-o", tmp_path / "result")
+    assert emoscope("analyze", folder, *options)[0] == 0
     without = product.load_analysis(tmp_path / "result" / "pictures")
     assert marked.summary.faces == 2 and marked.summary.beyond_limits.observations == 1
     assert marked.observations["uncertain"].tolist() == [False, True]
@@ -132,3 +133,5 @@ def test_a_dark_picture_from_the_command_to_the_report(portrait: Image, tmp_path
     assert without.observations.drop(columns="source").equals(marked.observations.drop(columns="source"))
     assert "1 of 2 faces (50\u00a0%) are beyond" in (without.folder / "report.html").read_text(encoding="utf-8")
     assert sum(len(rows.emotion) for rows in read_rows(without.table)) == 1
+    # Pictures have no time, and each its own number.
+    assert [file.name[:5] for file in without.folder.glob("thumbnails/*.jpg")] == ["p0001"]

@@ -95,9 +95,8 @@ class Recorder:
         create, file = (StreamWriter, STREAM_FILE) if kind == "live" else (ObservationsWriter, TABLE_FILE)
         self.table = self.stack.enter_context(create(folder / file, settings.smooth > 0, settings.has_boxes))
         self.video: VideoWriter | None = None
-        self.thumbnails = (
-            ThumbnailKeeper(blur=settings.thumbnails == "blurred") if settings.thumbnails != "none" else None
-        )
+        has_faces, blur = settings.thumbnails != "none", settings.thumbnails == "blurred"
+        self.thumbnails = ThumbnailKeeper(blur, settings.exclude) if has_faces else None
 
     def __enter__(self) -> Self:
         return self

@@ -33,26 +33,31 @@ class _Person:
 class ThumbnailKeeper:
     """Keeps faces of every person in bounded memory, whatever the length of the video."""
 
-    def __init__(self, blur: bool, max_per_person: int = 40, max_people: int = 50, size_px: int = 96) -> None:
+    def __init__(
+        self, blur: bool, exclude: bool = False, max_per_person: int = 40, max_people: int = 50, size_px: int = 96
+    ) -> None:
         """Begin without faces.
 
         Args:
             blur: hide who the people are; clear faces are not kept even in memory.
+            exclude: show no face that is beyond what the model was measured to read.
             max_per_person: when a person has more, every other goes and new ones come half as often.
             max_people: so many are saved, those that were seen most.
             size_px: side of the pictures.
         """
-        self.blur, self.max_per_person, self.max_people, self.size_px = blur, max_per_person, max_people, size_px
+        self.blur, self.exclude, self.size_px = blur, exclude, size_px
+        self.max_per_person, self.max_people = max_per_person, max_people
         self.people: dict[int, _Person] = {}
 
     def add(self, frame: Frame, result: FrameResult) -> None:
         """Take the next frame; only faces whose time has come are cut out."""
-        ids = result.faces.track_id
+        ids, unreadable = result.faces.track_id, result.faces.unreadable
         if ids is None:
             return
+        is_shown = ~unreadable if self.exclude and unreadable is not None else np.ones(len(ids), np.bool_)
         present = set(ids.tolist())
-        boxes = hide.limit_boxes(result.faces.xyxy, frame.size_wh)
-        for track_id, box in zip(ids.tolist(), boxes, strict=True):
+        boxes = hide.limit_boxes(result.faces.xyxy[is_shown], frame.size_wh)
+        for track_id, box in zip(ids[is_shown].tolist(), boxes, strict=True):
             person = self._find(track_id, present)
             if person is None:
                 continue
