@@ -37,6 +37,21 @@ def test_any_name_is_analysed_like_any_other(
     assert code == 2 and "no\\x1b[2Jthing.mp4" in stderr and stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("name", ["a:b.mp4", "file:a.mp4", 251 * "x" + ".mp4", 125 * "ä" + ".mp4"])
+def test_a_result_is_named_by_its_source_whatever_that_is_called(
+    name: str, clip: Path, tmp_path: Path, emoscope: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(clip, name)
+    for _ in range(2):
+        code, _, stderr = emoscope("analyze", name, *FAST, "--annotate")
+        assert (code, stderr) == (0, "")
+    [folder] = (p for p in Path().iterdir() if p.is_dir())
+    assert name.startswith(folder.name.removesuffix("-emoscope")) and (folder / "annotated.mp4").is_file()
+    code, _, _ = emoscope("live", name, "-o", f"live:{name[:9]}", "--detector", "haar", "--view", "none")
+    assert code == 0 and (Path(f"live:{name[:9]}") / "observations.parquet").is_file()
+
+
 @pytest.mark.parametrize("is_video", [True, False])
 def test_files_of_any_name_are_explained(
     is_video: bool, clip: Path, portrait: Image, tmp_path: Path, emoscope: Command
@@ -62,4 +77,6 @@ def test_a_file_that_names_others_is_refused(
     (tmp_path / name).write_text(text.format("secret.mp4"))
     code, _, stderr = emoscope("analyze", tmp_path / name, "-o", tmp_path / "out", *FAST)
     assert code == 2 and stderr.count("\n") == 1 and "cannot be decoded as video" in stderr
+    code, _, stderr = emoscope("live", tmp_path / name, "-o", tmp_path / "out", "--detector", "haar", "--view", "none")
+    assert code == 2 and "cannot be decoded as video" in stderr
     assert not (tmp_path / "out").exists()

@@ -1,6 +1,8 @@
 """Whatever a user gives: a clear one-line error or a correct result, no traceback, nothing half-written."""
 
 import os
+import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -122,6 +124,39 @@ def test_unwritable_output(clip: Path, tmp_path: Path, emoscope: Command) -> Non
         code, _, stderr = emoscope("analyze", clip, "-o", out, "--detector", "haar")
         assert code == 2 and "cannot write" in stderr and stderr.count("\n") == 1
     assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_what_the_system_refuses_is_said_in_one_line(
+    clip: Path, tmp_path: Path, emoscope: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, _, stderr = emoscope("analyze", clip, "-o", tmp_path / (300 * "x"), "--detector", "haar")
+    assert code == 2 and "File name too long" in stderr and stderr.count("\n") == 1 and len(stderr) < 1000
+    # One bad name does not stop the rest.
+    code, _, stderr = emoscope("analyze", clip.with_name(300 * "x"), clip, "-o", tmp_path / "out", "--detector", "haar")
+    assert code == 2 and "File name too long" in stderr and (tmp_path / "out" / clip.stem / "summary.json").is_file()
+    for name, make in (("jobs", Path.touch), (".lock", Path.mkdir)):
+        (tmp_path / f"data{name}").mkdir()
+        make(tmp_path / f"data{name}" / name)
+        code, _, stderr = emoscope("serve", "--data", tmp_path / f"data{name}", "--port", 0)
+        assert code == 2 and "cannot make" in stderr and stderr.count("\n") == 1
+
+
+def test_what_cannot_be_looked_into_is_said(
+    clip: Path, tmp_path: Path, emoscope: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "films" / "P01").mkdir(parents=True)
+    shutil.copy(clip, tmp_path / "films")
+    scan = os.scandir
+
+    def refuse(path: str) -> object:
+        if str(path).endswith("P01"):
+            raise PermissionError(13, "Permission denied", path)
+        return scan(path)
+
+    # Whoever runs the tests may be allowed everything.
+    monkeypatch.setattr(os, "scandir", refuse)
+    code, _, stderr = emoscope("analyze", tmp_path / "films", "-o", tmp_path / "out", "--detector", "haar")
+    assert code == 0 and re.search(r"left out \S+P01, which cannot be read \(Permission denied\)\n", stderr)
 
 
 def test_failure_in_the_middle_leaves_nothing(

@@ -275,7 +275,20 @@ def test_a_link_to_the_result_folder_is_the_folder(tmp_path: Path, source: Ident
     assert case.find_state() == "new" and case.folder.is_symlink()
 
 
-@pytest.mark.parametrize("name", ["../clip.mp4", "/etc/hostname", "a/../../clip.mp4", "", f"{WORKING}/new/x", MANIFEST])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../clip.mp4",
+        "/etc/hostname",
+        "a/../../clip.mp4",
+        "",
+        f"{WORKING}/new/x",
+        MANIFEST,
+        "\\ud800",
+        "\\u0000",
+        300 * "a",
+    ],
+)
 def test_a_list_of_files_elsewhere_is_no_list(name: str, tmp_path: Path, source: Identity) -> None:
     case = Case(tmp_path / "out", source)
     case.set_up()
@@ -283,6 +296,34 @@ def test_a_list_of_files_elsewhere_is_no_list(name: str, tmp_path: Path, source:
     (case.folder / MANIFEST).write_text(text.replace("table.csv", name))
     assert Manifest.load(case.folder) is None
     expect_refusal("which emoscope did not write", case.folder, source, overwrite=True)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [('"size": 5', '"size": 1e999'), ('"size": 6', '"size": 1e999'), ('"sha256_of_ends"', '"x"'), ('"places"', '"x"')],
+)
+def test_a_list_of_no_numbers_is_no_list(old: str, new: str, tmp_path: Path, source: Identity) -> None:
+    case = Case(tmp_path / "out", source)
+    case.set_up()
+    text = (case.folder / MANIFEST).read_text()
+    assert old in text
+    (case.folder / MANIFEST).write_text(text.replace(old, new))
+    assert Manifest.load(case.folder) is None
+    (case.folder / MANIFEST).unlink()
+    # Nobody writes into it.
+    os.mkfifo(case.folder / MANIFEST)
+    assert Manifest.load(case.folder) is None
+    expect_refusal("which emoscope did not write", case.folder, source, overwrite=True)
+
+
+def test_one_letter_changed_in_a_long_table_is_a_change(tmp_path: Path, source: Identity) -> None:
+    with open_owned(tmp_path / "out", "test", source, NAMES) as new:
+        write(new, {"summary.json": "old", "table.csv": 1_000_000 * "happy,sad\n"})
+    table = tmp_path / "out" / "table.csv"
+    with table.open("r+") as file:
+        file.seek(5_000_000)
+        file.write("H")
+    expect_refusal("table.csv was changed after emoscope wrote it", tmp_path / "out", source)
 
 
 def test_a_person_who_works_there_meanwhile(tmp_path: Path, source: Identity) -> None:

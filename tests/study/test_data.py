@@ -280,12 +280,22 @@ def test_all_of_fer2013_is_the_same_in_every_form(form: str, shared: Path, tmp_p
     assert duplicates[:6] == [1516, 3369, 1853, 57, 557, 288]
 
 
-def test_a_dataset_replaces_only_datasets(tmp_path: Path) -> None:
-    path = tmp_path / "faces.npz"
-    path.write_text("mine")
-    with pytest.raises(OutputError, match="is no dataset that emoscope wrote"):
+def test_a_dataset_replaces_only_itself(tmp_path: Path) -> None:
+    path, other = tmp_path / "faces.npz", create_synthetic(14)
+    arrays = dict(np.load(create_synthetic(7).save(tmp_path / "others.npz")))
+    (tmp_path / "text.npz").write_text("mine")
+    np.savez(tmp_path / "notes.npz", **arrays, notes=np.arange(9))
+    np.savez(tmp_path / "named.npz", **dict.fromkeys(arrays, np.arange(9)))
+    (tmp_path / "link.npz").symlink_to("others.npz")
+    for name in ("text", "notes", "named", "link"):
+        before = (tmp_path / f"{name}.npz").read_bytes()
+        with pytest.raises(OutputError, match="is no dataset that emoscope wrote"):
+            other.save(tmp_path / f"{name}.npz", overwrite=True)
+        assert (tmp_path / f"{name}.npz").read_bytes() == before
+    assert (tmp_path / "link.npz").is_symlink()
+    for _ in range(2):
         create_synthetic(7).save(path)
-    assert path.read_text() == "mine"
-    path.unlink()
-    for n in (7, 14):
-        assert len(Dataset.load(create_synthetic(n).save(path)).emotion) == n
+    with pytest.raises(OutputError, match=r"is another dataset \(7 images\).* --overwrite"):
+        other.save(path)
+    assert len(Dataset.load(path)) == 7
+    assert len(Dataset.load(other.save(path, overwrite=True))) == 14

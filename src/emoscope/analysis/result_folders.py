@@ -1,5 +1,6 @@
 """Result folders: sources and what `-o` says in; for each source the folder of its own that its result goes to, out."""
 
+import contextlib
 import os
 import unicodedata
 from collections.abc import Sequence
@@ -13,6 +14,8 @@ from emoscope.media.source import Source
 
 SUFFIX = "-emoscope"
 """How the names of result folders end that nobody named."""
+MAX_BYTES = 240
+"""Of a source's name in that of its folder, beside that and a number."""
 
 
 def identify(source: Source) -> Identity:
@@ -42,7 +45,7 @@ def choose_folders(
     Raises:
         OutputError: what was killed there cannot be put in order.
     """
-    if output is not None and len(arguments) == 1 and not arguments[0].is_dir() and len(sources) == 1:
+    if output is not None and len(arguments) == 1 and not _is_folder(arguments[0]) and len(sources) == 1:
         return [_choose_for_one(sources[0], output)]
     if output is None:
         wanted = [Path(f"{_name(source)}{SUFFIX}") for source in sources]
@@ -72,13 +75,24 @@ def _name(source: Source) -> str:
 
 
 def _clean(name: str) -> str:
-    """Return a name for a folder of ours: what is no text in a source's name, no library could write to."""
-    return name if make_printable(name) == name else make_printable(name).replace("\\", "_")
+    """Return a name for a folder of ours: what is no text in a source's name, no library could write to.
+
+    Names have 255 bytes: a source may use them up.
+    """
+    shown = name if make_printable(name) == name else make_printable(name).replace("\\", "_")
+    return shown.encode()[:MAX_BYTES].decode(errors="ignore")
+
+
+def _is_folder(path: Path) -> bool:
+    # What may not be looked at, or has too long a name, is none.
+    with contextlib.suppress(OSError):
+        return path.is_dir()
+    return False
 
 
 def _find_base(arguments: Sequence[Path]) -> Path | None:
     """Return the folder below which all sources lie, None where there is none, as on two drives of Windows."""
-    folders = [path.absolute() if path.is_dir() else path.absolute().parent for path in arguments]
+    folders = [path.absolute() if _is_folder(path) else path.absolute().parent for path in arguments]
     try:
         return Path(os.path.commonpath([os.path.normpath(folder) for folder in folders]))
     except ValueError:

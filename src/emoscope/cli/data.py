@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from emoscope.cli.options import AsJson, print_json, require, say
+from emoscope.cli.options import AsJson, Overwrite, print_json, require, say
 from emoscope.core.errors import InputError
 
 data_app = typer.Typer(help="Datasets: import them once, look at them.", no_args_is_help=True)
@@ -20,6 +20,7 @@ def import_data(
     faces: Annotated[
         bool, typer.Option("--faces", help="Find, straighten and cut the largest face of each picture first.")
     ] = False,
+    overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
     """Read a labelled set of faces in any public form and keep it as one checked file."""
@@ -34,7 +35,7 @@ def import_data(
     dataset = (
         create_synthetic(n, seed) if source == "synthetic" else import_dataset(source, taker.take if taker else None)
     )
-    path = dataset.save(output)
+    path = dataset.save(output, overwrite)
     facts = {"output": str(path), **describe_dataset(dataset), **({"faces": taker.describe()} if taker else {})}
     if as_json:
         print_json(facts)

@@ -15,7 +15,7 @@ from emoscope.cli.report import compare, report
 from emoscope.cli.serve import serve
 from emoscope.cli.study import study_app
 from emoscope.cli.train import train
-from emoscope.core.errors import EmoscopeError
+from emoscope.core.errors import EmoscopeError, shorten
 from emoscope.core.texts import make_printable
 from emoscope.core.version import read_version
 
@@ -73,6 +73,14 @@ def main() -> None:
     except EmoscopeError as e:
         say(f"error: {e}", err=True)
         sys.exit(e.exit_code)
+    except OSError as e:
+        # A full disk, a name that is too long, too many open files: no fault of ours either.
+        logging.getLogger("emoscope").info("traceback", exc_info=True)
+        where = f": {shorten(e.filename)}" if e.filename else ""
+        say(
+            f"error: the system refused to go on ({e.strerror or shorten(e)}{where}); mend that and try again", err=True
+        )
+        sys.exit(2)
     # Not ours to mend here, but the user must learn whose fault it is; -v gives the traceback.
     except Exception as e:
         logging.getLogger("emoscope").info("traceback", exc_info=True)

@@ -99,6 +99,8 @@ def read_token(token: str | None, file: Path | None) -> str | None:
         InputError: there are two, or the file holds none.
     """
     if file is None:
+        if token and not token.isprintable():
+            raise InputError("--token (EMOSCOPE_TOKEN) holds signs that no client can send; choose letters and digits")
         return token or None
     if token:
         raise InputError("--token and --token-file (EMOSCOPE_TOKEN and EMOSCOPE_TOKEN_FILE) are both given; give one")
@@ -148,14 +150,17 @@ def check_folder(data: Path) -> None:
     Raises:
         OutputError: it cannot be made or written.
     """
+    from emoscope.server.jobs.store import JOBS
+
     try:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not os.access(data, os.W_OK | os.X_OK):
+            raise OutputError(f"cannot write into the folder {data}; choose another with --data")
+        # Said here in one line; the server takes it for good when it starts.
+        os.close(lock_folder(data))
+        (data / JOBS).mkdir(exist_ok=True)
     except OSError as e:
-        raise OutputError(f"cannot make the folder {data} ({e.strerror}); choose another with --data") from e
-    if not os.access(data, os.W_OK | os.X_OK):
-        raise OutputError(f"cannot write into the folder {data}; choose another with --data")
-    # Said here in one line; the server takes it for good when it starts.
-    os.close(lock_folder(data))
+        raise OutputError(f"cannot make {e.filename} ({e.strerror}); choose another folder with --data") from e
 
 
 def check_models(options: "ServerOptions") -> "ServerOptions":

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import os
 import stat
 import uuid
@@ -11,7 +12,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final, NamedTuple, Self
 
 from emoscope.core.errors import InputError
+from emoscope.core.files import compute_sha256
 from emoscope.core.version import read_version
+
+log = logging.getLogger(__name__)
 
 MANIFEST: Final = "emoscope-manifest.json"
 """The list of what emoscope wrote into a folder, in that folder. Nothing else there is ever removed or replaced."""
@@ -27,18 +31,29 @@ UNLISTED: Final = (
 VERSION: Final = 1
 MAX_NAME: Final = 4096
 BLOCK: Final = 1 << 20
-"""Bytes of either end of a file that its mark looks at: reading the whole of a film takes minutes."""
+"""Bytes of either end of a source by which it is known: reading the whole of a film takes minutes."""
 
 
 class Mark(NamedTuple):
-    """What a file is known by: its size, and the sha256 of size, first and last MiB (up to 2 MiB: of all of it)."""
+    """What a file is known by: its size and a sha256."""
 
     size: int
     sha256: str
 
 
 def compute_mark(path: Path) -> Mark:
-    """Return a file's mark; what is no plain file (a device, a link's end that is gone) has none of its content.
+    """Return the mark of a file that emoscope wrote, by all of its content: people correct single letters.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    return Mark(path.stat().st_size, compute_sha256(path))
+
+
+def mark_source(path: Path) -> Mark:
+    """Return a source's mark, by its size and its ends.
+
+    What is no plain file (a device, a link's end that is gone) has none of its content.
 
     Raises:
         OSError: it cannot be read.
@@ -77,10 +92,10 @@ class Identity:
         real, files = path.resolve(), tuple(files) or (path,)
         try:
             if not real.is_dir():
-                return cls(path.name, compute_mark(real), real, files)
+                return cls(path.name, mark_source(real), real, files)
             digest, total = hashlib.sha256(), 0
             for file in sorted(files):
-                mark = compute_mark(file)
+                mark = mark_source(file)
                 digest.update(os.fsencode(f"{os.path.relpath(file, path)}\0{mark.sha256}\n"))
                 total += mark.size
         except OSError as e:
@@ -126,18 +141,20 @@ class Manifest:
         """Return a folder's manifest, None where there is none that can be understood: then nothing in it is ours."""
         path = folder / MANIFEST
         try:
-            if path.is_symlink():
+            # A pipe would have to be waited for.
+            if path.is_symlink() or not path.is_file():
                 return None
             values = json.loads(path.read_bytes())
             if values["version"] != VERSION:
                 return None
-            files = {name: Mark(int(v["size"]), str(v["sha256_of_ends"])) for name, v in values["files"].items()}
+            files = {name: Mark(int(v["size"]), str(v["sha256"])) for name, v in values["files"].items()}
             source = dict(values["source"])
-            is_whole = isinstance(source["name"], str) and isinstance(source["places"], list)
-            if not all(map(is_safe, files)) or not is_whole or int(source["size"]) < 0:
+            is_whole = isinstance(source["places"], list) and int(source["size"]) >= 0
+            is_whole = is_whole and all(isinstance(source[key], str) for key in ("name", "sha256_of_ends"))
+            if not all(map(is_safe, files)) or not is_whole:
                 return None
             return cls(str(values["kind"]), source, files)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        except (OSError, ArithmeticError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
             return None
 
     @property
@@ -149,7 +166,7 @@ class Manifest:
 
     def to_json(self) -> str:
         """Return the file's text; names that are no text are escaped."""
-        files = {name: {"size": m.size, "sha256_of_ends": m.sha256} for name, m in sorted(self.files.items())}
+        files = {name: {"size": m.size, "sha256": m.sha256} for name, m in sorted(self.files.items())}
         values = {"version": VERSION, "emoscope": read_version(), "kind": self.kind, "source": dict(self.source)}
         return json.dumps({**values, "files": files}, indent=1, allow_nan=False) + "\n"
 
@@ -171,6 +188,10 @@ def is_safe(name: str) -> bool:
     is_plain = bool(parts) and not PurePosixPath(name).is_absolute() and "\0" not in name
     if os.sep != "/":
         is_plain = is_plain and not set(name) & {os.sep, ":"}
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError:
+        return False
     # No file system has longer ones.
     is_plain = is_plain and len(name) < MAX_NAME and all(len(part) <= 255 for part in parts)
     return is_plain and ".." not in parts and parts[0] not in (WORKING, MANIFEST)
@@ -201,7 +222,7 @@ def find_files(folder: Path) -> tuple[list[Path], list[Path]]:
     """Return all files below a folder, sorted: those that emoscope did not write, and those that it wrote."""
     known: set[Path] = set()
     files: list[Path] = []
-    for place, folders, names in os.walk(folder):
+    for place, folders, names in os.walk(folder, onerror=_say_left_out):
         folders[:] = sorted(name for name in folders if name != WORKING)
         here = Path(place)
         if MANIFEST in names and (manifest := Manifest.load(here)):
@@ -210,6 +231,10 @@ def find_files(folder: Path) -> tuple[list[Path], list[Path]]:
             known.update(path for pattern in UNLISTED for path in here.glob(pattern))
         files += [path for name in names if (path := here / name).is_file()]
     return sorted(path for path in files if path not in known), sorted(path for path in files if path in known)
+
+
+def _say_left_out(error: OSError) -> None:
+    log.warning("left out %s, which cannot be read (%s)", error.filename, error.strerror or error)
 
 
 def find_home(folder: Path) -> Path:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
-from emoscope.core.errors import OutputError
+from emoscope.core.errors import OutputError, shorten
 from emoscope.core.files import explain
 from emoscope.core.manifest import MANIFEST, WORKING, Identity, Manifest, Mark, compute_mark, find_listed, is_unlisted
 from emoscope.core.replacing import Working, is_working, recover
@@ -43,7 +43,7 @@ def check_free(folder: Path, source: Identity, names: tuple[str, ...], overwrite
         return
     if not overwrite and not manifest.is_of(source, folder):
         what = manifest.source["name"]
-        other = f"{what} as it was before" if what == source.name else what
+        other = f"{what} as it was before" if what == source.name else shorten(what)
         raise OutputError(
             f"{folder} holds the result of {other}; choose another folder, or replace that result with --overwrite"
         )

@@ -13,6 +13,7 @@ import numpy as np
 
 from emoscope.core.errors import InputError
 from emoscope.core.types import Frame
+from emoscope.media.video import FORMATS
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -234,7 +235,9 @@ def _open(address: str, is_file: bool, timeouts_s: tuple[float, float]) -> "Inpu
     import av
 
     if is_file:
-        return av.open(address, container_options={"protocol_whitelist": PROTOCOLS["file"]})
+        # As in open_container(): a playlist must not open other files, and a name with a colon is no address.
+        options = {"protocol_whitelist": PROTOCOLS["file"], "format_whitelist": FORMATS}
+        return av.open(f"file:{address}", container_options=options)
     if NETWORK.match(address):
         # The library looks at five seconds of a stream before it gives the first picture, if it is not told otherwise.
         options = {"protocol_whitelist": PROTOCOLS["network"], "analyzeduration": "1000000"}

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
-from emoscope.core.errors import InputError
+from emoscope.core.errors import InputError, shorten
 from emoscope.core.headers import is_animated
 from emoscope.core.manifest import find_files
 from emoscope.core.timecode import Every
@@ -56,13 +56,17 @@ def find_sources(
         sequence: pictures per second, where each path is a folder of a film's numbered frames.
 
     Raises:
-        InputError: a path does not exist, or a folder holds no picture or video.
+        InputError: a path does not exist or cannot be read, or a folder holds no picture or video.
     """
-    return [
-        dataclasses.replace(source, every=every, start_s=start_s, end_s=end_s, sequence=sequence)
-        for path in paths
-        for source in (_find(path) if sequence is None else [Source(path, "video", find_sequence(path))])
-    ]
+    try:
+        return [
+            dataclasses.replace(source, every=every, start_s=start_s, end_s=end_s, sequence=sequence)
+            for path in paths
+            for source in (_find(path) if sequence is None else [Source(path, "video", find_sequence(path))])
+        ]
+    except OSError as e:
+        named = shorten(e.filename or e)
+        raise InputError(f"cannot read {named} ({e.strerror or e}); check its name and its permissions") from e
 
 
 def _leave_out_hidden(files: list[Path]) -> list[Path]:

@@ -179,6 +179,7 @@ def add_changes(path: Path, baselines: Mapping[int, NDArray[np.float64]]) -> Non
     import pyarrow.parquet as pq
 
     table = Observations(path)
+    path = path.absolute()
     schema = pq.read_schema(path)
     kept = [field for field in schema if field.name not in CHANGES]
     new = pa.schema([*kept, *(pa.field(name, pa.float64()) for name in CHANGES)], schema.metadata)

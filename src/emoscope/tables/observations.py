@@ -63,9 +63,10 @@ class Observations:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        self.place = place
+        # Arrow takes a relative name with a colon for an address.
+        self.place = place.absolute() if isinstance(place, Path) else place
         try:
-            schema = pq.read_schema(place) if isinstance(place, Path) else place.schema
+            schema = pq.read_schema(self.place) if isinstance(self.place, Path) else self.place.schema
         except (OSError, pa.ArrowException) as e:
             raise InputError(f"{place} is no table of observations ({e}); expected observations.parquet") from e
         version = (schema.metadata or {}).get(b"emoscope_schema_version", b"").decode(errors="replace")
@@ -135,7 +136,7 @@ class Observations:
                 indices = [places.setdefault(name, float(len(places))) for name in batch.column("source").to_pylist()]
                 cells = to_strings([make_cell(name) for name in places], np.array(indices))
                 batch = batch.set_column(batch.schema.get_field_index("source"), batch.schema.field("source"), cells)
-                writer = writer or pc.CSVWriter(path, batch.schema)
+                writer = writer or pc.CSVWriter(path.absolute(), batch.schema)
                 writer.write_batch(batch)
         finally:
             if writer is not None:
@@ -162,7 +163,7 @@ class ObservationsWriter:
     def _open(self, path: Path) -> "pq.ParquetWriter | pa.RecordBatchStreamWriter":
         import pyarrow.parquet as pq
 
-        return pq.ParquetWriter(path, self.schema)
+        return pq.ParquetWriter(path.absolute(), self.schema)
 
     def __enter__(self) -> Self:
         return self
@@ -246,7 +247,10 @@ def convert_stream(stream: Path, path: Path) -> None:
     import pyarrow.parquet as pq
 
     try:
-        with pa.ipc.open_stream(stream) as reader, pq.ParquetWriter(path, reader.schema) as writer:
+        with (
+            pa.ipc.open_stream(stream.absolute()) as reader,
+            pq.ParquetWriter(path.absolute(), reader.schema) as writer,
+        ):
             waiting: list[pa.RecordBatch] = []
             for batch in _read_whole(reader):
                 waiting.append(batch)

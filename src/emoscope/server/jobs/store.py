@@ -37,6 +37,8 @@ from emoscope.tables.summary import Summary
 
 log = logging.getLogger(__name__)
 
+JOBS: Final = "jobs"
+"""The folder of all jobs in the data folder."""
 RECORD: Final = "job.json"
 ARRIVING: Final = ".arriving"
 """In a folder that is no job yet; one that is left from a dead server goes."""
@@ -64,7 +66,7 @@ class Store:
         Raises:
             OutputError: another server has it, or it cannot be written.
         """
-        self.folder, self.jobs, self.clock = folder.resolve(), folder.resolve() / "jobs", clock
+        self.folder, self.jobs, self.clock = folder.resolve(), folder.resolve() / JOBS, clock
         self.mutex = threading.RLock()
         self.all: dict[str, Job] = {}
         """By id, in the order in which they were added."""

@@ -26,6 +26,8 @@ DAMAGED: Final = (
     *(OverflowError, zipfile.BadZipFile, zlib.error, struct.error),
 )
 """What reading a damaged npz file raises."""
+PARTS: Final = ("pixels", "emotion", "usage", "group")
+"""Arrays of the file."""
 USAGES = ("Training", "PublicTest", "PrivateTest", "Test", "")
 """The publisher's three parts; `Test` for folders that do not tell the two test parts apart; empty for none."""
 
@@ -109,7 +111,7 @@ class Dataset:
             raise InputError(f"there is no dataset {path}; make one with `emoscope data import SOURCE -o {path}`")
         try:
             with np.load(path, allow_pickle=False) as z:
-                parts = {name: z[name] for name in ("pixels", "emotion", "usage", "group")}
+                parts = {name: z[name] for name in PARTS}
         except DAMAGED as e:
             reason = shorten(e, 120) if zipfile.is_zipfile(path) else "it is no npz file"
             raise InputError(
@@ -117,26 +119,38 @@ class Dataset:
             ) from e
         return cls(**parts)
 
-    def save(self, path: Path) -> Path:
+    def save(self, path: Path, overwrite: bool = False) -> Path:
         """Write the npz file, under exactly this name; the same data gives the same bytes.
 
+        Args:
+            path: the file.
+            overwrite: whether another dataset may be replaced there.
+
         Raises:
-            OutputError: it cannot be written, or something else than a dataset is there.
+            OutputError: it cannot be written, or something else than this dataset is there.
         """
-        if os.path.lexists(path) and not _is_dataset(path):
-            raise OutputError(f"{path} is no dataset that emoscope wrote; name another file or move it away")
+        if os.path.lexists(path):
+            found = None if path.is_symlink() else _load_alone(path)
+            if found is None:
+                raise OutputError(f"{path} is no dataset that emoscope wrote; name another file or move it away")
+            if not overwrite and found.sha256 != self.sha256:
+                raise OutputError(
+                    f"{path} is another dataset ({len(found)} images); name another file, or replace it by --overwrite"
+                )
         # Through an open file: given a name, numpy would add .npz to it.
         with open_atomic(path) as temporary, temporary.open("wb") as f:
             np.savez_compressed(f, pixels=self.pixels, emotion=self.emotion, usage=self.usage, group=self.group)
         return path
 
 
-def _is_dataset(path: Path) -> bool:
+def _load_alone(path: Path) -> Dataset | None:
+    """Return a file's dataset, None where it holds none, or something beside it."""
     try:
         with zipfile.ZipFile(path) as file:
-            return {f"{name}.npy" for name in ("pixels", "emotion", "usage", "group")} <= {*file.namelist()}
-    except (OSError, zipfile.BadZipFile):
-        return False
+            is_alone = sorted(file.namelist()) == sorted(f"{name}.npy" for name in PARTS)
+        return Dataset.load(path) if is_alone else None
+    except (*DAMAGED, InputError):
+        return None
 
 
 def compute_groups(pixels: NDArray[np.uint8]) -> NDArray[np.int32]:

@@ -158,6 +158,8 @@ def _check_place(source: Path, path: Path, overwrite: bool) -> None:
     if not os.path.lexists(path):
         return
     try:
+        if path.is_symlink():
+            raise OutputError("a link's end is somebody else's")
         found = Recognizer(path).spec
     except EmoscopeError as e:
         raise OutputError(f"{path} is no network that emoscope exported; name another file or move it away") from e
