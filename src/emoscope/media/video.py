@@ -100,6 +100,8 @@ class Converter:
         self.has_matrix = stream.codec_context.name not in ("apng", "png")
         # One for all frames: a new one per frame is eight times slower.
         self.reformatter = VideoReformatter()
+        self.rotation: int | None = None
+        self.orientation = 1
 
     def __call__(self, picture: "VideoFrame") -> Image:
         """Return (h, w, 3) uint8 BGR.
@@ -111,7 +113,14 @@ class Converter:
         image = np.asarray(self.reformatter.reformat(picture, format="bgr24").to_ndarray(), np.uint8)
         if self.aspect != 1:
             image = stretch(image, self.aspect)
-        return turn(image, find_orientation(picture)) if self.has_matrix else image
+        return turn(image, self._find_orientation(picture)) if self.has_matrix else image
+
+    def _find_orientation(self, picture: "VideoFrame") -> int:
+        # Not looked for in every frame: one whose side data was looked at belongs to a cycle, and stays in memory until
+        # the garbage collector comes. Only a mirror that begins in the middle of a stream does not change the rotation.
+        if picture.rotation != self.rotation:
+            self.rotation, self.orientation = picture.rotation, find_orientation(picture)
+        return self.orientation
 
 
 def find_aspect(stream: "VideoStream") -> float:
