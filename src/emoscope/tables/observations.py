@@ -158,7 +158,9 @@ class ObservationsWriter:
         self.with_smoothed, self.with_boxes = with_smoothed, with_boxes
         self.writer = self._open(path)
         self.n_rows = self.n_written = 0
-        self.waiting: list[FrameResult] = []
+        # As numbers: thousands of results with their small arrays would leave no large piece of memory free.
+        self.rows = np.empty((BATCH_ROWS, len(self.schema)))
+        self.sources: dict[str, float] = {}
 
     def _open(self, path: Path) -> "pq.ParquetWriter | pa.RecordBatchStreamWriter":
         import pyarrow.parquet as pq
@@ -170,42 +172,45 @@ class ObservationsWriter:
 
     def add(self, result: FrameResult) -> None:
         """Append one frame: a row per face, or one row with empty face columns."""
-        self.waiting.append(result)
-        self.n_rows += max(len(result.faces), 1)
-        if self.n_rows - self.n_written >= BATCH_ROWS:
+        n = max(len(result.faces), 1)
+        if self.n_waiting + n > BATCH_ROWS and self.n_waiting:
             self._write()
+        if n > len(self.rows):
+            self.rows = np.empty((n, len(self.schema)))
+        rows = self.rows[self.n_waiting : self.n_waiting + n]
+        source = self.sources.setdefault(result.source, float(len(self.sources)))
+        place = source, result.index, result.time_s, result.shot
+        rows[:, : len(place)] = place
+        rows[:, len(place) :] = result.to_array(self.with_smoothed) if len(result.faces) else np.nan
+        self.n_rows += n
+        if self.n_waiting >= BATCH_ROWS:
+            self._write()
+
+    @property
+    def n_waiting(self) -> int:
+        """How many rows are in memory."""
+        return self.n_rows - self.n_written
 
     def _write(self) -> None:
         import pyarrow as pa
 
-        counts = np.array([len(result.faces) for result in self.waiting])
-        rows = np.maximum(counts, 1)
-        sources: dict[str, float] = {}
-        places = [sources.setdefault(result.source, float(len(sources))) for result in self.waiting]
-        columns = {
-            "source": to_strings(list(sources), np.repeat(places, rows)),
-            "frame": to_arrow(np.repeat([float(r.index) for r in self.waiting], rows)),
-            "time_s": to_arrow(np.repeat([r.time_s for r in self.waiting], rows)),
-            "shot": to_arrow(np.repeat([float(r.shot) for r in self.waiting], rows)),
-        }
-        is_face = np.repeat(counts > 0, rows)
-        values = np.full((len(is_face), len(self.schema) - len(columns)), np.nan)
-        with_faces = [result for result in self.waiting if len(result.faces)]
-        if with_faces:
-            values[is_face] = np.concatenate([result.to_array(self.with_smoothed) for result in with_faces])
+        rows = self.rows[: self.n_waiting]
         if not self.with_boxes:
-            values[:, 1 : 1 + len(BOX)] = np.nan
-        for i, name in enumerate(self.schema.names[len(columns) :]):
-            columns[name] = to_strings(EMOTIONS, values[:, i]) if name == "emotion" else to_arrow(values[:, i])
-        arrays = [columns[field.name].cast(field.type) for field in self.schema]
+            rows[:, [self.schema.get_field_index(name) for name in BOX]] = np.nan
+        texts = {"source": list(self.sources), "emotion": EMOTIONS}
+        columns = [
+            to_strings(texts[field.name], values) if field.name in texts else to_arrow(values)
+            for field, values in zip(self.schema, rows.T, strict=True)
+        ]
+        arrays = [column.cast(field.type) for column, field in zip(columns, self.schema, strict=True)]
         self.writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=self.schema))
         self.n_written = self.n_rows
-        self.waiting.clear()
+        self.sources.clear()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None and self.waiting:
+        if kind is None and self.n_waiting:
             self._write()
         self.writer.close()
 
@@ -222,7 +227,7 @@ class StreamWriter(ObservationsWriter):
     def add(self, result: FrameResult) -> None:
         """Append one frame."""
         super().add(result)
-        if result.time_s - self.flushed_s >= FLUSH_S and self.waiting:
+        if result.time_s - self.flushed_s >= FLUSH_S and self.n_waiting:
             self._write()
             self.flushed_s = result.time_s
 
