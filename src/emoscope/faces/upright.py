@@ -44,10 +44,11 @@ def standardize(crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         (n, 1, SIZE_PX, SIZE_PX) float32, mean 0 and deviation 1 within the circle, 0 outside.
     """
     circle = create_circle()
+    small = np.array([resize(to_grey(crop), SIZE_PX) for crop in crops], np.float32).reshape(-1, SIZE_PX, SIZE_PX)
+    inside = small[:, circle] / np.float32(255)
+    deviation = inside.std(axis=1, keepdims=True) + np.float32(LEAST_DEVIATION)
     batch = np.zeros((len(crops), 1, SIZE_PX, SIZE_PX), np.float32)
-    for i, crop in enumerate(crops):
-        inside = resize(to_grey(crop), SIZE_PX)[circle].astype(np.float32) / np.float32(255)
-        batch[i, 0, circle] = (inside - inside.mean()) / (inside.std() + np.float32(LEAST_DEVIATION))
+    batch[:, 0, circle] = (inside - inside.mean(axis=1, keepdims=True)) / deviation
     return batch
 
 
@@ -101,16 +102,32 @@ class Cutter:
             image: (h, w, 3) uint8 BGR.
             faces: found in it.
         """
-        crops = crop_faces(image, faces.xyxy, self.margin)
+        [cut] = self.cut_all([(image, faces)])
+        return cut
+
+    def cut_all(self, pictures: Sequence[tuple[Image, Faces]]) -> list[tuple[Faces, list[Image]]]:
+        """Return the same for several images: the network takes two thirds of the time for faces that come together.
+
+        Args:
+            pictures: see cut().
+        """
+        crops = [crop for image, faces in pictures for crop in crop_faces(image, faces.xyxy, self.margin)]
         # Made small once, for both that look at them.
         small = [resize(to_grey(crop), SIDE_PX) for crop in crops]
         angles, sure = self.network.estimate(small)
         turned = choose_turns(angles, sure)
+        places = [(image, box) for image, faces in pictures for box in faces.xyxy]
         for i in np.flatnonzero(turned).tolist():
-            [crops[i]] = crop_faces(image, faces.xyxy[i : i + 1], self.margin, turned[i : i + 1])
+            image, box = places[i]
+            [crops[i]] = crop_faces(image, box[None], self.margin, turned[i : i + 1])
             small[i] = resize(to_grey(crops[i]), SIDE_PX)
-        quality = measure_quality(faces, small, angles)
-        return faces.replace(quality=quality, unreadable=find_unreadable(quality, self.limits)), crops
+        results, first = [], 0
+        for _, faces in pictures:
+            part = slice(first, first := first + len(faces))
+            quality = measure_quality(faces, small[part], angles[part])
+            seen = faces.replace(quality=quality, unreadable=find_unreadable(quality, self.limits))
+            results.append((seen, crops[part]))
+        return results
 
 
 def choose_turns(angles_deg: NDArray[np.float64], sure: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -5,7 +5,7 @@ from os import PathLike
 from pathlib import Path
 
 from emoscope.core.picture import Picture, to_image
-from emoscope.core.types import Faces, Frame, FrameResult, Image
+from emoscope.core.types import Faces, Frame, FrameResult
 from emoscope.faces.detect import VideoDetector, create_detector
 from emoscope.faces.recognize import Recognizer
 from emoscope.faces.upright import Cutter
@@ -20,8 +20,8 @@ VIDEO_SIDE_PX = 640
 FRAMES_AT_ONCE = 8
 """Frames whose faces are recognised together: eight take half the time of singles (results/recognition.json)."""
 
-Look = tuple[Frame, Faces, list[Image]]
-"""A frame, its faces with their track_id, and a crop of each."""
+Look = tuple[Frame, Faces]
+"""A frame and its faces with their track_id."""
 
 
 class Analyzer:
@@ -106,7 +106,7 @@ class Analyzer:
                 yield from self._recognize(batch)
 
     def _look(self, frame: Frame) -> Look:
-        """Find, follow and cut out the faces of one frame."""
+        """Find and follow the faces of one frame."""
         if frame.source != self.source:
             # Another file: nobody is carried over.
             self.source = frame.source
@@ -114,14 +114,14 @@ class Analyzer:
             self.detector.forget()
         expected_xyxy = self.tracker.predict(frame.time_s)
         faces = self.detector.detect(frame.image, frame.time_s, expected_xyxy)
-        faces = self.tracker.update(faces, frame.time_s, frame.image, frame.n_breaks, frame.is_blend)
-        return frame, *self.cutter.cut(frame.image, faces)
+        return frame, self.tracker.update(faces, frame.time_s, frame.image, frame.n_breaks, frame.is_blend)
 
     def _recognize(self, looks: list[Look]) -> list[tuple[Frame, FrameResult]]:
-        """Read the faces of several frames at once."""
-        probabilities = self.recognizer.predict([crop for _, _, crops in looks for crop in crops])
+        """Cut out and read the faces of several frames at once."""
+        cut = self.cutter.cut_all([(frame.image, faces) for frame, faces in looks])
+        probabilities = self.recognizer.predict([crop for _, crops in cut for crop in crops])
         results, first = [], 0
-        for frame, found, _ in looks:
+        for (frame, _), (found, _) in zip(looks, cut, strict=True):
             faces = found.replace(probabilities=probabilities[first : first + len(found)])
             first += len(found)
             if self.smoother is not None and faces.track_id is not None and faces.probabilities is not None:
