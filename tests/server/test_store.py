@@ -2,9 +2,11 @@
 
 import errno
 import json
+import os
 import shutil
 import sqlite3
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
@@ -89,6 +91,61 @@ def test_a_lost_or_damaged_record_is_made_anew(tmp_path: Path, damage: bytes | N
     store.close()
     store = Store(tmp_path)
     assert [job.id for job in store.list_newest(9)] == [job.id for job in before]
+    store.close()
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("age_s", "1e999"), ("age_s", "1e30"), ("age_s", "NaN"), ("created", "1e300"), ("finished", "-1e30")],
+)
+def test_no_number_of_a_record_removes_a_result_or_ends_the_list(tmp_path: Path, key: str, value: str) -> None:
+    store = Store(tmp_path)
+    [done] = add(store, "a")
+    write_result(store, done)
+    store.end(done, "finished", None, 5)
+    store.close()
+    record = store.jobs / done / "job.json"
+    text = json.dumps({**json.loads(record.read_text()), key: "value"})
+    record.write_text(text.replace('"value"', value))
+    store = Store(tmp_path)
+    [job] = store.list_newest(9)
+    assert job.state == "finished" and job.settings == () and 0 <= getattr(job, key) < 1e11
+    assert store.list_expired(3600) == [] and store.load_summary(done) is not None
+    store.close()
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
+def test_what_stands_in_a_records_place_is_set_aside(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    store = Store(tmp_path)
+    done, whole = add(store, "a", "b")
+    write_result(store, done)
+    store.end(done, "finished", None, 5)
+    store.close()
+    record = store.jobs / done / "job.json"
+    record.unlink()
+    make(record)
+    # A person's own folder is no list of an earlier version.
+    (tmp_path / "jobs.sqlite").mkdir()
+    store = Store(tmp_path)
+    assert {job.id: job.state for job in store.list_newest(9)} == {done: "finished", whole: "queued"}
+    assert record.is_file() and (tmp_path / "jobs.sqlite").is_dir()
+    store.close()
+
+
+def test_a_job_that_cannot_be_read_does_not_stop_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(tmp_path)
+    unreadable, whole = add(store, "a", "b")
+    store.close()
+    load = Store._load_job
+
+    def refuse(self: Store, folder: Path, earlier: dict[str, Job]) -> Job | None:
+        if folder.name == unreadable:
+            raise PermissionError(13, "Permission denied", str(folder))
+        return load(self, folder, earlier)
+
+    monkeypatch.setattr(Store, "_load_job", refuse)
+    store = Store(tmp_path)
+    assert [job.id for job in store.list_newest(9)] == [whole] and (store.jobs / unreadable / "job.json").is_file()
     store.close()
 
 

@@ -8,7 +8,9 @@ import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
+
+from pydantic import Field
 
 from emoscope.server.jobs.worker import Setting
 
@@ -20,6 +22,9 @@ log = logging.getLogger(__name__)
 State = Literal["queued", "running", "finished", "failed"]
 Ended = Literal["finished", "failed"]
 STATES: tuple[State, ...] = get_args(State)
+# A damaged number must neither end a list of jobs nor make one expire.
+Seconds = Annotated[float, Field(ge=0, le=1e11, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0, le=1 << 53)]
 
 
 @dataclass(frozen=True)
@@ -32,21 +37,21 @@ class Job:
     name: str
     """What the client called the file; shown, never opened."""
     state: State = "queued"
-    created: float = 0.0
+    created: Seconds = 0.0
     """Seconds since 1970, as all times here."""
-    started: float | None = None
-    finished: float | None = None
-    attempts: int = 0
+    started: Seconds | None = None
+    finished: Seconds | None = None
+    attempts: Count = 0
     """How often it was begun; a server that is stopped politely takes its begin back."""
-    frames: int = 0
+    frames: Count = 0
     """Analysed frames of a finished job."""
     message: str | None = None
     """What is amiss, in one line."""
     settings: tuple[tuple[str, Setting], ...] = ()
     """Fields of the form, as they came."""
-    number: int = 0
+    number: Count = 0
     """Place among all jobs, by when they were added."""
-    age_s: float = 0.0
+    age_s: Seconds = 0.0
     """For how long a server ran since it ended: unlike the time of day, that never jumps."""
 
 
@@ -86,7 +91,7 @@ def read_earlier_list(folder: Path) -> dict[str, Job]:
     import sqlite3
 
     place = folder / "jobs.sqlite"
-    if not place.exists():
+    if not place.is_file():
         return {}
     columns = [field.name for field in dataclasses.fields(Job) if field.name != "age_s"]
     jobs: dict[str, Job] = {}
@@ -105,5 +110,5 @@ def read_earlier_list(folder: Path) -> dict[str, Job]:
 def set_earlier_list_aside(folder: Path) -> None:
     """Keep that list under another name, once every job has its record."""
     for name in ("jobs.sqlite-wal", "jobs.sqlite-shm", "jobs.sqlite"):
-        with contextlib.suppress(FileNotFoundError):
+        if (folder / name).is_file():
             (folder / name).replace(folder / f"{name}.earlier")

@@ -99,7 +99,14 @@ class Store:
         for folder in self.jobs.iterdir():
             if folder.name.startswith(REMOVED) and ID.fullmatch(folder.name.removeprefix(REMOVED)):
                 shutil.rmtree(folder, ignore_errors=True)
-            elif found_job := self._load_job(folder, earlier):
+                continue
+            try:
+                found_job = self._load_job(folder, earlier)
+            except OSError as e:
+                # One job of many, which the others do without.
+                log.warning("%a in %s cannot be read (%s) and is left alone", folder.name, self.jobs, e)
+                continue
+            if found_job is not None:
                 found.append(found_job)
         for job in sorted(found, key=lambda job: (job.number, job.created)):
             self.all[job.id] = dataclasses.replace(job, number=self._count_on(job.number))
@@ -130,7 +137,9 @@ class Store:
             return None
         record = folder / RECORD
         try:
-            job = create_adapter().validate_json(record.read_bytes(), strict=True)
+            # A folder or a pipe is no record.
+            text = record.read_bytes() if record.is_file() or not os.path.lexists(record) else b""
+            job = create_adapter().validate_json(text, strict=True)
             if job.id == folder.name:
                 return job
         except FileNotFoundError:
@@ -150,7 +159,7 @@ class Store:
                 folder.rmdir()
                 return None
             log.warning("%a in %s holds neither upload nor result and is left alone", folder.name, self.jobs)
-        elif record.exists():
+        elif os.path.lexists(record):
             record.replace(record.with_name(f"{RECORD}.damaged"))
         return rebuilt
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
@@ -11,6 +11,9 @@ from emoscope.executors.executor import Resources
 
 Settings = Annotated[dict[str, object], BeforeValidator(lambda values: {} if values is None else values)]
 """Settings of a training, some of them; none where nothing is written."""
+
+MAX_VALUES: Final = 1_000_000
+"""Letters and values of a file; a study has hundreds."""
 
 
 class StudyFile(BaseModel):
@@ -40,7 +43,11 @@ def load_yaml(path: Path) -> dict[str, object]:
     import yaml
 
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        with path.open(encoding="utf-8") as file:
+            values = yaml.safe_load(file.read(MAX_VALUES))
+        # Aliases may stand for more than any memory holds, or for themselves.
+        if _count(values) >= MAX_VALUES:
+            raise ValueError(f"it stands for {MAX_VALUES} values or more")
     except OSError as e:
         raise InputError(f"cannot read the config {path} ({e.strerror}); name an existing YAML file") from e
     except (yaml.YAMLError, ValueError, RecursionError) as e:
@@ -48,6 +55,17 @@ def load_yaml(path: Path) -> dict[str, object]:
     if not isinstance(values, dict):
         raise InputError(f"{path} holds no keys and values; write lines such as `epochs: 40`")
     return {str(key): value for key, value in values.items()}
+
+
+def _count(value: object) -> int:
+    """Return how many values there are in one, counted as often as they stand there, up to MAX_VALUES or more."""
+    waiting, n = [value], 1
+    while waiting and n < MAX_VALUES:
+        part = waiting.pop()
+        parts = list(part.values()) if isinstance(part, dict) else part if isinstance(part, list | tuple) else ()
+        waiting.extend(parts)
+        n += len(parts)
+    return n
 
 
 def find_unknown_networks(names: Iterable[object]) -> list[str]:
