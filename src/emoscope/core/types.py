@@ -71,6 +71,19 @@ class Frame:
         return self.image.shape[1], self.image.shape[0]
 
 
+FACE_SHAPES: Final[dict[str, tuple[int, ...]]] = {
+    "xyxy": (4,),
+    "score": (),
+    "track_id": (),
+    "probabilities": (len(EMOTIONS),),
+    "smoothed": (len(EMOTIONS),),
+    "landmarks": (5, 2),
+    "quality": (len(QUALITY),),
+    "unreadable": (),
+}
+"""What the parts of Faces have behind the number of faces."""
+
+
 @dataclass(frozen=True, repr=False)
 class Faces:
     """The faces of one frame, a struct of arrays; no face is the normal case of n = 0.
@@ -108,13 +121,10 @@ class Faces:
             InputError: they do not.
         """
         n = len(self.xyxy)
-        shapes = {"xyxy": (n, 4), "score": (n,), "track_id": (n,), "probabilities": (n, len(EMOTIONS))}
-        shapes |= {"smoothed": shapes["probabilities"], "landmarks": (n, 5, 2)}
-        shapes |= {"quality": (n, len(QUALITY)), "unreadable": (n,)}
-        for name, shape in shapes.items():
+        for name, shape in FACE_SHAPES.items():
             part = getattr(self, name)
-            if part is not None and part.shape != shape:
-                raise InputError(f"{name} of the faces has shape {part.shape}, expected {shape}")
+            if part is not None and part.shape != (n, *shape):
+                raise InputError(f"{name} of the faces has shape {part.shape}, expected {(n, *shape)}")
 
     def __len__(self) -> int:
         return len(self.xyxy)

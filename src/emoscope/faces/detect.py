@@ -116,7 +116,8 @@ class YuNetDetector:
         small_h, small_w = small.shape[:2]
         padded_w, padded_h = -(-small_w // 32) * 32, -(-small_h // 32) * 32
         batch = np.zeros((1, 3, padded_h, padded_w), np.float32)
-        batch[0, :, :small_h, :small_w] = small.transpose(2, 0, 1)
+        for channel, values in zip(batch[0], cv2.split(small), strict=True):
+            channel[:small_h, :small_w] = values
         found = self.session.run(self.outputs, {"input": batch})
         cls, obj, bbox, points = (np.concatenate([part[0] for part in found[i : i + 3]]) for i in (0, 3, 6, 9))
         score = np.sqrt(np.clip(cls[:, 0], 0, 1) * np.clip(obj[:, 0], 0, 1))

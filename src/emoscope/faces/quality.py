@@ -52,19 +52,20 @@ def measure_crops(crops: Sequence[Image | NDArray[np.uint8]]) -> NDArray[np.floa
 
 
 def measure_quality(
-    faces: Faces, crops: Sequence[NDArray[np.uint8]], roll_deg: NDArray[np.floating]
+    faces: Sequence[Faces], crops: Sequence[NDArray[np.uint8]], roll_deg: NDArray[np.floating]
 ) -> NDArray[np.float64]:
     """Return one row per face, (n, 6) in the order of schema.QUALITY.
 
     Args:
-        faces: found.
+        faces: found in one picture or in several.
         crops: one of each face, cut upright.
         roll_deg: (n,) how far each is turned in the picture, clockwise.
     """
-    n = len(faces)
-    frontal = np.full(n, np.nan) if faces.landmarks is None else compute_frontal(faces.landmarks)
-    size_px = (faces.xyxy[:, 2:] - faces.xyxy[:, :2]).max(axis=1) if n else np.empty(0)
-    return np.column_stack([roll_deg, frontal, size_px, measure_crops(crops)]).reshape(n, len(QUALITY))
+    unknown = np.full((1, 5, 2), np.nan)
+    landmarks = [unknown.repeat(len(f), 0) if f.landmarks is None else f.landmarks for f in faces]
+    xyxy = np.concatenate([f.xyxy for f in faces])
+    size_px = np.maximum(xyxy[:, 2] - xyxy[:, 0], xyxy[:, 3] - xyxy[:, 1])
+    return np.column_stack([roll_deg, compute_frontal(np.concatenate(landmarks)), size_px, measure_crops(crops)])
 
 
 def find_unreadable(quality: NDArray[np.float64], limits: Mapping[str, float]) -> NDArray[np.bool_]:

@@ -111,23 +111,33 @@ class Cutter:
         Args:
             pictures: see cut().
         """
+        if not pictures:
+            return []
         crops = [crop for image, faces in pictures for crop in crop_faces(image, faces.xyxy, self.margin)]
         # Made small once, for both that look at them.
-        small = [resize(to_grey(crop), SIDE_PX) for crop in crops]
+        small = [_make_small(crop) for crop in crops]
         angles, sure = self.network.estimate(small)
         turned = choose_turns(angles, sure)
         places = [(image, box) for image, faces in pictures for box in faces.xyxy]
         for i in np.flatnonzero(turned).tolist():
             image, box = places[i]
             [crops[i]] = crop_faces(image, box[None], self.margin, turned[i : i + 1])
-            small[i] = resize(to_grey(crops[i]), SIDE_PX)
+            small[i] = _make_small(crops[i])
+        quality = measure_quality([faces for _, faces in pictures], small, angles)
+        unreadable = find_unreadable(quality, self.limits)
         results, first = [], 0
         for _, faces in pictures:
             part = slice(first, first := first + len(faces))
-            quality = measure_quality(faces, small[part], angles[part])
-            seen = faces.replace(quality=quality, unreadable=find_unreadable(quality, self.limits))
-            results.append((seen, crops[part]))
+            results.append((faces.replace(quality=quality[part], unreadable=unreadable[part]), crops[part]))
         return results
+
+
+def _make_small(crop: Image) -> NDArray[np.uint8]:
+    grey = to_grey(crop)
+    while grey.shape[0] >= 2 * SIDE_PX:
+        # By halves it takes a third of the time.
+        grey = resize(grey, grey.shape[0] // 2)
+    return resize(grey, SIDE_PX)
 
 
 def choose_turns(angles_deg: NDArray[np.float64], sure: NDArray[np.float64]) -> NDArray[np.float64]:
