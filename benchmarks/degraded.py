@@ -7,54 +7,19 @@ Bar: what is kept of all degraded faces at 80 % is read rightly 4 points more of
 near-black are uncertain, and of the upside-down where they are not read as rightly as the upright.
 """
 
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from common import create_parser, write_result
-from emoscope.core.types import Faces
 from emoscope.faces.recognize import Recognizer
-from emoscope.faces.upright import Cutter
 from emoscope.study.data.dataset import Dataset
 from emoscope.study.data.splits import create_official_split
-from emoscope.study.measuring.robustness import (
-    add_noise,
-    blur,
-    brighten,
-    cover,
-    dim,
-    reduce_contrast,
-    rotate,
-    shrink,
-)
+from emoscope.study.measuring.conformal import AS_THEY_ARE, Read, read_degraded
 
-Pixels = NDArray[np.uint8]
 SHARES = (1.0, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5)
-
-
-def compress(faces: Pixels, quality: int) -> Pixels:
-    """Write and read as JPEG."""
-    coded = [cv2.imencode(".jpg", face, [cv2.IMWRITE_JPEG_QUALITY, quality])[1] for face in faces]
-    return np.stack([np.asarray(cv2.imdecode(c, cv2.IMREAD_GRAYSCALE), np.uint8) for c in coded])
-
-
-KINDS: dict[str, tuple[Callable[..., Pixels], tuple[Any, ...]]] = {
-    "blurred, sigma in px": (blur, (1, 2, 3)),
-    "noisy, share of white": (add_noise, (0.05, 0.1, 0.2)),
-    "brighter by": (brighten, (0.2, 0.4, 0.6)),
-    "dark, light left": (dim, (0.3, 0.1, 0.03)),
-    "contrast left": (reduce_contrast, (0.33, 0.1, 0.04)),
-    "eyes covered, from 0.2 to": (lambda faces, end: cover(faces, 0.2, end), (0.3, 0.4, 0.5)),
-    "mouth covered, to 0.95 from": (lambda faces, start: cover(faces, start, 0.95), (0.8, 0.7, 0.6)),
-    "turned, degrees": (rotate, (20, 45, 180)),
-    "small, px": (shrink, (24, 16, 10)),
-    "compressed, JPEG quality": (compress, (30, 15, 5)),
-}
 
 
 def main() -> None:
@@ -67,41 +32,32 @@ def main() -> None:
     rows = np.random.default_rng(0).permutation(create_official_split(dataset).validation)[: arguments.faces]
     pixels, labels = dataset.pixels[rows], dataset.emotion[rows]
     recognizer = Recognizer(arguments.model)
-    cutter = Cutter(0.0, recognizer.spec.limits)
-    found: dict[str, dict[str, Any]] = {"as they are": {"": read(recognizer, cutter, pixels, labels)}}
-    for kind, (change, strengths) in KINDS.items():
-        changes = [(str(strength), partial(change, pixels, strength)) for strength in strengths]
-        sides = strengths if change is shrink else [pixels.shape[1]] * 3
-        found[kind] = {
-            name: read(recognizer, cutter, make(), labels, side)
-            for (name, make), side in zip(changes, sides, strict=True)
-        }
-    worse = [values for kind in KINDS for values in found[kind].values()]
-    right, rank = (np.concatenate([values.pop(key) for values in worse]) for key in ("right", "rank"))
-    found["as they are"][""].pop("right"), found["as they are"][""].pop("rank")
-    order = np.argsort(-rank, kind="stable")
+    threshold = recognizer.calibration.uncertain_below
+    found: dict[str, dict[str, Any]] = {}
+    certainty, is_right = [], []
+    for group, read in read_degraded(recognizer, pixels).items():
+        kind, strength = group
+        rank, right = rank_faces(read), read.probabilities.argmax(1) == labels
+        found.setdefault(kind, {})[strength] = describe(rank, right, read.unreadable, threshold)
+        if group != AS_THEY_ARE:
+            certainty.append(rank)
+            is_right.append(right)
+    order, right = np.argsort(-np.concatenate(certainty), kind="stable"), np.concatenate(is_right)
     curve = {share: float(right[order][: round(share * len(right))].mean()) for share in SHARES}
     facts = {"model": recognizer.spec.name, "limits": dict(recognizer.spec.limits), "n": len(labels)}
     write_result("degraded", {**facts, "gain_at_80": round(curve[0.8] - curve[1.0], 4), "curve": curve, "kinds": found})
 
 
-def read(
-    recognizer: Recognizer, cutter: Cutter, pixels: Pixels, labels: NDArray[np.uint8], side_px: int = 48
+def rank_faces(read: Read) -> NDArray[np.float64]:
+    """Return (n,) how certain each reading is: the largest probability, below 0 beyond the limits."""
+    return np.asarray(read.probabilities.max(1) - read.unreadable)
+
+
+def describe(
+    rank: NDArray[np.float64], right: NDArray[np.bool_], beyond: NDArray[np.bool_], threshold: float
 ) -> dict[str, Any]:
-    """Return accuracy of all and of the kept, what is set aside, and each face's rank among the certain."""
-    box = Faces(np.array([[0, 0, *pixels.shape[2:0:-1]]], np.float32), np.ones(1, np.float32))
-    crops, beyond = [], np.zeros(len(pixels), bool)
-    for i, face in enumerate(pixels):
-        image = cv2.cvtColor(face, cv2.COLOR_GRAY2BGR)
-        faces, [crop] = cutter.cut(image, box)
-        crops.append(crop)
-        assert faces.unreadable is not None
-        # An enlarged face stands for one that was as small in its picture.
-        beyond[i] = faces.unreadable[0] or side_px < cutter.limits.get("size_px", 0.0)
-    probabilities = recognizer.predict(crops)
-    right, largest = probabilities.argmax(1) == labels, probabilities.max(1)
-    rank = largest - beyond
-    uncertain = beyond | (largest < recognizer.calibration.uncertain_below)
+    """Return accuracy of all and of the kept, and what is set aside."""
+    uncertain = beyond | (rank < threshold)
     kept = np.argsort(-rank, kind="stable")[: round(0.8 * len(rank))]
     return {
         "accuracy": float(right.mean()),
@@ -109,8 +65,6 @@ def read(
         "uncertain": float(uncertain.mean()),
         "beyond_limits": float(beyond.mean()),
         "accuracy_certain": float(right[~uncertain].mean()) if not uncertain.all() else None,
-        "right": right,
-        "rank": rank,
     }
 
 

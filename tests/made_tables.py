@@ -75,7 +75,7 @@ def create_observations(results: Iterable[FrameResult], path: Path) -> Observati
     """Write the table of results into a Parquet file and return it."""
     results = list(results)
     with_smoothed = any(r.faces.smoothed is not None for r in results)
-    with ObservationsWriter(path, with_smoothed) as writer:
+    with ObservationsWriter(path, SMOOTHED if with_smoothed else ()) as writer:
         for result in results:
             writer.add(result)
     return Observations(path)

@@ -7,7 +7,7 @@ import pytest
 
 from emoscope.core.emotions import EMOTIONS
 from emoscope.core.errors import InputError
-from emoscope.core.schema import DTYPES, SMOOTHED
+from emoscope.core.schema import COLUMNS, DTYPES, SET_90, SMOOTHED
 from emoscope.core.types import Faces, Frame, FrameResult
 
 
@@ -45,14 +45,29 @@ def test_json() -> None:
 def test_table(n: int, smoothed: bool) -> None:
     table = make_result(n, smoothed).to_frame()
     assert {name: str(dtype) for name, dtype in table.dtypes.items()} == {
-        **{name: {"string": str(table["source"].dtype)}.get(dtype, dtype) for name, dtype in DTYPES.items()},
-        **dict.fromkeys(SMOOTHED if smoothed else (), "float64"),
+        name: {"string": str(table["source"].dtype)}.get(DTYPES[name], DTYPES[name])
+        for name in (*COLUMNS, *(SMOOTHED if smoothed else ()))
     }
     assert len(table) == n
     if n:
         row = table.iloc[1]
         assert (row["source"], row["frame"], row["track_id"], row["p_angry"]) == ("a.mp4", 7, 2, 0.88)
         assert (row["emotion"], row["uncertain"]) == (("happy", True) if smoothed else ("angry", False))
+
+
+def test_sets_hold_what_is_nearly_as_probable_and_everything_of_the_unreadable() -> None:
+    result = make_result(2)
+    assert result.sets is None and SET_90 not in result.to_frame() and SET_90 not in result[0].to_dict()
+    probabilities = np.array(
+        [[0.5, 0.0, 0.1, 0.3, 0.049, 0.051, 0.0], [1.0, 0, 0, 0, 0, 0, 0], [1.0, 0, 0, 0, 0, 0, 0]]
+    )
+    faces = Faces(np.zeros((3, 4), np.float32), np.ones(3, np.float32), probabilities=probabilities)
+    result = FrameResult(0, 0.0, "", (9, 9), faces.replace(unreadable=np.array([False, False, True])), set_ratio=0.1)
+    expected = ["angry fear happy surprise", "angry", " ".join(EMOTIONS)]
+    assert result.to_frame()[SET_90].tolist() == [" ".join(face.set_90 or ()) for face in result] == expected
+    assert result[0].to_dict()[SET_90] == expected[0].split()
+    nobody = FrameResult(0, 0.0, "", (9, 9), Faces(), set_ratio=0.1)
+    assert len(nobody.to_frame()) == 0 and list(nobody.to_frame()[SET_90]) == []
 
 
 def test_short_and_escaped() -> None:

@@ -35,6 +35,7 @@ def analyze_image(  # type: ignore[overload-overlap]
     model: str | Path = ...,
     views: int = ...,
     balanced: bool = ...,
+    set_90: bool = ...,
     max_side_px: int = ...,
 ) -> FrameResult: ...
 
@@ -47,6 +48,7 @@ def analyze_image(
     model: str | Path = ...,
     views: int = ...,
     balanced: bool = ...,
+    set_90: bool = ...,
     max_side_px: int = ...,
 ) -> list[FrameResult]: ...
 
@@ -58,6 +60,7 @@ def analyze_image(
     model: str | Path = "default",
     views: int = 1,
     balanced: bool = False,
+    set_90: bool = False,
     max_side_px: int = PICTURE_SIDE_PX,
 ) -> FrameResult | list[FrameResult]:
     """Read the faces of one picture, or of each in a list.
@@ -71,6 +74,7 @@ def analyze_image(
         model: name of an embedded network, or an ONNX file that `emoscope export` made.
         views: 1, 2 or 10 views averaged per face.
         balanced: name rare emotions more often: higher macro F1.
+        set_90: also tell for each face the emotions among which the right one is in nine of ten.
         max_side_px: a larger picture is reduced to this for detection; faces are read at full resolution.
 
     Returns:
@@ -89,8 +93,8 @@ def analyze_image(
         InputError: no such file, no picture, or an impossible option.
         ModelError: a model that is damaged or not to be had.
     """
-    options = {"detector": detector, "model": model, "views": views, "balanced": balanced, "max_side_px": max_side_px}
-    settings = Settings.model_validate(options)
+    options = locals()
+    settings = Settings.model_validate({name: options[name] for name in Settings.model_fields if name in options})
     path = Path(model)
     # What else the choice of files depends on: a model may be exported again, YuNet may have been fetched meanwhile.
     state = path.stat().st_mtime_ns if path.is_file() else 0, YUNET.path if YUNET.path.is_file() else None
@@ -121,6 +125,7 @@ def analyze_video(
     model: str | Path = "default",
     views: int = 1,
     balanced: bool = False,
+    set_90: bool = False,
     max_side_px: int | None = None,
     report: bool = True,
     formats: str | Sequence[str] = (),
@@ -147,6 +152,7 @@ def analyze_video(
         model: name of an embedded network, or an ONNX file that `emoscope export` made.
         views: 1, 2 or 10 views averaged per face.
         balanced: name rare emotions more often: higher macro F1.
+        set_90: also tell for each face the emotions among which the right one is in nine of ten.
         max_side_px: a larger frame is reduced to this for detection; None: larger for pictures than for video.
         report: make report.html.
         formats: more files of the observations: `jsonl`, `eaf` (ELAN), `vtt` (subtitles).

@@ -231,7 +231,12 @@ def create_analyzer(settings: Settings, is_video: bool = True) -> Analyzer:
     """
     side_px = settings.max_side_px or (VIDEO_SIDE_PX if is_video else PICTURE_SIDE_PX)
     choices = settings.detector, settings.model, settings.views, settings.balanced
-    return Analyzer(*choices, max_side_px=side_px, smooth=settings.smooth)
+    return Analyzer(
+        *choices,
+        max_side_px=side_px,
+        smooth=settings.smooth,
+        set_90=settings.set_90,
+    )
 
 
 def describe_end(source: Source, more: list[str]) -> End:

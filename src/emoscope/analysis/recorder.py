@@ -93,7 +93,7 @@ class Recorder:
         self.stack = contextlib.ExitStack()
         # What a camera saw can never be seen again.
         create, file = (StreamWriter, STREAM_FILE) if kind == "live" else (ObservationsWriter, TABLE_FILE)
-        self.table = self.stack.enter_context(create(folder / file, settings.smooth > 0, settings.has_boxes))
+        self.table = self.stack.enter_context(create(folder / file, settings.extra_columns, settings.has_boxes))
         self.video: VideoWriter | None = None
         has_faces, blur = settings.thumbnails != "none", settings.thumbnails == "blurred"
         self.thumbnails = ThumbnailKeeper(blur, settings.exclude) if has_faces else None

@@ -25,6 +25,7 @@ from pydantic import (
 )
 
 from emoscope.core.errors import InputError
+from emoscope.core.schema import SET_90, SMOOTHED
 from emoscope.core.timecode import Baseline, Every, parse_baseline, parse_every, parse_time
 from emoscope.core.validation import find_problems
 from emoscope.core.version import read_version
@@ -143,6 +144,8 @@ class Settings(BaseModel):
     """Views averaged per face."""
     balanced: Annotated[bool, Shown(FACES)] = False
     """Name rare emotions more often: higher macro F1."""
+    set_90: Annotated[bool, Shown(FACES)] = False
+    """Also tell for each face the emotions among which the right one is in nine of ten."""
     max_side_px: Annotated[int | None, Field(ge=32), Shown(FACES, "PIXELS")] = None
     """A larger picture is reduced to this for detection; 640 for video, 1280 for pictures if left out."""
 
@@ -167,6 +170,12 @@ class Settings(BaseModel):
         if problems:
             raise ValueError("; ".join(problems))
         return self
+
+    @property
+    def extra_columns(self) -> tuple[str, ...]:
+        """Columns of the observations beside those that are always there."""
+        asked = (SMOOTHED, self.smooth), ((SET_90,), self.set_90)
+        return tuple(name for names, is_asked in asked if is_asked for name in names)
 
     @property
     def has_boxes(self) -> bool:

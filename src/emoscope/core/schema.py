@@ -8,6 +8,12 @@ BOX: Final = ("x1", "y1", "x2", "y2")
 PROBABILITIES: Final = tuple(f"p_{name}" for name in EMOTIONS)
 SMOOTHED: Final = tuple(f"smooth_{name}" for name in EMOTIONS)
 """Columns that are there only where smoothing was asked for."""
+SET_90: Final = "set_90"
+"""Column that is there only where sets of emotions were asked for."""
+SETS: Final = tuple(
+    " ".join(name for i, name in enumerate(EMOTIONS) if bits >> i & 1) for bits in range(2 ** len(EMOTIONS))
+)
+"""Every set of emotions as text, by its bits: the first emotion is the lowest."""
 QUALITY: Final = ("roll_deg", "frontal", "size_px", "sharpness", "light", "contrast")
 """How a face can be seen, see emoscope.faces.quality."""
 
@@ -26,5 +32,12 @@ COLUMNS: Final = {
 }
 """Columns of the observations table and their Arrow types, in order; all but the first four speak of a face."""
 
-DTYPES: Final = {**COLUMNS, "track_id": "Int64", "uncertain": "boolean"}
-"""The same, with pandas dtypes."""
+EXTRA_COLUMNS: Final = {**dict.fromkeys(SMOOTHED, "float64"), SET_90: "string"}
+"""Those that may follow, in this order, each with its Arrow type."""
+
+_NULLABLE: Final = {"int64": "Int64", "bool": "boolean"}
+DTYPES: Final = {
+    name: kind if name in ("frame", "shot") else _NULLABLE.get(kind, kind)
+    for name, kind in (COLUMNS | EXTRA_COLUMNS).items()
+}
+"""All of them, with pandas dtypes."""

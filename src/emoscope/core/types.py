@@ -1,6 +1,6 @@
 """What the stages hand to each other: Frame, Faces, FrameResult; validated once, when made."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Literal, overload
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from emoscope.core.emotions import EMOTIONS
 from emoscope.core.errors import InputError
 from emoscope.core.html import create_table
-from emoscope.core.schema import DTYPES, QUALITY, SMOOTHED
+from emoscope.core.schema import COLUMNS, DTYPES, QUALITY, SET_90, SETS, SMOOTHED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -178,6 +178,8 @@ class Face:
     """Whether the network abstains."""
     probabilities: dict[str, float]
     """Those that the reading goes by, for each of EMOTIONS."""
+    set_90: tuple[str, ...] | None = None
+    """Emotions among which the right one is in nine of ten faces, where such sets were asked for."""
 
     def __str__(self) -> str:
         return f"{self.emotion}{'?' * self.uncertain} {self.probability:.2f}"
@@ -193,6 +195,7 @@ class Face:
             "probability": round(self.probability, DECIMALS),
             "uncertain": self.uncertain,
             "probabilities": {name: round(p, DECIMALS) for name, p in self.probabilities.items()},
+            **({} if self.set_90 is None else {SET_90: list(self.set_90)}),
         }
 
 
@@ -224,6 +227,8 @@ class FrameResult:
     """The model's threshold."""
     shot: int = 1
     """Number of the film's shot, from 1."""
+    set_ratio: float | None = None
+    """The model's ratio for sets of emotions (ModelSpec.set_ratio), where such sets were asked for."""
 
     @cached_property
     def probabilities(self) -> NDArray[np.float64]:
@@ -252,6 +257,17 @@ class FrameResult:
         """(n,) whether the network abstains, by each face's reading."""
         return self.reading.uncertain
 
+    @cached_property
+    def sets(self) -> NDArray[np.bool_] | None:
+        """(n, 7) which emotions are in each face's set, by the probabilities of this one frame.
+
+        All that are at least so probable, next to the likeliest; of a face beyond what the model was measured to read
+        all seven. None where no sets were asked for.
+        """
+        if self.set_ratio is None:
+            return None
+        return create_sets(self.probabilities, self.set_ratio, self.faces.unreadable)
+
     def __len__(self) -> int:
         return len(self.reading.emotion)
 
@@ -274,6 +290,7 @@ class FrameResult:
             float(reading.probability[i]),
             bool(reading.uncertain[i]),
             dict(zip(EMOTIONS, reading.probabilities[i].tolist(), strict=True)),
+            None if self.sets is None else tuple(name for name, x in zip(EMOTIONS, self.sets[i], strict=True) if x),
         )
 
     def __iter__(self) -> Iterator[Face]:
@@ -294,25 +311,32 @@ class FrameResult:
         """Return a pandas table of a row per face, with the columns of the observations."""
         import pandas as pd
 
-        smoothed = () if self.faces.smoothed is None else SMOOTHED
-        dtypes = {**DTYPES, **dict.fromkeys(smoothed, "float64")}
+        parts = (SMOOTHED, self.faces.smoothed), ((SET_90,), self.sets)
+        extra = [name for names, values in parts if values is not None for name in names]
+        dtypes = {name: DTYPES[name] for name in (*COLUMNS, *extra)}
         cells = {"source": self.source, "frame": self.index, "time_s": self.time_s, "shot": self.shot}
-        faces = dict(zip(list(dtypes)[len(cells) :], self.to_array(bool(smoothed)).T, strict=True))
-        return pd.DataFrame({**cells, **faces, "emotion": self.emotions}, range(len(self))).astype(dtypes)
+        faces = dict(zip(list(dtypes)[len(cells) :], self.to_array(extra).T, strict=True))
+        texts = {"emotion": EMOTIONS, SET_90: SETS}
+        named = {name: [texts[name][int(i)] for i in faces[name]] for name in texts if name in faces}
+        return pd.DataFrame({**cells, **faces, **named}, range(len(self))).astype(dtypes)
 
-    def to_array(self, with_smoothed: bool = False) -> NDArray[np.float64]:
-        """Return the columns of the observations from track_id on, (n, columns); emotions as class indices.
+    def to_array(self, extra: Sequence[str] = ()) -> NDArray[np.float64]:
+        """Return the columns of the observations from track_id on, (n, columns).
+
+        Emotions are class indices, sets of them their place in schema.SETS.
 
         Args:
-            with_smoothed: also those of SMOOTHED, where nothing was smoothed the raw values.
+            extra: also these of schema.EXTRA_COLUMNS; where nothing was smoothed, SMOOTHED are the raw values.
         """
         faces, reading = self.faces, self.reading
         track_id = np.full(len(faces), np.nan) if faces.track_id is None else faces.track_id
         verdict = (reading.emotion, reading.probability, reading.uncertain)
         quality = np.full((len(faces), len(QUALITY)), np.nan) if faces.quality is None else faces.quality
         parts = [track_id, faces.xyxy, faces.score, self.probabilities, *verdict, quality]
-        if with_smoothed:
-            parts.append(reading.probabilities)
+        more = dict(zip(SMOOTHED, reading.probabilities.T, strict=True))
+        if self.sets is not None:
+            more[SET_90] = self.sets @ (1.0 * 2 ** np.arange(len(EMOTIONS)))
+        parts += [more[name] for name in extra]
         return np.column_stack(parts).astype(np.float64, copy=False)
 
     def __repr__(self) -> str:
@@ -332,3 +356,17 @@ class FrameResult:
             (f.track_id, f.emotion + "?" * f.uncertain, f"{f.probability:.2f}", f.xyxy.round().tolist()) for f in self
         ]
         return create_table(f"{self._count()}; {self._place()}", header, rows)
+
+
+def create_sets(
+    probabilities: NDArray[np.float64], ratio: float, unreadable: NDArray[np.bool_] | None
+) -> NDArray[np.bool_]:
+    """Return which emotions are in each face's set (n, 7); see FrameResult.sets.
+
+    Args:
+        probabilities: (n, 7) calibrated.
+        ratio: an emotion must be at least so probable, next to the likeliest.
+        unreadable: (n,) whose sets hold all seven.
+    """
+    is_in = probabilities >= ratio * probabilities.max(axis=1, initial=0.0, keepdims=True)
+    return np.asarray(is_in if unreadable is None else is_in | unreadable[:, None])

@@ -202,6 +202,22 @@ class Recognizer:
         scaling = {} if used.affine else {"temperature": used.temperature}
         return {**facts, **scaling, "uncertain_below": used.uncertain_below}
 
+    def find_set_ratio(self) -> float:
+        """Return the ratio by which sets of emotions are made, see ModelSpec.set_ratio.
+
+        Raises:
+            InputError: none was fitted for this network, or for this operating point.
+        """
+        if self.balanced:
+            raise InputError(
+                "sets of emotions are fitted for the plain operating point; leave out --balanced or --set-90"
+            )
+        if not self.spec.set_ratio:
+            raise InputError(
+                f"{self.spec.name} has no sets of emotions fitted; leave out --set-90, or use --model default"
+            )
+        return self.spec.set_ratio
+
     def compute_logits(self, faces: list[NDArray[np.uint8]] | NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return raw logits (n, views, 7) of face crops."""
         check_crops(faces)

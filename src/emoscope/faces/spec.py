@@ -88,6 +88,9 @@ class ModelSpec:
     limits: Mapping[str, float] = field(default_factory=dict)
     """Smallest value of some of schema.QUALITY; a face below one is `uncertain`. Fitted on validation images that were
     made worse in known ways."""
+    set_ratio: float = 0.0
+    """An emotion is in a face's set if it is at least so probable, next to the likeliest; fitted on validation images
+    as they are and made worse, so that nine in ten sets of each hold the label. 0: not fitted."""
     labels: tuple[str, ...] = EMOTIONS
     """Class names in the order of the logits."""
     network: str = ""
@@ -146,6 +149,7 @@ class ModelSpec:
     def _find_wrong_limits(self) -> list[str]:
         unknown = sorted(set(self.limits) - set(QUALITY))
         problems = [f"limits of {', '.join(unknown)}, expected some of {', '.join(QUALITY)}"] * bool(unknown)
+        problems += [f"set_ratio is {self.set_ratio:g}, expected 0 to 1"] * (not 0 <= self.set_ratio <= 1)
         return problems + ["a limit is no number"] * any(not math.isfinite(least) for least in self.limits.values())
 
     def find_calibration(self, n_views: int) -> Calibration:

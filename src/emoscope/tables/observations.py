@@ -10,7 +10,7 @@ import numpy as np
 
 from emoscope.core.emotions import EMOTIONS
 from emoscope.core.errors import InputError, shorten
-from emoscope.core.schema import BOX, COLUMNS, DTYPES, QUALITY, SMOOTHED
+from emoscope.core.schema import BOX, COLUMNS, DTYPES, EXTRA_COLUMNS, QUALITY, SET_90, SETS, SMOOTHED
 from emoscope.core.texts import make_cell
 from emoscope.core.types import FrameResult
 from emoscope.tables.columns import to_arrow, to_strings
@@ -35,11 +35,11 @@ FLUSH_S: Final = 2.0
 """So much of a stream is lost at most when the process is killed."""
 
 
-def create_schema(with_smoothed: bool = False) -> "pa.Schema":
-    """Return the table's Arrow schema, its version in the metadata."""
+def create_schema(extra: Sequence[str] = ()) -> "pa.Schema":
+    """Return the table's Arrow schema with some of EXTRA_COLUMNS, its version in the metadata."""
     import pyarrow as pa
 
-    types = {**COLUMNS, **(dict.fromkeys(SMOOTHED, "float64") if with_smoothed else {})}
+    types = COLUMNS | {name: EXTRA_COLUMNS[name] for name in extra}
     fields = [pa.field(name, pa.type_for_alias(kind)) for name, kind in types.items()]
     return pa.schema(fields, {"emoscope_schema_version": str(SCHEMA_VERSION)})
 
@@ -86,10 +86,10 @@ class Observations:
 
     @classmethod
     def from_pandas(cls, frame: "pd.DataFrame") -> Self:
-        """Take a table in memory that has the columns of COLUMNS, and of SMOOTHED or none of them."""
+        """Take a table in memory that has the columns of COLUMNS, and maybe some of EXTRA_COLUMNS."""
         import pyarrow as pa
 
-        schema = create_schema(SMOOTHED[0] in frame)
+        schema = create_schema([name for name in EXTRA_COLUMNS if name in frame])
         return cls(pa.Table.from_pandas(frame[schema.names], schema, preserve_index=False).cast(schema))
 
     @property
@@ -146,16 +146,16 @@ class Observations:
 class ObservationsWriter:
     """Writes the table frame by frame into a Parquet file, a row group at a time; a context."""
 
-    def __init__(self, path: Path, with_smoothed: bool = False, with_boxes: bool = True) -> None:
+    def __init__(self, path: Path, extra: Sequence[str] = (), with_boxes: bool = True) -> None:
         """Open the file.
 
         Args:
             path: the Parquet file.
-            with_smoothed: also write the smoothed probabilities of each face.
+            extra: also write these of EXTRA_COLUMNS.
             with_boxes: False leaves the columns of the face box empty.
         """
-        self.schema = create_schema(with_smoothed)
-        self.with_smoothed, self.with_boxes = with_smoothed, with_boxes
+        self.schema = create_schema(extra)
+        self.extra, self.with_boxes = extra, with_boxes
         self.writer = self._open(path)
         self.n_rows = self.n_written = 0
         # As numbers: thousands of results with their small arrays would leave no large piece of memory free.
@@ -181,7 +181,7 @@ class ObservationsWriter:
         source = self.sources.setdefault(result.source, float(len(self.sources)))
         place = source, result.index, result.time_s, result.shot
         rows[:, : len(place)] = place
-        rows[:, len(place) :] = result.to_array(self.with_smoothed) if len(result.faces) else np.nan
+        rows[:, len(place) :] = result.to_array(self.extra) if len(result.faces) else np.nan
         self.n_rows += n
         if self.n_waiting >= BATCH_ROWS:
             self._write()
@@ -197,7 +197,7 @@ class ObservationsWriter:
         rows = self.rows[: self.n_waiting]
         if not self.with_boxes:
             rows[:, [self.schema.get_field_index(name) for name in BOX]] = np.nan
-        texts = {"source": list(self.sources), "emotion": EMOTIONS}
+        texts = {"source": list(self.sources), "emotion": EMOTIONS, SET_90: SETS}
         columns = [
             to_strings(texts[field.name], values) if field.name in texts else to_arrow(values)
             for field, values in zip(self.schema, rows.T, strict=True)

@@ -1,4 +1,4 @@
-"""Give an exported network its limits: below which size, sharpness and light its readings are uncertain.
+"""Give an exported network its limits, below which its readings are uncertain, and its ratio for sets of emotions.
 
 usage: python -m emoscope.study.export.limits FILE.onnx DATASET.npz   (for maintainers, in a checkout)
 """
@@ -15,11 +15,12 @@ from emoscope.faces.spec import ModelSpec
 from emoscope.study.data.dataset import Dataset
 from emoscope.study.data.splits import create_split
 from emoscope.study.export.quantize import write_model
+from emoscope.study.measuring.conformal import fit_set_ratio, read_degraded
 from emoscope.study.measuring.degrade import fit_limits
 
 
 def set_limits(path: Path, dataset: Dataset) -> ModelSpec:
-    """Fit a network's limits on its validation images and write them into its file.
+    """Fit a network's limits and its ratio for sets on its validation images and write them into its file.
 
     Args:
         path: the ONNX file.
@@ -35,8 +36,11 @@ def set_limits(path: Path, dataset: Dataset) -> ModelSpec:
     if recognizer.spec.data_sha256 != dataset.sha256:
         raise InputError(f"{recognizer.spec.name} was trained on other data; name that dataset")
     rows = create_split(dataset, recognizer.spec).validation
-    limits = fit_limits(recognizer, dataset.pixels[rows], dataset.emotion[rows])
-    spec = dataclasses.replace(recognizer.spec, limits=limits)
+    pixels, labels, spec = dataset.pixels[rows], dataset.emotion[rows], recognizer.spec
+    # What is beyond the limits has all seven emotions in its set: the limits come first.
+    recognizer.spec = dataclasses.replace(spec, limits=fit_limits(recognizer, pixels, labels))
+    ratio = fit_set_ratio(read_degraded(recognizer, pixels), labels)
+    spec = dataclasses.replace(recognizer.spec, set_ratio=ratio)
     write_model(onnx.load(path), path, spec)
     return spec
 

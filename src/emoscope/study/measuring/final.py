@@ -17,6 +17,7 @@ from emoscope.faces.spec import ModelSpec
 from emoscope.study.data.arrays import load_predictions
 from emoscope.study.data.dataset import Dataset
 from emoscope.study.data.splits import Rows, create_split
+from emoscope.study.measuring.conformal import Read, measure_sets
 from emoscope.study.measuring.ledger import record_measurement
 from emoscope.study.measuring.metrics import compute_metrics
 from emoscope.study.measuring.records import TestFigures
@@ -52,7 +53,7 @@ def describe_test(
 
     Returns:
         By number of views: compute_metrics(), with balanced (the second operating point), uncalibrated, and unless
-        the protocol keeps copies on one side without_leaked.
+        the protocol keeps copies on one side without_leaked; sets, where a ratio for sets of emotions was fitted.
     """
     labels = dataset.emotion[rows]
     clean = None
@@ -71,6 +72,9 @@ def describe_test(
             "nll": plain["nll"],
             "brier": plain["brier"],
         }
+        if spec.set_ratio:
+            read = Read(probabilities, np.zeros(len(labels), np.bool_))
+            entry["sets"] = measure_sets(read, labels, spec.set_ratio)
         if clean is not None:
             entry["without_leaked"] = compute_metrics(probabilities[clean], labels[clean])
         figures[str(n_views)] = entry

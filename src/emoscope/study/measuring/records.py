@@ -25,6 +25,15 @@ class Losses(TypedDict):
     brier: float
 
 
+class SetFigures(TypedDict):
+    """Sets of emotions on some faces."""
+
+    coverage: float
+    """Share whose set holds the label."""
+    size: float
+    """Emotions in a set, on average."""
+
+
 class Figures(Losses):
     """Figures of one measurement; see compute_metrics()."""
 
@@ -46,3 +55,4 @@ class TestFigures(Figures):
     balanced: Figures
     uncalibrated: Losses
     without_leaked: NotRequired[Figures]
+    sets: NotRequired[SetFigures]
