@@ -13,7 +13,7 @@ import pytest
 import emoscope as product
 from conftest import Command, clip_time_s, write_clip
 from emoscope.core.emotions import EMOTIONS
-from emoscope.core.schema import DTYPES
+from emoscope.core.schema import COLUMNS, DTYPES
 from emoscope.core.types import Image
 from emoscope.tables.observations import SCHEMA_VERSION
 
@@ -32,10 +32,11 @@ def test_clip_to_report(clip: Path, tmp_path: Path, emoscope: Command) -> None:
     files = {p.name for p in out.iterdir()}
     assert files == {*ALWAYS, "report.html", "annotated.mp4"}
     assert [p.name for p in tmp_path.iterdir()] == [out.name], "nothing temporary is left"
-    table = pd.read_parquet(out / "observations.parquet").astype(DTYPES)
-    assert list(table.columns) == list(DTYPES)
+    dtypes = {name: DTYPES[name] for name in COLUMNS}
+    table = pd.read_parquet(out / "observations.parquet").astype(dtypes)
+    assert list(table.columns) == list(COLUMNS)
     assert pq.read_metadata(out / "observations.parquet").metadata[b"emoscope_schema_version"] == b"%d" % SCHEMA_VERSION
-    pd.testing.assert_frame_equal(table, pd.read_csv(out / "observations.csv").astype(DTYPES), rtol=1e-5)
+    pd.testing.assert_frame_equal(table, pd.read_csv(out / "observations.csv").astype(dtypes), rtol=1e-5)
 
     assert sorted(table["frame"].unique()) == list(range(30)), "every frame leaves a trace"
     empty = table[table["frame"].between(10, 14)]

@@ -16,7 +16,7 @@ from hypothesis.extra import numpy as hnp
 from conftest import write_clip
 from emoscope.core.emotions import COLOURS, EMOTIONS, VALENCE, find_emotion
 from emoscope.core.errors import ModelError
-from emoscope.core.schema import DTYPES
+from emoscope.core.schema import COLUMNS, DTYPES
 from emoscope.core.types import Faces, FrameResult, Image
 from emoscope.faces.crop import ENOUGH_PX, crop_faces
 from emoscope.faces.detect import YuNetDetector, create_detector
@@ -252,7 +252,7 @@ def test_observations_hold_every_frame_and_face(tmp_path: Path, counts: list[int
         faces = Faces(np.zeros((n, 4), np.float32), np.ones(n, np.float32), np.arange(1, n + 1), p)
         results.append(FrameResult(i, i / 10, "s", (8, 8), faces, 0.5))
     table = create_observations(results, tmp_path / "observations.parquet").to_pandas()
-    assert {name: str(dtype) for name, dtype in table.dtypes.items()} == DTYPES
+    assert {name: str(dtype) for name, dtype in table.dtypes.items()} == {name: DTYPES[name] for name in COLUMNS}
     assert table.groupby("frame").size().tolist() == [max(n, 1) for n in counts]
     assert table["emotion"].notna().sum() == sum(counts)
     seen = table.dropna(subset="emotion")
