@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from common import create_parser, write_result
 from emoscope.core.types import Faces, Frame
 from emoscope.faces.crop import crop_faces
+from emoscope.faces.preprocess import to_grey
 from emoscope.faces.recognize import Recognizer
 from emoscope.faces.upright import Cutter, RollNetwork
 from emoscope.pipeline.analyzer import PICTURE_SIDE_PX, Analyzer
@@ -78,7 +79,7 @@ def read_faces(pixels: NDArray[np.uint8], labels: NDArray[np.uint8], angle: floa
     as_they_lie, straight, turned = [], [], 0
     for face in pixels:
         picture = place(face, angle)
-        as_they_lie += crop_faces(picture, BOX, 0.0)
+        as_they_lie += [to_grey(crop) for crop in crop_faces(picture, BOX, 0.0)]
         _, [crop] = cutter.cut(picture, box)
         straight.append(crop)
         turned += not np.array_equal(as_they_lie[-1], crop)

@@ -8,7 +8,8 @@ import pytest
 
 from emoscope.core.schema import QUALITY
 from emoscope.core.types import Faces, Image
-from emoscope.faces.crop import crop_faces
+from emoscope.faces.crop import ENOUGH_PX, crop_faces, crop_turned
+from emoscope.faces.preprocess import to_grey
 from emoscope.faces.detect import create_detector, look_all_ways
 from emoscope.faces.quality import compute_frontal, find_unreadable, measure_crops
 from emoscope.faces.upright import SIZE_PX, Cutter, RollNetwork, choose_turns, create_circle, standardize
@@ -50,13 +51,18 @@ def test_what_shows_nothing_is_not_sure(network: RollNetwork) -> None:
 def test_a_square_turned_with_its_face_shows_it_upright(portrait: Image, angle_deg: float) -> None:
     box = np.array([[160, 60, 300, 200]], np.float32)
     [upright] = crop_faces(portrait, box, 0.0)
-    [found] = crop_faces(turn(portrait, angle_deg), box, 0.0, np.array([angle_deg]))
+    found = crop_turned(turn(portrait, angle_deg), box[0], 0.0, angle_deg)
     assert abs(found.shape[0] - upright.shape[0]) <= 1
     side = 40
-    a, b = (cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA).astype(int) for crop in (upright, found))
+    crops = to_grey(upright), found
+    a, b = (cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA).astype(int) for crop in crops)
     assert np.abs(a - b).mean() < 12 < np.abs(a - b[::-1, ::-1]).mean()
-    # Nearly upright faces keep their very pixels.
-    assert np.array_equal(crop_faces(portrait, box, 0.0, np.zeros(1))[0], upright)
+
+
+def test_a_turned_square_is_a_picture_wherever_its_box_lies(portrait: Image) -> None:
+    for box in ([-900, -900, -800, -800], [0, 0, 1, 1], [5000, 40, 5400, 400], [300, 300, 301, 301], [-50, 10, 900, 300]):
+        crop = crop_turned(portrait, np.array(box, np.float32), 0.1, 33.0)
+        assert crop.ndim == 2 and crop.shape[0] == crop.shape[1] < 2 * ENOUGH_PX + 2
 
 
 def test_only_what_is_surely_turned_is_turned_back() -> None:

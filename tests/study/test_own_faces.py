@@ -70,7 +70,7 @@ def test_wrong_sources_are_refused(photographs: Path, tmp_path: Path, emoscope: 
     for source in (tmp_path / "cut.npz", "synthetic"):
         code, _, stderr = emoscope("data", "import", source, "--faces", "-o", tmp_path / "own.npz")
         assert code == 2 and "cut already; leave out --faces" in stderr
-        assert emoscope("data", "import", source, "-o", tmp_path / "own.npz")[0] == 0
+        assert emoscope("data", "import", source, "-o", tmp_path / "own.npz", "--overwrite")[0] == 0
     walls = tmp_path / "walls" / "sad"
     walls.mkdir(parents=True)
     (photographs / "sad" / "wall.png").rename(walls / "wall.png")

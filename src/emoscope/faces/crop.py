@@ -7,6 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emoscope.core.types import Image
+from emoscope.faces.preprocess import to_grey
+
+Grey = NDArray[np.uint8]
 
 CROP_MARGIN = -0.03
 """What the crop adds around a YuNet box so that a face fills the picture as FER2013's faces do. Measured by
@@ -15,38 +18,58 @@ ENOUGH_PX = 112
 """Crops of at least twice this side are halved; networks of faces take 48 to 112 pixels."""
 
 
-def crop_faces(
-    image: Image, xyxy: NDArray[np.float32], margin: float, turned_deg: NDArray[np.floating] | None = None
-) -> list[Image]:
-    """Cut out a square around each box.
+def crop_faces(image: Image, xyxy: NDArray[np.float32], margin: float) -> list[Image]:
+    """Cut out a square around each box, pixel for pixel.
 
     Args:
         image: (h, w, 3) uint8 BGR.
         xyxy: (n, 4) boxes in pixels.
         margin: share of the box's longer side that the square adds to it (ModelSpec.crop_margin).
-        turned_deg: (n,) how far each face is turned, clockwise; its square is turned likewise, so that the face stands
-            upright in it. Where it is 0 pixels are taken as they are.
 
     Returns:
         n square images; where a square reaches over the edge, the edge's pixels are repeated. Squares much larger than
         any network's input are halved.
     """
-    angles = [0.0] * len(xyxy) if turned_deg is None else np.asarray(turned_deg).tolist()
-    boxes = np.asarray(xyxy, np.float64)
-    return [
-        _cut_turned(image, box, margin, a) if a else _halve(_crop(image, box, margin))
-        for box, a in zip(boxes, angles, strict=True)
-    ]
+    return [_halve(_crop(image, box, margin)) for box in np.asarray(xyxy, np.float64)]
 
 
-def _cut_turned(image: Image, box: NDArray[np.float64], margin: float, turned_deg: float) -> Image:
-    # A square with room for the turned one: what lies in its corners is the picture's, no edge's repetition.
-    wide = _halve(_crop(image, box, math.sqrt(2) * (1 + margin) - 1))
-    side = max(1, round(wide.shape[0] / math.sqrt(2)))
-    middle = (wide.shape[0] - 1) / 2
-    matrix = cv2.getRotationMatrix2D((middle, middle), turned_deg, 1.0)
-    matrix[:, 2] -= middle - (side - 1) / 2
-    return np.asarray(cv2.warpAffine(wide, matrix, (side, side), borderMode=cv2.BORDER_REPLICATE), np.uint8)
+def crop_turned(image: Image, xyxy: NDArray[np.float32], margin: float, turned_deg: float) -> Grey:
+    """Cut out a turned square around a box, so that the face stands upright in it.
+
+    Args:
+        image: (h, w, 3) uint8 BGR.
+        xyxy: (4,) box in pixels.
+        margin: see crop_faces.
+        turned_deg: how far the face is turned, clockwise.
+
+    Returns:
+        A square grey image (side, side), of the size and with the edges of those of crop_faces.
+    """
+    box = np.asarray(xyxy, np.float64)
+    x, y = (float(c) for c in (box[:2] + box[2:]) / 2)
+    side = max(1.0, float((box[2:] - box[:2]).max()) * (1 + margin))
+    step = 1 << max(0, (int(side) // ENOUGH_PX).bit_length() - 1)
+    # What a turned square can reach; its corners show the picture, no edge's repetition.
+    reach = side / math.sqrt(2) + step
+    left, right = _clip(x - reach, x + reach, image.shape[1], step)
+    top, bottom = _clip(y - reach, y + reach, image.shape[0], step)
+    part = to_grey(np.ascontiguousarray(image[top:bottom, left:right]))
+    small_wh = max(1, part.shape[1] // step), max(1, part.shape[0] // step)
+    if step > 1:
+        part = np.asarray(cv2.resize(part, small_wh, interpolation=cv2.INTER_AREA), np.uint8)
+    size = max(1, round(side / step))
+    # Boxes count from the edge of the first pixel, the matrix from its middle.
+    middle = ((x - left) / step - 0.5, (y - top) / step - 0.5)
+    matrix = np.asarray(cv2.getRotationMatrix2D(middle, turned_deg, 1.0), np.float64)
+    matrix[:, 2] += (size - 1) / 2 - np.array(middle)
+    return np.asarray(cv2.warpAffine(part, matrix, (size, size), borderMode=cv2.BORDER_REPLICATE), np.uint8)
+
+
+def _clip(low: float, high: float, n: int, step: int) -> tuple[int, int]:
+    """Return whole pixels of an edge of n from low to high, a multiple of step if there are as many; at least one."""
+    first = min(max(math.floor(low), 0), n - 1)
+    last = max(min(math.ceil(high), n), first + 1)
+    return first, max(first + 1, last - (last - first) % step)
 
 
 def _halve(crop: Image) -> Image:
