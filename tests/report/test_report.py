@@ -1,7 +1,10 @@
 """The report: self-contained, safe with hostile names, honest about gaps and failures, small."""
 
 import base64
+import io
 import json
+import math
+import os
 import re
 import shutil
 import subprocess
@@ -11,6 +14,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from conftest import Command
@@ -257,6 +262,21 @@ def test_a_report_elsewhere_has_faces_and_no_video(tmp_path: Path, emoscope: Com
     assert "annotated.mp4" not in document and '<img class="face"' in document
 
 
+def test_a_report_holds_no_file_that_a_link_leads_to(tmp_path: Path, emoscope: Command) -> None:
+    table = make_table({1: (0, 5)}, 5)
+    folder = write_result(tmp_path / "clip-emoscope", table, make_summary(table))
+    write_faces(tmp_path / "elsewhere", 96, [(1, 2.0)])
+    [face] = (tmp_path / "elsewhere").iterdir()
+    (folder / "thumbnails").mkdir()
+    (folder / "thumbnails" / face.name).symlink_to(face)
+    (folder / "thumbnails" / "p1-3.000s.jpg").write_text("no picture")
+    (folder / "explanations").symlink_to(tmp_path / "elsewhere")
+    os.mkfifo(folder / "thumbnails" / "p1-4.000s.jpg")
+    code, _, _ = emoscope("report", folder, "-o", tmp_path / "page.html")
+    text = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert code == 0 and all(base64.b64encode(c).decode() not in text for c in (face.read_bytes(), b"no picture"))
+
+
 def test_a_folder_that_is_no_result_is_one_line(tmp_path: Path, emoscope: Command) -> None:
     table = make_table({1: (0, 60), 2: (0, 60)}, 60)
     good = write_result(tmp_path / "all" / "good", table, make_summary(table))
@@ -279,7 +299,19 @@ def test_a_folder_that_is_no_result_is_one_line(tmp_path: Path, emoscope: Comman
         spoil("d", "summary.json", json.dumps({**summary, "people": [{}]}).encode()): "people[0] lacks a usable track",
         spoil("e", "observations.parquet", b"PAR1"): "expected observations.parquet",
         spoil("f", "observations.parquet", bytes(parquet)): "is damaged or incomplete",
+        spoil("g", "summary.json", json.dumps({**summary, "coverage": math.nan}).encode()): "a usable coverage",
+        spoil("h", "summary.json", json.dumps({**summary, "duration_s": 1e300}).encode()): "a usable duration_s",
     }
+    rows = pq.read_table(good / "observations.parquet")
+    for name, values, words in (
+        ("time_s", pa.array([math.nan] * len(rows)), "has times that are none"),
+        ("time_s", pa.array([1e18] * len(rows)), "has times that are none"),
+        ("time_s", pa.array(["1"] * len(rows)), "columns time_s are of other types"),
+        ("emotion", pa.array(["glad"] * len(rows)), "is damaged or incomplete"),
+    ):
+        buffer = io.BytesIO()
+        pq.write_table(rows.set_column(rows.schema.get_field_index(name), name, values), buffer)
+        cases[spoil(f"{name}{len(cases)}", "observations.parquet", buffer.getvalue())] = words
     for folder, message in cases.items():
         code, _, err = emoscope("report", folder)
         assert code == 2 and message in err and err.count("\n") == 1, folder

@@ -280,6 +280,35 @@ def test_all_of_fer2013_is_the_same_in_every_form(form: str, shared: Path, tmp_p
     assert duplicates[:6] == [1516, 3369, 1853, 57, 557, 288]
 
 
+ODD: dict[str, dict[str, object]] = {
+    "emotion is int64": {"emotion": np.full(14, -1)},
+    "emotion is float64": {"emotion": np.full(14, np.nan)},
+    "emotion is <U1": {"emotion": np.array(["a"] * 14)},
+    "emotion is bool": {"emotion": np.zeros(14, bool)},
+    "usage is float64": {"usage": np.zeros(14)},
+    "usages": {"usage": np.array(["x" * 5000] * 14)},
+    "group is float64": {"group": np.full(14, np.nan)},
+    "pixels are uint8 ()": {"pixels": np.uint8(3)},
+    "groups are not those of identical images": {"group": np.zeros(14, np.int32)},
+    "is not a dataset of emoscope": {"pixels": "(" * 3000},
+}
+
+
+@pytest.mark.parametrize("words", ODD)
+def test_files_of_odd_arrays_are_refused_in_a_line(words: str, tmp_path: Path) -> None:
+    arrays = dict(np.load(create_synthetic(14).save(tmp_path / "faces.npz")))
+    [(name, value)] = ODD[words].items()
+    if isinstance(value, str):
+        header = f"{{'descr': '|u1', 'fortran_order': False, 'shape': {value}".encode()
+        with zipfile.ZipFile(tmp_path / "odd.npz", "w") as file:
+            file.writestr(f"{name}.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
+    else:
+        np.savez(tmp_path / "odd.npz", **{**arrays, name: value})
+    with pytest.raises(InputError) as caught:
+        Dataset.load(tmp_path / "odd.npz")
+    assert words in str(caught.value) and "\n" not in str(caught.value) and len(str(caught.value)) < 500
+
+
 def test_a_dataset_replaces_only_itself(tmp_path: Path) -> None:
     path, other = tmp_path / "faces.npz", create_synthetic(14)
     arrays = dict(np.load(create_synthetic(7).save(tmp_path / "others.npz")))

@@ -282,6 +282,7 @@ def test_config_reports_every_mistake_at_once(tmp_path: Path, faces_file: Path, 
     for text, words in (
         ("epoch: 3", "unknown key epoch"),
         ("[1", "is not YAML"),
+        ('network: "\\ud800"', "expected keys and values"),
         ("epochs: &a [*a]", "is not YAML (it stands for"),
         ("\n".join(["a0: &a0 [1]", *(f"a{i}: &a{i} [{9 * f'*a{i - 1},'}]" for i in range(1, 10))]), "it stands for"),
         ("3", "holds no keys"),

@@ -5,11 +5,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from emoscope.analysis.recorder import SUMMARY_FILE, TABLE_FILE
 from emoscope.core.errors import InputError, shorten
 from emoscope.core.replacing import find_cut_off, recover
+from emoscope.tables.columns import to_numpy
 from emoscope.tables.events import MAX_PROBLEMS
-from emoscope.tables.observations import SCHEMA_VERSION, Observations
+from emoscope.tables.observations import MAX_S, SCHEMA_VERSION, Observations
 from emoscope.tables.summary import Summary
 
 if TYPE_CHECKING:
@@ -32,7 +35,11 @@ def load_result(folder: Path) -> tuple[Observations, Summary]:
             raise InputError(f"{folder} is no result folder ({name} is missing); {_hint(folder)}")
     summary = _load_summary(folder / SUMMARY_FILE)
     with reading(folder):
-        return summary.open_table(folder / TABLE_FILE), summary
+        observations = summary.open_table(folder / TABLE_FILE)
+        for batch in observations.batches(("time_s",)):
+            if not (np.abs(to_numpy(batch["time_s"], np.nan)) <= MAX_S).all():
+                raise ArithmeticError("it has times that are none")
+        return observations, summary
 
 
 @contextlib.contextmanager
@@ -46,7 +53,8 @@ def reading(folder: Path) -> Iterator[None]:
 
     try:
         yield
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as e:
+    # Values that nobody measured end in errors of every kind, or in more memory than there is.
+    except (pa.ArrowException, OSError, ArithmeticError, ValueError, LookupError, TypeError, MemoryError) as e:
         raise InputError(
             f"{folder / 'observations.parquet'} is damaged or incomplete ({shorten(e)}); analyse the source again"
         ) from e

@@ -105,7 +105,10 @@ def read(kind: type[M], values: Mapping[str, object]) -> tuple[M, list[str]]:
 
 
 def _drop(values: dict[str, object], where: "tuple[int | str, ...]") -> None:
-    """Take out the value at a place, or the list that holds it."""
+    """Take out the value at a place, or the list that holds it; all of them where they are no JSON as a whole."""
+    if not where:
+        values.clear()
+        return
     for key in where[:-1]:
         inner = values.get(str(key))
         if not isinstance(inner, dict):

@@ -9,6 +9,8 @@ from pathlib import Path
 MAX_BYTES = 3_000_000
 """The report's size for ten minutes of video, pictures included."""
 FILE_NAME = re.compile(r"p(\d+)-(\d+(?:\.\d+)?)s\.jpg")
+JPEG = b"\xff\xd8\xff"
+"""How a file begins that is one."""
 VIDEO = "annotated.mp4"
 
 
@@ -64,7 +66,7 @@ def find_nearest(pictures: Mapping[int, list[Picture]], track_id: int, time_s: f
 def _load(folder: Path, n_bytes: int) -> tuple[dict[int, list[Picture]], int, int]:
     """Return the pictures by person, the bytes left and how many were left out."""
     matches = [(FILE_NAME.fullmatch(path.name), path) for path in sorted(folder.glob("*.jpg"))]
-    files = [(float(match[2]), int(match[1]), path) for match, path in matches if match]
+    files = [(float(match[2]), int(match[1]), path) for match, path in matches if match and _is_picture(path)]
     sizes = [4 * -(-path.stat().st_size // 3) + 40 for *_, path in files]
     by_person: dict[int, list[int]] = {}
     for i in sorted(range(len(files)), key=lambda i: files[i][:2]):
@@ -81,6 +83,14 @@ def _load(folder: Path, n_bytes: int) -> tuple[dict[int, list[Picture]], int, in
         data = base64.b64encode(path.read_bytes()).decode()
         pictures.setdefault(track_id, []).append(Picture(track_id, time_s, data))
     return pictures, n_bytes - sum(sizes[i] for i in kept), len(files) - len(kept)
+
+
+def _is_picture(path: Path) -> bool:
+    """Return whether a file is a JPEG that lies there: reports are handed on, links may lead to whatever is private."""
+    if path.is_symlink() or path.parent.is_symlink() or not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(len(JPEG)) == JPEG
 
 
 def _thin(by_person: Mapping[int, list[int]], step: int) -> list[int]:

@@ -64,7 +64,8 @@ def _read_text(path: Path) -> str:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise InputError(f"{path} is larger than {MAX_BYTES // 1_000_000} MB; {EXPECTED}")
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES)
     except OSError as e:
         raise InputError(f"cannot read {path} ({e.strerror or e}); {EXPECTED}") from e
     # Spreadsheets' "Unicode text" is UTF-16 with a byte order mark, their "CSV UTF-8" has one too.

@@ -31,6 +31,8 @@ CHANGES: Final = tuple(f"change_{name}" for name in EMOTIONS)
 
 BATCH_ROWS: Final = 8192
 """Rows kept in memory before they go to disk; a row group of the file."""
+MAX_S: Final = 1e7
+"""No recording is longer; a page would draw an axis without end."""
 FLUSH_S: Final = 2.0
 """So much of a stream is lost at most when the process is killed."""
 
@@ -78,6 +80,11 @@ class Observations:
         self.columns: tuple[str, ...] = tuple(schema.names)
         if missing := [name for name in COLUMNS if name not in (*self.columns, *QUALITY)]:
             raise InputError(f"the observations lack the columns {', '.join(missing)}; analyse the source again")
+        kinds = {name: pa.type_for_alias(kind) for name, kind in COLUMNS.items() if name in self.columns}
+        if wrong := [name for name, kind in kinds.items() if schema.field(name).type != kind]:
+            raise InputError(
+                f"the observations' columns {', '.join(wrong)} are of other types; analyse the source again"
+            )
         self.reads_smoothed = self.has_smoothed and version != "2"
         """Whether `emotion`, `probability` and `uncertain` speak of smooth_*, not of p_*."""
         self.limits = {name: least for name, least in (limits or {}).items() if name in self.columns}

@@ -2,16 +2,16 @@
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Self
 
-from annotated_types import Predicate
+from annotated_types import Interval, Predicate
 
 from emoscope.core.texts import dump_json
 from emoscope.core.timecode import Span
 from emoscope.tables.audience import Valence
 from emoscope.tables.event_means import EventMeans
 from emoscope.tables.moments import Moment
-from emoscope.tables.observations import READABLE_VERSIONS, Observations
+from emoscope.tables.observations import MAX_S, READABLE_VERSIONS, Observations
 from emoscope.tables.rows import Emotion, Seven
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class End:
     message: str | None = None
     """What is amiss, in one line."""
     frames_in_source: int = 0
-    duration_s: float
+    duration_s: Annotated[float, Interval(ge=0, le=MAX_S)]
     """When the last frame that was read is over; 0 is what a player's clock shows as the beginning."""
     container_start_s: float | None = None
     """The time stamp in a video's file that is 0 here."""
@@ -198,6 +198,8 @@ class Audience(Readings):
 @dataclass(frozen=True, kw_only=True)
 class Summary(Facts):
     """The numbers of one analysis; `to_json` is what summary.json holds, in this order."""
+
+    __pydantic_config__: ClassVar = {"allow_inf_nan": False}
 
     frames: int
     """Analysed ones."""
