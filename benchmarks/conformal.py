@@ -32,7 +32,7 @@ Fit = Callable[[Mapping[Key, Floats]], float]
 """Of the labels' scores by group: the threshold."""
 Found = dict[Key, tuple[float, float]]
 """Coverage and size by group."""
-N_MANY_VIEWS = 400
+N_MANY_VIEWS = 200
 """Faces read with ten views: enough to see whether the ratio fitted for one holds."""
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import ConfigDict, TypeAdapter
 
 from emoscope.core.timecode import Span
+from emoscope.tables.attention import Attention
 from emoscope.tables.audience import Valence
 from emoscope.tables.event_means import Difference, Estimate, EventMeans
 from emoscope.tables.moments import Moment
@@ -21,6 +22,7 @@ PARTS = (
     Readings,
     Person,
     Audience,
+    Attention,
     Valence,
     Moment,
     EventMeans,

@@ -57,6 +57,7 @@ def offline(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFa
         raise OSError("no network in tests")
 
     monkeypatch.setattr("urllib.request.urlopen", refuse)
+    monkeypatch.setattr("emoscope.faces.registry.download_wheel", refuse)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 
 from emoscope.core.emotions import EMOTIONS
 from emoscope.core.errors import InputError
-from emoscope.core.schema import COLUMNS, DTYPES, SET_90, SMOOTHED
+from emoscope.core.schema import ALL_DTYPES, COLUMNS, SET_90, SMOOTHED
 from emoscope.core.types import Faces, Frame, FrameResult
 
 
@@ -45,7 +45,7 @@ def test_json() -> None:
 def test_table(n: int, smoothed: bool) -> None:
     table = make_result(n, smoothed).to_frame()
     assert {name: str(dtype) for name, dtype in table.dtypes.items()} == {
-        name: {"string": str(table["source"].dtype)}.get(DTYPES[name], DTYPES[name])
+        name: {"string": str(table["source"].dtype)}.get(ALL_DTYPES[name], ALL_DTYPES[name])
         for name in (*COLUMNS, *(SMOOTHED if smoothed else ()))
     }
     assert len(table) == n

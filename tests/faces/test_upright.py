@@ -9,8 +9,8 @@ import pytest
 from emoscope.core.schema import QUALITY
 from emoscope.core.types import Faces, Image
 from emoscope.faces.crop import ENOUGH_PX, crop_faces, crop_turned
-from emoscope.faces.preprocess import to_grey
 from emoscope.faces.detect import create_detector, look_all_ways
+from emoscope.faces.preprocess import to_grey
 from emoscope.faces.quality import compute_frontal, find_unreadable, measure_crops
 from emoscope.faces.upright import SIZE_PX, Cutter, RollNetwork, choose_turns, create_circle, standardize
 
@@ -60,7 +60,13 @@ def test_a_square_turned_with_its_face_shows_it_upright(portrait: Image, angle_d
 
 
 def test_a_turned_square_is_a_picture_wherever_its_box_lies(portrait: Image) -> None:
-    for box in ([-900, -900, -800, -800], [0, 0, 1, 1], [5000, 40, 5400, 400], [300, 300, 301, 301], [-50, 10, 900, 300]):
+    for box in (
+        [-900, -900, -800, -800],
+        [0, 0, 1, 1],
+        [5000, 40, 5400, 400],
+        [300, 300, 301, 301],
+        [-50, 10, 900, 300],
+    ):
         crop = crop_turned(portrait, np.array(box, np.float32), 0.1, 33.0)
         assert crop.ndim == 2 and crop.shape[0] == crop.shape[1] < 2 * ENOUGH_PX + 2
 

@@ -10,6 +10,7 @@ from types import ModuleType
 import pytest
 import yaml
 
+from emoscope.faces import registry
 from emoscope.server.jobs.worker import BASE_BYTES, BYTES_PER_CORE, BYTES_PER_PIXEL
 from emoscope.server.server_options import ServerOptions
 
@@ -56,7 +57,11 @@ def test_compose_gives_no_more_than_needed() -> None:
 
 
 @pytest.mark.usefixtures("yunet")
-def test_models_are_fetched_ahead(emoscope: Callable[..., tuple[int, str, str]]) -> None:
+def test_models_are_fetched_ahead(
+    emoscope: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # tests/faces/test_mesh.py fetches the others.
+    monkeypatch.setattr(registry, "FETCHED", (registry.YUNET,))
     code, stdout, stderr = emoscope("models", "--fetch", "--json")
     assert (code, stderr) == (0, "")
     assert {model["name"]: model["status"] for model in json.loads(stdout)["models"]}["yunet"] == "cached"

@@ -120,6 +120,7 @@ def analyze_video(
     smooth: float = 0.0,
     baseline: str | Baseline = "off",
     exclude: bool = False,
+    attention: bool = False,
     events: str | Path | Sequence[Event] = (),
     detector: Detector = "auto",
     model: str | Path = "default",
@@ -147,6 +148,7 @@ def analyze_video(
         smooth: time constant in seconds of the smoothed probabilities beside the raw ones; 0 for none.
         baseline: `auto` or a span such as `12-20`: each person's own resting face as the zero line; `off` for none.
         exclude: leave faces beyond the model's limits (too dark, small, blurred, flat) out of all numbers.
+        attention: also tell how heads are held and whether eyes are closed; `emoscope models --fetch` fetches the mesh.
         events: marked segments to compare: a CSV file with name, start_s, end_s, or a list of Event.
         detector: `auto`, `yunet` or `haar`.
         model: name of an embedded network, or an ONNX file that `emoscope export` made.

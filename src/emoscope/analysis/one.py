@@ -236,6 +236,7 @@ def create_analyzer(settings: Settings, is_video: bool = True) -> Analyzer:
         max_side_px=side_px,
         smooth=settings.smooth,
         set_90=settings.set_90,
+        attention=settings.attention,
     )
 
 

@@ -25,7 +25,7 @@ from pydantic import (
 )
 
 from emoscope.core.errors import InputError
-from emoscope.core.schema import SET_90, SMOOTHED
+from emoscope.core.schema import ATTENTION, SET_90, SMOOTHED
 from emoscope.core.timecode import Baseline, Every, parse_baseline, parse_every, parse_time
 from emoscope.core.validation import find_problems
 from emoscope.core.version import read_version
@@ -120,6 +120,8 @@ class Settings(BaseModel):
     """Leave faces too dark, small, blurred or flat to be read out of all numbers; the table keeps them."""
     events: Annotated[tuple[Event, ...], _read(lambda text: load_events(Path(text))), TEXT, Shown(value="CSV")] = ()
     """Marked segments to compare: name, start_s, end_s."""
+    attention: bool = False
+    """Also tell how heads are held and whether eyes are closed, by a mesh that `emoscope models --fetch` fetches."""
     report: Annotated[bool, Shown(FILES)] = True
     """Write report.html."""
     thumbnails: Annotated[Thumbnails, Shown(FILES)] = "none"
@@ -174,7 +176,7 @@ class Settings(BaseModel):
     @property
     def extra_columns(self) -> tuple[str, ...]:
         """Columns of the observations beside those that are always there."""
-        asked = (SMOOTHED, self.smooth), ((SET_90,), self.set_90)
+        asked = (SMOOTHED, self.smooth), ((SET_90,), self.set_90), (tuple(ATTENTION), self.attention)
         return tuple(name for names, is_asked in asked if is_asked for name in names)
 
     @property

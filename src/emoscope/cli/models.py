@@ -94,8 +94,8 @@ def models(
     from emoscope.faces import registry
     from emoscope.faces.listing import list_models
 
-    if fetch:
-        registry.fetch(registry.YUNET)
+    for model in registry.FETCHED if fetch else ():
+        registry.fetch(model)
     entries = list_models()
     if as_json:
         print_json({"models": [asdict(entry) for entry in entries]})

@@ -32,12 +32,17 @@ COLUMNS: Final = {
 }
 """Columns of the observations table and their Arrow types, in order; all but the first four speak of a face."""
 
-EXTRA_COLUMNS: Final = {**dict.fromkeys(SMOOTHED, "float64"), SET_90: "string"}
+ATTENTION: Final = {
+    **dict.fromkeys(("yaw_deg", "pitch_deg", "head_roll_deg"), "float32"),
+    "faces_camera": "bool",
+    "eyes_open": "float32",
+    "eyes_closed": "bool",
+}
+"""How a head is held, see emoscope.faces.mesh; columns and types, there only where it was asked for."""
+EXTRA_COLUMNS: Final = {**dict.fromkeys(SMOOTHED, "float64"), SET_90: "string", **ATTENTION}
 """Those that may follow, in this order, each with its Arrow type."""
 
-_NULLABLE: Final = {"int64": "Int64", "bool": "boolean"}
-DTYPES: Final = {
-    name: kind if name in ("frame", "shot") else _NULLABLE.get(kind, kind)
-    for name, kind in (COLUMNS | EXTRA_COLUMNS).items()
-}
-"""All of them, with pandas dtypes."""
+DTYPES: Final = {**COLUMNS, "track_id": "Int64", "uncertain": "boolean"}
+"""Those of COLUMNS, with pandas dtypes."""
+ALL_DTYPES: Final = DTYPES | {name: "boolean" if kind == "bool" else kind for name, kind in EXTRA_COLUMNS.items()}
+"""All that there may be."""

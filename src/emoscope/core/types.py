@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from emoscope.core.emotions import EMOTIONS
 from emoscope.core.errors import InputError
 from emoscope.core.html import create_table
-from emoscope.core.schema import COLUMNS, DTYPES, QUALITY, SET_90, SETS, SMOOTHED
+from emoscope.core.schema import ALL_DTYPES, ATTENTION, COLUMNS, QUALITY, SET_90, SETS, SMOOTHED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,6 +80,7 @@ FACE_SHAPES: Final[dict[str, tuple[int, ...]]] = {
     "landmarks": (5, 2),
     "quality": (len(QUALITY),),
     "unreadable": (),
+    "attention": (len(ATTENTION),),
 }
 """What the parts of Faces have behind the number of faces."""
 
@@ -111,6 +112,9 @@ class Faces:
     person's right); where the detector tells them."""
     quality: NDArray[np.float64] | None = None
     """(n, 6) how each face can be seen, as schema.QUALITY lists it; NaN where that is not known."""
+    attention: NDArray[np.float64] | None = None
+    """(n, 6) how each head is held, as schema.ATTENTION lists it, where that was asked for; NaN where the mesh finds no
+    face."""
     unreadable: NDArray[np.bool_] | None = None
     """(n,) whether a face is beyond what the model was measured to read."""
 
@@ -311,9 +315,9 @@ class FrameResult:
         """Return a pandas table of a row per face, with the columns of the observations."""
         import pandas as pd
 
-        parts = (SMOOTHED, self.faces.smoothed), ((SET_90,), self.sets)
+        parts = (SMOOTHED, self.faces.smoothed), ((SET_90,), self.sets), (tuple(ATTENTION), self.faces.attention)
         extra = [name for names, values in parts if values is not None for name in names]
-        dtypes = {name: DTYPES[name] for name in (*COLUMNS, *extra)}
+        dtypes = {name: ALL_DTYPES[name] for name in (*COLUMNS, *extra)}
         cells = {"source": self.source, "frame": self.index, "time_s": self.time_s, "shot": self.shot}
         faces = dict(zip(list(dtypes)[len(cells) :], self.to_array(extra).T, strict=True))
         texts = {"emotion": EMOTIONS, SET_90: SETS}
@@ -336,6 +340,8 @@ class FrameResult:
         more = dict(zip(SMOOTHED, reading.probabilities.T, strict=True))
         if self.sets is not None:
             more[SET_90] = self.sets @ (1.0 * 2 ** np.arange(len(EMOTIONS)))
+        if faces.attention is not None:
+            more |= zip(ATTENTION, faces.attention.T, strict=True)
         parts += [more[name] for name in extra]
         return np.column_stack(parts).astype(np.float64, copy=False)
 

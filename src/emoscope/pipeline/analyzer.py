@@ -7,6 +7,7 @@ from pathlib import Path
 from emoscope.core.picture import Picture, to_image
 from emoscope.core.types import Faces, Frame, FrameResult
 from emoscope.faces.detect import VideoDetector, create_detector
+from emoscope.faces.mesh import Mesh
 from emoscope.faces.recognize import Recognizer
 from emoscope.faces.upright import Cutter
 from emoscope.pipeline.prefetch import Ahead
@@ -44,6 +45,7 @@ class Analyzer:
         max_side_px: int = VIDEO_SIDE_PX,
         smooth: float = 0.0,
         set_90: bool = False,
+        attention: bool = False,
     ) -> None:
         """Load detector and network.
 
@@ -55,14 +57,16 @@ class Analyzer:
             max_side_px: a larger image is reduced to this for detection; faces are read at full resolution.
             smooth: time constant in seconds of the smoothed probabilities that stand beside the raw ones; 0 for none.
             set_90: also give for each face the emotions among which the right one is in nine of ten faces.
+            attention: also tell how heads are held and whether eyes are closed.
 
         Raises:
             InputError: an unknown detector or model, an impossible number, or a model that knows no sets.
-            ModelError: a model file that is damaged or not to be had.
+            ModelError: a model file that is damaged or not to be had; the mesh has not been fetched.
         """
         self.recognizer = Recognizer(model, views, balanced)
         self.set_ratio = self.recognizer.find_set_ratio() if set_90 else None
         self.cutter = Cutter(self.recognizer.spec.crop_margin, self.recognizer.spec.limits)
+        self.mesh = Mesh() if attention else None
         choice = create_detector(detector, max_side_px)
         self.detector, self.detector_reason = VideoDetector(choice.detector), choice.reason
         self.max_side_px = max_side_px
@@ -126,6 +130,8 @@ class Analyzer:
         results, first = [], 0
         for (frame, _), (found, _) in zip(looks, cut, strict=True):
             faces = found.replace(probabilities=probabilities[first : first + len(found)])
+            if self.mesh is not None:
+                faces = self.mesh.measure(frame.image, faces)
             first += len(found)
             if self.smoother is not None and faces.track_id is not None and faces.probabilities is not None:
                 smoothed = self.smoother.update(faces.track_id, faces.probabilities, frame.time_s)

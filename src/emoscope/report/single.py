@@ -8,12 +8,14 @@ from markupsafe import Markup
 from emoscope.core.emotions import COLOURS, EMOTIONS, VALENCE
 from emoscope.report import charts, wording
 from emoscope.report.intervals import format_index
-from emoscope.report.overtime import describe_video
+from emoscope.report.overtime import MAX_REST, describe_video
 from emoscope.report.picture_rows import describe_pictures
 from emoscope.report.wording import Context
+from emoscope.tables.attention import Attention
 from emoscope.tables.observations import Observations
 from emoscope.tables.summary import Audience, Summary
 
+NOTHING = "–"
 VALENCES = ("positive", "neutral", "negative")
 VALENCE_COLOURS = ("var(--positive)", "var(--balanced)", "var(--negative)")
 
@@ -32,6 +34,7 @@ def create_content(observations: Observations, summary: Summary) -> dict[str, ob
         "key_numbers": _list_key_numbers(summary),
         "n_faces": summary.faces,
         "beyond": describe_beyond(summary),
+        "attention": describe_attention(summary),
         "emotions": list(zip(EMOTIONS, COLOURS, strict=True)),
         "settings": wording.describe_settings(summary.settings),
         "model": wording.describe_model(summary.model),
@@ -121,6 +124,21 @@ def describe_beyond(summary: Summary) -> Context | None:
         "are_left_out": summary.settings.exclude,
         "rows": list(zip(EMOTIONS, COLOURS, *columns, strict=True)) if len(both) == 2 else [],
     }
+
+
+def describe_attention(summary: Summary) -> list[tuple[str, ...]]:
+    """Return rows of everyone and each person: name, coverage, two shares, blinks a minute."""
+
+    def write(name: str, found: Attention) -> tuple[str, ...]:
+        shares = [found.coverage, found.faces_camera, found.eyes_closed]
+        texts = [NOTHING if share is None else wording.format_percent(share) for share in shares]
+        return name, *texts, NOTHING if found.blinks_per_min is None else f"{found.blinks_per_min:.0f}"
+
+    if summary.attention is None:
+        return []
+    shown = summary.people[:MAX_REST] if summary.kind != "pictures" else ()
+    people = [write(f"Person {p.track_id}", p.attention) for p in shown if p.attention is not None]
+    return [write("Everyone", summary.attention), *people]
 
 
 def describe_audience(audience: Audience) -> Context:

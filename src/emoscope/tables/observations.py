@@ -10,7 +10,7 @@ import numpy as np
 
 from emoscope.core.emotions import EMOTIONS
 from emoscope.core.errors import InputError, shorten
-from emoscope.core.schema import BOX, COLUMNS, DTYPES, EXTRA_COLUMNS, QUALITY, SET_90, SETS, SMOOTHED
+from emoscope.core.schema import ALL_DTYPES, BOX, COLUMNS, EXTRA_COLUMNS, QUALITY, SET_90, SETS, SMOOTHED
 from emoscope.core.texts import make_cell
 from emoscope.core.types import FrameResult
 from emoscope.tables.columns import to_arrow, to_strings
@@ -105,6 +105,11 @@ class Observations:
         return SMOOTHED[0] in self.columns
 
     @property
+    def has_attention(self) -> bool:
+        """Whether the columns of ATTENTION are there."""
+        return "eyes_closed" in self.columns
+
+    @property
     def has_changes(self) -> bool:
         """Whether the columns change_* are there."""
         return CHANGES[0] in self.columns
@@ -122,7 +127,7 @@ class Observations:
             yield from table.to_batches(max_chunksize=BATCH_ROWS)
 
     def to_pandas(self) -> "pd.DataFrame":
-        """Return the whole table, dtypes as in DTYPES."""
+        """Return the whole table, dtypes as in ALL_DTYPES."""
         import pandas as pd
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -130,7 +135,7 @@ class Observations:
         table = pq.read_table(self.place) if isinstance(self.place, Path) else self.place
         nullable = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
         frame: pd.DataFrame = table.to_pandas(types_mapper=nullable.get)
-        return frame.astype({name: dtype for name, dtype in DTYPES.items() if name in frame})
+        return frame.astype({name: dtype for name, dtype in ALL_DTYPES.items() if name in frame})
 
     def write_csv(self, path: Path) -> None:
         """Write the table as comma-separated values."""

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emoscope.core.emotions import EMOTIONS
+from emoscope.tables.attention import COLUMNS, Attention, AttentionSums
 from emoscope.tables.audience import compute_valence
 from emoscope.tables.event_means import SegmentSums
 from emoscope.tables.events import Event
@@ -35,18 +36,21 @@ def compute_summary(
     has_time = facts.kind != "pictures"
     frames, people, moments = FrameCounts(), PeopleSums(), MomentFinder()
     segments = SegmentSums(events if has_time else ())
-    beyond = BeyondSums(table.limits)
-    for rows in read_rows(table):
+    beyond, attention = BeyondSums(table.limits), AttentionSums()
+    for rows in read_rows(table, COLUMNS if table.has_attention else ()):
         frames.add(rows)
         beyond.add(rows)
         people.add(rows)
         segments.add(rows)
+        if table.has_attention:
+            attention.add(rows)
         if has_time:
             moments.add(rows)
     n_frames, n_with_face, people_max = frames.finish()
     everyone = people.sum_everyone()
     n_wanted = n_frames + facts.frames_unread
-    described = people.describe(n_wanted, baselines or {})
+    attentions, of_everyone = attention.describe()
+    described = people.describe(n_wanted, baselines or {}, attentions)
     if has_time and n_frames >= MIN_FRAMES:
         # Seen in one frame only: as likely a pattern on a wall; the table has it.
         described = tuple(person for person in described if person.frames > 1)
@@ -65,6 +69,7 @@ def compute_summary(
         coverage=n_with_face / n_wanted if n_wanted else 0.0,
         people=described,
         audience=audience,
+        attention=of_everyone,
         moments=moments.finish(),
         events=segments.finish(),
     )
@@ -170,7 +175,9 @@ class PeopleSums:
         """Return the sums of all readings (16,), also of faces without a person's number."""
         return np.asarray(self._sums.sort()[1].sum(axis=0))
 
-    def describe(self, n_frames: int, baselines: Mapping[int, NDArray[np.float64]]) -> tuple[Person, ...]:
+    def describe(
+        self, n_frames: int, baselines: Mapping[int, NDArray[np.float64]], attentions: Mapping[int, Attention]
+    ) -> tuple[Person, ...]:
         """Return the numbers of each person, in the order of their number."""
         people = []
         for track_id, sums in zip(*self._sums.sort(), strict=True):
@@ -189,6 +196,7 @@ class PeopleSums:
                     emotion=max(readings.shares, key=readings.shares.__getitem__),
                     **vars(readings),
                     baseline=None if baseline is None else name_emotions(np.asarray(baseline)),
+                    attention=attentions.get(int(track_id)),
                 )
             )
         return tuple(people)

@@ -8,6 +8,7 @@ from annotated_types import Interval, Predicate
 
 from emoscope.core.texts import dump_json
 from emoscope.core.timecode import Span
+from emoscope.tables.attention import Attention
 from emoscope.tables.audience import Valence
 from emoscope.tables.event_means import EventMeans
 from emoscope.tables.moments import Moment
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Kind = Literal["video", "pictures", "live"]
-LEFT_OUT: Final = ("container_start_s", "fingerprint", "exclude", "dropped", "wall_s")
+LEFT_OUT: Final = ("container_start_s", "fingerprint", "exclude", "dropped", "wall_s", "attention")
 """Keys that JSON has only where there is a value."""
 
 
@@ -182,6 +183,8 @@ class Person:
     uncertain_share: float
     baseline: Seven[float] | None = None
     """The resting face, where it is known."""
+    attention: Attention | None = None
+    """Head and eyes, where that was asked for."""
 
 
 @dataclass(frozen=True)
@@ -213,6 +216,8 @@ class Summary(Facts):
     people: tuple[Person, ...]
     """In the order of their number."""
     audience: Audience
+    attention: Attention | None = None
+    """Everyone's heads and eyes, where that was asked for."""
     moments: tuple[Moment, ...] = ()
     """The largest joint changes, in the order of time."""
     events: tuple[EventMeans, ...] = ()

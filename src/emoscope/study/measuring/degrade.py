@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from emoscope.core.schema import QUALITY
 from emoscope.core.types import Faces as Boxes
-from emoscope.core.types import Image
 from emoscope.faces.quality import measure_crops
 from emoscope.faces.recognize import Recognizer
 from emoscope.faces.upright import Cutter
@@ -61,7 +60,7 @@ DEGRADED: Final[Mapping[str, tuple[Callable[..., Faces], tuple[float, ...]]]] = 
 """Ten ways to make faces worse, three strengths each."""
 
 
-def cut_upright(cutter: Cutter, faces: Faces, side_px: float) -> tuple[list[Image], NDArray[np.bool_]]:
+def cut_upright(cutter: Cutter, faces: Faces, side_px: float) -> tuple[list[Faces], NDArray[np.bool_]]:
     """Cut grey faces (n, h, w), each filling its picture, as analyses do.
 
     Args:
