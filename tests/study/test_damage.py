@@ -1,5 +1,6 @@
 """Damaged files of trainings and studies: named in one line, kept, and made again or refused; nothing else happens."""
 
+import dataclasses
 import json
 import random
 import shutil
@@ -190,6 +191,23 @@ def test_a_training_under_way_goes_on_or_begins_anew(
     run.check(is_kept=True)
     # The checkpoint holds the history, too.
     assert bool(list(run.folder.glob(f"{name}.damaged-1"))) == (name != "metrics.csv")
+
+
+@pytest.mark.parametrize("name", ["best.safetensors", "validation.npz", "result.json"])
+def test_files_of_another_training_are_not_taken_for_its_own(
+    name: str, begun: tuple[Path, Path], faces_file: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each is as it was written, but by a training with another seed: nothing in itself tells."""
+    faces, runs = Dataset.load(faces_file), shutil.copytree(begun[1], tmp_path / "runs")
+    other = train(faces, dataclasses.replace(CONFIG, seed=1), tmp_path / "others")
+    [run] = map(load_run, runs.iterdir())
+    figures = run.load_result()["validation"]
+    shutil.copy(other.folder / name, run.folder / name)
+    assert train(faces, CONFIG, runs).load_result()["validation"] == figures
+    run.check(is_kept=True)
+    assert "is damaged" in caplog.text
+    for kept in ("best.safetensors", "validation.npz"):
+        assert (run.folder / kept).read_bytes() == (begun[1] / run.folder.name / kept).read_bytes()
 
 
 def test_what_ended_is_not_trained_again_for_a_lost_result(

@@ -14,13 +14,14 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NotRequired
 
 import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import TypedDict
 
 from emoscope.core.errors import DamagedError, InputError, OutputError
-from emoscope.core.files import open_atomic, set_aside, write_json
+from emoscope.core.files import compute_sha256, open_atomic, set_aside, write_json
 from emoscope.core.validation import load_json
 from emoscope.faces.preprocess import VIEWS
 from emoscope.study.data.arrays import Predictions, load_predictions
@@ -50,6 +51,8 @@ class Result(TypedDict):
     parts_per_batch: int
     train_s: float
     validation: Figures
+    files: NotRequired[dict[str, str]]
+    """Those that belong to it, of this very training: their sha256 by name; not in earlier results."""
 
 
 class Final(TypedDict):
@@ -107,6 +110,11 @@ class Run:
     def validation_path(self) -> Path:
         """Rows, labels and logits of the validation images."""
         return self.folder / "validation.npz"
+
+    @property
+    def split_path(self) -> Path:
+        """Rows of the dataset by part."""
+        return self.folder / "split.npz"
 
     @property
     def result_path(self) -> Path:
@@ -208,9 +216,14 @@ class Run:
         result = self.load_result()
         if len(self.load_history()) != result["epochs"]:
             raise DamagedError(self.history_path, f"it has not a row for each of {result['epochs']} epochs")
-        Split.load(self.folder / "split.npz")
+        Split.load(self.split_path)
         self.load_validation(VIEWS if is_kept else VIEWS[:1])
-        if is_kept:
+        files = result.get("files", {})
+        for path in (self.folder / name for name in files):
+            # Weights that are not kept are gone.
+            if path.is_file() and compute_sha256(path) != files[path.name]:
+                raise DamagedError(path, f"it is not the one that {self.result_path.name} tells of")
+        if is_kept and self.best_path.name not in files:
             check_seal(self.best_path)
 
     def is_whole(self, is_kept: bool) -> bool:
@@ -245,7 +258,7 @@ def open_run(runs: Path, config: TrainConfig, split: Split, dataset: Dataset, te
     """
     identity = _identify(config, split, dataset, teacher_sha256)
     run = Run(runs / _hash(identity), config, dataset.sha256)
-    path, split_path = run.folder / "run.json", run.folder / "split.npz"
+    path, split_path = run.folder / "run.json", run.split_path
     is_begun = path.is_file()
     try:
         if is_begun and Split.load(split_path).sha256 != split.sha256:

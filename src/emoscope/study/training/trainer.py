@@ -14,7 +14,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from emoscope.core.emotions import EMOTIONS
 from emoscope.core.errors import InputError
-from emoscope.core.files import open_atomic, write_json
+from emoscope.core.files import compute_sha256, open_atomic, write_json
 from emoscope.faces.preprocess import VIEWS
 from emoscope.faces.recognize import calibrate
 from emoscope.faces.spec import Calibration
@@ -278,13 +278,13 @@ class Trainer:
 
     def finish(self, views: Sequence[int] = VIEWS) -> None:
         """Keep the validation logits of the selected weights and write the result."""
-        network = build_network(self.config, is_new=False)
-        load_weights(network, self.run.best_path)
+        network, run = build_network(self.config, is_new=False), self.run
+        load_weights(network, run.best_path)
         network.to(self.fabric.device).to(memory_format=torch.channels_last)
         logits = {n_views: self.predict_validation(network, n_views) for n_views in views}
         labels = self.dataset.emotion[self.split.validation]
-        self.run.check_lease()
-        with open_atomic(self.run.validation_path) as temporary:
+        run.check_lease()
+        with open_atomic(run.validation_path) as temporary:
             arrays: dict[str, NDArray[np.generic]] = {f"logits_{n_views}": values for n_views, values in logits.items()}
             arrays |= {"rows": self.split.validation, "labels": labels}
             np.savez_compressed(temporary, allow_pickle=False, **arrays)
@@ -295,8 +295,9 @@ class Trainer:
             "parts_per_batch": self.n_parts,
             "train_s": sum(row["fit_s"] + row["validate_s"] for row in self.state.history),
             "validation": compute_metrics(calibrate(logits[1], Calibration()), labels),
+            "files": {path.name: compute_sha256(path) for path in (run.best_path, run.validation_path, run.split_path)},
         }
-        write_json(self.run.result_path, result)
+        write_json(run.result_path, result)
 
     @property
     def is_done(self) -> bool:
