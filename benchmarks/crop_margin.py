@@ -1,4 +1,4 @@
-"""How a face box must grow so that the crop looks like FER2013's: the constants CROP_MARGIN and HAAR_TO_YUNET.
+"""How a face box must grow so that the crop looks like FER2013's: the constant CROP_MARGIN.
 
 FER2013's pictures are the crops of a face detector of 2013. This finds the face again in enlarged Training pictures
 with both detectors of the product and compares their boxes with the picture's side.
@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from common import create_parser, write_result
-from emoscope.faces.detect import HAAR_TO_YUNET, create_detector
+from emoscope.faces.detect import create_detector
 from emoscope.study.data.dataset import Dataset
 
 SCALE, BORDER_PX = 4, 64
@@ -25,9 +25,9 @@ def main() -> None:
     dataset = Dataset.load(arguments.data)
     rows = np.flatnonzero(dataset.usage == "Training")
     rows = np.random.default_rng(0).choice(rows, min(arguments.n, len(rows)), replace=False)
-    yunet, haar = (create_detector(name).detector for name in ("yunet", "haar"))
+    yunet, own = (create_detector(name).detector for name in ("yunet", "own"))
     side = 48 * SCALE
-    found: dict[str, list[float]] = {"margin": [], "x": [], "y": [], "haar": []}
+    found: dict[str, list[float]] = {"margin": [], "x": [], "y": [], "own": []}
     for pixels in dataset.pixels[rows]:
         image = cv2.resize(pixels, (side, side), interpolation=cv2.INTER_CUBIC)
         image = cv2.copyMakeBorder(image, *[BORDER_PX] * 4, cv2.BORDER_REPLICATE)
@@ -40,10 +40,10 @@ def main() -> None:
         found["margin"].append(side / longer - 1)
         found["x"].append(((x1 + x2) / 2 - BORDER_PX - side / 2) / longer)
         found["y"].append(((y1 + y2) / 2 - BORDER_PX - side / 2) / longer)
-        boxes = haar.detect(image).xyxy
+        boxes = own.detect(image).xyxy
         if len(boxes) == 1:
-            found["haar"].append(longer / ((boxes[0, 2] - boxes[0, 0]) / HAAR_TO_YUNET))
-    if not found["haar"]:
+            found["own"].append(longer / (boxes[0, 2] - boxes[0, 0]))
+    if not found["own"]:
         sys.exit("no face was found by both detectors")
     write_result(
         "crop_margin",
@@ -53,8 +53,8 @@ def main() -> None:
             "crop_margin_median": float(np.median(found["margin"])),
             "crop_margin_quartiles": np.percentile(found["margin"], [25, 75]).tolist(),
             "centre_offset_median_xy": [float(np.median(found["x"])), float(np.median(found["y"]))],
-            "n_found_by_both": len(found["haar"]),
-            "yunet_to_haar_side_median": float(np.median(found["haar"])),
+            "n_found_by_both": len(found["own"]),
+            "yunet_to_own_side_median": float(np.median(found["own"])),
         },
     )
 

@@ -109,7 +109,7 @@ def analyze(path: Path) -> None:
     from emoscope.analysis.many import analyze_sources
     from emoscope.analysis.settings import Settings
 
-    analyze_sources([path], path.parent / "out", Settings(detector="haar"))
+    analyze_sources([path], path.parent / "out", Settings(detector="own"))
 
 
 def judge_cut(path: Path, whole: bytes, frames: list[tuple[float, int]], problems: list[str]) -> str | None:

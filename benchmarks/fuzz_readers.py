@@ -145,7 +145,7 @@ def _write_application(place: Path) -> None:
     [source] = find_sources([place / "film"])
     with open_owned(place / "result", KIND, identify(source), OUTPUT_NAMES) as working:
         results: list[Any] = []
-        settings = Settings(detector="haar", report=False)
+        settings = Settings(detector="own", report=False)
         summary = analyze_source(source, working, settings, results.append, "0").summary
     (place / "recording" / "new").mkdir(parents=True)
     facts = {name: getattr(summary, name) for name in Facts.__dataclass_fields__}
@@ -324,7 +324,7 @@ def _read_names(folder: Path) -> object:
     # Loading the network takes most of the time, and does not know the name.
     _create_analyzer()
     with patch("emoscope.analysis.one.create_analyzer", _keep_analyzer):
-        [result] = analyze_sources([path], folder / "out", Settings(detector="haar", report=report, max_side_px=64))
+        [result] = analyze_sources([path], folder / "out", Settings(detector="own", report=report, max_side_px=64))
     if result.status != "complete":
         raise InputError(str(result.message))
     return None
@@ -335,7 +335,7 @@ def _create_analyzer() -> Any:
     from emoscope.analysis.one import create_analyzer
     from emoscope.analysis.settings import Settings
 
-    return create_analyzer(Settings(detector="haar", max_side_px=64), is_video=False)
+    return create_analyzer(Settings(detector="own", max_side_px=64), is_video=False)
 
 
 def _keep_analyzer(*arguments: object, **options: object) -> Any:

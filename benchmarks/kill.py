@@ -25,7 +25,7 @@ from common import create_parser, write_result
 from server_kill import Server
 
 LOST_S = 5.0
-FAST = ("--detector", "haar", "--no-report")
+FAST = ("--detector", "own", "--no-report")
 WAIT_S = 120.0
 
 
@@ -68,7 +68,7 @@ def kill_analysis(clip: Path, folder: Path, chance: random.Random) -> dict[str, 
     from emoscope.core.manifest import Manifest, compute_mark
 
     out = folder / "out"
-    earlier = analyze_video(clip, every=10, end=1, detector="haar", report=False).save(out)
+    earlier = analyze_video(clip, every=10, end=1, detector="own", report=False).save(out)
     old = load_result(earlier)[1].frames
     process = start("analyze", clip, "-o", out, *FAST, "--end", "1", "--every", "5")
     time.sleep(chance.uniform(0.5, 4.0))
@@ -115,7 +115,7 @@ def kill_server_recording(clip: Path, folder: Path, chance: random.Random) -> di
     with av.open(str(clip)) as container:
         image = next(container.decode(video=0)).to_ndarray(format="bgr24")
     jpeg = cv2.imencode(".jpg", image)[1].tobytes()
-    options = ("--detector", "haar")
+    options = ("--detector", "own")
     with Server(folder, options) as server:
         url = str(server.client.base_url).replace("http", "ws").rstrip("/") + "/v1/live"
         with connect(url) as socket:
@@ -139,7 +139,7 @@ def kill_server_recording(clip: Path, folder: Path, chance: random.Random) -> di
 
 def kill_upload(clip: Path, folder: Path, chance: random.Random) -> dict[str, Any]:
     """Kill a server that receives an upload."""
-    with Server(folder, ("--detector", "haar")) as server:
+    with Server(folder, ("--detector", "own")) as server:
 
         def send() -> Any:
             yield b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.mp4"\r\n\r\n'
@@ -160,7 +160,7 @@ def kill_upload(clip: Path, folder: Path, chance: random.Random) -> dict[str, An
         server.process.kill()
         server.process.wait()
         thread.join(WAIT_S)
-    with Server(folder, ("--detector", "haar")) as server:
+    with Server(folder, ("--detector", "own")) as server:
         jobs = server.client.get("/v1/jobs").json()["jobs"]
         left = [path.name for path in (folder / "jobs").iterdir()]
         return {"fault": f"{jobs} {left}" if jobs or left else None}

@@ -215,7 +215,7 @@ def main() -> None:
     parser = create_parser(__doc__)
     parser.add_argument("--group", type=Path, help="the photograph multi_face.jpg")
     parser.add_argument("--peer-python", help="a Python that has the package `trackers`")
-    parser.add_argument("--detector", choices=["yunet", "haar"])
+    parser.add_argument("--detector", choices=["yunet", "own"])
     parser.add_argument("--scenes", type=int, default=3, help="number of scenes, each from its own seed")
     arguments = parser.parse_args()
     cv2.setNumThreads(1)

@@ -50,7 +50,7 @@ def folder(portrait: Image, clip: Path, tmp_path_factory: pytest.TempPathFactory
     cv2.imwrite(str(folder / "face.png"), portrait[40:220, 150:290])
     cv2.imwrite(str(folder / "wall.png"), np.full((80, 90), 99, np.uint8))
     (folder / "clip.mp4").write_bytes(clip.read_bytes())
-    emoscope.analyze_video(folder / "clip.mp4", every=5, detector="haar").save(folder / "clip-emoscope")
+    emoscope.analyze_video(folder / "clip.mp4", every=5, detector="own").save(folder / "clip-emoscope")
     return folder
 
 

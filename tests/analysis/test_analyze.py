@@ -22,7 +22,7 @@ ALWAYS = {"emoscope-manifest.json", "observations.parquet", "observations.csv", 
 
 def test_clip_to_report(clip: Path, tmp_path: Path, emoscope: Command) -> None:
     out = tmp_path / "Ergebnis 結果"
-    code, stdout, stderr = emoscope("analyze", clip, "-o", out, "--detector", "haar", "--annotate", "--json")
+    code, stdout, stderr = emoscope("analyze", clip, "-o", out, "--detector", "own", "--annotate", "--json")
     assert (code, stderr) == (0, "")
     [entry] = json.loads(stdout)["sources"]
     assert entry["source"] == str(clip) and entry["status"] == "complete" and entry["output"] == str(out)
@@ -50,14 +50,14 @@ def test_clip_to_report(clip: Path, tmp_path: Path, emoscope: Command) -> None:
 
     summary = json.loads((out / "summary.json").read_text())
     assert summary["faces"] == len(seen) == entry["faces"]
-    assert summary["settings"]["detector"] == "haar" and summary["model"]["labels"] == list(EMOTIONS)
+    assert summary["settings"]["detector"] == "own" and summary["model"]["labels"] == list(EMOTIONS)
     with av.open(str(out / "annotated.mp4")) as video:
         written = [frame.time for frame in video.decode(video=0)]
     assert written == pytest.approx([clip_time_s(i) for i in range(30)], abs=1e-3)
 
 
 def test_every_and_no_report(clip: Path, tmp_path: Path, emoscope: Command) -> None:
-    code, _, _ = emoscope("analyze", clip, "-o", tmp_path / "out", "--detector", "haar", "--every", 4, "--no-report")
+    code, _, _ = emoscope("analyze", clip, "-o", tmp_path / "out", "--detector", "own", "--every", 4, "--no-report")
     assert code == 0 and not (tmp_path / "out" / "report.html").exists()
     table = pd.read_parquet(tmp_path / "out" / "observations.parquet")
     assert table["frame"].unique().tolist() == list(range(0, 30, 4))
@@ -66,7 +66,7 @@ def test_every_and_no_report(clip: Path, tmp_path: Path, emoscope: Command) -> N
 def test_earlier_results_are_replaced_and_other_files_kept(clip: Path, tmp_path: Path, emoscope: Command) -> None:
     out = tmp_path / "out"
     for options in (["--every", 3, "--annotate"], ["--every", 6, "--no-report"]):
-        assert emoscope("analyze", clip, "-o", out, "--detector", "haar", *options)[0] == 0
+        assert emoscope("analyze", clip, "-o", out, "--detector", "own", *options)[0] == 0
         (out / "notes.txt").write_text("mine")
     assert {p.name for p in out.iterdir()} == {"notes.txt", *ALWAYS}
     assert (out / "notes.txt").read_text() == "mine"
@@ -85,7 +85,7 @@ def test_several_sources_one_bad(clip: Path, portrait: Image, tmp_path: Path, em
         "-o",
         tmp_path / "out",
         "--detector",
-        "haar",
+        "own",
         "--json",
     ]
     code, stdout, stderr = emoscope("analyze", *arguments)
@@ -101,12 +101,12 @@ def test_several_sources_one_bad(clip: Path, portrait: Image, tmp_path: Path, em
 
 
 def test_library(clip: Path, portrait: Image, tmp_path: Path) -> None:
-    picture = product.analyze_image(portrait, detector="haar")
+    picture = product.analyze_image(portrait, detector="own")
     assert picture.emotions == ["happy"] and picture.probabilities.shape == (1, 7)
-    nothing = product.analyze_image(np.zeros((80, 90), np.uint8), detector="haar")
+    nothing = product.analyze_image(np.zeros((80, 90), np.uint8), detector="own")
     assert nothing.emotions == [] and nothing.probabilities.shape == (0, 7) and nothing.uncertain.shape == (0,)
 
-    analysis = product.analyze_video(clip, every=5, detector="haar")
+    analysis = product.analyze_video(clip, every=5, detector="own")
     assert len(analysis.observations["frame"].unique()) == analysis.summary.frames == 6
     assert analysis.report(tmp_path / "r.html").read_text().startswith("<!DOCTYPE html>")
     assert (analysis.save(tmp_path / "saved") / "summary.json").is_file()
@@ -128,7 +128,7 @@ def test_truncated_video_gives_what_was_there(portrait: Image, tmp_path: Path, e
     data = (tmp_path / "whole.mp4").read_bytes()
     (tmp_path / "cut.mp4").write_bytes(data[: len(data) * 6 // 10])
     code, stdout, stderr = emoscope(
-        "analyze", tmp_path / "cut.mp4", "-o", tmp_path / "o", "--detector", "haar", "--json"
+        "analyze", tmp_path / "cut.mp4", "-o", tmp_path / "o", "--detector", "own", "--json"
     )
     [entry] = json.loads(stdout)["sources"]
     assert code == 0 and entry["status"] == "incomplete" and 10 < entry["frames"] < 50

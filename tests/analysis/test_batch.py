@@ -69,7 +69,7 @@ def test_every_so_many_seconds(long_clip: Path) -> None:
 def test_parts_and_options_from_the_command_line(clip: Path, tmp_path: Path, emoscope: Command) -> None:
     (tmp_path / "events.csv").write_text("name,start_s,end_s\nproduct,0.2,0.4\n")
     code, _, stderr = emoscope(
-        *("analyze", clip, "-o", tmp_path / "o", "--detector", "haar", "--no-report"),
+        *("analyze", clip, "-o", tmp_path / "o", "--detector", "own", "--no-report"),
         *("--start", "0.1", "--end", "0:01.5", "--every", "0.08s", "--smooth", "0.3", "--anonymous"),
         *("--baseline", "0-1", "--events", tmp_path / "events.csv", "--formats", "jsonl,vtt,eaf"),
     )
@@ -103,13 +103,13 @@ def test_parts_and_options_from_the_command_line(clip: Path, tmp_path: Path, emo
     ],
 )
 def test_impossible_options(options: list[str], words: str, clip: Path, tmp_path: Path, emoscope: Command) -> None:
-    code, stdout, stderr = emoscope("analyze", clip, "-o", tmp_path / "o", "--detector", "haar", *options)
+    code, stdout, stderr = emoscope("analyze", clip, "-o", tmp_path / "o", "--detector", "own", *options)
     assert code == 2 and stdout == "" and words in stderr and stderr.count("\n") == 1
     assert not any(tmp_path.iterdir())
 
 
 def start(*arguments: object) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "emoscope", "analyze", *map(str, arguments), "--detector", "haar", "--no-report"]
+    command = [sys.executable, "-m", "emoscope", "analyze", *map(str, arguments), "--detector", "own", "--no-report"]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -154,7 +154,7 @@ def test_killed_analysis_leaves_a_mark_and_is_taken_up_again(
 ) -> None:
     out = tmp_path / "o"
     result = find_result(out, slow_clip, clip)
-    options = ("-o", out, "--detector", "haar", "--no-report", "--end", "0.5")
+    options = ("-o", out, "--detector", "own", "--no-report", "--end", "0.5")
     assert emoscope("analyze", clip, slow_clip, *options)[0] == 0
     before = (result / "summary.json").read_bytes()
     process = start(clip, slow_clip, "-o", out, "--resume")
@@ -176,7 +176,7 @@ def test_killed_analysis_leaves_a_mark_and_is_taken_up_again(
 
 def test_another_network_in_the_same_place_is_another_analysis(clip: Path, tmp_path: Path, emoscope: Command) -> None:
     model = Path(shutil.copy(find_network("compact-4-int8"), tmp_path / "mine.onnx"))
-    options = ("analyze", clip, "-o", tmp_path / "o", "--detector", "haar", "--no-report", "--every", "10", "--json")
+    options = ("analyze", clip, "-o", tmp_path / "o", "--detector", "own", "--no-report", "--every", "10", "--json")
     for network, is_skipped in (("compact-4-int8", False), ("compact-4-int8", True), ("compact-5-int8", False)):
         if not is_skipped:
             shutil.copyfile(find_network(network), model)
@@ -184,7 +184,7 @@ def test_another_network_in_the_same_place_is_another_analysis(clip: Path, tmp_p
         assert code == 0 and [e["skipped"] for e in json.loads(stdout)["sources"]] == [is_skipped], stderr
 
 
-def test_what_haar_read_is_read_anew_once_yunet_is_there(
+def test_what_the_embedded_detector_read_is_read_anew_once_yunet_is_there(
     clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fetch(model: ModelFile) -> Path:
@@ -196,14 +196,14 @@ def test_what_haar_read_is_read_anew_once_yunet_is_there(
         monkeypatch.setattr(many, "YUNET", SimpleNamespace(path=clip if is_cached else tmp_path / "none"))
         [result] = many.analyze_sources([clip], tmp_path / "o", settings, resume=True)
         assert result.status == "complete" and result.skipped == is_skipped
-    assert caplog.text.count("Haar cascade") == 1, "said once, though two were read"
+    assert caplog.text.count("embedded detector") == 1, "said once, though two were read"
 
 
 def test_a_source_that_is_gone_when_its_turn_comes_stops_no_other(
     clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     films = [Path(shutil.copy(clip, tmp_path / name)) for name in ("a.mp4", "b.mp4")]
-    settings = Settings(detector="haar", report=False, every=10)
+    settings = Settings(detector="own", report=False, every=10)
     monkeypatch.setattr(many, "choose_folders", lambda *_: films[0].unlink() or [tmp_path / "a", tmp_path / "b"])
     gone, other = many.analyze_sources(films, settings=settings)
     assert gone.status == "failed" and "a.mp4 (No such file" in str(gone.message) and other.status == "complete"
@@ -212,7 +212,7 @@ def test_a_source_that_is_gone_when_its_turn_comes_stops_no_other(
 def test_two_writers_of_one_folder(clip: Path, slow_clip: Path, tmp_path: Path, emoscope: Command) -> None:
     process = start(slow_clip, "-o", tmp_path / "o")
     wait_for(tmp_path / "o" / ".emoscope-working" / "new" / "observations.parquet")
-    code, _, stderr = emoscope("analyze", clip, "-o", tmp_path / "o", "--detector", "haar")
+    code, _, stderr = emoscope("analyze", clip, "-o", tmp_path / "o", "--detector", "own")
     assert code == 2 and "being written by another process" in stderr and stderr.count("\n") == 1
     assert process.poll() is None
     process.send_signal(signal.SIGTERM)
@@ -225,7 +225,7 @@ def test_hidden_faces(clip: Path, tmp_path: Path, emoscope: Command) -> None:
     pictures = []
     for options in ([], ["--blur-faces"]):
         out = tmp_path / f"o{len(options)}"
-        assert emoscope("analyze", clip, "-o", out, "--detector", "haar", "--annotate", "--explain", *options)[0] == 0
+        assert emoscope("analyze", clip, "-o", out, "--detector", "own", "--annotate", "--explain", *options)[0] == 0
         import av
 
         with av.open(str(out / "annotated.mp4")) as video:
@@ -239,7 +239,7 @@ def test_hidden_faces(clip: Path, tmp_path: Path, emoscope: Command) -> None:
 
 
 def test_library_settings(clip: Path, tmp_path: Path) -> None:
-    analysis = product.analyze_video(clip, every="0.2s", end=1.0, detector="haar", smooth=0.4)
+    analysis = product.analyze_video(clip, every="0.2s", end=1.0, detector="own", smooth=0.4)
     assert analysis.observations["time_s"].max() < 1 and analysis.table.has_smoothed
     saved = analysis.save(tmp_path / "saved")
     assert {p.name for p in saved.iterdir()} >= {"summary.json", "observations.csv", "report.html"}

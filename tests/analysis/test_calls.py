@@ -24,23 +24,23 @@ def portrait_file(portrait: Image, tmp_path: Path) -> Path:
 
 
 def test_a_picture_given_in_any_way(portrait: Image, portrait_file: Path) -> None:
-    expected = product.analyze_image(portrait, detector="haar").to_dict()
+    expected = product.analyze_image(portrait, detector="own").to_dict()
     pillow, content = PIL.Image.open(portrait_file), portrait_file.read_bytes()
     given = str(portrait_file), portrait_file, pillow, content, io.BytesIO(content)
-    results = product.analyze_image(given, detector="haar")
+    results = product.analyze_image(given, detector="own")
     assert [result.source for result in results] == [str(portrait_file)] * 2 + [""] * 3
     assert all({**result.to_dict(), "source": ""} == expected for result in results)
-    analyzer = product.Analyzer("haar", max_side_px=1280)
+    analyzer = product.Analyzer("own", max_side_px=1280)
     # Each stands alone: somebody seen in one picture is no acquaintance in the next.
     assert [analyzer.analyze(picture).to_dict() for picture in (portrait, pillow)] == [expected] * 2
-    assert product.analyze_image([], detector="haar") == []
+    assert product.analyze_image([], detector="own") == []
 
 
 def test_what_pictures_cannot_give_is_said(portrait: Image, tmp_path: Path) -> None:
     # A name that leaves no room for the number before it.
     cv2.imwrite(str(tmp_path / f"{'a' * 250}.png"), portrait)
     events = [Event("smile", 0, 1)]
-    asked = {"formats": ("jsonl", "eaf"), "events": events, "annotate": True, "detector": "haar"}
+    asked = {"formats": ("jsonl", "eaf"), "events": events, "annotate": True, "detector": "own"}
     analysis = product.analyze_video(tmp_path / f"{'a' * 250}.png", **asked)
     assert str(analysis.summary.message).endswith(
         "pictures have no time, so nothing was written of observations.eaf, a comparison of the events"
@@ -58,26 +58,26 @@ def test_models_are_kept(portrait: Image, tmp_path: Path, monkeypatch: pytest.Mo
 
     def read(turn: int) -> dict[str, object]:
         barrier.wait()
-        return product.analyze_image(portrait if turn % 2 else portrait[:, ::-1], detector="haar").to_dict()
+        return product.analyze_image(portrait if turn % 2 else portrait[:, ::-1], detector="own").to_dict()
 
-    alone = product.analyze_image(portrait, detector="haar").to_dict()
+    alone = product.analyze_image(portrait, detector="own").to_dict()
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(read, range(8)))
     assert found[1::2] == [alone] * 4 and found[::2] == [found[0]] * 4 != found[1::2]
     assert len(made) == 1
-    product.analyze_image(portrait, detector="haar", views=2)
+    product.analyze_image(portrait, detector="own", views=2)
     assert len(made) == 2
     # A model that is exported anew is loaded anew.
     model = tmp_path / "m.onnx"
     for _ in range(2):
         model.write_bytes(product.Recognizer().path.read_bytes())
-        product.analyze_image(portrait, detector="haar", model=model)
+        product.analyze_image(portrait, detector="own", model=model)
     assert len(made) == 4
 
 
 def test_progress_and_what_was_read_before(clip: Path, tmp_path: Path) -> None:
     seen: list[Progress] = []
-    analysis = product.analyze_video(clip, every=5, detector="haar", on_progress=seen.append)
+    analysis = product.analyze_video(clip, every=5, detector="own", on_progress=seen.append)
     assert len(seen) == 6 and seen[-1].frames >= 26 and seen[-1].share == 1
     folder = analysis.save(tmp_path / "saved")
     (folder / "notes.txt").write_text("mine")
@@ -114,7 +114,7 @@ def test_impossible_options(options: dict[str, object], sentence: str, clip: Pat
 
 def test_texts_and_numbers_alike(clip: Path) -> None:
     said = [
-        product.analyze_video(clip, detector="haar", report=False, **options).observations["time_s"].tolist()  # type: ignore[arg-type]
+        product.analyze_video(clip, detector="own", report=False, **options).observations["time_s"].tolist()  # type: ignore[arg-type]
         for options in ({"every": 2, "start": 0.4, "end": 1}, {"every": "2", "start": "0.4", "end": "0:01"})
     ]
     assert said[0] == said[1] and len(said[0]) > 3

@@ -66,7 +66,7 @@ MATRICES = {
 
 
 def read(path: Path, every: int | str = 1) -> list[tuple[int, int, dict[str, float]]]:
-    summary = product.analyze_video(path, every=every, detector="haar", report=False).summary
+    summary = product.analyze_video(path, every=every, detector="own", report=False).summary
     return [(p.track_id, p.frames, {k: round(v, 6) for k, v in p.shares.items()}) for p in summary.people]
 
 

@@ -57,7 +57,7 @@ def test_frames_are_dropped_rather_than_delayed(clip: Path, tmp_path: Path, monk
     monkeypatch.setattr(Analyzer, "analyze", analyze_slowly)
     view, camera = Watcher(), Camera(str(clip))
     start = time.monotonic()
-    result = analyze_live(camera, Analyzer("haar"), view, tmp_path / "out", Settings())
+    result = analyze_live(camera, Analyzer("own"), view, tmp_path / "out", Settings())
     # The clip lasts 1.7 s; all of its 30 frames one after the other would have taken more than 6 s.
     assert time.monotonic() - start < 5
     assert 3 <= result.frames <= 10 and result.frames + result.dropped == camera.frames_read == 30
@@ -73,7 +73,7 @@ def test_frames_are_dropped_rather_than_delayed(clip: Path, tmp_path: Path, monk
 def test_outputs_are_those_of_analyze(clip: Path, tmp_path: Path, emoscope: Command) -> None:
     out = tmp_path / "out"
     code, stdout, stderr = emoscope(
-        "live", clip, "-o", out, "--detector", "haar", "--view", "terminal", "--anonymous", "--json"
+        "live", clip, "-o", out, "--detector", "own", "--view", "terminal", "--anonymous", "--json"
     )
     assert code == 0 and "ask them first" in stderr.splitlines()[0] and "frames/s" in stderr
     result = json.loads(stdout)
@@ -90,10 +90,10 @@ def test_only_looking_and_an_early_end_leave_nothing(
     clip: Path, tmp_path: Path, emoscope: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    code, stdout, _ = emoscope("live", clip, "--no-save", "--detector", "haar", "--view", "none", "--for", 0.5)
+    code, stdout, _ = emoscope("live", clip, "--no-save", "--detector", "own", "--view", "none", "--for", 0.5)
     assert code == 0 and "a face in" in stdout and "->" not in stdout
     with pytest.raises(InputError, match="stopped before"):
-        analyze_live(Camera(str(clip)), Analyzer("haar"), Watcher(closes_after=0), tmp_path / "out", Settings())
+        analyze_live(Camera(str(clip)), Analyzer("own"), Watcher(closes_after=0), tmp_path / "out", Settings())
     assert list(tmp_path.iterdir()) == []
 
 
@@ -101,7 +101,7 @@ def test_only_looking_and_an_early_end_leave_nothing(
 def test_ctrl_c_is_the_normal_end(number: signal.Signals, portrait: Image, tmp_path: Path) -> None:
     # A picture every half second for half a minute: nobody waits for its end.
     write_clip(tmp_path / "long.mp4", [(portrait, i / 2) for i in range(60)])
-    command = [sys.executable, "-m", "emoscope", "live", "long.mp4", "-o", "out", "--detector", "haar"]
+    command = [sys.executable, "-m", "emoscope", "live", "long.mp4", "-o", "out", "--detector", "own"]
     environment = {**os.environ, "DISPLAY": ""}
     with subprocess.Popen(
         command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -122,7 +122,7 @@ def test_a_recording_that_is_killed_is_finished_by_the_next_command(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     write_clip(tmp_path / "long.mp4", [(portrait, i / 2) for i in range(120)])
-    command = [sys.executable, "-m", "emoscope", "live", "long.mp4", "-o", "out", "--detector", "haar"]
+    command = [sys.executable, "-m", "emoscope", "live", "long.mp4", "-o", "out", "--detector", "own"]
     with subprocess.Popen(command, env={**os.environ, "DISPLAY": ""}, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         lines = []
@@ -136,7 +136,7 @@ def test_a_recording_that_is_killed_is_finished_by_the_next_command(
     with pytest.raises(InputError, match="finish it with `emoscope report out`"):
         load_result(Path("out"))
     for arguments in (("analyze", "long.mp4", "-o", "out"), ("live", "long.mp4", "-o", "out", "--view", "none")):
-        code, _, stderr = emoscope(*arguments, "--detector", "haar")
+        code, _, stderr = emoscope(*arguments, "--detector", "own")
         assert code == 2 and "finish it with `emoscope report out`" in stderr.splitlines()[-1]
     code, _, stderr = emoscope("report", "out")
     assert code == 0 and "was cut off after" in stderr and stderr.count("\n") == 1
@@ -183,7 +183,7 @@ def test_a_camera_that_vanishes_loses_nothing(how: str, portrait: Image, tmp_pat
 
     with serve(send_half) as address:
         camera = Camera(address, read_timeout_s=1.0)
-        result = analyze_live(camera, Analyzer("haar"), Watcher(), tmp_path / "out", Settings())
+        result = analyze_live(camera, Analyzer("own"), Watcher(), tmp_path / "out", Settings())
         over.set()
     assert result.status == "incomplete" and result.message is not None and "vanished after" in result.message
     assert result.frames + result.dropped == camera.frames_read >= 35
@@ -199,7 +199,7 @@ def test_a_camera_that_never_answers(tmp_path: Path) -> None:
         camera = Camera(f"rtsp://someone:s3cret@127.0.0.1:{server.getsockname()[1]}/x", open_timeout_s=1.0)
         start = time.monotonic()
         with pytest.raises(InputError, match="no answer within 1 s") as caught:
-            analyze_live(camera, Analyzer("haar"), View(), tmp_path / "out", Settings())
+            analyze_live(camera, Analyzer("own"), View(), tmp_path / "out", Settings())
     assert time.monotonic() - start < 5 and "s3cret" not in str(caught.value) and not (tmp_path / "out").exists()
 
 
@@ -226,7 +226,7 @@ def test_what_is_no_camera_is_one_line(
     (tmp_path / "text.mp4").write_text("dear diary, " * 400)
     (tmp_path / "empty.mp4").write_bytes(b"")
     start = time.monotonic()
-    code, stdout, stderr = emoscope("live", *arguments, "--detector", "haar")
+    code, stdout, stderr = emoscope("live", *arguments, "--detector", "own")
     assert time.monotonic() - start < 8 and code == 2 and stdout == ""
     errors = [line for line in stderr.splitlines() if "ask them first" not in line]
     assert len(errors) == 1 and errors[0].startswith("error: ") and words in errors[0]

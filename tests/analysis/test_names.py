@@ -14,7 +14,7 @@ from conftest import Command
 from emoscope.core.types import Image
 
 NAMES = ("=1+1.mp4", "@a.mp4", "a:b.mp4", "new\nline.mp4", "\x1b[31mred.mp4", "[b].mp4", os.fsdecode(b"\xff\xfe.mp4"))
-FAST = ("--detector", "haar", "--every", "15")
+FAST = ("--detector", "own", "--every", "15")
 
 
 def test_any_name_is_analysed_like_any_other(
@@ -48,7 +48,7 @@ def test_a_result_is_named_by_its_source_whatever_that_is_called(
         assert (code, stderr) == (0, "")
     [folder] = (p for p in Path().iterdir() if p.is_dir())
     assert name.startswith(folder.name.removesuffix("-emoscope")) and (folder / "annotated.mp4").is_file()
-    code, _, _ = emoscope("live", name, "-o", f"live:{name[:9]}", "--detector", "haar", "--view", "none")
+    code, _, _ = emoscope("live", name, "-o", f"live:{name[:9]}", "--detector", "own", "--view", "none")
     assert code == 0 and (Path(f"live:{name[:9]}") / "observations.parquet").is_file()
 
 
@@ -77,6 +77,6 @@ def test_a_file_that_names_others_is_refused(
     (tmp_path / name).write_text(text.format("secret.mp4"))
     code, _, stderr = emoscope("analyze", tmp_path / name, "-o", tmp_path / "out", *FAST)
     assert code == 2 and stderr.count("\n") == 1 and "cannot be decoded as video" in stderr
-    code, _, stderr = emoscope("live", tmp_path / name, "-o", tmp_path / "out", "--detector", "haar", "--view", "none")
+    code, _, stderr = emoscope("live", tmp_path / name, "-o", tmp_path / "out", "--detector", "own", "--view", "none")
     assert code == 2 and "cannot be decoded as video" in stderr
     assert not (tmp_path / "out").exists()

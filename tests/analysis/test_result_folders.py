@@ -13,7 +13,7 @@ from emoscope.core.manifest import MANIFEST
 from emoscope.core.owned import open_owned
 from emoscope.media.find import find_sources
 
-FAST = ("--detector", "haar", "--every", "10", "--no-report")
+FAST = ("--detector", "own", "--every", "10", "--no-report")
 
 
 def put(path: Path, text: str = "film") -> Path:

@@ -79,7 +79,7 @@ def test_the_fingerprint_tells_settings_and_sources_apart(tmp_path: Path) -> Non
     [
         (
             ["--views", "3", "--detector", "harr", "--every", "0"],
-            ["views is 3", "auto, yunet, haar", "every: '0' is no step"],
+            ["views is 3", "auto, yunet, own", "every: '0' is no step"],
         ),
         (["--smooth", "inf"], ["smooth is 'inf', expected a number of 0 to 3600"]),
         (["--formats", "eaf,srt"], ["there is no format srt; choose from jsonl, eaf, vtt"]),

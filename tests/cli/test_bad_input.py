@@ -62,7 +62,7 @@ def test_any_picture_is_read_upright(name: str, portrait: Image, tmp_path: Path)
 def test_tiny_and_huge_pictures(size_wh: tuple[int, int], tmp_path: Path, emoscope: Command) -> None:
     path = tmp_path / "p.png"
     cv2.imwrite(str(path), np.full((size_wh[1], size_wh[0]), 99, np.uint8))
-    code, stdout, stderr = emoscope("analyze", path, "-o", tmp_path / "o", "--detector", "haar")
+    code, stdout, stderr = emoscope("analyze", path, "-o", tmp_path / "o", "--detector", "own")
     assert (code, stderr) == (0, "") and "0 people" in stdout
 
 
@@ -112,7 +112,7 @@ def test_bad_source_is_one_line_and_leaves_nothing(case: str, clip: Path, tmp_pa
     make, words = BAD_SOURCES[case]
     source = make(tmp_path, clip)
     before = set(tmp_path.iterdir())
-    code, stdout, stderr = emoscope("analyze", source, "-o", tmp_path / "out", "--detector", "haar")
+    code, stdout, stderr = emoscope("analyze", source, "-o", tmp_path / "out", "--detector", "own")
     assert code == 2 and stdout == "" and words in stderr
     assert stderr.startswith("error: ") and stderr.count("\n") == 1 and "Traceback" not in stderr
     assert set(tmp_path.iterdir()) == before
@@ -121,7 +121,7 @@ def test_bad_source_is_one_line_and_leaves_nothing(case: str, clip: Path, tmp_pa
 def test_unwritable_output(clip: Path, tmp_path: Path, emoscope: Command) -> None:
     (tmp_path / "file").write_text("mine")
     for out in (tmp_path / "file", tmp_path / "file" / "sub", Path("/proc/nothing")):
-        code, _, stderr = emoscope("analyze", clip, "-o", out, "--detector", "haar")
+        code, _, stderr = emoscope("analyze", clip, "-o", out, "--detector", "own")
         assert code == 2 and "cannot write" in stderr and stderr.count("\n") == 1
     assert (tmp_path / "file").read_text() == "mine"
 
@@ -129,10 +129,10 @@ def test_unwritable_output(clip: Path, tmp_path: Path, emoscope: Command) -> Non
 def test_what_the_system_refuses_is_said_in_one_line(
     clip: Path, tmp_path: Path, emoscope: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    code, _, stderr = emoscope("analyze", clip, "-o", tmp_path / (300 * "x"), "--detector", "haar")
+    code, _, stderr = emoscope("analyze", clip, "-o", tmp_path / (300 * "x"), "--detector", "own")
     assert code == 2 and "File name too long" in stderr and stderr.count("\n") == 1 and len(stderr) < 1000
     # One bad name does not stop the rest.
-    code, _, stderr = emoscope("analyze", clip.with_name(300 * "x"), clip, "-o", tmp_path / "out", "--detector", "haar")
+    code, _, stderr = emoscope("analyze", clip.with_name(300 * "x"), clip, "-o", tmp_path / "out", "--detector", "own")
     assert code == 2 and "File name too long" in stderr and (tmp_path / "out" / clip.stem / "summary.json").is_file()
     for name, make in (("jobs", Path.touch), (".lock", Path.mkdir)):
         (tmp_path / f"data{name}").mkdir()
@@ -155,7 +155,7 @@ def test_what_cannot_be_looked_into_is_said(
 
     # Whoever runs the tests may be allowed everything.
     monkeypatch.setattr(os, "scandir", refuse)
-    code, _, stderr = emoscope("analyze", tmp_path / "films", "-o", tmp_path / "out", "--detector", "haar")
+    code, _, stderr = emoscope("analyze", tmp_path / "films", "-o", tmp_path / "out", "--detector", "own")
     assert code == 0 and re.search(r"left out \S+P01, which cannot be read \(Permission denied\)\n", stderr)
 
 
@@ -166,7 +166,7 @@ def test_failure_in_the_middle_leaves_nothing(
         raise OSError(28, os.strerror(28))
 
     monkeypatch.setattr("emoscope.analysis.recorder.Observations.write_csv", fail)
-    code, _, stderr = emoscope("analyze", clip, "-o", tmp_path / "out", "--detector", "haar")
+    code, _, stderr = emoscope("analyze", clip, "-o", tmp_path / "out", "--detector", "own")
     assert code == 2 and "No space left" in stderr
     assert list(tmp_path.iterdir()) == []
 
@@ -178,7 +178,7 @@ def test_our_own_fault_is_said_without_a_traceback(
         raise RuntimeError("two\nlines")
 
     monkeypatch.setattr("emoscope.analysis.recorder.compute_summary", fail)
-    code, _, stderr = emoscope("analyze", clip, "-o", tmp_path / "out", "--detector", "haar")
+    code, _, stderr = emoscope("analyze", clip, "-o", tmp_path / "out", "--detector", "own")
     assert code == 1 and "RuntimeError: two lines" in stderr and stderr.count("\n") == 1
 
 
@@ -196,7 +196,7 @@ def test_models_that_are_not_ours(clip: Path, tmp_path: Path, emoscope: Command)
         tmp_path / "text.onnx": "no ONNX model that can be loaded",
         tmp_path / "cut.onnx": "no ONNX model that can be loaded",
     }.items():
-        code, _, stderr = emoscope("analyze", clip, "-o", tmp_path / "out", "--detector", "haar", "--model", model)
+        code, _, stderr = emoscope("analyze", clip, "-o", tmp_path / "out", "--detector", "own", "--model", model)
         assert code == 2 and words in stderr and stderr.count("\n") == 1, stderr
         assert not (tmp_path / "out").exists()
 
@@ -207,7 +207,7 @@ def test_wrong_hash(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, clip: Path,
     code, _, stderr = emoscope("analyze", clip, "-o", tmp_path / "out", "--detector", "yunet")
     assert code == 2 and "damaged or replaced" in stderr and stderr.count("\n") == 1
     monkeypatch.setattr("emoscope.faces.registry.compute_sha256", lambda path: "0" * 64)
-    code, _, stderr = emoscope("analyze", clip, "-o", tmp_path / "out", "--detector", "haar")
+    code, _, stderr = emoscope("analyze", clip, "-o", tmp_path / "out", "--detector", "own")
     assert code == 2 and "install emoscope again" in stderr
 
 
@@ -216,7 +216,7 @@ def test_without_network_or_cache(
 ) -> None:
     monkeypatch.setenv("EMOSCOPE_CACHE", str(tmp_path / "cache"))
     code, _, stderr = emoscope("analyze", clip, "-o", tmp_path / "a", "--no-report")
-    assert code == 0 and stderr.count("Haar") == 1, "auto falls back with one warning"
+    assert code == 0 and stderr.count("embedded detector") == 1, "auto falls back with one warning"
     code, _, stderr = emoscope("analyze", clip, "-o", tmp_path / "b", "--detector", "yunet")
     assert code == 2 and "cannot fetch the model yunet" in stderr
     assert f"into {tmp_path / 'cache'}" in stderr and (tmp_path / "cache").is_dir(), "what it advises can be done"

@@ -116,5 +116,5 @@ def test_without_its_decoder_a_heic_is_one_line(
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     with pytest.raises(InputError, match=r"needs a decoder that is missing .*; install emoscope anew"):
         to_image(tmp_path / "p.heic")
-    code, _, stderr = emoscope("analyze", tmp_path / "p.heic", "-o", tmp_path / "out", "--detector", "haar")
+    code, _, stderr = emoscope("analyze", tmp_path / "p.heic", "-o", tmp_path / "out", "--detector", "own")
     assert code == 2 and stderr.count("\n") == 1 and "needs a decoder that is missing" in stderr

@@ -165,7 +165,7 @@ def test_files_analysed_elsewhere(
     found = []
     for more in ((), where if len(where) == 2 else (*where, address)):
         output = tmp_path / str(bool(more))
-        options = ("--detector", "haar", "--no-report", "--json")
+        options = ("--detector", "own", "--no-report", "--json")
         code, stdout, stderr = emoscope("analyze", *names, "-o", output, *options, *more)
         assert code == 2 and "1 of 7 sources failed" in stderr
         entries = json.loads(stdout.replace(str(output), "OUT"))["sources"]
@@ -180,7 +180,7 @@ def test_an_analysis_elsewhere_is_stopped(clip: Path, tmp_path: Path) -> None:
     sources = [clip.with_name(f"{i}.mp4") for i in range(12)]
     for path in sources:
         path.write_bytes(clip.read_bytes())
-    with open_executor(shared=Settings(detector="haar", report=False), workers=2) as executor:
+    with open_executor(shared=Settings(detector="own", report=False), workers=2) as executor:
         results = analyze_sources(
             sources, tmp_path, Settings(), stop=stop, on_progress=lambda p: stop.set(), executor=executor
         )

@@ -184,13 +184,13 @@ def test_a_cache_that_cannot_be_written_leaves_the_other_detector(
     (tmp_path / "file").touch()
     monkeypatch.setenv("EMOSCOPE_CACHE", str(tmp_path / "file" / "cache"))
     monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: io.BytesIO(b"a network"))
-    assert create_detector("auto").detector.name == "haar" and "cannot write" in caplog.text
+    assert create_detector("auto").detector.name == "own" and "cannot write" in caplog.text
     with pytest.raises(ModelError, match="cannot write"):
         create_detector("yunet")
 
 
-def test_haar_finds_the_portrait_at_any_size(portrait: Image) -> None:
-    detector = create_detector("haar").detector
+def test_the_embedded_detector_finds_the_portrait_at_any_size(portrait: Image) -> None:
+    detector = create_detector("own").detector
     for side in (256, 512, 2000):
         image = np.asarray(cv2.resize(portrait, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
         x1, y1, x2, y2 = detector.detect(image).xyxy[0] / side
@@ -282,7 +282,7 @@ def test_the_runtime_needs_no_study_packages(clip: Path, tmp_path: Path) -> None
         "for name in ('torch', 'timm', 'sklearn', 'matplotlib', 'scipy', 'onnx', 'lightning_fabric'):\n"
         "    sys.modules[name] = None\n"
         "from emoscope.cli.main import main\n"
-        f"sys.argv = ['emoscope', 'analyze', {str(clip)!r}, '-o', {str(tmp_path / 'o')!r}, '--detector', 'haar']\n"
+        f"sys.argv = ['emoscope', 'analyze', {str(clip)!r}, '-o', {str(tmp_path / 'o')!r}, '--detector', 'own']\n"
         "main()\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

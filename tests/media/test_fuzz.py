@@ -141,7 +141,7 @@ WITHOUT_VIDEO: dict[str, tuple[Callable[[Path, Image], None], str]] = {
 def test_encrypted_video_and_songs_are_one_line(name: str, portrait: Image, tmp_path: Path, emoscope: Command) -> None:
     write, words = WITHOUT_VIDEO[name]
     write(tmp_path / name, portrait)
-    code, stdout, stderr = emoscope("analyze", tmp_path / name, "-o", tmp_path / "out", "--detector", "haar")
+    code, stdout, stderr = emoscope("analyze", tmp_path / name, "-o", tmp_path / "out", "--detector", "own")
     assert code == 2 and stdout == "" and words in stderr and stderr.count("\n") == 1
     assert not (tmp_path / "out").exists()
 
@@ -166,7 +166,7 @@ def test_libraries_do_not_speak_on_stderr(seeds: dict[str, dict[str, bytes]], tm
     # libpng writes there by itself, past Python and past every setting: only a real process shows it.
     for number, name in enumerate(("alpha", "colour")):
         (tmp_path / f"{number}.png").write_bytes(seeds["png"][name][:5000])
-    command = [sys.executable, "-m", "emoscope", "analyze", "0.png", "1.png", "-o", "out", "--detector", "haar"]
+    command = [sys.executable, "-m", "emoscope", "analyze", "0.png", "1.png", "-o", "out", "--detector", "own"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     *lines, last = done.stderr.splitlines()
     assert done.returncode == 2 and [line.split(" is cut off")[0] for line in lines] == ["error: 0.png", "error: 1.png"]

@@ -115,7 +115,7 @@ def test_frames_are_found_again(clip: Path) -> None:
 
 
 def test_explanations_show_the_faces_of_the_table(clip: Path, portrait: Image, tmp_path: Path) -> None:
-    analyzer = Analyzer("haar")
+    analyzer = Analyzer("own")
     [source] = find_sources([clip], Every(5))
     table = create_observations((r for _, r in analyzer.analyze_frames(source)), tmp_path / "observations.parquet")
     files = explain(table, compute_summary(table, make_facts("video")), analyzer.recognizer, tmp_path)
@@ -127,7 +127,7 @@ def test_explanations_show_the_faces_of_the_table(clip: Path, portrait: Image, t
     assert explain(table, compute_summary(table, make_facts("live")), analyzer.recognizer, tmp_path) == []
     picture = tmp_path / "a.png"
     cv2.imwrite(str(picture), portrait)
-    result = Analyzer("haar", max_side_px=512).analyze(Frame(portrait, source=str(picture)))
+    result = Analyzer("own", max_side_px=512).analyze(Frame(portrait, source=str(picture)))
     table = create_observations([result], tmp_path / "pictures.parquet")
     [file] = explain(table, compute_summary(table, make_facts("pictures")), analyzer.recognizer, tmp_path / "pictures")
     assert file.name.endswith("-000000.000s.jpg")

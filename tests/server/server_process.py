@@ -24,7 +24,7 @@ class Server:
         self.address = f"http://127.0.0.1:{self.port}/"
         self.command = [sys.executable, "-m", "emoscope", "serve", "--port", str(self.port), "--data", str(data)]
         # Without the fetched detector: the one that is always there.
-        self.command += [*([] if MODELS.is_dir() else ["--detector", "haar"]), *arguments]
+        self.command += [*([] if MODELS.is_dir() else ["--detector", "own"]), *arguments]
         self.start()
 
     def start(self) -> None:

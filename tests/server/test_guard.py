@@ -72,14 +72,14 @@ def test_others_need_a_token(tmp_path: Path, emoscope: Callable[..., tuple[int, 
 def test_options_that_cannot_be_used(
     tmp_path: Path, emoscope: Callable[..., tuple[int, str, str]], arguments: list[str], said: str
 ) -> None:
-    code, _, stderr = emoscope("serve", "--data", tmp_path, "--detector", "haar", *arguments)
+    code, _, stderr = emoscope("serve", "--data", tmp_path, "--detector", "own", *arguments)
     assert code == 2 and said in stderr and stderr.count("\n") == 1
 
 
 def test_a_port_that_is_taken(tmp_path: Path, emoscope: Callable[..., tuple[int, str, str]]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        code, _, stderr = emoscope("serve", "--data", tmp_path, "--detector", "haar", "--port", port)
+        code, _, stderr = emoscope("serve", "--data", tmp_path, "--detector", "own", "--port", port)
     assert code == 2 and f"port {port}" in stderr and stderr.count("\n") == 1
 
 
@@ -285,7 +285,7 @@ def test_too_many_requests(tmp_path: Path) -> None:
 
 
 def test_a_served_page_and_a_clean_end(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "emoscope", "serve", "--port", "0", "--data", tmp_path / "d", "--detector", "haar"]
+    command = [sys.executable, "-m", "emoscope", "serve", "--port", "0", "--data", tmp_path / "d", "--detector", "own"]
     process = subprocess.Popen(
         [*map(str, command), "--workers", "1"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )

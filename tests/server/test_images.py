@@ -26,7 +26,7 @@ CAN_READ = (".jpg", ".png", ".webp", ".bmp")
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     """A running server with one process for pictures of at most a million pixels."""
-    options = ServerOptions(tmp_path_factory.mktemp("data"), detector="haar", workers=1, max_pixels=1_000_000)
+    options = ServerOptions(tmp_path_factory.mktemp("data"), detector="own", workers=1, max_pixels=1_000_000)
     with TestClient(create_app(options), "http://127.0.0.1") as client:
         yield client
 
@@ -66,8 +66,8 @@ def test_faces(client: TestClient, portrait: Image, suffix: str, tmp_path: Path)
     parsed = ImageAnswer.model_validate(answer, strict=False)
     path = tmp_path / f"x{suffix}"
     path.write_bytes(data)
-    expected = analyze_image(path, detector="haar")
-    assert parsed.size_wh == expected.size_wh and parsed.detector == "haar"
+    expected = analyze_image(path, detector="own")
+    assert parsed.size_wh == expected.size_wh and parsed.detector == "own"
     assert [face.emotion for face in parsed.faces] == expected.emotions == ["happy"]
     np.testing.assert_allclose(parsed.faces[0].xyxy, expected.faces.xyxy[0], atol=0.06)
     np.testing.assert_allclose(list(parsed.faces[0].probabilities.values()), expected.probabilities[0], atol=6e-5)

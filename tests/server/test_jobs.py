@@ -81,7 +81,7 @@ async def open_nothing(*arguments: Any) -> AsyncIterator[None]:
 
 
 def open_server(data: Path, **options: Any) -> Iterator[Server]:
-    app = create_app(ServerOptions(data=data, detector="haar", **{"workers": 1, **options}))
+    app = create_app(ServerOptions(data=data, detector="own", **{"workers": 1, **options}))
     # Processes that read pictures take a second to start.
     with mock.patch.object(images, "open_images", open_nothing), TestClient(app, base_url=BASE) as client:
         yield Server(client, app, data)
@@ -374,7 +374,7 @@ def test_what_has_expired_is_removed_whatever_the_time_of_day(tmp_path: Path, mo
 
 def test_a_live_recording_becomes_a_job(tmp_path: Path) -> None:
     jobs = Jobs(ServerOptions(data=tmp_path))
-    live = jobs.create_live("camera", Settings(detector="haar"))
+    live = jobs.create_live("camera", Settings(detector="own"))
     assert list(live.folder.iterdir()) == []
     # Not taken for what a dead server left.
     jobs.sweep()
@@ -393,5 +393,5 @@ def test_a_live_recording_becomes_a_job(tmp_path: Path) -> None:
 def test_no_job_is_lost_or_done_twice_when_the_server_is_killed(tmp_path: Path, clip: Path) -> None:
     from server_kill import FAULTS, kill_often
 
-    counts = kill_often(clip, tmp_path, 2, ("--detector", "haar"))
+    counts = kill_often(clip, tmp_path, 2, ("--detector", "own"))
     assert counts["finished"] == 20 and {name: counts[name] for name in FAULTS} == dict.fromkeys(FAULTS, 0)

@@ -31,7 +31,7 @@ SPOKEN = {"title", "status", "detail", "type"}
 
 @pytest.fixture
 def client(tmp_path: Path) -> Iterator[TestClient]:
-    options = ServerOptions(tmp_path / "data", detector="haar", max_live=2, max_pixels=1_000_000)
+    options = ServerOptions(tmp_path / "data", detector="own", max_live=2, max_pixels=1_000_000)
     with TestClient(create_app(options), base_url="http://127.0.0.1:8000") as client:
         yield client
 
@@ -54,7 +54,7 @@ def test_frames_in_observations_out(client: TestClient, jpeg: bytes) -> None:
     with client.websocket_connect(ADDRESS) as socket:
         hello = socket.receive_json()
         answers = [read(socket, jpeg) for _ in range(3)] + [read(socket, encode(np.full((90, 120, 3), 90, np.uint8)))]
-    assert hello["type"] == "hello" and hello["detector"] == "haar" and hello["labels"] == list(EMOTIONS)
+    assert hello["type"] == "hello" and hello["detector"] == "own" and hello["labels"] == list(EMOTIONS)
     assert [a["frame"] for a in answers] == [0, 1, 2, 3] and {a["dropped"] for a in answers} == {0}
     times = [a["time_s"] for a in answers]
     assert 0 <= times[0] < times[-1] and times == sorted(times)
@@ -299,7 +299,7 @@ def test_a_server_that_ends_keeps_what_it_records(tmp_path: Path, jpeg: bytes) -
     import websockets.exceptions
     from websockets.sync.client import connect
 
-    server = Server(tmp_path / "data", "--detector", "haar")
+    server = Server(tmp_path / "data", "--detector", "own")
     try:
         with connect(server.address.replace("http", "ws") + "v1/live") as socket:
             socket.recv()

@@ -20,7 +20,7 @@ CASES = 300
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> FastAPI:
-    options = ServerOptions(tmp_path_factory.mktemp("data"), detector="haar", workers=1, rate="1000000/second")
+    options = ServerOptions(tmp_path_factory.mktemp("data"), detector="own", workers=1, rate="1000000/second")
     return create_app(options)
 
 

@@ -13,7 +13,7 @@ from emoscope.server import ServerOptions, create_app
 
 @pytest.fixture
 def client(tmp_path: Path) -> Iterator[TestClient]:
-    with TestClient(create_app(ServerOptions(tmp_path, detector="haar")), base_url="http://127.0.0.1:8000") as client:
+    with TestClient(create_app(ServerOptions(tmp_path, detector="own")), base_url="http://127.0.0.1:8000") as client:
         yield client
 
 

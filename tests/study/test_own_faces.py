@@ -75,5 +75,5 @@ def test_wrong_sources_are_refused(photographs: Path, tmp_path: Path, emoscope: 
     walls.mkdir(parents=True)
     (photographs / "sad" / "wall.png").rename(walls / "wall.png")
     with pytest.raises(InputError, match=r"no face was found in the 1 pictures of .*; leave out --faces"):
-        import_dataset(walls.parent, FaceTaker("haar").take)
+        import_dataset(walls.parent, FaceTaker("own").take)
     assert len(import_dataset(walls.parent)) == 1

@@ -70,7 +70,7 @@ def analyze_image(
     Args:
         picture: a file's name, its content, an open file, a Pillow picture, or an array: grey (h, w), BGR (h, w, 3)
             or BGRA (h, w, 4), uint8 or uint16. Or a list of these.
-        detector: `auto`, `yunet` or `haar`.
+        detector: `auto`, `yunet` or `own`.
         model: name of an embedded network, or an ONNX file that `emoscope export` made.
         views: 1, 2 or 10 views averaged per face.
         balanced: name rare emotions more often: higher macro F1.
@@ -150,7 +150,7 @@ def analyze_video(
         exclude: leave faces beyond the model's limits (too dark, small, blurred, flat) out of all numbers.
         attention: also tell how heads are held and whether eyes are closed; `emoscope models --fetch` fetches the mesh.
         events: marked segments to compare: a CSV file with name, start_s, end_s, or a list of Event.
-        detector: `auto`, `yunet` or `haar`.
+        detector: `auto`, `yunet` or `own`.
         model: name of an embedded network, or an ONNX file that `emoscope export` made.
         views: 1, 2 or 10 views averaged per face.
         balanced: name rare emotions more often: higher macro F1.

@@ -218,13 +218,13 @@ def _analyze(
 def _find_finished(folder: Path, fingerprint: str, detector: str) -> Summary | None:
     """Return the summary of a finished analysis with the same settings of the same source, if it lies there.
 
-    What `auto` read by Haar is done anew once YuNet is cached.
+    What `auto` read by another detector is done anew once YuNet is cached.
     """
     recover(folder)
     try:
         summary = Summary.from_json((folder / SUMMARY_FILE).read_bytes())
     except (OSError, ValueError):
         return None
-    if detector == "auto" and summary.settings.detector == "haar" and YUNET.path.is_file():
+    if detector == "auto" and summary.settings.detector != "yunet" and YUNET.path.is_file():
         return None
     return summary if summary.fingerprint == fingerprint and summary.reason != "stopped" else None

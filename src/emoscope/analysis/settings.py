@@ -34,7 +34,7 @@ from emoscope.tables.events import Event, load_events
 if TYPE_CHECKING:
     from emoscope.tables.summary import UsedSettings
 
-Detector = Literal["auto", "yunet", "haar"]
+Detector = Literal["auto", "yunet", "own"]
 Thumbnails = Literal["none", "clear", "blurred"]
 Smooth = Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False)]
 

@@ -1,4 +1,4 @@
-"""Face detection: an image (h, w, 3) in, Faces out. YuNet through ONNX Runtime, or OpenCV's Haar cascade offline."""
+"""Face detection: an image (h, w, 3) in, Faces out. YuNet, or the embedded detector where YuNet is not to be had."""
 
 import logging
 import math
@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from emoscope.core.errors import InputError, ModelError
 from emoscope.core.types import Faces, Image
-from emoscope.faces.preprocess import to_grey
+from emoscope.faces.own import OwnDetector
 from emoscope.faces.recognize import create_session
-from emoscope.faces.registry import YUNET, fetch
+from emoscope.faces.registry import DETECTOR, YUNET, check_sha256, fetch
 
 log = logging.getLogger(__name__)
 
@@ -24,14 +24,6 @@ SCORE_THRESHOLD = 0.7
 """YuNet score from which a face counts; OpenCV Zoo's demo uses 0.6 to 0.9."""
 NMS_IOU = 0.3
 """Boxes that overlap more are one face (OpenCV's default)."""
-HAAR_TO_YUNET = 1.06
-"""A Haar box of a face is a little smaller than its YuNet box; this enlarges it so that one crop margin fits
-both. Measured by benchmarks/crop_margin.py, results/crop_margin.json."""
-
-HAAR_SCORE_THRESHOLD = 0.8
-"""Haar faces below this were patterns on clothes and walls more often than faces on the demo clip and on skimage's
-astronaut; set by eye on these two, it trades missed faces for false people."""
-
 FULL_LOOK_S = 1.0
 """At least so often a video frame is searched at full detection size: someone small who comes in waits no longer."""
 SMALL_FACE_PX = 60
@@ -135,42 +127,6 @@ class YuNetDetector:
         best = keep[kept]
         landmarks = (points[best].reshape(-1, 5, 2) + corners[best, None]) * strides[best, None] * to_image
         return Faces(xyxy.astype(np.float32), score.astype(np.float32), landmarks=landmarks.astype(np.float32))
-
-
-class HaarDetector:
-    """OpenCV's frontal-face cascade (Viola and Jones, 2001): always there, slower and less able than YuNet."""
-
-    name = "haar"
-    # Looks at turned pictures find it patterns rather than faces.
-    turns_deg: tuple[int, ...] = ()
-
-    def __init__(self, max_side_px: int = 640) -> None:
-        """Load the cascade that OpenCV carries.
-
-        Args:
-            max_side_px: a larger image is reduced to this before detection.
-        """
-        self.max_side_px = max_side_px
-        self.cascade = cv2.CascadeClassifier(
-            str(Path(cv2.__file__).parent / "data" / "haarcascade_frontalface_default.xml")
-        )
-
-    def detect(self, image: Image, reduce: int = 1) -> Faces:
-        """Return the faces of one image (h, w, 3) BGR uint8, best first; see Detector."""
-        scale = min(1.0, self.max_side_px / max(image.shape[:2])) / reduce
-        grey = cv2.equalizeHist(_shrink(to_grey(image), scale))
-        # minNeighbors 9 rather than 3: a false face in a report is worse than a missed one.
-        boxes, _, weights = self.cascade.detectMultiScale3(grey, 1.1, 9, minSize=(24, 24), outputRejectLevels=True)
-        if len(boxes) == 0:
-            return Faces()
-        xywh = np.asarray(boxes, np.float32) / np.float32(scale)
-        centre, side = xywh[:, :2] + xywh[:, 2:] / 2, xywh[:, 2:] * np.float32(HAAR_TO_YUNET)
-        xyxy = np.concatenate([centre - side / 2, centre + side / 2], axis=1)
-        # The cascade's weights have no upper end; the logistic only orders them within 0..1.
-        score = 1 / (1 + np.exp(-np.asarray(weights, np.float64).ravel() / 2))
-        best = np.argsort(-score, kind="stable")
-        best = best[score[best] >= HAAR_SCORE_THRESHOLD]
-        return Faces(xyxy[best], score[best].astype(np.float32))
 
 
 def detect_turned(detector: Detector, image: Image, turned_deg: int, reduce: int = 1) -> Faces:
@@ -290,27 +246,27 @@ def create_detector(name: str = "auto", max_side_px: int = 640) -> Choice:
     """Create a detector.
 
     Args:
-        name: `yunet`, `haar`, or `auto` for YuNet when it is cached or can be fetched, else Haar.
+        name: `yunet`, `own`, or `auto` for YuNet when it is cached or can be fetched, else the embedded one.
         max_side_px: a larger image is reduced to this before detection.
 
     Raises:
         InputError: an unknown name.
         ModelError: `yunet` was asked for and is neither cached nor to be fetched.
     """
-    if name == "haar":
-        return Choice(HaarDetector(max_side_px), "asked for")
+    if name == "own":
+        return Choice(OwnDetector(check_sha256(DETECTOR), max_side_px), "asked for")
     if name == "yunet":
         return Choice(YuNetDetector(fetch(YUNET), max_side_px), "asked for")
     if name != "auto":
-        raise InputError(f"there is no detector {name!r}; choose auto, yunet or haar")
+        raise InputError(f"there is no detector {name!r}; choose auto, yunet or own")
     try:
         return Choice(YuNetDetector(fetch(YUNET), max_side_px), "best available")
     except ModelError as e:
-        _warn_of_haar(str(e))
-        return Choice(HaarDetector(max_side_px), "YuNet was neither cached nor to be fetched")
+        _warn_of_own(str(e))
+        return Choice(OwnDetector(check_sha256(DETECTOR), max_side_px), "YuNet was neither cached nor to be fetched")
 
 
 @cache
-def _warn_of_haar(reason: str) -> None:
+def _warn_of_own(reason: str) -> None:
     """Say so once, not for each of a folder's recordings."""
-    log.warning("YuNet is not available (%s): using OpenCV's Haar cascade, which misses more faces", reason)
+    log.warning("YuNet is not available (%s): using the embedded detector, which misses more faces", reason)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from emoscope.core.errors import ModelError
 from emoscope.faces import registry
 from emoscope.faces.recognize import Recognizer
-from emoscope.faces.registry import ROLL, ModelFile, Role, check_sha256, load_embedded
+from emoscope.faces.registry import DETECTOR, ROLL, ModelFile, Role, check_sha256, load_embedded
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ def list_models() -> list[ModelEntry]:
     aliases, embedded = load_embedded()
     return [
         _describe(file, tuple(alias for alias, name in aliases.items() if name == file.name))
-        for file in (*embedded.values(), ROLL, *registry.FETCHED)
+        for file in (*embedded.values(), ROLL, DETECTOR, *registry.FETCHED)
     ]
 
 

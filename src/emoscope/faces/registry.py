@@ -92,6 +92,16 @@ EYES = ModelFile(
 FETCHED: Final = (YUNET, MESH, EYES)
 
 
+DETECTOR = ModelFile(
+    name="own",
+    file="detector.onnx",
+    sha256="9795d324db693dcef63b122c3e819c21cac04682171c0adcd6fa26baaf1ed5af",
+    role="detector",
+    licence=LICENCE,
+)
+"""Finds faces without a download; see emoscope.faces.own."""
+
+
 def cache_dir() -> Path:
     """Return the folder of fetched files: $EMOSCOPE_CACHE, or the system's place for caches."""
     return _find_dir("CACHE", "Caches", ".cache")

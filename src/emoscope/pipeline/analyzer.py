@@ -50,7 +50,7 @@ class Analyzer:
         """Load detector and network.
 
         Args:
-            detector: `auto`, `yunet` or `haar`.
+            detector: `auto`, `yunet` or `own`.
             model: name of an embedded network, or an ONNX file that `emoscope export` made.
             views: 1, 2 or 10 views averaged per face.
             balanced: use the operating point with the higher macro F1.

@@ -25,7 +25,7 @@ class FaceTaker:
         """Load detector and roll network.
 
         Args:
-            detector: `auto`, `yunet` or `haar`.
+            detector: `auto`, `yunet` or `own`.
 
         Raises:
             ModelError: `yunet` was asked for and is not to be had.

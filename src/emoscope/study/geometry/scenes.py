@@ -18,13 +18,15 @@ Grey = NDArray[np.uint8]
 Spot = tuple[float, float, float, float]
 """x, y, side and turn of a face."""
 
-SIDE_PX = 256
+SIDE_PX = 192
 """Side of a scene."""
-FACE_PX = (11.0, 230.0)
+FACE_PX = (11.0, 150.0)
 """Smallest and largest face, drawn evenly on a logarithmic scale."""
 BOX_PER_FACE = 1 / 0.97
 """A detector's box of a face over FER2013's square of it; results/crop_margin.json."""
 MAX_TRIES = 8
+BACKGROUND_PX = 1024
+"""Larger backgrounds are reduced to this: a scene shows a piece of one at a quarter of it."""
 PATCH = 96
 """People are drawn at this side, their faces 48 px wide in it, and shrunk or enlarged into the scene."""
 
@@ -50,10 +52,19 @@ def load_backgrounds(places: Sequence[Path]) -> list[Grey]:
     """
     files = [f for place in places for f in (sorted(place.rglob("*")) if place.is_dir() else [place])]
     pictures = [cv2.imread(str(f), cv2.IMREAD_GRAYSCALE) for f in files if f.is_file()]
-    found = [np.asarray(p, np.uint8) for p in pictures if p is not None and min(p.shape) >= 64]
+    found = [_reduce(np.asarray(p, np.uint8)) for p in pictures if p is not None and min(p.shape) >= 64]
     if places and not found:
         raise InputError(f"there is no picture in {', '.join(map(str, places))}; name other places of backgrounds")
     return found
+
+
+def _reduce(picture: Grey) -> Grey:
+    scale = BACKGROUND_PX / max(picture.shape)
+    return (
+        picture
+        if scale >= 1
+        else np.asarray(cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
+    )
 
 
 def create_scene(faces: Grey, backgrounds: list[Grey], rng: np.random.Generator) -> Scene:
