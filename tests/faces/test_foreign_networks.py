@@ -17,8 +17,10 @@ onnx = pytest.importorskip("onnx")
 N_PIXELS = 48 * 48
 
 
-def write_network(path: Path, weight: float = 0.0, n_classes: int = 7, output: str = "logits", big: int = 0) -> Path:
-    """Write a network of one product; optionally it makes so many numbers on its way."""
+def write_network(
+    path: Path, weight: float = 0.0, n_classes: int = 7, output: str = "logits", big: int = 0, by_others: bool = False
+) -> Path:
+    """Write a network of one product; optionally it makes so many numbers on its way, or reads pictures by others."""
     from onnx import TensorProto, helper, numpy_helper
 
     nodes = [
@@ -26,7 +28,9 @@ def write_network(path: Path, weight: float = 0.0, n_classes: int = 7, output: s
         helper.make_node("MatMul", ["flat", "weights"], ["product"]),
         helper.make_node("ConstantOfShape", ["shape"], ["many"]),
         helper.make_node("ReduceSum", ["many"], ["sum"], keepdims=0),
-        helper.make_node("Add", ["product", "sum"], [output]),
+        helper.make_node("ReduceMean", ["product"], ["mean"], axes=[0]),
+        helper.make_node("Sub" if by_others else "Max", ["product", "mean" if by_others else "product"], ["answer"]),
+        helper.make_node("Add", ["answer", "sum"], [output]),
     ]
     weights = np.full((N_PIXELS, n_classes), weight, np.float32)
     values = [numpy_helper.from_array(weights, "weights"), numpy_helper.from_array(np.array([big], np.int64), "shape")]
@@ -61,6 +65,7 @@ def test_a_network_is_tried_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         ({"weight": 1e38}, "no numbers"),
         ({"n_classes": 5}, r"\(1, 5\)"),
         ({"output": "scores"}, "inputs or outputs"),
+        ({"weight": 0.1, "by_others": True}, "when others are beside it"),
         ({"big": 40_000_000_000}, "cannot read 1 pictures|ends the process"),
     ],
 )
