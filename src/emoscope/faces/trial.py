@@ -20,7 +20,8 @@ VERSION: Final = 2
 """Of what is tried; a newer one tries everything again."""
 BATCHES: Final = (1, 2, 64)
 SAME: Final = 0.05
-"""Readings of a picture alone, with others and again differ by less, as a share of the largest logit: networks round, nothing more."""
+"""Readings of a picture alone, with others and again differ by less, as a share of the largest logit: networks round,
+nothing more."""
 CPU_S: Final = 30
 WALL_S: Final = 120.0
 """On a machine where others work too."""
