@@ -423,8 +423,8 @@ def test_a_study_belongs_to_its_data_and_needs_enough(tiny: Path, tmp_path: Path
     assert code == 2 and "was begun with other data" in stderr and stderr.count("\n") == 1
     faces = Dataset.load(other)
     few = np.flatnonzero((faces.emotion != 1) | (np.cumsum(faces.emotion == 1) <= 7))
-    Dataset.create(faces.pixels[few], faces.emotion[few], faces.usage[few]).save(other)
-    code, _, stderr = emoscope("study", "run", file, "--data", other, "-o", tmp_path / "out")
+    Dataset.create(faces.pixels[few], faces.emotion[few], faces.usage[few]).save(tmp_path / "few.npz")
+    code, _, stderr = emoscope("study", "run", file, "--data", tmp_path / "few.npz", "-o", tmp_path / "out")
     assert code == 2 and "class disgust has 7 different images, expected at least 8" in stderr
 
 
