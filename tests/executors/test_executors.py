@@ -185,7 +185,7 @@ def test_an_analysis_elsewhere_is_stopped(clip: Path, tmp_path: Path) -> None:
             sources, tmp_path, Settings(), stop=stop, on_progress=lambda p: stop.set(), executor=executor
         )
     states = [r.status for r in results]
-    assert len(results) == 12 and states[0] in ("complete", "incomplete") and "stopped" in states
+    assert len(results) == 12 and {"complete", "stopped"} <= {*states}
     for r in results:
         assert (r.output is None) == (r.status == "stopped"), "what was read is written"
 

@@ -5,8 +5,6 @@ import subprocess
 import sys
 import time
 
-import pytest
-
 STUCK = """
 import ctypes
 from emoscope.executors.interrupts import stop_on_signals
@@ -19,7 +17,6 @@ with stop_on_signals():
 """
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no POSIX locks and signals")
 def test_the_second_one_ends_what_knows_of_no_signals() -> None:
     with subprocess.Popen(
         [sys.executable, "-c", STUCK], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

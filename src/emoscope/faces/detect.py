@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from emoscope.core.errors import InputError, ModelError
 from emoscope.core.types import Faces, Image
 from emoscope.faces.own import OwnDetector
+from emoscope.faces.preprocess import shrink
 from emoscope.faces.recognize import create_session
 from emoscope.faces.registry import DETECTOR, YUNET, check_sha256, fetch
 
@@ -29,8 +30,6 @@ FULL_LOOK_S = 1.0
 SMALL_FACE_PX = 60
 """A face of this side in the detector's picture is found and placed as well as a larger one: on the clip of
 results/detection.json boxes and readings differ from those at full size no more than those of any other size do."""
-MAX_STEP = 4.0
-"""Pictures are made so much smaller at once; the four pixels that are read then are a quarter of those passed over."""
 MAX_REDUCTION = 8
 """Smaller pictures save no time: a look costs about 0.3 ms however small."""
 
@@ -65,22 +64,6 @@ def _compute_anchors(width: int, height: int) -> tuple[NDArray[np.float32], NDAr
     return np.concatenate(corners).astype(np.float32), np.concatenate(strides).astype(np.float32)
 
 
-def _shrink(image: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
-    """Return a smaller image; (h, w) or (h, w, 3) uint8.
-
-    Halved until interpolation between four pixels will do: OpenCV's area averaging is fast by halves only, at other
-    factors it takes as long as the detection itself.
-    """
-    if scale >= 1:
-        return image
-    h, w = image.shape[:2]
-    size_wh = max(1, round(w * scale)), max(1, round(h * scale))
-    while min(image.shape[1] / size_wh[0], image.shape[0] / size_wh[1]) > MAX_STEP:
-        half = max(1, image.shape[1] // 2), max(1, image.shape[0] // 2)
-        image = np.asarray(cv2.resize(image, half, interpolation=cv2.INTER_AREA), np.uint8)
-    return np.asarray(cv2.resize(image, size_wh, interpolation=cv2.INTER_LINEAR), np.uint8)
-
-
 class YuNetDetector:
     """YuNet (Wu et al., YuNet: a tiny millisecond-level face detector, 2023) with a decode of our own."""
 
@@ -104,7 +87,7 @@ class YuNetDetector:
     def detect(self, image: Image, reduce: int = 1) -> Faces:
         """Return the faces of one image (h, w, 3) BGR uint8, best first; see Detector."""
         h, w = image.shape[:2]
-        small = _shrink(image, min(1.0, self.max_side_px / max(h, w)) / reduce)
+        small = shrink(image, min(1.0, self.max_side_px / max(h, w)) / reduce)
         small_h, small_w = small.shape[:2]
         padded_w, padded_h = -(-small_w // 32) * 32, -(-small_h // 32) * 32
         batch = np.zeros((1, 3, padded_h, padded_w), np.float32)
@@ -144,7 +127,7 @@ def detect_turned(detector: Detector, image: Image, turned_deg: int, reduce: int
     if turned_deg == 0:
         return detector.detect(image, reduce)
     h, w = image.shape[:2]
-    small = _shrink(image, detector.max_side_px / max(h, w))
+    small = shrink(image, detector.max_side_px / max(h, w))
     small_h, small_w = small.shape[:2]
     matrix = cv2.getRotationMatrix2D(((small_w - 1) / 2, (small_h - 1) / 2), turned_deg, 1.0)
     cos, sin = np.abs(matrix[0, :2])

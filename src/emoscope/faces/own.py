@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emoscope.core.types import Faces, Image
-from emoscope.faces.preprocess import to_grey
+from emoscope.faces.preprocess import shrink, to_grey
 from emoscope.faces.recognize import create_session
 
 STRIDES = (8, 16, 32)
@@ -51,12 +51,11 @@ def decode(maps: "list[NDArray[np.float32]]", least: float = SCORE_THRESHOLD) ->
 
 
 def _light(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    peak = float(np.partition(grey.ravel(), -1 - grey.size // 100)[-1 - grey.size // 100])
-    return (
-        grey
-        if peak >= PEAK_GREY
-        else np.asarray(cv2.convertScaleAbs(grey, alpha=min(PEAK_GREY / max(peak, 1), MAX_GAIN)))
-    )
+    at = grey.size - 1 - grey.size // 100
+    peak = float(np.partition(grey, at, axis=None)[at])
+    if peak >= PEAK_GREY:
+        return grey
+    return np.asarray(cv2.convertScaleAbs(grey, alpha=min(PEAK_GREY / max(peak, 1), MAX_GAIN)))
 
 
 def _keep_best(faces: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -91,6 +90,7 @@ class OwnDetector:
         Args:
             path: the ONNX file.
             max_side_px: a larger image is reduced to this before detection.
+            least: score from which a face counts.
 
         Raises:
             ModelError: the file is damaged.
@@ -102,15 +102,15 @@ class OwnDetector:
     def detect(self, image: Image, reduce: int = 1) -> Faces:
         """Return the faces of one image (h, w, 3) BGR uint8, best first; see emoscope.faces.detect.Detector."""
         h, w = image.shape[:2]
-        grey, scale = to_grey(image), min(1.0, self.max_side_px / max(h, w)) / reduce
+        grey = shrink(to_grey(image), min(1.0, self.max_side_px / max(h, w)) / reduce)
         parts: list[NDArray[np.float32]] = []
-        while not parts or scale * max(h, w) >= SMALLEST_PX:
-            size_wh = max(1, round(w * scale)), max(1, round(h * scale))
-            grey = np.asarray(cv2.resize(grey, size_wh, interpolation=cv2.INTER_AREA), np.uint8)
+        while not parts or max(grey.shape) >= SMALLEST_PX:
             found = self._look(_light(grey))
-            found[:, :3] *= w / size_wh[0]
+            across, down = w / grey.shape[1], h / grey.shape[0]
+            found[:, :3] *= np.array([across, down, max(across, down)], np.float32)
             parts.append(found)
-            scale /= COARSER
+            size_wh = max(1, grey.shape[1] // COARSER), max(1, grey.shape[0] // COARSER)
+            grey = np.asarray(cv2.resize(grey, size_wh, interpolation=cv2.INTER_AREA), np.uint8)
         found = _keep_best(np.concatenate(parts))
         centre, half = found[:, :2], found[:, 2:3] / 2
         return Faces(np.concatenate([centre - half, centre + half], axis=1), found[:, 3])

@@ -1,4 +1,4 @@
-"""Crops in, the network's input batch out: the only code that does so, for runtime and study alike."""
+"""Crops in, the network's input batch out, for runtime and study alike; and what makes pictures small and grey."""
 
 from collections.abc import Sequence
 from typing import TypeGuard
@@ -16,6 +16,24 @@ VIEWS = (1, 2, 10)
 
 CROP_SHARE = 44 / 48
 """Side of the ten-view crops as a share of the face crop's (ten-crop of Krizhevsky et al., 2012, scaled to 48 px)."""
+MAX_STEP = 4.0
+"""Pictures are made so much smaller at once; the four pixels that are read then are a quarter of those passed over."""
+
+
+def shrink(image: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
+    """Return a smaller image; (h, w) or (h, w, 3) uint8.
+
+    Halved until interpolation between four pixels will do: OpenCV's area averaging is fast by halves only, at other
+    factors it takes as long as the detection itself.
+    """
+    if scale >= 1:
+        return image
+    h, w = image.shape[:2]
+    size_wh = max(1, round(w * scale)), max(1, round(h * scale))
+    while min(image.shape[1] / size_wh[0], image.shape[0] / size_wh[1]) > MAX_STEP:
+        half = max(1, image.shape[1] // 2), max(1, image.shape[0] // 2)
+        image = np.asarray(cv2.resize(image, half, interpolation=cv2.INTER_AREA), np.uint8)
+    return np.asarray(cv2.resize(image, size_wh, interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
 def to_grey(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -45,7 +45,8 @@ def standardize(crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
     """
     circle = create_circle()
     small = np.array([resize(to_grey(crop), SIZE_PX) for crop in crops], np.float32).reshape(-1, SIZE_PX, SIZE_PX)
-    inside = small[:, circle] / np.float32(255)
+    # In rows: along columns numpy adds up one after the other, which loses digits.
+    inside = np.ascontiguousarray(small[:, circle]) / np.float32(255)
     deviation = inside.std(axis=1, keepdims=True) + np.float32(LEAST_DEVIATION)
     batch = np.zeros((len(crops), 1, SIZE_PX, SIZE_PX), np.float32)
     batch[:, 0, circle] = (inside - inside.mean(axis=1, keepdims=True)) / deviation
