@@ -7,9 +7,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from emoscope.core.emotions import COLOURS
 from emoscope.report.binning import read_recording
 from emoscope.report.charts import SCRIPT_CHART, draw_changes, draw_shots, draw_spans, draw_stack
+from emoscope.report.colours import CSS_COLOURS
 from emoscope.report.page import SCRIPTS, load_script
 from emoscope.report.series import describe_axes
 from emoscope.report.timeline import DRAWN_BINS, MAX_BINS, Timeline, find_segments
@@ -68,8 +68,8 @@ def test_a_change_is_drawn_on_its_own_side_of_zero() -> None:
     values[2:4, 0], values[6:8, 0] = 0.25, -1.0
     drawing = draw_changes(values, timeline, 0.5, "x")
     # The lane of `angry` reaches from 0 to 40, zero is at 20, half a lane 18 units: half of it up, then all of it down.
-    assert f'class="up" fill="{COLOURS[0]}" d="M0 20H400V11H800V20H2000V20Z"' in drawing
-    assert f'class="down" fill="{COLOURS[0]}" d="M0 20H1200V38H1600V20H2000V20Z"' in drawing
+    assert f'class="up" fill="{CSS_COLOURS[0]}" d="M0 20H400V11H800V20H2000V20Z"' in drawing
+    assert f'class="down" fill="{CSS_COLOURS[0]}" d="M0 20H1200V38H1600V20H2000V20Z"' in drawing
     # Six emotions did not change: nothing is drawn but their zero lines.
     assert drawing.count('d=""') == 12 and drawing.count('class="zero"') == 7
 

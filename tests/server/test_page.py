@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from emoscope.core.emotions import COLOURS, EMOTIONS
+from emoscope.core.emotions import COLOURS, COLOURS_ON_DARK, EMOTIONS
 from emoscope.server import ServerOptions, create_app
 
 
@@ -25,7 +25,9 @@ def test_the_page_keeps_to_its_policy(client: TestClient) -> None:
     assert all('src="/' in tag for tag in re.findall("<script[^>]*>", page)) and "<style" not in page
     assert re.search(r"\s(style|on[a-z]+)=", page) is None and "javascript:" not in page
     assert re.search(r"(https?:)?//[a-z]", page) is None
-    assert all(name in page and colour in page for name, colour in zip(EMOTIONS, COLOURS, strict=True))
+    style = client.get("/report.css").text
+    for name, colour, on_dark in zip(EMOTIONS, COLOURS, COLOURS_ON_DARK, strict=True):
+        assert name in page and f"--{name}: {colour}" in style and f"--{name}-on-dark: {on_dark}" in style
     # Every id that a label or a description names is there, and none twice.
     ids = re.findall(r'\sid="([^"]+)"', page)
     named = re.findall(r'(?:aria-labelledby|aria-controls|href)="#?([a-z-]+)"', page)

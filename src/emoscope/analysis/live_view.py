@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 import cv2
 
 from emoscope.analysis.live import LiveState, View
-from emoscope.core.emotions import COLOURS, EMOTIONS
+from emoscope.core.emotions import COLOURS_ON_DARK, EMOTIONS
 from emoscope.core.errors import InputError
 from emoscope.core.numbers import format_percent
 from emoscope.core.types import Frame, FrameResult
@@ -103,7 +103,7 @@ def create_table(state: LiveState) -> "Table":
         is_here = p.last_s == state.time_s
         table.add_row(
             str(p.track_id),
-            Text(p.emotion, COLOURS[EMOTIONS.index(p.emotion)]),
+            Text.assemble(("■ ", COLOURS_ON_DARK[EMOTIONS.index(p.emotion)]), p.emotion),
             f"{bar:{BAR_WIDTH}} {format_percent(p.probability, space=''):>4}",
             "uncertain" if p.uncertain else " " * 9,
             f"{p.last_s - p.first_s:6.1f} s" + ("" if is_here else ", away"),

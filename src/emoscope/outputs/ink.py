@@ -6,12 +6,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from emoscope.core.emotions import COLOURS, EMOTIONS
+from emoscope.core.emotions import COLOURS_ON_DARK, EMOTIONS
 from emoscope.core.numbers import format_percent
 from emoscope.core.types import Image
 
-BGR = [tuple(int(c[i : i + 2], 16) for i in (5, 3, 1)) for c in COLOURS]
-"""COLOURS as OpenCV wants them."""
+BGR = [tuple(int(c[i : i + 2], 16) for i in (5, 3, 1)) for c in COLOURS_ON_DARK]
+"""The emotions' colours as OpenCV wants them; bars lie on dark plates, boxes on whatever was filmed."""
 WHITE, GREY, DARK = (255, 255, 255), (176, 176, 176), (24, 20, 18)
 PLATE = 20
 """Grey of plates."""

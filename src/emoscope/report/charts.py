@@ -11,7 +11,8 @@ from html import escape
 
 import numpy as np
 
-from emoscope.core.emotions import COLOURS, EMOTIONS, VALENCE
+from emoscope.core.emotions import EMOTIONS, VALENCE
+from emoscope.report.colours import CSS_COLOURS
 from emoscope.report.timeline import DRAWN_BINS, UNCERTAIN_FROM, Bools, Floats, Ints, Timeline, find_segments
 from emoscope.report.wording import format_clock, format_percent
 
@@ -54,7 +55,7 @@ def draw_stack(values: Floats, timeline: Timeline, label: str) -> str:
     """
     segments = find_segments(np.isfinite(values[:, 0]), timeline)
     layers = []
-    for i, colour in enumerate(COLOURS):
+    for i, colour in enumerate(CSS_COLOURS):
         # Every layer reaches down to the axis and is partly covered by the next:
         # half the path, and no hairlines between neighbours.
         heights = np.clip(values[:, i:].sum(axis=1), 0.0, 1.0)
@@ -77,14 +78,14 @@ def draw_changes(values: Floats, timeline: Timeline, limit: float, label: str) -
     """
     segments = find_segments(np.isfinite(values[:, 0]), timeline)
     parts = []
-    for i, colour in enumerate(COLOURS):
+    for i, colour in enumerate(CSS_COLOURS):
         zero = LANE * i + LANE // 2
         offsets = LANE_REACH * np.clip(values[:, i] / limit, -1.0, 1.0)
         for css_class, part in (("up", np.maximum(offsets, 0.0)), ("down", np.minimum(offsets, 0.0))):
             path = "".join(_trace_steps(_to_whole(zero - part), zero, timeline, segment) for segment in segments)
             parts.append(f'<path class="{css_class}" fill="{colour}" d="{path}"/>')
         parts.append(f'<path class="zero" d="M0 {zero}H{WIDTH}"/>')
-    return _stretch("".join(parts), label, "changes", LANE * len(COLOURS))
+    return _stretch("".join(parts), label, "changes", LANE * len(CSS_COLOURS))
 
 
 def draw_index(values: Floats, timeline: Timeline, label: str) -> str:
@@ -192,7 +193,7 @@ def draw_split(fractions: Sequence[float], colours: Sequence[str], names: Sequen
 
 def draw_emotion_split(probabilities: Sequence[float]) -> str:
     """Draw the seven probabilities of one face side by side, in the order of every legend."""
-    return draw_split(probabilities, COLOURS, EMOTIONS)
+    return draw_split(probabilities, CSS_COLOURS, EMOTIONS)
 
 
 def _x_percent(time_s: float, timeline: Timeline) -> float:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from emoscope.core.emotions import COLOURS, EMOTIONS
+from emoscope.core.emotions import EMOTIONS
 from emoscope.report import charts, intervals, wording
 from emoscope.report.binning import read_recording
+from emoscope.report.colours import CSS_COLOURS
 from emoscope.report.event_rows import describe_index, find_reach
 from emoscope.report.overtime import label_stack
 from emoscope.report.series import describe_axes, pack_curve, pack_timeline
@@ -113,7 +114,7 @@ def create_comparison_content(recordings: Sequence[Recording]) -> Context:
         "is_comparison": True,
         "is_pictures": False,
         "warnings": list_warnings(recordings),
-        "emotions": list(zip(EMOTIONS, COLOURS, strict=True)),
+        "emotions": list(zip(EMOTIONS, CSS_COLOURS, strict=True)),
         "valences": list(zip(VALENCES, VALENCE_COLOURS, strict=True)),
         "rows": [_describe_recording(r) for r in recordings],
         "timelines": [_draw_row(*row) for row in keyed],

@@ -5,8 +5,9 @@ from typing import Literal
 
 from markupsafe import Markup
 
-from emoscope.core.emotions import COLOURS, EMOTIONS
+from emoscope.core.emotions import EMOTIONS
 from emoscope.report import charts, intervals, wording
+from emoscope.report.colours import CSS_COLOURS
 from emoscope.report.timeline import Timeline
 from emoscope.report.wording import Context
 from emoscope.tables.event_means import EventMeans
@@ -105,7 +106,7 @@ def describe_index(event: EventMeans, name: str, reach: float, length_s: float) 
 def _describe_seven(event: EventMeans) -> list[Context]:
     """Return one row per expression: in the segment, and against the rest of the recording."""
     rows: list[Context] = []
-    for emotion, colour in zip(EMOTIONS, COLOURS, strict=True):
+    for emotion, colour in zip(EMOTIONS, CSS_COLOURS, strict=True):
         value = event.mean_probabilities[emotion]
         change = event.difference.mean_probabilities[emotion] if event.difference else None
         label = f"{event.name}: {emotion} against the rest"

@@ -5,10 +5,11 @@ from collections.abc import Mapping
 import numpy as np
 from markupsafe import Markup
 
-from emoscope.core.emotions import COLOURS, EMOTIONS
+from emoscope.core.emotions import EMOTIONS
 from emoscope.core.numbers import NBSP
 from emoscope.report import charts, wording
 from emoscope.report.binning import read_recording
+from emoscope.report.colours import CSS_COLOURS
 from emoscope.report.event_rows import describe_events, describe_moment
 from emoscope.report.series import describe_axes, pack_curve, pack_timeline
 from emoscope.report.timeline import Bools, Curve, Floats, Reading, Timeline, find_segments
@@ -127,7 +128,7 @@ def _draw_changes(curve: Curve, timeline: Timeline, limit: float, name: str) -> 
 
 
 def _create_legend(values: Mapping[str, float]) -> list[tuple[str, str, str]]:
-    return [(e, colour, wording.format_percent(values[e])) for e, colour in zip(EMOTIONS, COLOURS, strict=True)]
+    return [(e, colour, wording.format_percent(values[e])) for e, colour in zip(EMOTIONS, CSS_COLOURS, strict=True)]
 
 
 def _describe_rest(person: Person) -> Context:

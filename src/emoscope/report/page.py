@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import cache
 from importlib import resources
 
+from emoscope.report.colours import write_colours
 from emoscope.report.inlined import Images
 from emoscope.report.wording import Context, format_clock
 
@@ -16,7 +17,7 @@ STYLES = ("page.css", "charts.css")
 
 def load_style(names: Sequence[str] = STYLES) -> str:
     """Return the style sheet of all reports, or some of its parts."""
-    return "".join(_read(f"css/{name}") for name in names)
+    return write_colours() + "".join(_read(f"css/{name}") for name in names)
 
 
 def load_script(name: str) -> str:

@@ -4,9 +4,10 @@ import base64
 
 import numpy as np
 
-from emoscope.core.emotions import COLOURS, EMOTIONS, VALENCE
+from emoscope.core.emotions import EMOTIONS, VALENCE
 from emoscope.core.numbers import SCRIPT_RULE
 from emoscope.report.charts import SCRIPT_CHART
+from emoscope.report.colours import CSS_COLOURS
 from emoscope.report.timeline import Curve, Floats, Reading, Timeline
 
 STEPS = 250
@@ -20,7 +21,7 @@ def describe_axes(end_s: float) -> dict[str, object]:
     return {
         "end": end_s,
         "valence": VALENCE,
-        "emotions": list(zip(EMOTIONS, COLOURS, strict=True)),
+        "emotions": list(zip(EMOTIONS, CSS_COLOURS, strict=True)),
         "numbers": SCRIPT_RULE,
         "chart": {**SCRIPT_CHART, "steps": STEPS, "nothing": NOTHING},
     }

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from emoscope.core.emotions import COLOURS, EMOTIONS, VALENCE
+from emoscope.core.emotions import EMOTIONS, VALENCE
 from emoscope.report import charts, wording
+from emoscope.report.colours import CSS_COLOURS
 from emoscope.report.intervals import format_index
 from emoscope.report.overtime import MAX_REST, describe_video
 from emoscope.report.picture_rows import describe_pictures
@@ -35,7 +36,7 @@ def create_content(observations: Observations, summary: Summary) -> dict[str, ob
         "n_faces": summary.faces,
         "beyond": describe_beyond(summary),
         "attention": describe_attention(summary),
-        "emotions": list(zip(EMOTIONS, COLOURS, strict=True)),
+        "emotions": list(zip(EMOTIONS, CSS_COLOURS, strict=True)),
         "settings": wording.describe_settings(summary.settings),
         "model": wording.describe_model(summary.model),
         "series": {},
@@ -122,7 +123,7 @@ def describe_beyond(summary: Summary) -> Context | None:
         "share": wording.format_percent(beyond.observations / n_all),
         "reasons": f"{', '.join(reasons)}{'; a face can be several of these' if len(reasons) > 1 else ''}",
         "are_left_out": summary.settings.exclude,
-        "rows": list(zip(EMOTIONS, COLOURS, *columns, strict=True)) if len(both) == 2 else [],
+        "rows": list(zip(EMOTIONS, CSS_COLOURS, *columns, strict=True)) if len(both) == 2 else [],
     }
 
 
@@ -146,7 +147,7 @@ def describe_audience(audience: Audience) -> Context:
     shares, means = wording.list_seven(audience.shares), wording.list_seven(audience.mean_probabilities)
     rows = [
         (name, colour, Markup(charts.draw_bar(share, colour)), wording.format_percent(share), wording.format_percent(p))
-        for name, colour, share, p in zip(EMOTIONS, COLOURS, shares, means, strict=True)
+        for name, colour, share, p in zip(EMOTIONS, CSS_COLOURS, shares, means, strict=True)
     ]
     members = [", ".join(e for e, v in zip(EMOTIONS, VALENCE, strict=True) if v == sign) for sign in (1, 0, -1)]
     *values, index = astuple(audience.valence)

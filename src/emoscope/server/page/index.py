@@ -8,7 +8,7 @@ from pathlib import Path
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
 
-from emoscope.core.emotions import COLOURS, EMOTIONS
+from emoscope.core.emotions import EMOTIONS
 from emoscope.core.numbers import SCRIPT_RULE
 from emoscope.core.version import read_version
 from emoscope.report.page import load_script, load_style
@@ -51,7 +51,7 @@ def render_page(has_token: bool) -> str:
     content: dict[str, object] = {
         "version": read_version(),
         "has_token": has_token,
-        "emotions": json.dumps(dict(zip(EMOTIONS, COLOURS, strict=True))),
+        "emotions": json.dumps(EMOTIONS),
         "numbers": json.dumps(SCRIPT_RULE),
         "is_comparison": False,
         "is_pictures": True,

@@ -12,6 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
+from emoscope.core.emotions import COLOURS
+from emoscope.report.colours import CSS_COLOURS
 from emoscope.study.drawings.axes import INK, LINE, SOFT
 
 STYLE: dict[Any, Any] = {
@@ -32,7 +34,12 @@ STYLE: dict[Any, Any] = {
     "ytick.labelcolor": INK,
 }
 
-VARIABLES = {INK: "var(--ink)", SOFT: "var(--soft)", LINE: "var(--line)"}
+VARIABLES = {
+    INK: "var(--ink)",
+    SOFT: "var(--soft)",
+    LINE: "var(--line)",
+    **dict(zip(COLOURS, CSS_COLOURS, strict=True)),
+}
 """Of the page's style sheet, which has a light and a dark value for each."""
 
 

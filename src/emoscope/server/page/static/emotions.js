@@ -1,15 +1,18 @@
 // @ts-check
-// The seven emotions: their order, names and colours come with the page from the server, as does how numbers are printed.
+// The seven emotions: their order and names come with the page from the server, as does how numbers are printed;
+// their colours are in the reports' style sheet, light and dark.
 import { createNumbers } from "./numbers.js";
 
 /**
  * @typedef {{emotion: string, probability: number, uncertain: boolean, probabilities: Record<string, number>,
  *   xyxy: [number, number, number, number], track_id?: number}} Face
  */
-/** @type {Record<string, string>} */
-const known = JSON.parse(document.body.dataset.emotions);
-export const EMOTIONS = Object.keys(known);
-export const COLOURS = Object.values(known);
+/** @type {string[]} */
+export const EMOTIONS = JSON.parse(document.body.dataset.emotions);
+export const COLOURS = EMOTIONS.map((name) => `var(--${name})`);
+const styles = getComputedStyle(document.documentElement);
+// For a canvas, which knows no variables: now, for the scheme may change.
+export const readColours = (end = "") => EMOTIONS.map((name) => styles.getPropertyValue(`--${name}${end}`));
 
 export const { percent } = createNumbers(JSON.parse(document.body.dataset.numbers));
 

@@ -1,6 +1,6 @@
 // @ts-check
 // Faces: boxes on a picture, and for each face a card with seven bars, names and numbers.
-import { COLOURS, EMOTIONS, describe, percent } from "./emotions.js";
+import { COLOURS, EMOTIONS, describe, percent, readColours } from "./emotions.js";
 import { make, setText } from "./dom.js";
 
 /** @typedef {import("./emotions.js").Face} Face */
@@ -63,12 +63,13 @@ export class FaceCards {
 // Boxes with their numbers; `scale` is from the picture's pixels to the canvas's, mirrored as a mirror would.
 /** @type {(context: CanvasRenderingContext2D, faces: [number, Face][], scale: number, mirrorWidth?: number) => void} */
 export const drawBoxes = (context, faces, scale, mirrorWidth = 0) => {
+  const colours = readColours("-on-dark");
   context.font = "600 14px system-ui, sans-serif";
   context.textBaseline = "middle";
   for (const [number, { xyxy, emotion, uncertain }] of faces) {
     let [x1, y1, x2, y2] = xyxy.map((value) => value * scale);
     if (mirrorWidth) [x1, x2] = [mirrorWidth - x2, mirrorWidth - x1];
-    const colour = COLOURS[EMOTIONS.indexOf(emotion)];
+    const colour = colours[EMOTIONS.indexOf(emotion)];
     // A dark line beneath: the box is seen on light and on dark.
     for (const [style, width] of /** @type {[string, number][]} */ ([["rgba(0, 0, 0, 0.6)", 5], [colour, 3]])) {
       context.strokeStyle = style;

@@ -1,6 +1,6 @@
 // @ts-check
 // The last minute: shares of the seven emotions, the mean of all faces, stacked over time.
-import { COLOURS, EMOTIONS } from "./emotions.js";
+import { EMOTIONS, readColours } from "./emotions.js";
 import { fit } from "./dom.js";
 
 const SPAN_S = 60;
@@ -34,6 +34,7 @@ export class Timeline {
     const { context, width, height } = fit(this.canvas);
     if (!width) return;
     context.clearRect(0, 0, width, height);
+    const colours = readColours();
     // Ends and begins at whole bins and whole pixels: no seams, and nothing trembles as it moves.
     const end = Math.floor(this.now() / BIN_S) + 1, scale = this.canvas.width / width;
     const place = (number) => Math.round(scale * width * (1 - (end - number) / N_BINS)) / scale;
@@ -44,7 +45,7 @@ export class Timeline {
       // From the bottom up as in the report: neutral lowest, angry on top.
       for (let i = EMOTIONS.length - 1; i >= 0; i--) {
         const part = (height * sums[i]) / count;
-        context.fillStyle = COLOURS[i];
+        context.fillStyle = colours[i];
         context.fillRect(x, bottom - part, step, part);
         bottom -= part;
       }
