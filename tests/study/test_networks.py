@@ -18,7 +18,7 @@ from emoscope.core.errors import InputError
 from emoscope.faces.spec import ModelSpec
 from emoscope.study.data.dataset import Dataset
 from emoscope.study.data.synthetic import create_synthetic
-from emoscope.study.networks.catalogue import NETWORKS, OWN, REFERENCE, TINY, create_network, find_network_facts
+from emoscope.study.networks.catalogue import NETWORKS, OWN, REFERENCE, SLIM, TINY, create_network, find_network_facts
 from emoscope.study.networks.keras_resnet import KerasResNetV2, load_keras_weights
 from emoscope.study.networks.timm_networks import TIMM_NAMES, WeightsError
 from emoscope.study.networks.vgg import Branches
@@ -26,7 +26,7 @@ from emoscope.study.recipes.training import TrainConfig
 from emoscope.study.training.build import describe_input
 from emoscope.study.training.train import train
 
-BY_NAME = [*OWN, *TINY, "timm:convnext_atto", "timm:vit_tiny_patch16_224"]
+BY_NAME = [*OWN, *TINY, *SLIM, "timm:convnext_atto", "timm:vit_tiny_patch16_224"]
 
 
 @pytest.mark.parametrize("name", [*BY_NAME, *REFERENCE])
@@ -207,4 +207,4 @@ def test_inputs_are_what_the_weights_expect() -> None:
     spec = describe_input(TrainConfig(network="densenet121", sizes_px=(100,), size_shares=(1.0,), kernel="lanczos3"))
     assert spec.size_px == 100 and spec.kernel == "lanczos3" and spec.mean == pytest.approx(0.449, abs=1e-3)
     assert describe_input(TrainConfig()) == ModelSpec(name="compact")
-    assert set(NETWORKS) >= {*OWN, *REFERENCE, *TINY} and len(REFERENCE) == 10
+    assert set(NETWORKS) >= {*OWN, *REFERENCE, *TINY, *SLIM} and len(REFERENCE) == 10

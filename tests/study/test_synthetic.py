@@ -41,6 +41,16 @@ def test_synthetic_sizes(n: int) -> None:
         create_thesis_split(dataset, seed=0)
 
 
+def test_samples_are_balanced_or_keep_the_classes_shares() -> None:
+    dataset = create_synthetic(1000)
+    balanced, stratified = dataset.sample(70, seed=1), dataset.sample(200, seed=1, stratified=True)
+    assert np.bincount(balanced.emotion).tolist() == [10] * 7
+    different = dataset.emotion[np.unique(dataset.group, return_index=True)[1]]
+    wanted = 200 * np.bincount(different) / len(different)
+    assert (np.abs(np.bincount(stratified.emotion) - wanted) < 1).all()
+    assert stratified.sha256 != dataset.sample(200, seed=2, stratified=True).sha256
+
+
 def test_synthetic_refuses() -> None:
     with pytest.raises(InputError, match="at least 1"):
         create_synthetic(0)

@@ -170,12 +170,12 @@ def run_comparison(
     if results is None:
         from emoscope.study.recipes.families import Comparison
         from emoscope.study.running.mlflow import create_tracker
-        from emoscope.study.running.phases import load_faces
         from emoscope.study.running.phases import run_comparison as run
+        from emoscope.study.running.split_folder import draw_faces
 
         comparison = Comparison.from_dict(values)
         track = create_tracker(mlflow, comparison.name)
-        with open_workers(shared=load_faces(dataset, comparison), resources=comparison.resources) as executor:
+        with open_workers(shared=draw_faces(dataset, comparison), resources=comparison.resources) as executor:
             results = run(
                 dataset,
                 comparison,

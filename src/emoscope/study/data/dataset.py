@@ -75,19 +75,26 @@ class Dataset:
             digest.update(np.ascontiguousarray(part).tobytes())
         return digest.hexdigest()
 
-    def sample(self, n: int, seed: int) -> "Dataset":
-        """Return a small dataset: about n different images, as many of each class as there are.
+    def sample(self, n: int, seed: int, stratified: bool = False) -> "Dataset":
+        """Return a small dataset: about n different images.
+
+        Args:
+            n: how many at most.
+            seed: of the drawing.
+            stratified: every class keeps its share; else there are as many of each as there are.
 
         Raises:
             InputError: n is less than eight of each class.
         """
-        per_class = n // len(EMOTIONS)
-        if per_class < 8:
+        if n < 8 * len(EMOTIONS):
             raise InputError(f"{n} images were asked for, expected at least {8 * len(EMOTIONS)}; ask for more")
         rng = np.random.default_rng(seed)
         first = np.unique(self.group, return_index=True)[1]
         classes = [first[self.emotion[first] == label] for label in range(len(EMOTIONS))]
-        rows = np.sort(np.concatenate([rng.permutation(part)[:per_class] for part in classes]))
+        sizes = [n * len(part) // len(first) if stratified else n // len(EMOTIONS) for part in classes]
+        rows = np.sort(
+            np.concatenate([rng.permutation(part)[:size] for part, size in zip(classes, sizes, strict=True)])
+        )
         return Dataset.create(self.pixels[rows], self.emotion[rows], self.usage[rows])
 
     @classmethod

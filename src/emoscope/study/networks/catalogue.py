@@ -10,17 +10,14 @@ from torch.nn import functional as F  # noqa: N812  (torch's own short name)
 from emoscope.core.emotions import EMOTIONS
 from emoscope.core.errors import InputError
 from emoscope.study.networks.keras_resnet import draw_convolutions
+from emoscope.study.networks.thin import ThinInception, create_thin_densenet, create_thin_resnet, create_thin_vgg
 from emoscope.study.networks.timm_networks import (
     Build,
-    InceptionTiny,
     NetworkFacts,
-    create_densenet_tiny,
     create_keras_resnet,
     create_known,
-    create_resnet_tiny,
     create_timm,
     create_vgg,
-    create_vgg_tiny,
     find_architecture_facts,
     probe,
 )
@@ -152,17 +149,28 @@ REFERENCE: dict[str, Constructor] = {
 """The reference study's ten, with ImageNet weights or without."""
 
 TINY: dict[str, Constructor] = {
-    "vgg16-tiny": create_vgg_tiny,
-    "resnet50v2-tiny": create_resnet_tiny,
-    "densenet-tiny": create_densenet_tiny,
-    "inception-tiny": lambda build: InceptionTiny(build.dropout),
+    "vgg16-tiny": partial(create_thin_vgg, (8, 16, 16, 32, 32), 3),
+    "resnet50v2-tiny": partial(create_thin_resnet, (1, 1, 1, 1), (16, 32, 48, 64)),
+    "densenet-tiny": partial(create_thin_densenet, 8, (2, 2, 2, 2)),
+    "inception-tiny": lambda build: ThinInception(build.dropout),
 }
 """Thin networks of the same kinds, for quick studies: milliseconds per picture."""
 
-NETWORKS = OWN | REFERENCE | TINY
+SLIM: dict[str, Constructor] = {
+    "vgg16-slim": partial(create_thin_vgg, (8, 16, 32, 64, 64), 3),
+    "vgg19-slim": partial(create_thin_vgg, (8, 16, 32, 64, 64), 4),
+    "resnet50v2-slim": partial(create_thin_resnet, (3, 4, 6, 3), (32, 64, 128, 256)),
+    "resnet101v2-slim": partial(create_thin_resnet, (3, 4, 23, 3), (32, 64, 128, 256)),
+    "densenet121-slim": partial(create_thin_densenet, 4, (6, 12, 24, 16)),
+    "inception-slim": lambda build: ThinInception(build.dropout, is_pooled=True),
+}
+"""As deep as the reference study's, an eighth as wide, the Inception shallower: for a study that a processor runs in a
+night."""
+
+NETWORKS = OWN | REFERENCE | TINY | SLIM
 """Name to constructor; each leaves aside what it does not need."""
 
-BRANCHED = ("vgg16", "vgg19", "vgg16-tiny")
+BRANCHED = ("vgg16", "vgg19", "vgg16-tiny", "vgg16-slim", "vgg19-slim")
 """Networks that take branches."""
 
 

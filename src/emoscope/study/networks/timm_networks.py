@@ -13,11 +13,6 @@ from typing import Any
 import timm
 import torch
 from safetensors import SafetensorError
-from timm.layers import BatchNormAct2d, create_conv2d
-from timm.models.densenet import DenseNet
-from timm.models.inception_v3 import ConvNormAct, InceptionA
-from timm.models.resnetv2 import ResNetV2
-from timm.models.vgg import VGG
 from torch import Tensor, nn
 
 from emoscope.core.emotions import EMOTIONS
@@ -74,7 +69,14 @@ TIMM_NAMES = {
 }
 """Our names to timm's. resnet152v2 has no ImageNet weights there: Keras's network and weights stand in."""
 
-MIN_SIZES_PX = {"vgg16": 32, "vgg19": 32, "inception_v3": 75, "inception_resnet_v2": 75, "inception-tiny": 40}
+MIN_SIZES_PX = {
+    "vgg16": 32,
+    "vgg19": 32,
+    "inception_v3": 75,
+    "inception_resnet_v2": 75,
+    "inception-tiny": 40,
+    "inception-slim": 40,
+}
 """Measured: below, a layer has nothing left to see. 75 px is what Keras asks for the Inceptions."""
 
 KERAS = NetworkFacts(32, 0.5, 0.5, "Keras resnet152v2", "apache-2.0")
@@ -221,13 +223,6 @@ def create_vgg(name: str, build: Build) -> nn.Module:
     return BranchedVgg(list(body.features), build.size_px, build.branches, build.dropout)
 
 
-def create_vgg_tiny(build: Build) -> nn.Module:
-    """Create VGG16's thirteen convolutions with an eighth of their filters and less."""
-    cfg = [8, 8, "M", 16, 16, "M", 16, 16, 16, "M", 32, 32, 32, "M", 32, 32, 32, "M"]
-    body = VGG(cfg, in_chans=1, num_classes=1, mlp_ratio=0.01)
-    return BranchedVgg(list(body.features), build.size_px, build.branches, build.dropout)
-
-
 def create_keras_resnet(build: Build) -> nn.Module:
     """Create ResNet152V2.
 
@@ -242,49 +237,6 @@ def create_keras_resnet(build: Build) -> nn.Module:
             raise create_weights_error(KERAS.weights, e) from e
         load_keras_weights(network, path)
     return network
-
-
-def create_resnet_tiny(build: Build) -> nn.Module:
-    """Create a pre-activation ResNet of four thin blocks."""
-    network: nn.Module = ResNetV2(
-        layers=(1, 1, 1, 1),
-        channels=(16, 32, 48, 64),
-        stem_chs=16,
-        in_chans=1,
-        num_classes=len(EMOTIONS),
-        drop_rate=build.dropout,
-        conv_layer=create_conv2d,
-        norm_layer=BatchNormAct2d,
-        stem_type="fixed",
-    )
-    return network
-
-
-def create_densenet_tiny(build: Build) -> nn.Module:
-    """Create a DenseNet of four blocks of two layers that add eight features each."""
-    network: nn.Module = DenseNet(
-        growth_rate=8, block_config=(2, 2, 2, 2), in_chans=1, num_classes=len(EMOTIONS), drop_rate=build.dropout
-    )
-    return network
-
-
-class InceptionTiny(nn.Module):
-    """Two of Inception V3's first blocks on a thin stem."""
-
-    def __init__(self, dropout: float) -> None:
-        super().__init__()
-        conv = partial(ConvNormAct, norm_kwargs={"eps": 1e-3}, bias=False)
-        self.stem = nn.Sequential(conv(1, 16, kernel_size=3, stride=2), conv(16, 16, kernel_size=3, stride=2))
-        self.block1 = InceptionA(16, 8, conv)
-        self.block2 = InceptionA(232, 8, conv)
-        self.dropout = nn.Dropout(dropout)
-        self.classifier = nn.Linear(232, len(EMOTIONS))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return logits (n, 7)."""
-        features = self.block2(self.block1(self.stem(x))).mean((2, 3))
-        logits: Tensor = self.classifier(self.dropout(features))
-        return logits
 
 
 def probe(network: nn.Module, name: str, size_px: int) -> None:

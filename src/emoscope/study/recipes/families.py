@@ -58,6 +58,7 @@ class _File(StudyFile):
     folds: Annotated[int, Field(ge=2, le=1000)] = 8
     repeats: Number = 10
     images: FromZero = 0
+    stratified: bool = False
 
     @field_validator("families")
     @classmethod
@@ -111,7 +112,9 @@ class Comparison:
     folds: int
     repeats: int
     images: int
-    """Use only about so many images, as many of each class; 0: all."""
+    """Use only about so many images; 0: all."""
+    stratified: bool
+    """Whether every class keeps its share of them; else there are as many of each."""
     resources: Resources | None
     """What a training occupies; None: one core, and here as many threads as torch takes by itself."""
     raw: dict[str, object] = field(compare=False)
@@ -158,7 +161,7 @@ class Comparison:
             problems += [f"{name}: {problem}" for problem in found]
         if problems:
             raise InvalidError("the study", problems)
-        sizes = file.folds, file.repeats, file.images
+        sizes = file.folds, file.repeats, file.images, file.stratified
         return cls(file.name, families, file.search or Search(), *sizes, file.resources, dict(values))
 
     def to_dict(self) -> dict[str, object]:

@@ -24,6 +24,7 @@ from emoscope.study.report.family import create_family
 from emoscope.study.report.overview import create_data, create_summary
 from emoscope.study.report.resizing import create_resizing
 from emoscope.study.report.typeset import escape_latex
+from emoscope.study.running.split_folder import draw_faces
 
 
 def write_report(
@@ -117,8 +118,7 @@ def create_sections(evidence: Evidence, dataset: Dataset | None) -> list[Section
                 f"the study was made with other data ({evidence.data_sha256[:12]}..., these are "
                 f"{dataset.sha256[:12]}...); name that dataset with --data"
             )
-        if evidence.comparison.images:
-            dataset = dataset.sample(evidence.comparison.images, evidence.comparison.search.seed)
+        dataset = draw_faces(dataset, evidence.comparison)
     sections = [create_summary(evidence), create_data(evidence, dataset, n_whole), create_comparison(evidence)]
     sections += [create_family(evidence, family) for family in evidence.families.values()]
     if resizing := create_resizing(evidence, dataset):

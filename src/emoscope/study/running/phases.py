@@ -23,7 +23,7 @@ from emoscope.study.recipes.families import Comparison, create_fold_config, crea
 from emoscope.study.recipes.training import TrainConfig
 from emoscope.study.running.queue import Trainings
 from emoscope.study.running.search import Outcome, Trial, check_database, find_best, search
-from emoscope.study.running.split_folder import SplitFolder
+from emoscope.study.running.split_folder import SplitFolder, draw_faces
 from emoscope.study.running.status import estimate_left_s, find_status
 from emoscope.study.running.study_folder import (
     Attempted,
@@ -63,7 +63,7 @@ def run_comparison(
         storage: Optuna's database URL; a SQLite file in `folder` by default.
         on_progress: called with a line of text after every epoch and training.
         track: told every finished run.
-        executor: does the trainings; shares the dataset as load_faces() gives it. None trains here, one after the
+        executor: does the trainings; shares the dataset as draw_faces() gives it. None trains here, one after the
             other. Which trainings there are, and their figures, do not depend on it.
 
     Returns:
@@ -77,17 +77,10 @@ def run_comparison(
     open_study(folder, runs, comparison, dataset)
     if storage is None:
         check_database(folder / "search.db")
-    trainings = Trainings(load_faces(dataset, comparison), runs, executor, comparison.resources)
+    trainings = Trainings(draw_faces(dataset, comparison), runs, executor, comparison.resources)
     return _Phases(trainings, comparison, folder, on_progress, track).run(
         storage or f"sqlite:///{folder / 'search.db'}"
     )
-
-
-def load_faces(dataset: Dataset, comparison: Comparison) -> Dataset:
-    """Return the part of a dataset that a comparison uses, its fingerprint known: workers need not compute it."""
-    faces = dataset.sample(comparison.images, comparison.search.seed) if comparison.images else dataset
-    assert faces.sha256
-    return faces
 
 
 @dataclass(frozen=True)

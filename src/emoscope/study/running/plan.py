@@ -22,6 +22,7 @@ from emoscope.study.recipes.families import Comparison, Space, create_fold_confi
 from emoscope.study.recipes.study import StudyConfig
 from emoscope.study.recipes.training import TrainConfig
 from emoscope.study.running.search import rehearse_search
+from emoscope.study.running.split_folder import draw_faces
 from emoscope.study.running.timing import Cost, Timer
 
 SAMPLES = 3
@@ -117,8 +118,7 @@ def plan_study(
     with tempfile.TemporaryDirectory() as folder:
         timer = Timer(dataset, Path(folder), on_progress)
         if isinstance(config, Comparison):
-            if config.images:
-                timer.dataset = dataset.sample(config.images, config.search.seed)
+            timer.dataset = draw_faces(dataset, config)
             phases, overhead_s = _plan_comparison(config, timer)
         else:
             phases, overhead_s = _plan_trainings(config, timer)

@@ -9,7 +9,16 @@ from emoscope.core.files import set_aside, write_json
 from emoscope.core.validation import load_json
 from emoscope.study.data.dataset import Dataset
 from emoscope.study.data.splits import Split, create_split
+from emoscope.study.recipes.families import Comparison
 from emoscope.study.recipes.training import TrainConfig
+
+
+def draw_faces(dataset: Dataset, comparison: Comparison) -> Dataset:
+    """Return the part of a dataset that a comparison uses, its fingerprint known: workers need not compute it."""
+    n = comparison.images
+    faces = dataset.sample(n, comparison.search.seed, comparison.stratified) if n else dataset
+    assert faces.sha256
+    return faces
 
 
 class _Entry(TypedDict):
