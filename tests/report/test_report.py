@@ -87,7 +87,7 @@ def test_is_self_contained_and_complete(video: Observations) -> None:
     assert "accuracy 0.697" in page.text and "EU AI Act" in page.text
     # The folder that the clip came from is nobody's business.
     assert "talks" not in document
-    assert set(read_policy(document)) == {"default-src", "style-src", "script-src"}
+    assert set(read_policy(document)) == {"default-src", "style-src", "script-src", "img-src"}
 
 
 def test_hostile_names_stay_text(video: Observations) -> None:

@@ -21,4 +21,6 @@ def write_colours() -> str:
             ("", [f"var(--{name}-on-dark)" for name in EMOTIONS]),
         )
     )
-    return f":root {{ {light}{on_dark} }}\n@media screen and (prefers-color-scheme: dark) {{ :root {{ {dark} }} }}\n"
+    # js/save.js makes a page light for a moment.
+    is_dark = "@media screen and (prefers-color-scheme: dark)"
+    return f":root {{ {light}{on_dark} }}\n{is_dark} {{ :root:not(.is-light) {{ {dark} }} }}\n"

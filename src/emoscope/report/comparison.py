@@ -111,6 +111,7 @@ def create_comparison_content(recordings: Sequence[Recording]) -> Context:
     }
     return {
         "n": len(recordings),
+        "source_line": wording.write_source_line(", ".join(r.name for r in recordings)),
         "is_comparison": True,
         "is_pictures": False,
         "warnings": list_warnings(recordings),

@@ -46,6 +46,7 @@ def describe_video(observations: Observations, summary: Summary) -> Context:
         ),
         "index": Markup(charts.draw_index(everyone.means, timeline, "Everyone: valence index over time, from -1 to 1")),
         "bin_note": _write_bin_note(fine.timeline, timeline),
+        "smoothed": _write_smoothed(summary) if observations.has_smoothed else "",
         "smoothing_note": _write_smoothing_note(summary, observations) if observations.has_smoothed else "",
         "has_baseline": baseline != "off",
         "baseline": baseline,
@@ -178,6 +179,12 @@ def _write_bin_note(fine: Timeline, drawn: Timeline) -> str:
 
 def _format_step(step_s: float) -> str:
     return f"{step_s:.2f}{NBSP}s" if step_s < 1 else f"{step_s:.1f}{NBSP}s"
+
+
+def _write_smoothed(summary: Summary) -> str:
+    """Return beneath a figure that its curves are smoothed."""
+    constant_s = summary.settings.smoothing_s
+    return f"Smoothed over time{f', time constant {constant_s:g}{NBSP}s' if constant_s else ''}."
 
 
 def _write_smoothing_note(summary: Summary, observations: Observations) -> str:

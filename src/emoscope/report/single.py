@@ -27,6 +27,7 @@ def create_content(observations: Observations, summary: Summary) -> dict[str, ob
     content: dict[str, object] = {
         # The name alone: a report is passed on, the folders it came from are nobody's business.
         "source": Path(summary.source).name,
+        "source_line": wording.write_source_line(Path(summary.source).name, wording.format_created(summary.created)),
         "is_pictures": is_pictures,
         "is_comparison": False,
         "is_incomplete": summary.status != "complete",

@@ -81,6 +81,11 @@ def format_created(created: str) -> str:
     return f"{text} {zone}" if zone else text
 
 
+def write_source_line(name: str, made: str = "") -> str:
+    """Return what stands beneath every figure that is saved from a page: of what it is, by what it was read."""
+    return f"{name}{', ' if made else ''}{made}. Facial expressions read by emoscope; an expression is not a feeling."
+
+
 def list_seven(values: Mapping[str, float]) -> list[float]:
     """Return the seven emotions' values in order."""
     return [values[name] for name in EMOTIONS]

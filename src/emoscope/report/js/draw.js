@@ -1,12 +1,12 @@
 // @ts-check
 // Values behind the charts, and the charts in full detail. charts.py draws the same, coarser, for the unzoomed page.
 const store = document.getElementById("series");
-// @ts-expect-error: the report puts the five files into one function, which this ends where there is nothing to draw.
+// @ts-expect-error: the report puts the files into one function, which this ends where there is nothing to draw.
 if (!store) return;
 /**
  * @typedef {{starts: number[], ends: number[], faces: number[]}} Timeline times in seconds, faces per bin
  * @typedef {{name: string, timeline: string, values: string, changes?: string}} Series bytes per bin as base64
- * @typedef {HTMLElement & {isFine?: boolean}} Plot
+ * @typedef {HTMLElement & {isFine?: boolean, wasLooked?: boolean}} Plot
  */
 /**
  * @type {{end: number, top: number, limit: number, valence: number[], emotions: [string, string][], video?: string,
@@ -17,7 +17,6 @@ if (!store) return;
 const data = JSON.parse(store.textContent);
 const { width: WIDTH, height: HEIGHT, lane: LANE, steps: STEPS, nothing: NOTHING, drawnBins: DRAWN_BINS } = data.chart;
 const { percent, signed, points } = createNumbers(data.numbers);
-const root = document.documentElement;
 const plots = [.../** @type {NodeListOf<Plot>} */ (document.querySelectorAll(".plot[data-draw]"))];
 const readable = plots.filter((plot) => plot.dataset.series);
 
@@ -83,11 +82,12 @@ const findRuns = ({ starts, ends }, isWanted) => {
   return runs;
 };
 const place = (time) => (WIDTH * time) / data.end;
-const trace = (timeline, runs, y, base) => {
+// A closed area over the line y = base, or the open line above it.
+const trace = (timeline, runs, y, base, isOpen = false) => {
   let path = "";
   for (const [first, end] of runs) {
-    let last = base;
-    path += `M${place(timeline.starts[first]).toFixed(2)} ${base}`;
+    let last = isOpen ? Math.round(10 * y(first)) / 10 : base;
+    path += `M${place(timeline.starts[first]).toFixed(2)} ${last}`;
     for (let i = first; i < end; i++) {
       const next = Math.round(10 * y(i)) / 10;
       if (next === last) continue;
@@ -95,13 +95,19 @@ const trace = (timeline, runs, y, base) => {
       path += `V${next}`;
       last = next;
     }
-    path += `H${place(timeline.ends[end - 1]).toFixed(2)}V${base}Z`;
+    path += `H${place(timeline.ends[end - 1]).toFixed(2)}` + (isOpen ? "" : `V${base}Z`);
   }
   return path;
 };
 
 const drawers = {
   stack(paths, key, timeline) {
+    if (!isPlain()) return drawLook(paths, key, timeline, lookTop);
+    paths.forEach((path, i) => {
+      path.removeAttribute("class");
+      path.setAttribute("fill", data.emotions[i][1]);
+      path.setAttribute("stroke", "none");
+    });
     const values = bytes(key, "values");
     const runs = findRuns(timeline, (i) => values[8 * i] !== NOTHING);
     const sums = new Float32Array(timeline.starts.length);
@@ -139,10 +145,12 @@ const drawers = {
   },
 };
 
-// Draws a plot once more with every bin; true if that made a difference.
+// Draws a plot once more, with every bin and as the curves are to look now; until then it stands as charts.py drew it.
 const refine = (plot) => {
   const key = plot.dataset.series || plot.dataset.of;
-  if (plot.isFine || !key || timelineOf(key).starts.length <= DRAWN_BINS) return;
+  const isAsDrawn = isPlain() && !plot.wasLooked;
+  if (plot.isFine || !key || (isAsDrawn && (!isZoomed() || timelineOf(key).starts.length <= DRAWN_BINS))) return;
+  plot.wasLooked ||= !isPlain();
   plot.isFine = true;
   const timeline = timelineOf(key), svg = plot.querySelector("svg"), draw = plot.dataset.draw;
   if (draw in drawers) return drawers[draw]([...svg.querySelectorAll("path")], key, timeline);

@@ -12,23 +12,6 @@ const isCalm = matchMedia("(prefers-reduced-motion: reduce)");
 /** @type {{key?: string, time?: number, origin: HTMLElement} | null} */
 let shown = null;
 
-/**
- * @template {keyof HTMLElementTagNameMap} T
- * @param {T} tag
- * @param {string} [className]
- * @param {(Node | string)[]} children
- */
-const create = (tag, className, ...children) => {
-  const element = document.createElement(tag);
-  if (className) element.className = className;
-  element.append(...children);
-  return element;
-};
-const createSwatch = (colour) => {
-  const swatch = create("span", "swatch");
-  swatch.style.background = colour;
-  return swatch;
-};
 /** @type {<P extends [number, ...any]>(pictures: P[] | undefined, time: number) => P | null} */
 const nearest = (pictures, time) =>
   (pictures || []).reduce((best, p) => (!best || Math.abs(p[0] - time) < Math.abs(best[0] - time) ? p : best), null);

@@ -36,7 +36,7 @@ const render = () => {
   }
   const axis = drawAxis();
   for (const svg of axes) svg.innerHTML = axis;
-  if (isZoomed()) onScreen.forEach(refine);
+  onScreen.forEach(refine);
   frame.style.left = (100 * view.from) / data.end + "%";
   frame.style.width = (100 * span) / data.end + "%";
   const digits = span < 60 ? 1 : 0;
@@ -44,7 +44,7 @@ const render = () => {
   output.textContent = isZoomed() ? `${text} of ${clock(data.end)}` : `all ${clock(data.end)}`;
   overview.setAttribute("aria-valuenow", String(Math.round((100 * view.from) / data.end)));
   overview.setAttribute("aria-valuetext", text);
-  for (const button of bar.querySelectorAll("button")) {
+  for (const button of /** @type {NodeListOf<HTMLElement>} */ (bar.querySelectorAll("[data-zoom]"))) {
     const isIn = button.dataset.zoom === "in";
     button.setAttribute("aria-disabled", String(isIn ? span <= least * 1.001 : !isZoomed()));
   }
@@ -125,7 +125,7 @@ const watcher = new IntersectionObserver((entries) => {
   for (const { target: plot, isIntersecting } of entries) {
     const target = /** @type {Plot} */ (plot);
     if (isIntersecting) onScreen.add(target); else onScreen.delete(target);
-    if (isIntersecting && isZoomed()) refine(target);
+    if (isIntersecting) refine(target);
   }
 }, { rootMargin: "50%" });
 plots.forEach((plot) => watcher.observe(plot));
