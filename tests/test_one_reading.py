@@ -109,7 +109,7 @@ def test_what_is_kept(table: Observations, tmp_path: Path, monkeypatch: pytest.M
 
 def test_what_the_report_says(table: Observations) -> None:
     report = create_report(table, compute_summary(table, make_facts("video")))
-    assert "Expression read as happy in 100\u00a0% of observations." in report
+    assert "expressions were read as happy: in 100\u00a0% of observations." in report
     assert "100\u00a0% of observations are marked uncertain." in report and "So is what each face is read as" in report
     pictures = create_report(table, compute_summary(table, make_facts("pictures")))
     assert '<td>happy <em>uncertain</em></td><td class="number">34\u00a0%</td>' in pictures

@@ -1,11 +1,13 @@
 """The seven colours: told apart by colour-blind readers, seen on a light and on a dark ground."""
 
+import re
 from itertools import combinations
 
 import pytest
 
 from colour_vision import GROUNDS, VISIONS, measure_contrast, measure_distances, parse
 from emoscope.core.emotions import COLOURS, COLOURS_ON_DARK, EMOTIONS
+from emoscope.report.page import load_style
 
 BOTH = {"light": COLOURS, "dark": COLOURS_ON_DARK}
 LEAST_OF_NEIGHBOURS = 20.0
@@ -24,6 +26,15 @@ def test_no_two_colours_look_alike(scheme: str, vision: str) -> None:
     for i, j in combinations(range(len(EMOTIONS)), 2):
         least = LEAST_OF_NEIGHBOURS if j == i + 1 else LEAST_OF_ALL[vision]
         assert distances[i, j] >= least, (EMOTIONS[i], EMOTIONS[j])
+
+
+@pytest.mark.parametrize("vision", VISIONS)
+def test_pleasant_and_unpleasant_do_not_look_alike(vision: str) -> None:
+    style = load_style(("page.css",))
+    names = ("positive", "balanced", "negative")
+    for light_or_dark in zip(*(re.findall(rf"--{name}: (#\w+);", style) for name in names), strict=True):
+        distances = measure_distances(parse(light_or_dark), parse(light_or_dark), vision)
+        assert min(distances[0, 1], distances[0, 2], distances[1, 2]) >= LEAST_OF_NEIGHBOURS
 
 
 @pytest.mark.parametrize("scheme", BOTH)

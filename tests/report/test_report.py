@@ -137,12 +137,60 @@ def test_values_for_the_script_are_those_of_the_table(video: Observations) -> No
 
 
 def test_the_video_is_played_only_where_it_lies_beside(video: Observations, tmp_path: Path) -> None:
-    (tmp_path / "annotated.mp4").write_bytes(b"")
-    beside = create_report(video, make_summary(video), tmp_path)
+    folder = tmp_path / "clip-emoscope"
+    folder.mkdir()
+    (folder / "annotated.mp4").write_bytes(b"")
+    beside = create_report(video, make_summary(video), folder)
     assert Page(beside).loads == ["a href=annotated.mp4"]
-    assert read_series(beside)["video"] == "annotated.mp4" and read_policy(beside)["media-src"] == "'self'"
-    elsewhere = create_report(video, make_summary(video), tmp_path, is_beside=False)
+    assert read_series(beside)["videos"] == [["Annotated", "annotated.mp4"]]
+    assert read_policy(beside)["media-src"] == "'self'"
+    elsewhere = create_report(video, make_summary(video), folder, is_beside=False)
     assert Page(elsewhere).loads == [] and "media-src" not in read_policy(elsewhere)
+
+
+def test_the_recording_is_played_where_it_lies_beside(video: Observations, tmp_path: Path) -> None:
+    folder, source = tmp_path / "talk-emoscope", tmp_path / "my talk #2.mp4"
+    folder.mkdir()
+    summary = make_summary(video, source=str(source))
+    assert read_series(create_report(video, summary, folder))["videos"] == []
+    source.write_bytes(b"film")
+    document = create_report(video, summary, folder)
+    assert read_series(document)["videos"] == [["Recording", "../my%20talk%20%232.mp4"]]
+    # Another file of that name is not the one that was analysed.
+    (folder / source.name).write_bytes(b"another")
+    assert read_series(create_report(video, summary, folder))["videos"] == [["Recording", "../my%20talk%20%232.mp4"]]
+
+
+def test_one_person_is_shown_once() -> None:
+    table = make_table({1: (0, 12)}, 15)
+    document = create_report(table, make_summary(table, moments=[make_moment(4, track_id=1)]))
+    page = Page(document)
+    assert document.count('data-draw="stack" data-series') == document.count('data-draw="index" data-series') == 1
+    assert 'class="card"' not in document and "Who was seen when" not in page.text
+    assert set(read_series(document)["series"]) == {"p1"} and 'data-open="p1"' in document
+    assert "Person 1 was seen from 0:00 to 0:11" in page.text
+    # Somebody else who was seen for a moment, and is no person of the summary, makes it a page of several.
+    two = make_table({1: (0, 12), 2: (3, 3.2)}, 15)
+    summary = make_summary(two)
+    several = create_report(two, replace(summary, people=summary.people[:1]))
+    assert several.count('data-draw="stack" data-series') == 2
+
+
+def test_smoothed_and_raw_values_are_told_apart() -> None:
+    table = make_table({1: (0, 10)}, 10, with_smoothed=True, with_changes=True)
+    text = " ".join(
+        Page(document := create_report(table, make_summary(table, moments=[make_moment(4, track_id=1)]))).text.split()
+    )
+    assert "Mean, unsmoothed" in text and "Mean probabilities before smoothing, added up" in text
+    assert "Their figures are those before smoothing." in text
+    assert (
+        'over time" data-note="Smoothed over time' in document
+        and 'resting face" data-note="Before smoothing."' in document
+    )
+    plain = make_table({1: (0, 10)}, 10)
+    assert "smooth" not in Page(create_report(plain, make_summary(plain))).text.lower().replace(
+        "smoothing (time constant)", ""
+    )
 
 
 def test_no_face_is_said_kindly() -> None:

@@ -8,7 +8,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from emoscope.report.binning import read_recording
-from emoscope.report.charts import SCRIPT_CHART, draw_changes, draw_shots, draw_spans, draw_stack
+from emoscope.report.charts import (
+    SCRIPT_CHART,
+    draw_changes,
+    draw_index,
+    draw_shots,
+    draw_spans,
+    draw_stack,
+    find_index_reach,
+)
 from emoscope.report.colours import CSS_COLOURS
 from emoscope.report.page import SCRIPTS, load_script
 from emoscope.report.series import describe_axes
@@ -72,6 +80,15 @@ def test_a_change_is_drawn_on_its_own_side_of_zero() -> None:
     assert f'class="down" fill="{CSS_COLOURS[0]}" d="M0 20H1200V38H1600V20H2000V20Z"' in drawing
     # Six emotions did not change: nothing is drawn but their zero lines.
     assert drawing.count('d=""') == 12 and drawing.count('class="zero"') == 7
+
+
+def test_the_index_fills_its_axis() -> None:
+    table = make_table({1: (0, 2)}, 2)
+    timeline = read_recording(table, [], 2.0).timeline
+    values = np.full((10, 7), 1 / 7)
+    assert find_index_reach(values) == 0.5 and find_index_reach(np.full((10, 7), np.nan)) == 0.25
+    # Happy less angry, disgust, fear and sad: -3/7 of 0.5, so 6/7 of the lower half.
+    assert "M0 100V186H2000V100Z" in draw_index(values, timeline, "x", 0.5)
 
 
 def test_scripts_have_no_chart_constant_of_their_own() -> None:

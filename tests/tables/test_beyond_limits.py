@@ -78,7 +78,7 @@ def test_one_rule_holds_in_every_output(exclude: bool | None, tmp_path: Path) ->
     report = create_report(table, summary)
     assert "10 of 30 observations (33\u00a0%) are beyond what the model was measured to read: " in report
     assert "10 because the face is too dark." in report and ("<code>--exclude</code>" in report) is not bool(exclude)
-    assert ("observations left out, beyond the limits" in report) is bool(exclude)
+    assert ("They are left out of this report" in report) is bool(exclude)
     assert ">0\u00a0%</td>" in report and ">33\u00a0%</td>" in report
     assert ("Person 2" in report) is not bool(exclude)
 

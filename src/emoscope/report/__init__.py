@@ -22,13 +22,13 @@ def create_report(
             row with empty face columns per frame without a face; read in batches.
         summary: The numbers of the same analysis.
         folder: The result's folder. Its thumbnails and heat maps are put into the document as long as that stays
-            within MAX_BYTES; its annotated.mp4 is referred to.
-        is_beside: Whether the document will lie in this folder; only then can it play the video.
+            within MAX_BYTES; its annotated.mp4, and the recording where it lies in or beside it, are referred to.
+        is_beside: Whether the document will lie in this folder; only then can it play the videos.
 
     Returns:
         The document; save it as UTF-8.
     """
-    from emoscope.report.inlined import MAX_BYTES, find_nearest, load_images
+    from emoscope.report.inlined import MAX_BYTES, find_nearest, find_videos, load_images
     from emoscope.report.overtime import MAX_PEOPLE
     from emoscope.report.page import render
     from emoscope.report.single import create_content
@@ -45,8 +45,8 @@ def create_report(
     content["heads"] = {
         p.track_id: find_nearest(images.thumbnails, p.track_id, (p.first_s + p.last_s) / 2) for p in people
     }
-    if not is_beside:
-        images = replace(images, video=None)
+    if folder is not None and is_beside and summary.kind == "video":
+        images = replace(images, videos=find_videos(folder, summary.source))
     return render("report.html.j2", content, images)
 
 

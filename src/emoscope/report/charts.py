@@ -88,17 +88,29 @@ def draw_changes(values: Floats, timeline: Timeline, limit: float, label: str) -
     return _stretch("".join(parts), label, "changes", LANE * len(CSS_COLOURS))
 
 
-def draw_index(values: Floats, timeline: Timeline, label: str) -> str:
+INDEX_REACHES = (0.25, 0.5, 1.0)
+"""Ends of the axis of a valence index; the smallest that holds all of it is taken."""
+
+
+def find_index_reach(values: Floats) -> float:
+    """Return where the axis of the valence index of probabilities, shape (n_bins, 7), ends."""
+    index = np.abs(values @ np.array(VALENCE, np.float64))
+    most = float(np.nanmax(index)) if np.isfinite(index).any() else 0.0
+    return next((reach for reach in INDEX_REACHES if most <= reach), INDEX_REACHES[-1])
+
+
+def draw_index(values: Floats, timeline: Timeline, label: str, reach: float = 1.0) -> str:
     """Draw the valence index over time, -1 to 1, as an area above or below its zero line.
 
     Args:
         values: Mean probabilities per bin, shape (n_bins, 7); NaN rows stay empty.
         timeline: The bins.
         label: Description for those who cannot see the drawing.
+        reach: The index that fills half the height.
     """
     segments = find_segments(np.isfinite(values[:, 0]), timeline)
     zero = HEIGHT // 2
-    offsets = zero * np.clip(values @ np.array(VALENCE, np.float64), -1.0, 1.0)
+    offsets = zero * np.clip(values @ np.array(VALENCE, np.float64) / reach, -1.0, 1.0)
     parts = []
     for css_class, part in (("positive", np.maximum(offsets, 0.0)), ("negative", np.minimum(offsets, 0.0))):
         path = "".join(_trace_steps(_to_whole(zero - part), zero, timeline, segment) for segment in segments)

@@ -114,6 +114,7 @@ def create_comparison_content(recordings: Sequence[Recording]) -> Context:
         "source_line": wording.write_source_line(", ".join(r.name for r in recordings)),
         "is_comparison": True,
         "is_pictures": False,
+        "is_single": False,
         "warnings": list_warnings(recordings),
         "emotions": list(zip(EMOTIONS, CSS_COLOURS, strict=True)),
         "valences": list(zip(VALENCES, VALENCE_COLOURS, strict=True)),

@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import quote
 
 MAX_BYTES = 3_000_000
 """The report's size for ten minutes of video, pictures included."""
@@ -36,10 +37,29 @@ class Images:
     thumbnails: dict[int, list[Picture]] = field(default_factory=dict)
     """By track_id, in the order of time."""
     explanations: dict[int, list[Picture]] = field(default_factory=dict)
-    video: str | None = None
-    """Name of the annotated video, if it is there."""
+    videos: tuple[tuple[str, str], ...] = ()
+    """What each video is called and its address, from the report: the recording itself, the annotated one."""
     n_left_out: int = 0
     """Pictures that lie there and were left out for the report's size."""
+
+
+def find_videos(folder: Path, source: str) -> tuple[tuple[str, str], ...]:
+    """Find what a report in this folder can play: the recording, in the folder or beside it, and annotated.mp4.
+
+    Args:
+        folder: where the report will lie.
+        source: the recording's path as it was given. A file of its name that is another one is left alone.
+    """
+    path = Path(source)
+    found: list[tuple[str, str]] = []
+    for place, address in ((folder, ""), (folder.resolve().parent, "../")):
+        beside = place / path.name
+        is_it = path.name and beside.is_file() and (not path.is_file() or path.samefile(beside))
+        if is_it and not found:
+            found.append(("Recording", address + quote(path.name)))
+    if (folder / VIDEO).is_file():
+        found.append(("Annotated", VIDEO))
+    return tuple(found)
 
 
 def load_images(folder: Path | None, n_bytes: int) -> Images:
@@ -51,11 +71,10 @@ def load_images(folder: Path | None, n_bytes: int) -> Images:
     """
     if folder is None:
         return Images()
-    video = VIDEO if (folder / VIDEO).is_file() else None
     # Heat maps are few and were asked for one by one: they come first.
     explanations, left, n_dropped = _load(folder / "explanations", n_bytes)
     thumbnails, _, n_dropped_too = _load(folder / "thumbnails", left)
-    return Images(thumbnails, explanations, video, n_dropped + n_dropped_too)
+    return Images(thumbnails, explanations, n_left_out=n_dropped + n_dropped_too)
 
 
 def find_nearest(pictures: Mapping[int, list[Picture]], track_id: int, time_s: float) -> Picture | None:

@@ -34,7 +34,11 @@ def describe_video(observations: Observations, summary: Summary) -> Context:
     fine = read_recording(observations, [p.track_id for p in shown], summary.duration_s)
     reading = fine.coarsen()
     timeline, everyone = reading.timeline, reading.everyone
+    # One person's curve is everyone's: it is shown once.
+    is_single = len(people) == 1 and people[0].frames == summary.faces
+    main = f"p{people[0].track_id}" if is_single else "all"
     baseline = summary.settings.baseline or "off"
+    reach = charts.find_index_reach(everyone.means)
     limit = _find_limit(reading)
     return {
         "axis": Markup(charts.draw_axis(timeline)),
@@ -44,7 +48,10 @@ def describe_video(observations: Observations, summary: Summary) -> Context:
         "together": Markup(
             charts.draw_stack(everyone.means, timeline, "Everyone: " + label_stack(everyone.means, timeline))
         ),
-        "index": Markup(charts.draw_index(everyone.means, timeline, "Everyone: valence index over time, from -1 to 1")),
+        "index": Markup(charts.draw_index(everyone.means, timeline, "Valence index over time", reach)),
+        "reach": f"{reach:g}",
+        "is_single": is_single,
+        "main": main,
         "bin_note": _write_bin_note(fine.timeline, timeline),
         "smoothed": _write_smoothed(summary) if observations.has_smoothed else "",
         "smoothing_note": _write_smoothing_note(summary, observations) if observations.has_smoothed else "",
@@ -54,7 +61,7 @@ def describe_video(observations: Observations, summary: Summary) -> Context:
         "people": [_describe_person(p, reading, limit) for p in shown],
         "rest": [_describe_rest(p) for p in rest],
         "n_beyond": n_beyond,
-        "moments": [describe_moment(moment, timeline) for moment in summary.moments],
+        "moments": [{**describe_moment(m, timeline), **({"key": main} if is_single else {})} for m in summary.moments],
         "events": describe_events(summary.events, timeline),
         "shots": Markup(charts.draw_shots(summary.cuts, timeline)) if summary.cuts else "",
         "n_shots": wording.format_count(len(summary.cuts) + 1),
@@ -63,9 +70,13 @@ def describe_video(observations: Observations, summary: Summary) -> Context:
             "view": _find_view(summary.settings, timeline),
             "top": charts.find_top(reading.face_counts),
             "limit": limit,
+            "reach": reach,
+            "main": main,
+            "smoothed": observations.has_smoothed,
+            "events": [{"name": e.name, "start_s": e.start_s, "end_s": e.end_s} for e in summary.events],
             "timelines": {"all": pack_timeline(fine.timeline, fine)},
             "series": {
-                "all": pack_curve(fine.everyone, "all", "Everyone"),
+                **({} if is_single else {"all": pack_curve(fine.everyone, "all", "Everyone")}),
                 **{f"p{i}": pack_curve(curve, "all", f"Person {i}") for i, curve in fine.people.items()},
             },
         },

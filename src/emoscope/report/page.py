@@ -10,7 +10,18 @@ from emoscope.report.colours import write_colours
 from emoscope.report.inlined import Images
 from emoscope.report.wording import Context, format_clock
 
-SCRIPTS = ("numbers.js", "elements.js", "save.js", "draw.js", "zoom.js", "look.js", "moment.js", "page.js")
+SCRIPTS = (
+    "numbers.js",
+    "elements.js",
+    "save.js",
+    "draw.js",
+    "zoom.js",
+    "look.js",
+    "player.js",
+    "moment.js",
+    "marks.js",
+    "page.js",
+)
 """In this order they make one script."""
 STYLES = ("page.css", "charts.css")
 

@@ -20,6 +20,7 @@ def describe_axes(end_s: float) -> dict[str, object]:
     """Return what the scripts of every page share: the length of the axis, emotions, and how charts are drawn."""
     return {
         "end": end_s,
+        "reach": 1.0,
         "valence": VALENCE,
         "emotions": list(zip(EMOTIONS, CSS_COLOURS, strict=True)),
         "numbers": SCRIPT_RULE,

@@ -30,6 +30,8 @@ def create_content(observations: Observations, summary: Summary) -> dict[str, ob
         "source_line": wording.write_source_line(Path(summary.source).name, wording.format_created(summary.created)),
         "is_pictures": is_pictures,
         "is_comparison": False,
+        "is_single": False,
+        "is_smoothed": observations.has_smoothed and not is_pictures,
         "is_incomplete": summary.status != "complete",
         "message": wording.as_sentence(summary.message),
         "facts": list_facts(summary),
@@ -39,6 +41,7 @@ def create_content(observations: Observations, summary: Summary) -> dict[str, ob
         "attention": describe_attention(summary),
         "emotions": list(zip(EMOTIONS, CSS_COLOURS, strict=True)),
         "settings": wording.describe_settings(summary.settings),
+        "accuracy": wording.describe_accuracy(summary.model),
         "model": wording.describe_model(summary.model),
         "series": {},
     }

@@ -158,6 +158,28 @@ def describe_model(model: Mapping[str, object]) -> list[tuple[str, str]]:
     return rows
 
 
+def describe_accuracy(model: Mapping[str, object]) -> list[tuple[str, str]]:
+    """Return what to expect of the network's readings, in words: label and text; nothing where it was not measured."""
+    figures = model.get("figures")
+    for values in figures.values() if isinstance(figures, Mapping) else ():
+        known = (
+            {key: v for key, v in values.items() if isinstance(v, int | float)} if isinstance(values, Mapping) else {}
+        )
+        if "accuracy" not in known:
+            continue
+        pictures = f"{format_count(int(known['n']))} pictures" if "n" in known else "pictures"
+        share = format_percent(known["accuracy"])
+        rows = [
+            ("Expected accuracy", f"{share} of {pictures} were read as people had labelled them (guessing: 14{NBSP}%)")
+        ]
+        if "ece" in known:
+            rows.append(("Stated probabilities", f"off by {100 * known['ece']:.1f} percentage points on average"))
+        if "certain_share" in known:
+            rows.append(("Marked uncertain", f"{format_percent(1 - known['certain_share'])} of these pictures"))
+        return rows
+    return []
+
+
 def _describe_figures(values: object) -> str:
     """Return `accuracy 0.66 · macro F1 0.63`, leaving out whatever is no single number."""
     if not isinstance(values, Mapping):

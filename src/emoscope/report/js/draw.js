@@ -9,7 +9,7 @@ if (!store) return;
  * @typedef {HTMLElement & {isFine?: boolean, wasLooked?: boolean}} Plot
  */
 /**
- * @type {{end: number, top: number, limit: number, valence: number[], emotions: [string, string][], video?: string,
+ * @type {{end: number, main?: string, top: number, limit: number, reach: number, smoothed?: boolean, events?: {name: string, start_s: number, end_s: number}[], valence: number[], emotions: [string, string][], videos: [string, string][],
  *   view?: [number, number], series: Record<string, Series>, timelines: Record<string, Timeline>,
  *   numbers: NumberRule, chart: {width: number, height: number, lane: number, laneReach: number, leastCount: number,
  *     tickSteps: number[], maxTicks: number, drawnBins: number, uncertainFrom: number, steps: number, nothing: number}}}
@@ -121,7 +121,7 @@ const drawers = {
   index(paths, key, timeline) {
     const values = bytes(key, "values");
     const runs = findRuns(timeline, (i) => values[8 * i] !== NOTHING);
-    const height = (i) => (HEIGHT / 2) * toIndex([...values.subarray(8 * i, 8 * i + 7)].map((value) => value / STEPS));
+    const height = (i) => (HEIGHT / 2 / data.reach) * toIndex([...values.subarray(8 * i, 8 * i + 7)].map((value) => value / STEPS));
     paths[0].setAttribute("d", trace(timeline, runs, (i) => HEIGHT / 2 - Math.max(0, height(i)), HEIGHT / 2));
     paths[1].setAttribute("d", trace(timeline, runs, (i) => HEIGHT / 2 - Math.min(0, height(i)), HEIGHT / 2));
   },

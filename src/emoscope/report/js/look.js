@@ -59,7 +59,7 @@ const setLook = (changes) => {
 /** @type {HTMLElement[]} */
 const picks = [];
 for (const legend of document.querySelectorAll(".legend[data-pick]")) {
-  [...legend.children].forEach((item, emotion) => {
+  legend.querySelectorAll("li:not(.save)").forEach((item, emotion) => {
     const button = createButton("", () => setLook({ only: look.only === emotion ? -1 : emotion }), "pick");
     button.append(...item.childNodes);
     button.dataset.emotion = String(emotion);

@@ -1,5 +1,5 @@
 // @ts-check
-// The panel of one moment: time, values, faces, heat map, and the annotated video from there.
+// The panel of one moment: time, values, faces, heat map, and the recording from there.
 const panel = document.getElementById("moment");
 const panelParts = Object.fromEntries(
   ["title", "close", "video", "values", "faces"].map((name) => [name, document.getElementById("moment-" + name)]),
@@ -8,7 +8,6 @@ const faceStore = document.getElementById("faces");
 /** @type {Record<string, [number, string][]>} times in seconds and JPEG pictures as base64 */
 const faces = faceStore ? JSON.parse(faceStore.textContent) : {};
 const NEAR_S = 10;
-const isCalm = matchMedia("(prefers-reduced-motion: reduce)");
 /** @type {{key?: string, time?: number, origin: HTMLElement} | null} */
 let shown = null;
 
@@ -32,7 +31,7 @@ const listValues = (key, time) => {
     return row;
   });
   const notes = [];
-  if (changes) notes.push("Right: points more or less than the own resting face.");
+  if (changes) notes.push(`Right: points more or less than the own resting face${data.smoothed ? ", before smoothing" : ""}.`);
   notes.unshift(`Index: ${signed(toIndex(values))}.`);
   if (isUncertain(key, bin)) notes.push("Most readings here are uncertain.");
   return [create("div", changes ? "gauges changes" : "gauges", ...rows), create("p", "note", notes.join(" "))];
@@ -75,29 +74,10 @@ const fill = (key, time) => {
   panelParts.faces.replaceChildren(...found.filter(Boolean));
 };
 
-const openVideo = (time) => {
-  let video = panelParts.video.querySelector("video");
-  if (!video) {
-    video = create("video");
-    video.controls = true;
-    video.preload = "metadata";
-    video.src = data.video;
-    video.setAttribute("aria-label", "Annotated video");
-    video.addEventListener("error", () => {
-      panelParts.video.replaceChildren(create("p", "note", `${data.video} cannot be played. It must lie beside this page.`));
-    });
-    // While it plays, the charts and the values follow.
-    video.addEventListener("timeupdate", () => {
-      if (panel.hidden || video.paused) return;
-      fill(shown.key, video.currentTime);
-      crossAll(video.currentTime);
-    });
-    panelParts.video.replaceChildren(video);
-    panelParts.video.hidden = false;
-  }
-  video.currentTime = time;
-  if (!isCalm.matches) video.play().catch(() => {});
-};
+followers.push((time) => {
+  if (!panel.hidden) fill(shown.key, time);
+  crossAll(time);
+});
 
 const openMoment = (key, time, origin) => {
   shown = { origin };
@@ -105,7 +85,8 @@ const openMoment = (key, time, origin) => {
   panel.hidden = false;
   root.classList.add("has-moment");
   crossAll(time);
-  if (data.video) openVideo(time);
+  if (player) panelParts.video.append(player);
+  playFrom(time);
   panel.focus({ preventScroll: true });
   origin.scrollIntoView({ block: "nearest" });
 };
@@ -113,7 +94,8 @@ const closeMoment = () => {
   if (panel.hidden) return;
   panel.hidden = true;
   root.classList.remove("has-moment");
-  panelParts.video.querySelector("video")?.pause();
+  video?.pause();
+  if (player) home.prepend(player);
   hide();
   shown.origin.focus({ preventScroll: true });
 };
@@ -124,11 +106,5 @@ for (const button of /** @type {NodeListOf<HTMLElement>} */ (document.querySelec
     const time = Number(button.dataset.time);
     if (time < view.from || time > view.to) setView(time - (view.to - view.from) / 2, time + (view.to - view.from) / 2);
     openMoment(button.dataset.open, time, button);
-  });
-}
-for (const button of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("[data-from]"))) {
-  button.addEventListener("click", () => {
-    const [from, to] = [Number(button.dataset.from), Number(button.dataset.to)];
-    setView(from - 0.25 * (to - from), to + 0.25 * (to - from));
   });
 }

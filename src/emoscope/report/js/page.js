@@ -115,7 +115,8 @@ for (const plot of readable) {
   plot.addEventListener("keydown", (event) => {
     const steps = { ArrowLeft: -0.01, ArrowRight: 0.01, PageDown: 0.1, PageUp: -0.1, Home: -1, End: 1 };
     if (event.key === "Enter") return openMoment(plot.dataset.series, here, plot);
-    if (event.key === "Escape") return hide();
+    if (event.key === "Escape") { dropBegun(); return hide(); }
+    if (event.key === " " && player) { event.preventDefault(); return togglePlay(); }
     if (!(event.key in steps)) return;
     event.preventDefault();
     const span = view.to - view.from;
@@ -129,7 +130,9 @@ for (const plot of readable) {
 document.addEventListener("keydown", (event) => {
   const target = /** @type {Element} */ (event.target);
   const isOnChart = target.closest?.(".timed") || document.querySelector(".plot:hover");
-  if (!isOnChart || event.ctrlKey || event.metaKey || event.altKey || target.closest?.("video") || !(event.key in KEYS)) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || target.closest?.("input")) return;
+  if (marking && event.key.toLowerCase() === "m" && (isOnChart || (video && !video.paused))) return markHere();
+  if (!isOnChart || target.closest?.("video") || !(event.key in KEYS)) return;
   event.preventDefault();
   act(KEYS[event.key], here > view.from && here < view.to ? here : undefined);
 });

@@ -101,7 +101,7 @@ const drawLegend = (figure, y) => {
   const legend = figure.querySelector('[data-draw="stack"]') && document.querySelector(".legend[data-pick]");
   if (!legend) return "";
   let x = PAD;
-  return [...legend.querySelectorAll("li:not(.unpicked)")].map((item) => {
+  return [...legend.querySelectorAll("li:not(.unpicked, .save)")].map((item) => {
     const name = item.querySelector(".name").textContent;
     const paint = writePaint("fill", getComputedStyle(item.querySelector(".swatch")).backgroundColor);
     const text = `<rect x="${x}" y="${y - 10}" width="11" height="11" ${paint}/><text x="${x + 16}" y="${y}" font-size="13">${escapeXml(name)}</text>`;
@@ -177,10 +177,11 @@ const SAVERS = {
 const nameFile = (figure) =>
   `${main.dataset.name} ${figure.dataset.title}`.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, "-").replace(/^-|-$/g, "");
 for (const figure of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("[data-title]"))) {
-  const bar = create("div", "save unsaved", "Save as ", ...Object.keys(SAVERS).map((kind) => {
+  const legend = figure.previousElementSibling?.matches(".legend") && figure.previousElementSibling;
+  const bar = create(legend ? "li" : "div", "save unsaved", "Save as ", ...Object.keys(SAVERS).map((kind) => {
     const button = createButton(kind, () => SAVERS[kind](figure, nameFile(figure)));
     button.setAttribute("aria-label", `Save as ${kind}: ${figure.dataset.title}`);
     return button;
   }));
-  (figure.closest(".scroll") || figure).after(bar);
+  if (legend) legend.append(bar); else (figure.closest(".scroll") || figure).after(bar);
 }

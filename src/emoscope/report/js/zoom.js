@@ -59,6 +59,7 @@ const setView = (from, to) => {
 };
 // Shrinks the window by a factor; `time` keeps its place on the screen.
 const zoomAt = (time, factor) => setView(time - (time - view.from) / factor, time + (view.to - time) / factor);
+const lookAt = ({ start_s, end_s }) => setView(start_s - 0.25 * (end_s - start_s), end_s + 0.25 * (end_s - start_s));
 const pan = (share) => {
   const by = Math.max(-view.from, Math.min(data.end - view.to, share * (view.to - view.from)));
   setView(view.from + by, view.to + by);
@@ -79,12 +80,12 @@ const act = (name, time = (view.from + view.to) / 2) => {
 };
 const KEYS = { "+": "in", "=": "in", "-": "out", "\u2212": "out", "0": "all" };
 
-bar.hidden = document.getElementById("hint").hidden = false;
+bar.hidden = false;
 bar.addEventListener("click", (event) => {
   const button = /** @type {Element} */ (event.target).closest("button");
   if (button) act(button.dataset.zoom);
 });
-const drawing = document.querySelector('.plot[data-series="all"][data-draw="stack"] svg');
+const drawing = document.querySelector(`.plot[data-series="${data.main}"][data-draw="stack"] svg`);
 if (drawing) {
   const copy = /** @type {Element} */ (drawing.cloneNode(true));
   copy.removeAttribute("role");

@@ -54,6 +54,7 @@ def render_page(has_token: bool) -> str:
         "emotions": json.dumps(EMOTIONS),
         "numbers": json.dumps(SCRIPT_RULE),
         "is_comparison": False,
+        "is_single": False,
         "is_pictures": True,
     }
     return environment.get_template("index.html.j2").render(content)
