@@ -3,19 +3,25 @@
 Needs Chromium on this machine, so these are slow tests: `make test-slow`.
 """
 
+import csv
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from conftest import write_clip
+from conftest import Command, write_clip
+from emoscope.core.emotions import COLOURS, EMOTIONS
 from emoscope.core.numbers import SCRIPT_RULE, format_percent, format_signed
 from emoscope.report import create_comparison, create_report
 from emoscope.report.comparison import Recording
 from emoscope.report.page import load_script
+from emoscope.tables.events import Event, load_events
 from recordings import make_event, make_moment, make_summary, make_table, write_faces, write_result
 
 pytestmark = pytest.mark.slow
@@ -77,15 +83,17 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_two_hours_open_within_two_seconds(browser: Any, tmp_path: Path) -> None:
+def test_two_hours_open_within_half_a_second(browser: Any, tmp_path: Path) -> None:
     table = make_table({i: (100 * i, 7200 - 90 * i) for i in range(1, 15)}, 7200, with_smoothed=True, with_changes=True)
     moments = [make_moment(1000.0 * i) for i in range(1, 6)]
     write_faces(tmp_path / "thumbnails", 96, [(i, float(t)) for i in range(1, 15) for t in range(1500, 5000, 60)])
     path = tmp_path / "report.html"
     path.write_text(create_report(table, make_summary(table, moments=moments), tmp_path), encoding="utf-8")
-    tab = Tab(browser, path)
-    assert tab.page.evaluate(LOADED_MS) < 2000 and tab.page.evaluate(PAINTED_MS) < 2000
-    assert tab.requests == [path.as_uri()] and tab.complaints == []
+    # The best of three: other programs may run beside it.
+    tabs = [Tab(browser, path) for _ in range(3)]
+    assert min(tab.page.evaluate(LOADED_MS) for tab in tabs) < 500
+    assert min(tab.page.evaluate(PAINTED_MS) for tab in tabs) < 500
+    assert tabs[0].requests == [path.as_uri()] and tabs[0].complaints == []
 
 
 def test_zoom_is_linked_over_all_charts(browser: Any, result: Path) -> None:
@@ -179,7 +187,161 @@ def test_pages_fit_screens_and_schemes(browser: Any, result: Path, width: int, s
         assert tab.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
         ground = tab.page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert ground == ("rgb(255, 255, 255)" if scheme == "light" else "rgb(20, 22, 26)")
-        assert tab.complaints == [] and tab.requests == [path.as_uri()]
+        assert tab.complaints == [] and set(tab.requests) <= {path.as_uri(), (result / "annotated.mp4").as_uri()}
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nobody_is_shut_out(browser: Any, result: Path, tmp_path: Path, width: int, scheme: str) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    table = make_table({1: (0, 20)}, 20, with_smoothed=True)
+    one = tmp_path / "one.html"
+    one.write_text(create_report(table, make_summary(table, moments=[make_moment(4, track_id=1)])), encoding="utf-8")
+    for path in (result / "report.html", one):
+        page = Tab(browser, path, width, color_scheme=scheme, reduced_motion="reduce", bypass_csp=True).page
+        for summary in page.locator("summary:visible").all():
+            summary.click()
+        page.click('[data-mark="view"]')
+        for state in ("all", "one emotion alone, a moment"):
+            found = Axe().run(page).response["violations"]
+            serious = [(v["id"], v["nodes"][0]["html"]) for v in found if v["impact"] in ("serious", "critical")]
+            assert serious == [], (path.name, state)
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), (path.name, state)
+            page.click(".legend[data-pick] button >> nth=4")
+            page.locator('.plot[data-draw="stack"]').first.press("Enter")
+
+
+def read_bins(path: Path) -> tuple[list[str], np.ndarray]:
+    header, *rows = csv.reader(path.open(encoding="utf-8", newline=""))
+    return header, np.array([[float(cell or "nan") for cell in row] for row in rows])
+
+
+def test_figures_are_saved_whole(browser: Any, result: Path, tmp_path: Path) -> None:
+    tab = Tab(browser, result / "report.html", color_scheme="dark")
+    page = tab.page
+
+    def save(kind: str, title: str) -> Path:
+        with page.expect_download() as download:
+            page.get_by_label(f"Save as {kind}: {title}", exact=True).click()
+        path = tmp_path / download.value.suggested_filename
+        download.value.save_as(path)
+        return path
+
+    drawing = save("SVG", "Everyone over time")
+    assert drawing.name == "clip-everyone-over-time.svg"
+    text = drawing.read_text(encoding="utf-8")
+    words = " ".join(ElementTree.fromstring(text).itertext())
+    for expected in ("Everyone over time", "Product shown", "100 %", "0:30", "clip.mp4", "not a feeling", *EMOTIONS):
+        assert expected in words.replace("\u00a0", " "), expected
+    # Nothing is left to a style sheet, a script or another file, and the colours are those of a light ground.
+    assert not re.search(r"var\(|class=|href|<style|<script|<image", text)
+    for colour in COLOURS:
+        assert f"rgb({','.join(str(int(colour[i : i + 2], 16)) for i in (1, 3, 5))})" in text
+    picture = Image.open(save("PNG", "Person 2 over time")).convert("RGB")
+    assert picture.width == 1920 and picture.getpixel((2, 2)) == (255, 255, 255)
+    # Half of it is drawn on: it is no empty sheet.
+    assert len(picture.getcolors(100_000) or ()) > 20
+    # The page is as it was.
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(20, 22, 26)"
+    header, values = read_bins(save("CSV", "Person 2 over time"))
+    assert header == ["start_s", "end_s", *EMOTIONS, "valence_index", "uncertain_share", "seen"]
+    seen = values[values[:, -1] == 1]
+    assert seen[0, 0] == pytest.approx(20, abs=0.1) and seen[-1, 1] == pytest.approx(90, abs=0.1)
+    np.testing.assert_allclose(seen[:, 2:9].sum(axis=1), 1, atol=0.02)
+    assert np.isnan(values[values[:, -1] == 0][:, 2:10]).all()
+    page.click(".segment")
+    _, part = read_bins(save("CSV", "Everyone over time"))
+    assert 37 < part[0, 0] < 38 and 64 < part[-1, 1] < 65
+    assert tab.complaints == []
+
+
+def test_one_emotion_stands_alone(browser: Any, result: Path) -> None:
+    tab = Tab(browser, result / "report.html")
+    page = tab.page
+
+    def count_drawn() -> list[int]:
+        page.wait_for_timeout(100)
+        return page.evaluate(
+            """[...document.querySelectorAll('.plot[data-draw="stack"]')].slice(0, 1).flatMap(
+              plot => [...plot.querySelectorAll('path')].map(path => path.getAttribute('d').length))"""
+        )
+
+    tab.find_plot()
+    drawn = count_drawn()
+    assert min(drawn) > 0
+    page.focus(".legend[data-pick] button >> nth=3")
+    page.keyboard.press("Enter")
+    assert [length > 0 for length in count_drawn()] == [name == "happy" for name in EMOTIONS]
+    assert "happy alone" in page.inner_text("#spoken")
+    pressed = page.locator('.legend [aria-pressed="true"]')
+    assert pressed.count() == 3 and set(pressed.all_inner_texts()) >= {"happy"}
+    page.keyboard.press("Enter")
+    page.click('[data-style="lines"]')
+    assert min(count_drawn()) > 0
+    assert "Z" not in page.get_attribute('.plot[data-draw="stack"] path >> nth=0', "d")
+    page.click('[data-style="areas"]')
+    assert "Z" in page.get_attribute('.plot[data-draw="stack"] path >> nth=0', "d")
+    assert tab.complaints == []
+
+
+def test_marks_are_what_the_command_reads(browser: Any, result: Path, tmp_path: Path, emoscope: Command) -> None:
+    tab = Tab(browser, result / "report.html", reduced_motion="reduce")
+    page = tab.page
+    page.focus('.plot[data-series="p2"][data-draw="stack"]')
+    for keys in ("PageDown", "PageDown", "m", "PageDown", "m"):
+        page.keyboard.press(keys)
+    assert page.inner_text("#spoken").startswith("mark 1, 0:24 to 0:36")
+    names = page.locator(".marks .long")
+    # The report's own segments stand in the list too: the file replaces the one that it was made with.
+    assert [names.nth(i).input_value() for i in range(names.count())] == ["Product shown", "mark 1"]
+    names.nth(1).fill('Joke, "the first"')
+    page.locator(".marks li >> nth=1").get_by_label("End").fill("0:50")
+    page.keyboard.press("Tab")
+    assert "overlap" in page.inner_text(".problems")
+    page.locator(".marks li >> nth=1").get_by_label("End").fill("0:36.5")
+    page.keyboard.press("Tab")
+    assert page.inner_text(".problems") == ""
+    with page.expect_download() as download:
+        page.click('[data-mark="save"]')
+    saved = tmp_path / download.value.suggested_filename
+    download.value.save_as(saved)
+    assert saved.read_bytes().startswith(b"name,start_s,end_s\r\n")
+    assert load_events(saved) == (Event('Joke, "the first"', 24.0, 36.5), Event("Product shown", 42.0, 60.0))
+    code, _, err = emoscope("analyze", result / "annotated.mp4", "-o", tmp_path / "out", "--events", saved)
+    assert code == 0, err
+    # Everything has a row and a band.
+    assert page.locator(".lane .segment").all_inner_texts() == ["Product shown", 'Joke, "the first"']
+    assert tab.complaints == []
+
+
+def test_the_recording_plays_under_its_curve(browser: Any, tmp_path: Path) -> None:
+    table = make_table({1: (0, 18)}, 20)
+    source = tmp_path / "my talk #2.mp4"
+    write_clip(source, [(np.full((90, 160, 3), i, np.uint8), i / 2) for i in range(40)])
+    folder = tmp_path / "talk-emoscope"
+    folder.mkdir()
+    path = folder / "report.html"
+    path.write_text(create_report(table, make_summary(table, source=str(source)), folder), encoding="utf-8")
+    tab = Tab(browser, path)
+    tab.page.wait_for_selector("#player:not([hidden]) video")
+    tab.page.focus('.plot[data-draw="stack"]')
+    tab.page.keyboard.press("Space")
+    for _ in range(50):
+        tab.page.wait_for_timeout(100)
+        if tab.page.evaluate("document.querySelector('video').currentTime") > 0.5:
+            break
+    # The line over the curves goes with it.
+    assert float(tab.page.evaluate("document.querySelector('.cross').style.getPropertyValue('--x')")) > 2
+    assert set(tab.requests) == {path.as_uri(), source.as_uri()} and tab.complaints == []
+    # Gone, or no film: the page is as if there were none.
+    for spoil in (lambda: source.write_bytes(b"no film"), source.unlink):
+        spoil()
+        tab = Tab(browser, path)
+        tab.page.wait_for_timeout(500)
+        assert tab.page.is_hidden("#player") and "talk #2" not in tab.page.inner_text("main").replace(
+            "my talk #2.mp4", ""
+        )
 
 
 def test_scripts_print_numbers_as_python_does(browser: Any) -> None:

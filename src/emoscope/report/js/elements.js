@@ -38,3 +38,15 @@ const download = (name, blob) => {
 const quoteCsv = (cell) => (/[",\r\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell);
 /** @param {(string | number)[][]} rows */
 const writeCsv = (rows) => rows.map((row) => row.map((cell) => quoteCsv(String(cell))).join(",") + "\r\n").join("");
+
+// What can be scrolled can be reached by the keyboard, and has a name.
+const watchWidth = new ResizeObserver((entries) => {
+  for (const { target } of entries) {
+    const isCut = target.scrollWidth > target.clientWidth + 1;
+    const title = target.closest("section, article")?.querySelector("h2, h3")?.textContent;
+    for (const [name, value] of [["tabindex", "0"], ["role", "region"], ["aria-label", title]]) {
+      if (isCut) target.setAttribute(name, value); else target.removeAttribute(name);
+    }
+  }
+});
+document.querySelectorAll(".scroll").forEach((box) => watchWidth.observe(box));

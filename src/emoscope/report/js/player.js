@@ -63,4 +63,4 @@ if (player) new IntersectionObserver(([{ isIntersecting }], watcher) => {
   if (!isIntersecting) return;
   watcher.disconnect();
   startPlayer();
-}).observe(document.querySelector(".plot"));
+}).observe(readable[0]);
