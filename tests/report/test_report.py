@@ -107,7 +107,7 @@ def test_hostile_names_stay_text(video: Observations) -> None:
         assert page.tags.count("script") <= plain.tags.count("script")
 
 
-def test_ten_minutes_with_faces_fit_into_three_megabytes(tmp_path: Path) -> None:
+def test_ten_minutes_with_faces_fit_into_two_megabytes(tmp_path: Path) -> None:
     """Twelve people of fourteen, smoothed, with baselines, and more thumbnails than fit."""
     table = make_table({i: (10 * i, 600 - 5 * i) for i in range(1, 15)}, 600, with_smoothed=True, with_changes=True)
     write_faces(tmp_path / "thumbnails", 96, [(i, float(t)) for i in range(1, 15) for t in range(150, 450, 6)])

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
-MAX_BYTES = 3_000_000
+MAX_BYTES = 2_000_000
 """The report's size for ten minutes of video, pictures included."""
 FILE_NAME = re.compile(r"p(\d+)-(\d+(?:\.\d+)?)s\.jpg")
 JPEG = b"\xff\xd8\xff"
