@@ -125,8 +125,11 @@ def test_tables_of_before_are_read_as_they_were(table: Observations) -> None:
 
 def test_the_page_decides_nothing() -> None:
     """It shows the faces of the server's JSON as they come."""
-    folder = Path(__file__).parents[1] / "src/emoscope/server/page/static"
-    scripts = {path.name: path.read_text() for path in folder.glob("*.js")}
+    source = Path(__file__).parents[1] / "src/emoscope"
+    folders = source / "server/page/static", source / "browser/static"
+    scripts = {path.name: path.read_text() for folder in folders for path in folder.glob("*.js")}
+    # The page that reads by itself decides in one place, too.
+    assert "probability < least || face.unreadable" in scripts.pop("reader.js")
     assert [name for name, text in scripts.items() if re.search("uncertain_?below", text, re.IGNORECASE)] == []
-    assert "faces = message.faces.map((face) => [face.track_id, face])" in scripts["view.js"]
+    assert "faces = message.faces.map((face) => [face.track_id, face])" in scripts["stage.js"]
     assert "setText(card.verdict, describe(face))" in scripts["faces.js"]

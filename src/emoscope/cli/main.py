@@ -11,6 +11,7 @@ from emoscope.cli.data import data_app
 from emoscope.cli.live import live
 from emoscope.cli.models import evaluate, export, models
 from emoscope.cli.options import say
+from emoscope.cli.page import page, receive
 from emoscope.cli.report import compare, report
 from emoscope.cli.serve import serve
 from emoscope.cli.study import study_app
@@ -26,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (analyze, live, report, compare, serve):
+for command in (analyze, live, report, compare, serve, page, receive):
     app.command()(command)
 app.add_typer(data_app, name="data")
 app.add_typer(study_app, name="study")

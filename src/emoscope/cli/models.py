@@ -9,6 +9,7 @@ import typer
 
 from emoscope.analysis.settings import Settings
 from emoscope.cli.options import STUDY_PACKAGES, AsJson, Data, Overwrite, add_settings, print_json, require
+from emoscope.core.errors import InputError
 
 
 class PrecisionChoice(StrEnum):
@@ -88,13 +89,19 @@ def models(
     fetch: Annotated[bool, typer.Option("--fetch", help="First fetch what is not embedded, for later use offline.")] = (
         False
     ),
+    browser: Annotated[
+        bool, typer.Option("--browser", help="With --fetch: also what `emoscope page` needs, 33 MB.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """List the networks and detectors, embedded or fetched; --json also tells hashes, licences and all figures."""
     from emoscope.faces import registry
     from emoscope.faces.listing import list_models
 
-    for model in registry.FETCHED if fetch else ():
+    if browser and not fetch:
+        raise InputError("--browser goes with --fetch; add it")
+    wanted = (*registry.FETCHED, *registry.BROWSER) if browser else registry.FETCHED
+    for model in wanted if fetch else ():
         registry.fetch(model)
     entries = list_models()
     if as_json:

@@ -33,7 +33,7 @@ def list_models() -> list[ModelEntry]:
     aliases, embedded = load_embedded()
     return [
         _describe(file, tuple(alias for alias, name in aliases.items() if name == file.name))
-        for file in (*embedded.values(), ROLL, DETECTOR, *registry.FETCHED)
+        for file in (*embedded.values(), ROLL, DETECTOR, *registry.FETCHED, *registry.BROWSER)
     ]
 
 

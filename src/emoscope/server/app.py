@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from fastapi import FastAPI, Request, Response
 from fastapi.staticfiles import StaticFiles
 
+from emoscope.browser.parts import STATIC
 from emoscope.core.version import read_version
 from emoscope.server.http import openapi, problems, service, session
 from emoscope.server.http.access import Access
@@ -68,8 +69,8 @@ def _add_page(app: FastAPI) -> None:
 
     Not mounted at /, which would answer for every address and method that no route has.
     """
-    static = StaticFiles(directory=PAGE)
-    names = {path.name for path in PAGE.iterdir() if path.is_file()}
+    static = StaticFiles(directory=PAGE, packages=[("emoscope.browser", "static")])
+    names = {path.name for folder in (PAGE, STATIC) for path in folder.iterdir() if path.is_file()}
 
     @app.get("/{name}", include_in_schema=False)
     async def read_page_file(name: str, request: Request) -> Response:

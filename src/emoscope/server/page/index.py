@@ -2,12 +2,12 @@
 
 import json
 from functools import cache
-from importlib import resources
 from pathlib import Path
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
 
+from emoscope.browser.parts import load_template
 from emoscope.core.emotions import EMOTIONS
 from emoscope.core.numbers import SCRIPT_RULE
 from emoscope.core.version import read_version
@@ -56,12 +56,11 @@ def render_page(has_token: bool) -> str:
         "is_comparison": False,
         "is_single": False,
         "is_pictures": True,
+        "frames_go": "Frames go to the computer that runs emoscope, are read and forgotten.",
     }
     return environment.get_template("index.html.j2").render(content)
 
 
 def _read(name: str) -> str:
     own = Path(__file__).parent / name
-    if own.is_file():
-        return own.read_text(encoding="utf-8")
-    return resources.files("emoscope.report").joinpath("templates", name).read_text(encoding="utf-8")
+    return own.read_text(encoding="utf-8") if own.is_file() else load_template(name)

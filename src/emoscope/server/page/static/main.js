@@ -1,5 +1,6 @@
 // @ts-check
 // The page: files that are dropped or chosen go their way; the camera and the list of jobs look after themselves.
+import { request } from "./api.js";
 import { $ } from "./dom.js";
 import { loadJobs, sendVideo } from "./jobs.js";
 import { readPicture } from "./pictures.js";
@@ -32,12 +33,18 @@ const alignSettings = () => {
   if (anonymous.checked && thumbnails.value === "clear") thumbnails.value = "blurred";
 };
 
+const readOnServer = (file) => {
+  const body = new FormData();
+  body.append("file", file);
+  return request("/v1/images", { method: "POST", body });
+};
+
 const take = async (files) => {
   const videos = files.filter((file) => !isPicture(file));
   const settings = videos.length ? readSettings() : [];
   if (settings) for (const file of videos) sendVideo(file, settings);
   // One after the other: the first is read while the next is sent, and their order stays.
-  for (const file of files.filter(isPicture).reverse()) await readPicture(file);
+  for (const file of files.filter(isPicture).reverse()) await readPicture(file, readOnServer);
 };
 
 const drop = $("drop"), choose = $("choose");

@@ -1,6 +1,5 @@
 // @ts-check
-// Pictures: sent, read at once, shown with boxes and bars. Nothing of them is kept by the server.
-import { request } from "./api.js";
+// Pictures: read at once, shown with boxes and bars.
 import { $, fit, make, reveal, say } from "./dom.js";
 import { describe } from "./emotions.js";
 import { FaceCards, drawBoxes } from "./faces.js";
@@ -66,14 +65,14 @@ const makeCard = (file) => {
   return { element, note, body };
 };
 
-// Read one picture; its card comes first in the list.
-export const readPicture = async (file) => {
-  const card = makeCard(file), form = new FormData();
+// Read one picture; its card comes first in the list. `read` gives the faces of a file and the picture's size.
+/** @type {(file: File, read: (file: File) => Promise<{faces: import("./emotions.js").Face[], size_wh: number[]}>) => Promise<void>} */
+export const readPicture = async (file, read) => {
+  const card = makeCard(file);
   $("picture-list").prepend(card.element);
   $("pictures").hidden = false;
-  form.append("file", file);
   try {
-    const [answer, bitmap] = await Promise.all([request("/v1/images", { method: "POST", body: form }), load(file)]);
+    const [answer, bitmap] = await Promise.all([read(file), load(file)]);
     show(card, file, bitmap, answer);
     reveal(card.element, "start");
   } catch (error) {

@@ -80,6 +80,11 @@ export class Camera {
     else setTimeout(step, document.hidden ? HIDDEN_MS : 33);
   }
 
+  // The picture now, as it is; null before the first.
+  takeBitmap() {
+    return this.video.videoWidth ? createImageBitmap(this.video) : Promise.resolve(null);
+  }
+
   // The picture now, as a JPEG of 640 pixels' width; null before the first.
   takeJpeg() {
     const { videoWidth, videoHeight } = this.video;

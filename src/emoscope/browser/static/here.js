@@ -1,0 +1,62 @@
+// @ts-check
+// Reading on this device: the worker's answers as promises.
+import { EMOTIONS } from "./emotions.js";
+
+/** @typedef {import("./emotions.js").Face & {smoothed?: number[], raw: number[], score: number, quality: Record<string, number>}} HereFace */
+
+/** What the page shows of a face: the values that its reading goes by. */
+const toFace = (face) => {
+  const shown = face.smoothed ?? face.probabilities;
+  return {
+    ...face, raw: face.probabilities, track_id: face.trackId,
+    probabilities: Object.fromEntries(EMOTIONS.map((name, i) => [name, shown[i]])),
+  };
+};
+
+export class Here {
+  waiting = new Map();
+  count = 0;
+
+  /** @param {(trouble: string) => void} onLost told when the worker ended by itself */
+  constructor(onLost) {
+    this.worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
+    this.worker.onmessage = ({ data }) => {
+      const { resolve, reject } = this.waiting.get(data.id);
+      this.waiting.delete(data.id);
+      if (data.error) reject(new Error(data.error));
+      else resolve(data);
+    };
+    this.worker.onerror = (event) => {
+      const trouble = `Reading stopped (${event.message || "the worker could not be started"}). Load the page again.`;
+      for (const { reject } of this.waiting.values()) reject(new Error(trouble));
+      this.waiting.clear();
+      onLost(trouble);
+    };
+  }
+
+  ask(question, transfer = []) {
+    const id = ++this.count;
+    return new Promise((resolve, reject) => {
+      this.waiting.set(id, { resolve, reject });
+      this.worker.postMessage({ id, ...question }, transfer);
+    });
+  }
+
+  /** Load the networks. */
+  open(smooth = 0) { return this.ask({ ask: "open", smooth }); }
+
+  /** What comes next is another recording. */
+  begin() { return this.ask({ ask: "begin" }); }
+
+  /**
+   * Read a picture that stands alone, or the next one of a recording.
+   * @param {ImageBitmap} bitmap
+   * @param {number} [time] seconds; none for a picture that stands alone
+   * @returns {Promise<{faces: HereFace[], size_wh: [number, number]}>}
+   */
+  async read(bitmap, time) {
+    const ask = time === undefined ? "picture" : "frame";
+    const answer = await this.ask({ ask, bitmap, time }, [bitmap]);
+    return { faces: answer.faces.map(toFace), size_wh: answer.size_wh };
+  }
+}

@@ -1,0 +1,171 @@
+"""The page that reads in the browser, in Chromium: it reads what the Python code reads, sends nothing, works offline.
+
+Needs Chromium and onnxruntime-web out of the npm registry, so these are slow tests: `make test-slow`.
+"""
+
+import base64
+import functools
+import json
+import shutil
+import threading
+from collections.abc import Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+
+from conftest import Command
+from emoscope.analysis.received import receive_recording
+from emoscope.browser.site import write_site
+from emoscope.core.errors import ModelError
+from emoscope.core.types import Frame, Image
+from emoscope.pipeline.analyzer import Analyzer
+
+pytestmark = pytest.mark.slow
+WAIT_MS = 60_000
+CAMERA = ("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream")
+PARITY = """
+async (frames) => {
+  const ort = await import("./ort/ort.wasm.min.mjs"), { Reader } = await import("./reader.js");
+  ort.env.wasm.numThreads = 1;
+  ort.env.wasm.wasmPaths = new URL("./ort/", location.href).href;
+  const facts = await (await fetch("./facts.json")).json();
+  const load = async (name) => new Uint8Array(await (await fetch(`./${name}`)).arrayBuffer());
+  const reader = await Reader.create(ort, facts, load), found = [];
+  for (const { width, height, time, pixels } of frames) {
+    const data = Uint8Array.from(atob(pixels), (c) => c.charCodeAt(0));
+    const faces = await reader.read({ width, height, channels: 4, data }, time);
+    found.push(faces.map(({ xyxy, trackId, probabilities }) => ({ xyxy, trackId, probabilities })));
+  }
+  return found;
+}
+"""
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("page") / "site"
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        # Thirty-three megabytes: once for all runs of the tests.
+        if cache := getattr(pytestconfig, "cache", None):
+            monkeypatch.setenv("EMOSCOPE_CACHE", str(cache.mkdir("onnxruntime-web")))
+        try:
+            write_site(folder, detector="own")
+        except ModelError as e:
+            pytest.skip(f"onnxruntime-web is not to be had here: {e}")
+    with ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=folder)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://localhost:{server.server_port}/"
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def chromium(portrait: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    camera = tmp_path_factory.mktemp("camera") / "camera.mjpeg"
+    picture = cv2.copyMakeBorder(cv2.resize(portrait, (480, 480)), 0, 0, 80, 80, cv2.BORDER_CONSTANT)
+    camera.write_bytes(cv2.imencode(".jpg", picture)[1].tobytes() * 30)
+    flags = ["--no-sandbox", *CAMERA, f"--use-file-for-fake-video-capture={camera}"]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=flags)
+        yield browser
+        browser.close()
+
+
+def open_page(browser: Any, address: str, width: int = 1280, **options: Any) -> Any:
+    context = browser.new_context(viewport={"width": width, "height": 900}, permissions=["camera"], **options)
+    page = context.new_page()
+    page.goto(address)
+    page.wait_for_selector("#connections:not(:empty)", timeout=WAIT_MS)
+    return page
+
+
+def encode(frame: Frame) -> dict[str, object]:
+    width, height = frame.size_wh
+    pixels = cv2.cvtColor(frame.image, cv2.COLOR_BGR2RGBA).tobytes()
+    return {"width": width, "height": height, "time": frame.time_s, "pixels": base64.b64encode(pixels).decode()}
+
+
+def test_it_reads_what_the_python_code_reads(chromium: Any, address: str, clip: Path, portrait: Image) -> None:
+    with av.open(str(clip)) as container:
+        images = [(float(p.time or 0), p.to_ndarray(format="bgr24")) for p in container.decode(video=0)]
+    frames = [Frame(np.asarray(image, np.uint8), i, time_s, "clip") for i, (time_s, image) in enumerate(images)]
+    # Two people side by side, one of them turned: boxes, tracking and straightening of several at once.
+    turned = cv2.rotate(portrait, cv2.ROTATE_90_CLOCKWISE)
+    pair = np.asarray(np.hstack([portrait, turned]), np.uint8)
+    frames += [Frame(pair, 90 + i, 9 + i / 25, "clip") for i in range(3)]
+    found = open_page(chromium, address).evaluate(PARITY, [encode(frame) for frame in frames])
+    analyzer = Analyzer(detector="own")
+    for frame, faces in zip(frames, found, strict=True):
+        expected = analyzer.analyze(frame)
+        assert len(faces) == len(expected)
+        for face, own in zip(faces, expected, strict=True):
+            side = float((own.xyxy[2:] - own.xyxy[:2]).max())
+            assert np.abs(np.array(face["xyxy"]) - own.xyxy).max() < 0.03 * side
+            assert face["trackId"] == own.track_id
+            assert np.abs(np.array(face["probabilities"]) - [*own.probabilities.values()]).max() < 0.02
+
+
+def test_nothing_is_sent_and_a_recording_comes_back_as_a_result(
+    chromium: Any, address: str, tmp_path: Path, emoscope: Command
+) -> None:
+    page = open_page(chromium, address, accept_downloads=True)
+    late: list[str] = []
+    page.context.on("request", lambda request: None if request.url.startswith("blob:") else late.append(request.url))
+    page.click("#camera-open")
+    page.check("#agree")
+    page.click("#consent-form .primary")
+    page.wait_for_selector("#live-faces .face", timeout=WAIT_MS)
+    page.click("#record")
+    page.wait_for_timeout(3000)
+    page.click("#record")
+    page.click("#camera-stop")
+    with page.expect_download() as download:
+        page.click("text=Save for emoscope")
+    path = tmp_path / download.value.suggested_filename
+    download.value.save_as(path)
+    summary = receive_recording(path, tmp_path / "result")
+    assert summary.people_count == 1 and summary.coverage > 0.9 and summary.frames >= 5
+    assert late == [] and "Requests since it loaded: 0" in page.inner_text("#connections")
+
+
+def test_films_and_pictures(chromium: Any, address: str, clip: Path, portrait: Image, tmp_path: Path) -> None:
+    page = open_page(chromium, address, accept_downloads=True)
+    cv2.imwrite(str(tmp_path / "face.png"), portrait)
+    (tmp_path / "notes.txt").write_text("no film")
+    page.set_input_files("#choose", [tmp_path / "face.png", clip, tmp_path / "notes.txt"])
+    page.wait_for_selector("text=cannot play this film", timeout=WAIT_MS)
+    assert page.inner_text("#picture-list .verdict").startswith("happy")
+    with page.expect_download() as download:
+        page.click("text=Save for emoscope")
+    download.value.save_as(tmp_path / "film.json")
+    values = json.loads((tmp_path / "film.json").read_text())
+    assert values["facts"]["kind"] == "video" and receive_recording(tmp_path / "film.json", tmp_path / "film").faces
+
+
+def test_it_opens_without_a_network(chromium: Any, address: str) -> None:
+    page = open_page(chromium, address)
+    page.context.set_offline(True)
+    again = page.context.new_page()
+    again.goto(address)
+    again.wait_for_selector("#camera-open:enabled", timeout=WAIT_MS)
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_everybody_can_use_it(chromium: Any, address: str, width: int, scheme: str) -> None:
+    page = open_page(chromium, address, width, color_scheme=scheme, bypass_csp=True)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    found = Axe().run(page).response["violations"]
+    assert [problem["id"] for problem in found if problem["impact"] in ("serious", "critical")] == []
