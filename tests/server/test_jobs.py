@@ -123,7 +123,7 @@ def test_a_video_is_read_followed_and_deleted(server: Server, clip: Path) -> Non
         assert str(server.data).encode() not in answer.content and b"upload." not in answer.content
     assert files["summary"].json()["source"] == "Müller & <b>.mp4"
     policy = files["report"].headers["content-security-policy"]
-    assert policy.endswith("sandbox allow-scripts allow-popups allow-same-origin") and "connect-src 'none'" in policy
+    assert policy.endswith("sandbox allow-scripts allow-popups allow-downloads allow-same-origin") and "connect-src 'none'" in policy
     assert "M%C3%BCller" in files["observations.csv"].headers["content-disposition"]
     assert b"data:image/" in files["report"].content and "Müller &amp; &lt;b&gt;" in files["report"].text
     part = server.client.get(f"/v1/jobs/{job['id']}/annotated.mp4", headers={"Range": "bytes=4-7"})

@@ -35,7 +35,11 @@ const download = (name, blob) => {
   // At once would be too early for browsers that ask where to.
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 };
-const quoteCsv = (cell) => (/[",\r\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell);
+// As core/texts.py writes cells: no spreadsheet takes one for a formula.
+const quoteCsv = (text) => {
+  const cell = /^[=+\-@\t\r]/.test(text) && !Number.isFinite(Number(text)) ? "'" + text : text;
+  return /[",\r\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell;
+};
 /** @param {(string | number)[][]} rows */
 const writeCsv = (rows) => rows.map((row) => row.map((cell) => quoteCsv(String(cell))).join(",") + "\r\n").join("");
 

@@ -148,7 +148,7 @@ const savePng = (figure, name) => {
   };
   image.src = "data:image/svg+xml," + encodeURIComponent(createSvg(figure));
 };
-const clean = (text) => text.replace(/\s+/g, " ").trim().replace(/^\u2212/, "-");
+const clean = (text) => text.replace(/\s+/g, " ").trim().replace(/^\u2212(?=[\d.]+$)/, "-").replace(/^\+(?=\d)/, "");
 // A table's cells: what stands small in one, a range or a time, gets a column of its own; drawings get none.
 const listCells = (table) => {
   const rows = [...table.rows].map((row) => [...row.cells].flatMap((cell) => [cell, ...Array(cell.colSpan - 1).fill(null)]));

@@ -15,7 +15,7 @@ router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["results"])
 
 REPORT_CSP = (
     "connect-src 'none'; object-src 'none'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'; "
-    "sandbox allow-scripts allow-popups"
+    "sandbox allow-scripts allow-popups allow-downloads"
 )
 """Beside the report's own meta policy, which names the one script it may run: it loses the server's origin too."""
 WITH_VIDEO = " allow-same-origin"
