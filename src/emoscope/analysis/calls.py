@@ -17,6 +17,7 @@ from emoscope.core.owned import open_owned
 from emoscope.core.picture import Picture, Pictures
 from emoscope.core.timecode import Baseline
 from emoscope.core.types import FrameResult
+from emoscope.faces.recalibration import Recalibration
 from emoscope.faces.registry import YUNET
 from emoscope.media.find import find_sources
 from emoscope.pipeline.analyzer import PICTURE_SIDE_PX, Analyzer
@@ -127,6 +128,7 @@ def analyze_video(
     views: int = 1,
     balanced: bool = False,
     set_90: bool = False,
+    calibration: str | Path | Recalibration | None = None,
     max_side_px: int | None = None,
     report: bool = True,
     formats: str | Sequence[str] = (),
@@ -155,6 +157,7 @@ def analyze_video(
         views: 1, 2 or 10 views averaged per face.
         balanced: name rare emotions more often: higher macro F1.
         set_90: also tell for each face the emotions among which the right one is in nine of ten.
+        calibration: a file of `emoscope agree --write-calibration`: probabilities as people saw these recordings.
         max_side_px: a larger frame is reduced to this for detection; None: larger for pictures than for video.
         report: make report.html.
         formats: more files of the observations: `jsonl`, `eaf` (ELAN), `vtt` (subtitles).

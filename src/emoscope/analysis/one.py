@@ -237,6 +237,7 @@ def create_analyzer(settings: Settings, is_video: bool = True) -> Analyzer:
         smooth=settings.smooth,
         set_90=settings.set_90,
         attention=settings.attention,
+        calibration=settings.calibration,
     )
 
 

@@ -29,6 +29,7 @@ from emoscope.core.schema import ATTENTION, SET_90, SMOOTHED
 from emoscope.core.timecode import Baseline, Every, parse_baseline, parse_every, parse_time
 from emoscope.core.validation import find_problems
 from emoscope.core.version import read_version
+from emoscope.faces.recalibration import Recalibration, load_recalibration
 from emoscope.tables.events import Event, load_events
 
 if TYPE_CHECKING:
@@ -148,6 +149,10 @@ class Settings(BaseModel):
     """Name rare emotions more often: higher macro F1."""
     set_90: Annotated[bool, Shown(FACES)] = False
     """Also tell for each face the emotions among which the right one is in nine of ten."""
+    calibration: Annotated[
+        Recalibration | None, _read(lambda text: load_recalibration(Path(text))), TEXT, Shown(FACES, "FILE")
+    ] = None
+    """Probabilities as people saw these recordings: a file of `emoscope agree --write-calibration`."""
     max_side_px: Annotated[int | None, Field(ge=32), Shown(FACES, "PIXELS")] = None
     """A larger picture is reduced to this for detection; 640 for video, 1280 for pictures if left out."""
 
@@ -204,6 +209,7 @@ class Settings(BaseModel):
             exclude=self.exclude,
             thumbnails=self.thumbnails,
             anonymous=self.anonymous,
+            calibration=self.calibration.describe() if self.calibration else None,
             emoscope=read_version(),
         )
 

@@ -11,6 +11,7 @@ from emoscope.core.emotions import EMOTIONS
 from emoscope.core.errors import InputError, ModelError
 from emoscope.core.picture import Picture, Pictures, to_image
 from emoscope.faces.preprocess import check_crops, create_views, is_crop, preprocess, to_grey
+from emoscope.faces.recalibration import Recalibration
 from emoscope.faces.registry import find_network, is_embedded
 from emoscope.faces.spec import Calibration, ModelSpec
 from emoscope.faces.trial import try_out
@@ -165,16 +166,24 @@ class Recognizer:
         'happy'
     """
 
-    def __init__(self, model: str | Path = "default", views: int = 1, balanced: bool = False) -> None:
+    def __init__(
+        self,
+        model: str | Path = "default",
+        views: int = 1,
+        balanced: bool = False,
+        recalibration: Recalibration | None = None,
+    ) -> None:
         """Load a network.
 
         Args:
             model: name of an embedded network, or an ONNX file that `emoscope export` made.
             views: 1, 2 (with the mirror image) or 10 (five crops, mirrored): probabilities are averaged.
             balanced: use the operating point with the higher macro F1: rare emotions are named more often.
+            recalibration: a project's own, on top of the network's.
 
         Raises:
-            InputError: no such model, another number of views, or no second operating point in this model.
+            InputError: no such model, another number of views, no second operating point in this model, or a
+                calibration made for another.
             ModelError: the file is damaged or not one of ours.
         """
         self.path = path = find_network(model)
@@ -186,6 +195,9 @@ class Recognizer:
         self.calibration = self.spec.find_calibration(views)
         if balanced and not self.calibration.bias:
             raise InputError(f"{self.spec.name} has no balanced operating point; leave out --balanced")
+        self.recalibration = recalibration
+        if recalibration is not None:
+            recalibration.check_for(self.describe(), views, balanced)
         # Fails now rather than at the first face.
         create_views(np.zeros((8, 8), np.uint8), views)
 
@@ -211,6 +223,10 @@ class Recognizer:
         if self.balanced:
             raise InputError(
                 "sets of emotions are fitted for the plain operating point; leave out --balanced or --set-90"
+            )
+        if self.recalibration is not None:
+            raise InputError(
+                "sets of emotions are fitted for the network's own calibration; leave out --calibration or --set-90"
             )
         if not self.spec.set_ratio:
             raise InputError(
@@ -243,4 +259,5 @@ class Recognizer:
         Raises:
             InputError: one of them is no picture.
         """
-        return calibrate(self.compute_logits(to_crops(faces)), self.calibration, self.balanced)
+        probabilities = calibrate(self.compute_logits(to_crops(faces)), self.calibration, self.balanced)
+        return probabilities if self.recalibration is None else self.recalibration.apply(probabilities)

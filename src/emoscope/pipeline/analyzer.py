@@ -8,6 +8,7 @@ from emoscope.core.picture import Picture, to_image
 from emoscope.core.types import Faces, Frame, FrameResult
 from emoscope.faces.detect import VideoDetector, create_detector
 from emoscope.faces.mesh import Mesh
+from emoscope.faces.recalibration import Recalibration
 from emoscope.faces.recognize import Recognizer
 from emoscope.faces.upright import Cutter
 from emoscope.pipeline.prefetch import Ahead
@@ -46,6 +47,7 @@ class Analyzer:
         smooth: float = 0.0,
         set_90: bool = False,
         attention: bool = False,
+        calibration: Recalibration | None = None,
     ) -> None:
         """Load detector and network.
 
@@ -58,12 +60,13 @@ class Analyzer:
             smooth: time constant in seconds of the smoothed probabilities that stand beside the raw ones; 0 for none.
             set_90: also give for each face the emotions among which the right one is in nine of ten faces.
             attention: also tell how heads are held and whether eyes are closed.
+            calibration: a project's own, made for this model, these views and this operating point.
 
         Raises:
             InputError: an unknown detector or model, an impossible number, or a model that knows no sets.
             ModelError: a model file that is damaged or not to be had; the mesh has not been fetched.
         """
-        self.recognizer = Recognizer(model, views, balanced)
+        self.recognizer = Recognizer(model, views, balanced, calibration)
         self.set_ratio = self.recognizer.find_set_ratio() if set_90 else None
         self.cutter = Cutter(self.recognizer.spec.crop_margin, self.recognizer.spec.limits)
         self.mesh = Mesh() if attention else None

@@ -100,7 +100,9 @@ def _write_lead(summary: Summary) -> str:
     things = "faces" if summary.kind == "pictures" else "observations"
     n = f"{wording.format_percent(uncertain)} of {things} are" if uncertain > 0 else f"None of the {things} is"
     share = wording.format_percent(shares[top])
-    return f"Most often, expressions were read as {top}: in {share} of {things}. {n} marked uncertain."
+    calibrated = summary.settings.calibration
+    told = f" The probabilities are calibrated {calibrated}." if calibrated else ""
+    return f"Most often, expressions were read as {top}: in {share} of {things}. {n} marked uncertain.{told}"
 
 
 def describe_beyond(summary: Summary) -> Context | None:

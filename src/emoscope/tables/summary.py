@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Kind = Literal["video", "pictures", "live"]
-LEFT_OUT: Final = ("container_start_s", "fingerprint", "exclude", "dropped", "wall_s", "attention")
+LEFT_OUT: Final = ("calibration", "container_start_s", "fingerprint", "exclude", "dropped", "wall_s", "attention")
 """Keys that JSON has only where there is a value."""
 
 
@@ -44,6 +44,8 @@ class UsedSettings:
     """Whether the numbers leave out observations beyond the model's limits."""
     thumbnails: str | None = None
     anonymous: bool | None = None
+    calibration: str | None = None
+    """What probabilities were calibrated by, beside the network's own calibration."""
     emoscope: str | None = None
     """Version."""
     every: int | str | None = None
@@ -68,6 +70,7 @@ SETTING_LABELS: Final = {
     "model": "Model",
     "views": "Views averaged per face",
     "balanced": "Balanced operating point",
+    "calibration": "Calibrated",
     "emoscope": "emoscope version",
     "wall_s": "Time the analysis took",
     "max_side_px": "Longest side for finding faces",
@@ -79,6 +82,7 @@ COMPARED_SETTINGS: Final = {
     "every": "distances between frames (--every)",
     "views": "numbers of views",
     "balanced": "operating points (--balanced)",
+    "calibration": "calibrations (--calibration)",
     "smoothing_s": "smoothing times in seconds",
     "baseline": "baselines",
     "exclude": "rules for observations beyond the model's limits (--exclude)",
