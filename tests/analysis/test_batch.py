@@ -245,3 +245,55 @@ def test_library_settings(clip: Path, tmp_path: Path) -> None:
     assert {p.name for p in saved.iterdir()} >= {"summary.json", "observations.csv", "report.html"}
     with pytest.raises(TypeError, match="unexpected keyword argument 'smoothing'"):
         product.analyze_video(clip, smoothing=1)  # type: ignore[call-overload]
+
+
+def test_events_afterwards_are_those_of_the_analysis(clip: Path, tmp_path: Path, emoscope: Command) -> None:
+    rows = "ad,0,0.4,\nad,0.6,1,\nlogo,0.1,0.3,clip.mp4\nlate,1,99,\nelsewhere,0,1,other.mp4\n"
+    events = tmp_path / "events.csv"
+    events.write_text("name,start_s,end_s,recording\n" + rows)
+    asked = ("--detector", "own", "--formats", "eaf", "--smooth", "0.3", "--baseline", "0-1")
+    with_events, afterwards = tmp_path / "a" / "clip", tmp_path / "b" / "clip"
+    code, _, said = emoscope("analyze", clip, "-o", with_events, *asked, "--events", events)
+    assert code == 0 and "1 event belongs to no recording of this call: other.mp4" in said
+    assert "the event lies outside of what was read" in said and "'late' (1 to 99 s, in part)" in said
+    assert emoscope("analyze", clip, "-o", afterwards, *asked)[::2] == (0, "")
+    code, _, said = emoscope("report", afterwards, "--events", events)
+    assert code == 0 and "'late' (1 to 99 s, in part)" in said
+    whole, made = (json.loads((folder / "summary.json").read_text()) for folder in (with_events, afterwards))
+    for values in (whole, made):
+        for value in (values, values["settings"]):
+            for key in ("created", "wall_s"):
+                value.pop(key, None)
+    assert made == whole and [group["events"] for group in made["event_groups"]] == [2]
+    documents = [(folder / "observations.eaf").read_text() for folder in (with_events, afterwards)]
+    assert len({document.split(">", 2)[2] for document in documents}) == 1 and "Events 2" in documents[0]
+    page = (afterwards / "report.html").read_text()
+    assert "2 segments together" in page and "logo" in page
+    # They stay with the result, and --resume finds it finished.
+    assert emoscope("report", afterwards)[0] == 0
+    assert "2 segments together" in (afterwards / "report.html").read_text()
+    assert "(finished earlier)" in emoscope("analyze", clip, "-o", afterwards, *asked, "--resume")[1]
+    assert json.loads((afterwards / "summary.json").read_text())["event_groups"]
+    assert emoscope("report", afterwards, "--events", "none")[0] == 0
+    bare = json.loads((afterwards / "summary.json").read_text())
+    assert bare["events"] == bare["event_groups"] == [] and "events_message" not in bare
+    assert "logo" not in (afterwards / "report.html").read_text()
+    code, output, _ = emoscope("analyze", clip, "-o", afterwards, *asked, "--resume", "--events", events)
+    assert code == 0 and "(finished earlier)" in output
+    assert len(json.loads((afterwards / "summary.json").read_text())["events"]) == 4
+
+
+def test_events_afterwards_that_cannot_be(clip: Path, tmp_path: Path, emoscope: Command) -> None:
+    folder, events = tmp_path / "clip", tmp_path / "events.csv"
+    assert emoscope("analyze", clip, "-o", folder, "--detector", "own", "--every", "5")[0] == 0
+    before = (folder / "summary.json").read_bytes()
+    events.write_text("name,start_s,end_s,recording\na,0,1,other.mp4\n")
+    code, _, said = emoscope("report", folder, "--events", events)
+    assert code == 2 and "none of the 1 events belongs to" in said.splitlines()[-1]
+    code, _, said = emoscope("report", folder, "--event-tiers", "a")
+    assert code == 2 and "add --events" in said
+    (folder / "report.html").write_text("mine")
+    events.write_text("name,start_s,end_s\na,0,1\n")
+    code, _, said = emoscope("report", folder, "--events", events)
+    assert code == 2 and "report.html was changed" in said
+    assert (folder / "summary.json").read_bytes() == before and (folder / "report.html").read_text() == "mine"

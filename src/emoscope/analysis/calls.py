@@ -122,6 +122,8 @@ def analyze_video(
     baseline: str | Baseline = "off",
     exclude: bool = False,
     attention: bool = False,
+    event_columns: str | None = None,
+    event_tiers: str | Sequence[str] = (),
     events: str | Path | Sequence[Event] = (),
     detector: Detector = "auto",
     model: str | Path = "default",
@@ -151,7 +153,10 @@ def analyze_video(
         baseline: `auto` or a span such as `12-20`: each person's own resting face as the zero line; `off` for none.
         exclude: leave faces beyond the model's limits (too dark, small, blurred, flat) out of all numbers.
         attention: also tell how heads are held and whether eyes are closed; `emoscope models --fetch` fetches the mesh.
-        events: marked segments to compare: a CSV file with name, start_s, end_s, or a list of Event.
+        event_columns: which columns of a log hold its events, such as `name=stimulus,start=onset,end=offset,unit=ms`.
+        event_tiers: which tiers of an ELAN document or a TextGrid are events.
+        events: marked segments to compare: a table with name, start_s, end_s, a file of BIDS, BORIS, ELAN or Praat, a
+            log, or a list of Event.
         detector: `auto`, `yunet` or `own`.
         model: name of an embedded network, or an ONNX file that `emoscope export` made.
         views: 1, 2 or 10 views averaged per face.
@@ -184,6 +189,7 @@ def analyze_video(
     sources = find_sources([Path(path)], settings.every, settings.start, settings.end, settings.sequence)
     if len(sources) != 1:
         raise InputError(f"{path} holds {len(sources)} sources, expected one; call analyze_video for each")
+    settings = settings.select_events(sources[0].path)
     temporary = tempfile.TemporaryDirectory(prefix="emoscope-")
     on_frame = create_reporter(sources[0], 1, 1, on_progress)
     folder = Path(temporary.name)

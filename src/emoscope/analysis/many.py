@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+from emoscope.analysis.event_marks import set_events, strip_events
 from emoscope.analysis.one import Progress, analyze_source, create_reporter
 from emoscope.analysis.recorder import KIND, OUTPUT_NAMES, SUMMARY_FILE
 from emoscope.analysis.result_folders import choose_folders, identify
@@ -23,6 +24,7 @@ from emoscope.executors.interrupts import heed_file, signal_by_file
 from emoscope.faces.registry import YUNET
 from emoscope.media.find import find_sources
 from emoscope.media.source import Source
+from emoscope.tables.events import find_unmatched
 from emoscope.tables.summary import Summary
 
 log = logging.getLogger(__name__)
@@ -60,7 +62,7 @@ class SourceResult:
             people=summary.people_count,
             coverage=summary.coverage,
             output=str(output),
-            message=summary.message,
+            message="; ".join(filter(None, (summary.message, summary.events_message))) or None,
             skipped=skipped,
         )
 
@@ -102,6 +104,8 @@ def analyze_sources(
     sources = _leave_out_doubles(sources)
     folders = choose_folders(paths, sources, output, overwrite)
     mode = Mode(resume, overwrite)
+    for problem in find_unmatched(settings.events, [(s.path, f) for s, f in zip(sources, folders, strict=True)]):
+        log.warning("%s", problem)
     if executor is not None and not executor.is_here:
         return results + analyze_elsewhere(executor, sources, folders, settings, mode, stop, on_progress)
     for number, (source, folder) in enumerate(zip(sources, folders, strict=True), 1):
@@ -207,8 +211,12 @@ def analyze_one(
 def _analyze(
     source: Source, folder: Path, settings: Settings, mode: Mode, on_frame: Callable[[FrameResult], None]
 ) -> SourceResult:
+    is_asked = "events" in settings.model_fields_set
+    settings = settings.select_events(source.path, folder)
     fingerprint = settings.fingerprint(source.path, source.pictures)
     if mode.resume and (finished := _find_finished(folder, fingerprint, settings.detector)):
+        if is_asked and settings.events != strip_events(finished.events):
+            finished = set_events(folder, settings.events)
         return SourceResult.from_summary(finished, folder, skipped=True)
     with open_owned(folder, KIND, identify(source), OUTPUT_NAMES, mode.overwrite) as working:
         analysis = analyze_source(source, working, settings, on_frame, fingerprint)

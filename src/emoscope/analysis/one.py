@@ -3,7 +3,7 @@
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
@@ -20,16 +20,11 @@ from emoscope.core.types import FrameResult
 from emoscope.media.source import Source
 from emoscope.outputs.formats import TIMED
 from emoscope.pipeline.analyzer import PICTURE_SIDE_PX, VIDEO_SIDE_PX, Analyzer
-from emoscope.tables.events import Event
 from emoscope.tables.observations import Observations
 from emoscope.tables.summary import End, Summary, UsedSettings
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-LATE_S = 0.5
-"""By so much an event may end after its video: people round."""
 
 
 @dataclass(frozen=True)
@@ -197,7 +192,7 @@ def analyze_source(
         raise InputError(f"{source.label}: none of its pictures can be read; first: {source.problems[0]}")
     wall_s = round(time.perf_counter() - start, 3)
     used = UsedSettings(every=source.every.setting, end_s=source.end_s, wall_s=wall_s)
-    unused = [*find_timed(settings, source), *find_late(settings.events, source)]
+    unused = find_timed(settings, source)
     end = describe_end(source, [*recorder.problems, *recorder.find_inverted(), *unused])
     _, summary = recorder.finish(end, used, fingerprint)
     return Analysis(summary.open_table(folder / TABLE_FILE), summary, folder)
@@ -209,17 +204,6 @@ def find_timed(settings: Settings, source: Source) -> Iterator[str]:
     if source.kind == "pictures" and (timed or settings.events):
         events = ["a comparison of the events"] if settings.events else []
         yield f"{source.label}: pictures have no time, so nothing was written of {', '.join([*timed, *events])}"
-
-
-def find_late(events: Sequence[Event], source: Source) -> Iterator[str]:
-    """Yield which marked segments lie behind what was read of a video, in whole or in part."""
-    for event in events if source.kind == "video" and not source.stop.is_set() else ():
-        if event.end_s > source.duration_s + LATE_S:
-            what = "begins" if event.start_s >= source.duration_s else "ends"
-            yield (
-                f"the event {event.name!r} ({event.start_s:g} to {event.end_s:g} s) {what} after "
-                f"{source.duration_s:.2f} s, where what was read of {source.label} is over"
-            )
 
 
 def create_analyzer(settings: Settings, is_video: bool = True) -> Analyzer:

@@ -30,7 +30,7 @@ from emoscope.core.timecode import Baseline, Every, parse_baseline, parse_every,
 from emoscope.core.validation import find_problems
 from emoscope.core.version import read_version
 from emoscope.faces.recalibration import Recalibration, load_recalibration
-from emoscope.tables.events import Event, load_events
+from emoscope.tables.events import Event, load_events, select_events
 
 if TYPE_CHECKING:
     from emoscope.tables.summary import UsedSettings
@@ -43,6 +43,8 @@ FACES: Final = "How faces are read"
 FILES: Final = "What is written"
 PRIVACY: Final = "Who can be recognised in it"
 TEXT: Final = WithJsonSchema({"type": "string"})
+NO_EVENTS: Final = "none"
+"""Stands for a file of events where there are to be none."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,20 @@ def _read(parse: Callable[[str], object]) -> BeforeValidator:
 
 def _split(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+
+
+def _read_events(value: object, info: ValidationInfo) -> object:
+    """Read a file of events as the options before it say."""
+    if not isinstance(value, str | Path):
+        return value
+    if str(value) == NO_EVENTS:
+        return ()
+    # Where one of them is wrong, that is said; the file may be right.
+    columns, tiers = info.data.get("event_columns"), info.data.get("event_tiers") or ()
+    try:
+        return load_events(Path(value), columns, tiers)
+    except InputError as e:
+        raise ValueError(f"events: {e}") from e
 
 
 def _check_formats(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -119,8 +135,12 @@ class Settings(BaseModel):
     """Each person's own resting face as the zero line."""
     exclude: bool = False
     """Leave faces too dark, small, blurred or flat to be read out of all numbers; the table keeps them."""
-    events: Annotated[tuple[Event, ...], _read(lambda text: load_events(Path(text))), TEXT, Shown(value="CSV")] = ()
-    """Marked segments to compare: name, start_s, end_s."""
+    event_columns: Annotated[str | None, Shown(value="name=...,start=...")] = None
+    """Columns of a log that hold its events: name, two of start, end, duration; kind, recording, unit=ms, offset."""
+    event_tiers: Annotated[tuple[str, ...], _read(_split), Shown(value="LIST")] = ()
+    """Tiers of an ELAN document or a TextGrid that are events."""
+    events: Annotated[tuple[Event, ...], BeforeValidator(_read_events), TEXT, Shown(value="FILE")] = ()
+    """Marked segments to compare: a table with name, start_s, end_s, or BIDS, BORIS, ELAN, Praat; `none`."""
     attention: bool = False
     """Also tell how heads are held and whether eyes are closed, by a mesh that `emoscope models --fetch` fetches."""
     report: Annotated[bool, Shown(FILES)] = True
@@ -174,9 +194,15 @@ class Settings(BaseModel):
             problems.append("anonymous results hold no face; leave out --explain and use --thumbnails blurred")
         if self.blur_faces and not (self.annotate or self.explain):
             problems.append("there is no picture in which faces could be blurred; add --annotate or --explain")
+        if (self.event_columns or self.event_tiers) and "events" not in self.model_fields_set:
+            problems.append("columns or tiers were named, but no file of events; add --events")
         if problems:
             raise ValueError("; ".join(problems))
         return self
+
+    def select_events(self, source: Path, folder: Path | None = None) -> Self:
+        """Return the same with the events of one recording alone; see tables.events.select_events()."""
+        return self.model_copy(update={"events": select_events(self.events, source, folder)})
 
     @property
     def extra_columns(self) -> tuple[str, ...]:
@@ -231,5 +257,7 @@ class Settings(BaseModel):
         except OSError as e:
             raise InputError(f"cannot read {e.filename} ({e.strerror}); check that it is there") from e
         state = [(name, s.st_size, s.st_mtime_ns) for name, s in stats]
-        text = f"{self.model_dump_json()} {state!a} {read_version()}"
+        # Events are made of the tables, whenever they come.
+        values = self.model_dump_json(exclude={"events", "event_columns", "event_tiers"})
+        text = f"{values} {state!a} {read_version()}"
         return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from emoscope.cli.options import AsJson, Overwrite, print_json, say
+from emoscope.analysis.settings import Settings
+from emoscope.cli.options import AsJson, Overwrite, add_settings, print_json, say
 from emoscope.core.errors import InputError
 
 Result = Annotated[Path, typer.Argument(metavar="DIR", help="Result folder of `emoscope analyze`.", show_default=False)]
@@ -14,22 +15,32 @@ Results = Annotated[
 ]
 
 
+@add_settings("event_columns", "event_tiers", "events")
 def report(
     folder: Result,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="FILE", help="The page; DIR/report.html by default.")
     ] = None,
+    *,
+    settings: Settings,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
-    """Rebuild the report of an earlier analysis from its tables, or finish a recording that was cut off."""
+    """Rebuild the report of an earlier analysis from its tables, or finish a recording that was cut off.
+
+    With --events, the segments are compared without reading the video again, and stay with the result.
+    """
     from emoscope.analysis.cut_off import finish_recording
+    from emoscope.analysis.event_marks import mark_events
     from emoscope.analysis.recorder import REPORT_FILE, write_report
     from emoscope.analysis.result_folder import load_result, reading
 
     path = output or folder / REPORT_FILE
     if (finished := finish_recording(folder, overwrite)) and finished.message:
         say(f"warning: {finished.message}", err=True)
+    if "events" in settings.model_fields_set:
+        for problem in mark_events(folder, settings.events, overwrite):
+            say(f"warning: {problem}", err=True)
     observations, summary = load_result(folder)
     with reading(folder):
         write_report(observations, summary, path, folder, overwrite)

@@ -123,9 +123,7 @@ def write_eaf(table: Observations, summary: Summary, path: Path, media: Path | N
     tiers: dict[str, list[tuple[int, int, str]]] = {f"Person {p.track_id}": [] for p in summary.people}
     for stretch in find_stretches(table):
         tiers.setdefault(f"Person {stretch.track_id}", []).append((*_to_ms(stretch), stretch.label))
-    for event in summary.events:
-        span = Stretch(0, _drop_controls(event.name), event.start_s, event.end_s)
-        tiers.setdefault(EVENTS_TIER, []).append((*_to_ms(span), span.label))
+    tiers |= _layer_events(summary)
     if summary.cuts:
         edges = [summary.settings.start_s or 0.0, *summary.cuts, summary.duration_s]
         shots = [Stretch(0, str(i), *span) for i, span in enumerate(itertools.pairwise(edges), 1)]
@@ -135,6 +133,20 @@ def write_eaf(table: Observations, summary: Summary, path: Path, media: Path | N
         xml.startDocument()
         addresses = None if media is None else (media.absolute().as_uri(), _find_relative(media, path.parent))
         _write_document(_Elements(xml), tiers, summary.created, addresses)
+
+
+def _layer_events(summary: Summary) -> dict[str, list[tuple[int, int, str]]]:
+    """Return tiers of events; a tier has no annotations that overlap, so that such events lie on further tiers."""
+    tiers: dict[str, list[tuple[int, int, str]]] = {}
+    for event in summary.events:
+        # What lies before the recording has no place in a document.
+        if event.end_s <= 0:
+            continue
+        start_ms, end_ms = _to_ms(Stretch(0, event.name, event.start_s, event.end_s))
+        names = (f"{EVENTS_TIER} {i}" if i > 1 else EVENTS_TIER for i in itertools.count(1))
+        tier = next(name for name in names if name not in tiers or tiers[name][-1][1] <= start_ms)
+        tiers.setdefault(tier, []).append((start_ms, end_ms, _drop_controls(event.name)))
+    return tiers
 
 
 def _drop_controls(text: str) -> str:
@@ -197,7 +209,8 @@ def _write_document(
     xml.close("TIME_ORDER")
     first = 1
     for name, annotations in tiers.items():
-        kind = LINGUISTIC_TYPES.get(name, LINGUISTIC_TYPES[""])
+        tier = EVENTS_TIER if name.startswith(f"{EVENTS_TIER} ") else name
+        kind = LINGUISTIC_TYPES.get(tier, LINGUISTIC_TYPES[""])
         _write_tier(xml, name, kind, (label for _, _, label in annotations), first)
         first += len(annotations)
     for kind in LINGUISTIC_TYPES.values():

@@ -1,7 +1,7 @@
 """What the comparison says: several recordings in, the template's values and a JSON document out."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
@@ -11,13 +11,13 @@ from emoscope.core.emotions import EMOTIONS
 from emoscope.report import charts, intervals, wording
 from emoscope.report.binning import read_recording
 from emoscope.report.colours import CSS_COLOURS
-from emoscope.report.event_rows import describe_index, find_reach
+from emoscope.report.event_rows import describe_index, find_reach, format_span, write_together
 from emoscope.report.overtime import label_stack
 from emoscope.report.series import describe_axes, pack_curve, pack_timeline
 from emoscope.report.single import VALENCE_COLOURS, VALENCES
 from emoscope.report.timeline import Reading
 from emoscope.report.wording import Context, list_seven
-from emoscope.tables.event_means import EventMeans
+from emoscope.tables.event_means import EventGroup, EventMeans
 from emoscope.tables.observations import Observations
 from emoscope.tables.summary import COMPARED_SETTINGS, Summary
 
@@ -65,13 +65,21 @@ def list_warnings(recordings: Sequence[Recording]) -> list[str]:
     return warnings
 
 
-def group_events(recordings: Sequence[Recording]) -> dict[str, list[tuple[Recording, EventMeans]]]:
-    """Return the marked segments by name; those in several recordings first."""
-    groups: dict[str, list[tuple[Recording, EventMeans]]] = {}
+def group_events(recordings: Sequence[Recording]) -> dict[str, list[tuple[Recording, EventMeans | EventGroup]]]:
+    """Return the marked segments by name; those in several recordings first, repeats within one taken together."""
+    groups: dict[str, list[tuple[Recording, EventMeans | EventGroup]]] = {}
     for recording in recordings:
-        for event in recording.summary.events:
-            groups.setdefault(event.name, []).append((recording, event))
+        together = {group.name: group for group in recording.summary.event_groups if group.by == "name"}
+        alone = [event for event in recording.summary.events if event.name not in together]
+        segments: list[EventMeans | EventGroup] = [*alone, *together.values()]
+        for segment in sorted(segments, key=_find_start(recording)):
+            groups.setdefault(segment.name, []).append((recording, segment))
     return dict(sorted(groups.items(), key=lambda item: -len({r.name for r, _ in item[1]})))
+
+
+def _find_start(recording: Recording) -> Callable[[EventMeans | EventGroup], float]:
+    starts = {event.name: event.start_s for event in reversed(recording.summary.events)}
+    return lambda segment: starts[segment.name]
 
 
 def describe_comparison(recordings: Sequence[Recording]) -> Context:
@@ -176,7 +184,7 @@ def _describe_recording(recording: Recording) -> Context:
     }
 
 
-def _describe_group(name: str, group: Sequence[tuple[Recording, EventMeans]]) -> Context:
+def _describe_group(name: str, group: Sequence[tuple[Recording, EventMeans | EventGroup]]) -> Context:
     """Return one segment in every recording that has it."""
     reach = find_reach([event for _, event in group])
     return {
@@ -185,6 +193,13 @@ def _describe_group(name: str, group: Sequence[tuple[Recording, EventMeans]]) ->
         "is_shared": len({r.name for r, _ in group}) > 1,
         "is_small": min(event.people for _, event in group) < intervals.FEW_PEOPLE,
         "rows": [
-            {"recording": r.name, **describe_index(event, r.name, reach, r.summary.duration_s)} for r, event in group
+            {
+                "recording": r.name,
+                "span": write_together(event)
+                if isinstance(event, EventGroup)
+                else format_span(event, r.summary.duration_s),
+                **describe_index(event, r.name, reach),
+            }
+            for r, event in group
         ],
     }

@@ -10,8 +10,13 @@ from emoscope.report import charts, intervals, wording
 from emoscope.report.colours import CSS_COLOURS
 from emoscope.report.timeline import Timeline
 from emoscope.report.wording import Context
-from emoscope.tables.event_means import EventMeans
+from emoscope.tables.event_means import EventGroup, EventMeans, SegmentMeans
+from emoscope.tables.events import name_events
 from emoscope.tables.moments import Moment
+from emoscope.tables.summary import Summary
+
+MAX_TOLD = 20
+"""Of more segments, those that repeat are told in detail only together."""
 
 
 def describe_moment(moment: Moment, timeline: Timeline) -> Context:
@@ -41,19 +46,33 @@ def _write_change(moment: Moment, verb: Literal["rose", "fell"]) -> str:
     return f"{name} {verb} from {before} to {after}"
 
 
-def describe_events(events: Sequence[EventMeans], timeline: Timeline) -> Context | None:
-    """Return the marked segments: bands, the overview's rows and all seven expressions of each; None without any."""
+def describe_events(summary: Summary, timeline: Timeline) -> Context | None:
+    """Return the marked segments: bands, the overview's rows and all seven expressions of each; None without any.
+
+    Segments that are counted together come first; of many repeats, these alone are told in detail.
+    """
+    events, groups = summary.events, summary.event_groups
     if not events:
         return None
-    reach = find_reach(events)
+    everything: list[SegmentMeans] = [*groups, *events]
+    reach = find_reach(everything)
+    rows = [
+        _describe_event(event, name, timeline, reach) for event, name in zip(events, name_events(events), strict=True)
+    ]
+    together = [_describe_group(group, reach) for group in groups]
+    repeated = {group.name for group in groups if group.by == "name"}
+    alone = [row for row, event in zip(rows, events, strict=True) if event.name not in repeated]
     return {
-        "rows": [_describe_event(event, timeline, reach) for event in events],
+        "rows": rows,
+        "groups": together,
+        "told": [*together, *(rows if len(rows) <= MAX_TOLD else alone)],
+        "message": wording.as_sentence(summary.events_message),
         "reach": intervals.format_index(reach).lstrip("+"),
-        "few_note": _write_few_note(min(event.people for event in events)),
+        "few_note": _write_few_note(min(segment.people for segment in everything)),
     }
 
 
-def find_reach(events: Sequence[EventMeans]) -> float:
+def find_reach(events: Sequence[SegmentMeans]) -> float:
     """Return where the axis of differences of the index ends: all intervals fit, at least 0.25."""
     valences = [event.difference.valence for event in events if event.difference]
     values = [abs(value or 0.0) for v in valences for value in (v.mean, v.low, v.high)]
@@ -70,29 +89,50 @@ def _write_few_note(fewest: int) -> str:
     )
 
 
-def _describe_event(event: EventMeans, timeline: Timeline, reach: float) -> Context:
-    is_seen = event.people > 0 and event.valence.mean is not None
+def _describe_event(event: EventMeans, name: str, timeline: Timeline, reach: float) -> Context:
     return {
-        "name": event.name,
+        "name": name,
         "start_s": round(event.start_s, 3),
         "end_s": round(event.end_s, 3),
         "place": charts.place_span(event.start_s, event.end_s, timeline),
-        "observations": wording.format_count(event.observations),
-        **describe_index(event, event.name, reach, timeline.end_s),
-        "sentence": intervals.describe_difference(event.difference) if is_seen else "Nobody was seen in this segment.",
-        "emotions": _describe_seven(event) if is_seen else [],
+        "span": format_span(event, timeline.end_s),
+        **_describe_means(event, name, reach),
     }
 
 
-def describe_index(event: EventMeans, name: str, reach: float, length_s: float) -> Context:
-    """Return a segment's time, people, valence index and how that differs from the rest, in figures and drawn."""
+def _describe_group(group: EventGroup, reach: float) -> Context:
+    return {"name": group.name, "span": write_together(group), **_describe_means(group, group.name, reach)}
+
+
+def write_together(group: EventGroup) -> str:
+    """Return what stands in the place of a time where segments are counted together."""
+    kind = "of this kind " if group.by == "kind" else ""
+    return f"{group.events} segment{'s' if group.events > 1 else ''} {kind}together"
+
+
+def format_span(event: EventMeans, length_s: float) -> str:
+    """Return from when to when a segment is."""
+    return " to ".join(("−" if t < 0 else "") + format_moment(abs(t), length_s) for t in (event.start_s, event.end_s))
+
+
+def _describe_means(event: SegmentMeans, name: str, reach: float) -> Context:
+    is_seen = event.people > 0 and event.valence.mean is not None
+    return {
+        "observations": wording.format_count(event.observations),
+        **describe_index(event, name, reach),
+        "sentence": intervals.describe_difference(event.difference) if is_seen else "Nobody was seen in this segment.",
+        "emotions": _describe_seven(event, name) if is_seen else [],
+    }
+
+
+def describe_index(event: SegmentMeans, name: str, reach: float) -> Context:
+    """Return a segment's people, valence index and how that differs from the rest, in figures and drawn."""
     mean = intervals.format_index(event.valence.mean)
     spread = intervals.write_range(event.valence, intervals.format_index)
     against = event.difference.valence if event.difference else None
     difference = intervals.format_index(against.mean if against else None)
     label = f"{name} against the rest: {difference}"
     return {
-        "span": f"{format_moment(event.start_s, length_s)} to {format_moment(event.end_s, length_s)}",
         "people": wording.format_count(event.people),
         "mean": mean,
         "range": spread,
@@ -103,20 +143,20 @@ def describe_index(event: EventMeans, name: str, reach: float, length_s: float) 
     }
 
 
-def _describe_seven(event: EventMeans) -> list[Context]:
+def _describe_seven(event: SegmentMeans, name: str) -> list[Context]:
     """Return one row per expression: in the segment, and against the rest of the recording."""
     rows: list[Context] = []
     for emotion, colour in zip(EMOTIONS, CSS_COLOURS, strict=True):
         value = event.mean_probabilities[emotion]
         change = event.difference.mean_probabilities[emotion] if event.difference else None
-        label = f"{event.name}: {emotion} against the rest"
+        label = f"{name}: {emotion} against the rest"
         rows.append(
             {
                 "name": emotion,
                 "colour": colour,
                 "mean": wording.format_percent(value.mean or 0.0),
                 "range": intervals.write_range(value, intervals.format_plain),
-                "drawing": Markup(intervals.draw_interval(value, 0.0, 1.0, f"{event.name}: {emotion}")),
+                "drawing": Markup(intervals.draw_interval(value, 0.0, 1.0, f"{name}: {emotion}")),
                 "change": intervals.format_points(change.mean if change else None),
                 "change_range": intervals.write_range(change, intervals.format_points) if change else "–",
                 "change_drawing": Markup(intervals.draw_interval(change, -0.5, 0.5, label) if change else ""),

@@ -62,7 +62,7 @@ def describe_video(observations: Observations, summary: Summary) -> Context:
         "rest": [_describe_rest(p) for p in rest],
         "n_beyond": n_beyond,
         "moments": [{**describe_moment(m, timeline), **({"key": main} if is_single else {})} for m in summary.moments],
-        "events": describe_events(summary.events, timeline),
+        "events": describe_events(summary, timeline),
         "shots": Markup(charts.draw_shots(summary.cuts, timeline)) if summary.cuts else "",
         "n_shots": wording.format_count(len(summary.cuts) + 1),
         "series": {

@@ -2,14 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emoscope.core.emotions import EMOTIONS
 from emoscope.tables.events import Event
-from emoscope.tables.rows import NOBODY, SIGNS, GroupedSums, Rows, Seven
+from emoscope.tables.observations import Observations
+from emoscope.tables.rows import NOBODY, SIGNS, GroupedSums, Rows, Seven, read_rows
 
 N_DRAWS: Final = 2000
 """Bootstrap draws: Efron and Tibshirani, An introduction to the bootstrap (1993), ask for 1000 or more."""
@@ -47,8 +48,8 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class EventMeans(Event):
-    """An event's numbers; every person counts the same, however long they were seen."""
+class SegmentMeans:
+    """Numbers of marked time; every person counts the same, however long they were seen."""
 
     people: int
     observations: int
@@ -59,41 +60,100 @@ class EventMeans(Event):
     """null where nobody was seen both in the event and outside all events."""
 
 
+@dataclass(frozen=True)
+class EventMeans(SegmentMeans, Event):
+    """An event's numbers."""
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Events that are counted together."""
+
+    name: str
+    by: Literal["name", "kind"]
+    events: int
+    """How many they are."""
+
+
+@dataclass(frozen=True)
+class EventGroup(SegmentMeans, _Group):
+    """Numbers of events that share a name or a kind, taken together; where they overlap, time counts once."""
+
+
+def group_events(events: Sequence[Event]) -> tuple[tuple[_Group, tuple[int, ...]], ...]:
+    """Return which events are counted together, by their indices: repeats of a name, and events of a kind."""
+    found: dict[tuple[Literal["name", "kind"], str], list[int]] = {}
+    for i, event in enumerate(events):
+        found.setdefault(("name", event.name), []).append(i)
+    found = {key: indices for key, indices in found.items() if len(indices) > 1}
+    for i, event in enumerate(events):
+        if event.kind is not None:
+            found.setdefault(("kind", event.kind), []).append(i)
+    return tuple((_Group(name, by, len(indices)), tuple(indices)) for (by, name), indices in found.items())
+
+
 class SegmentSums:
-    """Sums up each person's probabilities within each event and outside of all events."""
+    """Sums up each person's probabilities within each event, in events together, and outside of all events."""
 
     def __init__(self, events: Sequence[Event]) -> None:
         self.events = events
+        self.groups = group_events(events)
         self._inside = [GroupedSums(1 + len(EMOTIONS)) for _ in events]
+        self._together = [GroupedSums(1 + len(EMOTIONS)) for _ in self.groups]
         self._outside = GroupedSums(1 + len(EMOTIONS))
 
     def add(self, rows: Rows) -> None:
         """Take some rows; faces without a person's number do not count."""
-        if not self.events:
+        if not self.events or not len(rows.time_s):
             return
         is_person = rows.track_id != NOBODY
         is_outside = is_person.copy()
         values = np.column_stack([np.ones(len(is_person)), rows.probabilities])
-        for event, sums in zip(self.events, self._inside, strict=True):
+        first_s, last_s = float(rows.time_s.min()), float(rows.time_s.max())
+        masks: dict[int, NDArray[np.bool_]] = {}
+        for i, (event, sums) in enumerate(zip(self.events, self._inside, strict=True)):
+            if event.start_s > last_s or event.end_s <= first_s:
+                continue
             is_inside = is_person & (rows.time_s >= event.start_s) & (rows.time_s < event.end_s)
             if is_inside.any():
+                masks[i] = is_inside
                 sums.add(rows.track_id[is_inside], values[is_inside])
                 is_outside &= ~is_inside
+        for (_, indices), sums in zip(self.groups, self._together, strict=True):
+            if here := [masks[i] for i in indices if i in masks]:
+                is_inside = np.logical_or.reduce(here)
+                sums.add(rows.track_id[is_inside], values[is_inside])
         self._outside.add(rows.track_id[is_outside], values[is_outside])
 
-    def finish(self) -> tuple[EventMeans, ...]:
-        """Return the numbers of each event."""
+    def finish(self) -> tuple[tuple[EventMeans, ...], tuple[EventGroup, ...]]:
+        """Return the numbers of each event, and of events together."""
+        events = [
+            EventMeans(**vars(event), **vars(self._describe(sums)))
+            for event, sums in zip(self.events, self._inside, strict=True)
+        ]
+        groups = [
+            EventGroup(**vars(group), **vars(self._describe(sums)))
+            for (group, _), sums in zip(self.groups, self._together, strict=True)
+        ]
+        return tuple(events), tuple(groups)
+
+    def _describe(self, sums: GroupedSums) -> SegmentMeans:
         ids_outside, outside = self._outside.sort()
-        results = []
-        for event, sums in zip(self.events, self._inside, strict=True):
-            ids, inside = sums.sort()
-            both, i, j = np.intersect1d(ids, ids_outside, assume_unique=True, return_indices=True)
-            change = _compute_means(inside[i]) - _compute_means(outside[j])
-            difference = Difference(len(both), *_estimate(change)) if len(both) else None
-            means = _estimate(_compute_means(inside))
-            n = int(inside[:, 0].sum())
-            results.append(EventMeans(event.name, event.start_s, event.end_s, len(ids), n, *means, difference))
-        return tuple(results)
+        ids, inside = sums.sort()
+        both, i, j = np.intersect1d(ids, ids_outside, assume_unique=True, return_indices=True)
+        change = _compute_means(inside[i]) - _compute_means(outside[j])
+        difference = Difference(len(both), *_estimate(change)) if len(both) else None
+        return SegmentMeans(len(ids), int(inside[:, 0].sum()), *_estimate(_compute_means(inside)), difference)
+
+
+def compute_events(
+    table: Observations, events: Sequence[Event]
+) -> tuple[tuple[EventMeans, ...], tuple[EventGroup, ...]]:
+    """Return the numbers of events from a table that was written earlier, the same as with the analysis itself."""
+    sums = SegmentSums(events)
+    for rows in read_rows(table) if events else ():
+        sums.add(rows)
+    return sums.finish()
 
 
 def _compute_means(sums: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,20 +1,25 @@
-"""Events files: a CSV file of marked segments in, checked events out; all problems said at once."""
+"""Events files: marked segments of one or of many recordings in, checked events out; all problems said at once."""
 
-import csv
-import io
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
+import dataclasses
+import fnmatch
+import itertools
+import logging
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
 from typing import Final
 
 from emoscope.core.errors import InputError, shorten
-from emoscope.core.timecode import parse_time
 
-COLUMNS: Final = ("name", "start_s", "end_s")
-EXPECTED: Final = "expected a CSV file with the columns name, start_s, end_s"
-MAX_BYTES: Final = 10_000_000
+log = logging.getLogger(__name__)
+
 MAX_PROBLEMS: Final = 8
 """Problems named one by one; of more only the number."""
+MAX_EVENTS: Final = 2000
+"""Of one recording: a report of more would be read by nobody."""
+RESULT_SUFFIX: Final = "-emoscope"
+"""How the names of result folders end that nobody named."""
 
 
 @dataclass(frozen=True)
@@ -22,15 +27,29 @@ class Event:
     """A marked segment; its end is no part of it."""
 
     name: str
+    """Repeats of one name are also counted together."""
     start_s: float
     end_s: float
+    kind: str | None = field(default=None, kw_only=True)
+    """Events of one kind are also counted together."""
+    recording: str | None = field(default=None, kw_only=True)
+    """Name, path or pattern of the recording that it belongs to; None for every recording."""
 
 
-def load_events(path: Path) -> tuple[Event, ...]:
-    """Read a file with the columns name, start_s, end_s in any order; others are ignored.
+Located = tuple[str, Event]
+"""Where in its file an event stands, and the event."""
 
-    Times are seconds or clock times such as 0:42. Columns are parted by commas, semicolons or tabs; with the latter
-    two, numbers may have a decimal comma.
+
+def load_events(path: Path, columns: str | None = None, tiers: Sequence[str] = ()) -> tuple[Event, ...]:
+    """Read marked segments: a table with name, start_s, end_s, or what BIDS, BORIS, ELAN, Praat and logs hold.
+
+    The format is told by the content. Of a table of our own, times are seconds or clock times such as 0:42; columns are
+    parted by commas, semicolons or tabs, and with the latter two, numbers may have a decimal comma.
+
+    Args:
+        path: the file.
+        columns: which columns of a log say what, see event_formats.mapping.
+        tiers: those that are taken of an ELAN document or a TextGrid.
 
     Returns:
         The events, sorted by time.
@@ -38,102 +57,169 @@ def load_events(path: Path) -> tuple[Event, ...]:
     Raises:
         InputError: all that is wrong with the file, in one line.
     """
-    header, rows, separator = _read_table(path, _read_text(path))
-    if missing := [name for name in COLUMNS if name not in header]:
-        raise InputError(f"{path} has no column {' and no column '.join(missing)}; {EXPECTED}")
-    problems: list[str] = []
-    events: list[tuple[int, Event]] = []
-    for line, cells in rows:
-        fields = dict(zip(header, cells, strict=False))
-        try:
-            events.append((line, _parse_event(fields, separator)))
-        except InputError as e:
-            problems.append(f"line {line}: {e}")
-    problems += [*_find_same_names(events), *_find_overlaps(events)]
-    if not events and not problems:
-        problems.append("there are no events in it")
+    from emoscope.tables.event_formats.reader import read_entries
+
+    found = read_entries(path, columns, tiers)
+    problems = [*found.problems, *_find_doubles(found.events), *_find_crowds(found.events)]
+    if not problems and not found.overlaps_are_meant:
+        problems += _find_overlaps(found.events)
+    if not found.events and not problems:
+        left_out = f" ({found.describe_left_out()})" if found.left_out else ""
+        problems.append(f"there are no events in it{left_out}")
     if problems:
         more = f"; and {len(problems) - MAX_PROBLEMS} more" if len(problems) > MAX_PROBLEMS else ""
         # A name is as long as whoever wrote the file liked.
         shown = "; ".join(shorten(problem) for problem in problems[:MAX_PROBLEMS])
         raise InputError(f"{path}: {shown}{more}; correct the file")
-    return tuple(sorted((event for _, event in events), key=lambda event: event.start_s))
+    if found.format or found.left_out:
+        n = len(found.events)
+        what = [f"read as {found.format}"] if found.format else []
+        counted = [f"{n} event{'s' if n > 1 else ''}", *found.notes]
+        log.warning("%s: %s", path, ", ".join([*what, *counted, *([found.describe_left_out()] * bool(found.left_out))]))
+    return tuple(sorted((event for _, event in found.events), key=lambda event: event.start_s))
 
 
-def _read_text(path: Path) -> str:
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise InputError(f"{path} is larger than {MAX_BYTES // 1_000_000} MB; {EXPECTED}")
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES)
-    except OSError as e:
-        raise InputError(f"cannot read {path} ({e.strerror or e}); {EXPECTED}") from e
-    # Spreadsheets' "Unicode text" is UTF-16 with a byte order mark, their "CSV UTF-8" has one too.
-    encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
-    try:
-        text = data.decode(encoding)
-    except UnicodeDecodeError as e:
-        raise InputError(f"{path} is no UTF-8 text; {EXPECTED}, saved as UTF-8") from e
-    if "\0" in text:
-        raise InputError(f"{path} is no text; {EXPECTED}")
-    if not text.strip():
-        raise InputError(f"{path} is empty; {EXPECTED}")
-    return text
+def select_events(events: Iterable[Event], source: Path | str, folder: Path | None = None) -> tuple[Event, ...]:
+    """Return the events of one recording, which then belong to it alone.
 
-
-def _read_table(path: Path, text: str) -> tuple[list[str], list[tuple[int, list[str]]], str]:
-    """Return the header in small letters, the rows that are not blank with their line numbers, and the separator."""
-    lines = text.lstrip().splitlines()
-    first = lines[0].lower()
-    separator = max(",;\t", key=lambda sign: sum(cell.strip(' "') in COLUMNS for cell in first.split(sign)))
-    try:
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
-        rows = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
-    except csv.Error as e:
-        raise InputError(f"{path} cannot be read as CSV ({e}); {EXPECTED}") from e
-    if not rows:
-        raise InputError(f"{path} is empty; {EXPECTED}")
-    return [cell.strip().lower() for cell in rows[0][1]], rows[1:], separator
-
-
-def _parse_event(fields: dict[str, str], separator: str) -> Event:
-    """Return a row's event.
-
-    Raises:
-        InputError: all that is wrong with the row.
+    Args:
+        events: of any recordings.
+        source: the recording's file or folder of pictures.
+        folder: of its result.
     """
-    problems = []
-    name = " ".join(fields["name"].split()) if "name" in fields else ""
-    if not name:
-        problems.append("no name")
-    times = []
-    for column in COLUMNS[1:]:
-        text = fields.get(column, "").strip()
-        try:
-            if not text:
-                raise InputError("empty")
-            times.append(parse_time(text if separator == "," else text.replace(",", ".")))
-        except InputError as e:
-            problems.append(f"{column}: {e}")
-    if len(times) == 2 and times[1] <= times[0]:
-        problems.append(f"end_s {times[1]:g} is not after start_s {times[0]:g}")
-    if problems:
-        raise InputError(", ".join(problems))
-    return Event(name, *times)
+    return tuple(
+        dataclasses.replace(event, recording=None)
+        for event in events
+        if event.recording is None or is_meant(event.recording, source, folder)
+    )
 
 
-def _find_same_names(events: list[tuple[int, Event]]) -> Iterator[str]:
-    lines: dict[str, int] = {}
-    for line, event in events:
-        if event.name in lines:
-            yield f"lines {lines[event.name]} and {line} are both named {event.name!r}"
-        lines.setdefault(event.name, line)
+def is_meant(pattern: str, source: Path | str, folder: Path | None = None) -> bool:
+    """Return whether a name, path or pattern means a recording.
+
+    It is compared from its end: `clip.mp4`, `clip`, `day1/clip.mp4`, `day1/*` and the whole path all mean
+    `films/day1/clip.mp4`; so does the result's folder.
+    """
+    wanted = _split(pattern)
+    source = Path(source)
+    places = [source, source.with_suffix(""), source.absolute(), source.absolute().with_suffix("")]
+    if folder is not None:
+        own = folder.absolute()
+        plain = own.with_name(own.name.removesuffix(RESULT_SUFFIX) or own.name)
+        places += [own, plain]
+        # A result's folder lies as its source lay, and has its name without what that ends in.
+        if _ends_with(_split(source), wanted[-1:]):
+            places.append(plain.with_name(wanted[-1]))
+    return any(_ends_with(_split(place), wanted) for place in places)
 
 
-def _find_overlaps(events: list[tuple[int, Event]]) -> Iterator[str]:
-    latest: tuple[int, Event] | None = None
-    for line, event in sorted(events, key=lambda pair: (pair[1].start_s, pair[0])):
-        if latest is not None and event.start_s < latest[1].end_s:
-            yield f"{latest[1].name!r} (line {latest[0]}) and {event.name!r} (line {line}) overlap"
-        if latest is None or event.end_s > latest[1].end_s:
-            latest = line, event
+def _split(path: PurePath | str) -> list[str]:
+    text = unicodedata.normalize("NFC", str(path)).replace("\\", "/")
+    return [part for part in text.split("/") if part not in ("", ".")]
+
+
+def _ends_with(parts: list[str], wanted: list[str]) -> bool:
+    if not wanted or len(wanted) > len(parts):
+        return False
+    pairs = zip(reversed(parts), reversed(wanted), strict=False)
+    return all(part == pattern or fnmatch.fnmatchcase(part, pattern) for part, pattern in pairs)
+
+
+def find_unmatched(events: Sequence[Event], recordings: Sequence[tuple[Path, Path | None]]) -> Iterator[str]:
+    """Yield a sentence of rows that mean no recording of a call, and one of recordings that no row means.
+
+    Args:
+        events: of all recordings.
+        recordings: source and result folder of each.
+    """
+    patterns = dict.fromkeys(event.recording for event in events if event.recording is not None)
+    lost = [p for p in patterns if not any(is_meant(p, source, folder) for source, folder in recordings)]
+    if lost:
+        n = sum(event.recording in lost for event in events)
+        yield f"{n} event{'s belong' if n > 1 else ' belongs'} to no recording of this call: {list_names(lost)}"
+    if patterns and (left := [str(s) for s, folder in recordings if not select_events(events, s, folder)]):
+        yield f"no event belongs to {list_names(left)}"
+
+
+def list_names(names: Sequence[str]) -> str:
+    """Return some of the names, and how many more there are."""
+    more = f" and {len(names) - MAX_PROBLEMS} more" if len(names) > MAX_PROBLEMS else ""
+    return ", ".join(shorten(name) for name in names[:MAX_PROBLEMS]) + more
+
+
+def describe_outside(
+    events: Sequence[Event], start_s: float, end_s: float, label: str, tolerance_s: float = 0.0
+) -> str | None:
+    """Return in one line which events lie outside of what was read of a recording; None where all lie within.
+
+    Args:
+        events: those of the recording.
+        start_s: where reading began.
+        end_s: where it ended.
+        label: what the recording is called.
+        tolerance_s: by so much an event may go beyond: people round.
+    """
+    outside = [e for e in events if e.end_s > end_s + tolerance_s or e.start_s < start_s - tolerance_s]
+    if not outside:
+        return None
+    parts = []
+    for event in outside:
+        is_wholly = event.start_s >= end_s or event.end_s <= start_s
+        parts.append(f"{event.name!r} ({event.start_s:g} to {event.end_s:g} s{'' if is_wholly else ', in part'})")
+    what = "the event lies" if len(parts) == 1 else f"{len(parts)} events lie"
+    return f"{what} outside of what was read of {label} ({start_s:.2f} to {end_s:.2f} s): {list_names(parts)}"
+
+
+def _group_by_recording(events: Sequence[Located]) -> Iterator[list[Located]]:
+    """Yield the events of each recording that is named, with those of every recording."""
+    names = dict.fromkeys(event.recording for _, event in events)
+    for name in names:
+        if name is not None or len(names) == 1:
+            yield [found for found in events if found[1].recording in (name, None)]
+
+
+def _find_doubles(events: Sequence[Located]) -> Iterator[str]:
+    seen: dict[Event, str] = {}
+    for where, event in events:
+        if event in seen:
+            yield f"{seen[event]} and {where} are the same event {event.name!r}"
+        seen.setdefault(event, where)
+
+
+def _find_crowds(events: Sequence[Located]) -> Iterator[str]:
+    n = max(map(len, _group_by_recording(events)), default=0)
+    if n > MAX_EVENTS:
+        yield f"{n} events of one recording, expected at most {MAX_EVENTS}"
+
+
+def _find_overlaps(events: Sequence[Located]) -> Iterator[str]:
+    """Yield which events overlap in part without a sign that it is meant.
+
+    Repeats of a name, events of different kinds, and one within another may overlap.
+    """
+    said = set()
+    for group in _group_by_recording(events):
+        ordered = sorted(group, key=lambda found: (found[1].start_s, -found[1].end_s))
+        open_: list[Located] = []
+        for where, event in ordered:
+            open_ = [found for found in open_ if found[1].end_s > event.start_s]
+            for other_where, other in open_:
+                is_fine = event.name == other.name or event.kind != other.kind or event.end_s <= other.end_s
+                if not is_fine and (where, other_where) not in said:
+                    said.add((where, other_where))
+                    yield (
+                        f"{other.name!r} ({other_where}) and {event.name!r} ({where}) overlap in part "
+                        "(if that is meant, give them different kinds in a column kind)"
+                    )
+            open_.append((where, event))
+
+
+def name_events(events: Sequence[Event]) -> list[str]:
+    """Return a name for each: its own, with a number where it repeats."""
+    counts = {name: len(list(group)) for name, group in itertools.groupby(sorted(e.name for e in events))}
+    seen: dict[str, int] = {}
+    names = []
+    for event in events:
+        seen[event.name] = seen.get(event.name, 0) + 1
+        names.append(event.name if counts[event.name] == 1 else f"{event.name} ({seen[event.name]})")
+    return names

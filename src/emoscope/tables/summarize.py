@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from emoscope.core.emotions import EMOTIONS
 from emoscope.tables.attention import COLUMNS, Attention, AttentionSums
 from emoscope.tables.audience import compute_valence
-from emoscope.tables.event_means import SegmentSums
-from emoscope.tables.events import Event
+from emoscope.tables.event_means import EventMeans, SegmentSums
+from emoscope.tables.events import Event, describe_outside, list_names, name_events
 from emoscope.tables.moments import MomentFinder
 from emoscope.tables.observations import Observations
 from emoscope.tables.rows import N_READINGS, NOBODY, GroupedSums, Rows, name_emotions, read_rows
@@ -17,6 +17,8 @@ from emoscope.tables.summary import Audience, BeyondLimits, Facts, Person, Readi
 
 MIN_FRAMES = 10
 """In a recording of fewer analysed frames, who is seen in one counts as a person."""
+LATE_S = 0.5
+"""By so much an event may reach beyond its recording: people round."""
 
 
 def compute_summary(
@@ -34,8 +36,9 @@ def compute_summary(
         baselines: each person's own zero line, (7,), where there is one.
     """
     has_time = facts.kind != "pictures"
+    events = events if has_time else ()
     frames, people, moments = FrameCounts(), PeopleSums(), MomentFinder()
-    segments = SegmentSums(events if has_time else ())
+    segments = SegmentSums(events)
     beyond, attention = BeyondSums(table.limits), AttentionSums()
     for rows in read_rows(table, COLUMNS if table.has_attention else ()):
         frames.add(rows)
@@ -47,6 +50,7 @@ def compute_summary(
         if has_time:
             moments.add(rows)
     n_frames, n_with_face, people_max = frames.finish()
+    means, groups = segments.finish()
     everyone = people.sum_everyone()
     n_wanted = n_frames + facts.frames_unread
     attentions, of_everyone = attention.describe()
@@ -71,8 +75,22 @@ def compute_summary(
         audience=audience,
         attention=of_everyone,
         moments=moments.finish(),
-        events=segments.finish(),
+        events=means,
+        event_groups=groups,
+        events_message=describe_events(means, facts),
     )
+
+
+def describe_events(events: Sequence[EventMeans], facts: Facts) -> str | None:
+    """Return in one line which events lie outside of what was read, and in which nobody was seen; None without any."""
+    label, start_s = facts.source, facts.settings.start_s or 0.0
+    # What was not looked at since the analysis was stopped is said there.
+    end_s = float("inf") if facts.reason == "stopped" else facts.duration_s
+    outside = describe_outside(events, start_s, end_s, label, LATE_S)
+    within = [e.start_s < end_s and e.end_s > start_s for e in events]
+    names = [n for n, e, is_in in zip(name_events(events), events, within, strict=True) if is_in and not e.observations]
+    empty = f"nobody was seen in {list_names(names)}" if names else None
+    return "; ".join(part for part in (outside, empty) if part) or None
 
 
 def compute_means(sums: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ from emoscope.core.texts import dump_json
 from emoscope.core.timecode import Span
 from emoscope.tables.attention import Attention
 from emoscope.tables.audience import Valence
-from emoscope.tables.event_means import EventMeans
+from emoscope.tables.event_means import EventGroup, EventMeans
 from emoscope.tables.moments import Moment
 from emoscope.tables.observations import MAX_S, READABLE_VERSIONS, Observations
 from emoscope.tables.rows import Emotion, Seven
@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Kind = Literal["video", "pictures", "live"]
-LEFT_OUT: Final = ("calibration", "container_start_s", "fingerprint", "exclude", "dropped", "wall_s", "attention")
+LEFT_OUT: Final = (
+    *("calibration", "container_start_s", "fingerprint", "exclude", "dropped", "wall_s", "attention"),
+    *("kind", "recording", "events_message"),
+)
 """Keys that JSON has only where there is a value."""
 
 
@@ -226,6 +229,10 @@ class Summary(Facts):
     """The largest joint changes, in the order of time."""
     events: tuple[EventMeans, ...] = ()
     """The marked segments."""
+    event_groups: tuple[EventGroup, ...] = ()
+    """Segments that share a name or a kind, taken together."""
+    events_message: str | None = None
+    """Which segments lie outside of what was read, and in which nobody was seen, in one line."""
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:

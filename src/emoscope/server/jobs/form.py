@@ -10,7 +10,18 @@ from emoscope.analysis.settings import Settings
 from emoscope.core.errors import InputError
 from emoscope.core.validation import suggest
 
-NOT_ASKED: Final = {"calibration", "events", "report", "explain", "formats", "model", "max_side_px", "sequence"}
+NOT_ASKED: Final = {
+    "calibration",
+    "events",
+    "event_columns",
+    "event_tiers",
+    "report",
+    "explain",
+    "formats",
+    "model",
+    "max_side_px",
+    "sequence",
+}
 """Settings that a client has no say in."""
 
 
