@@ -396,3 +396,27 @@ def test_no_job_is_lost_or_done_twice_when_the_server_is_killed(tmp_path: Path, 
 
     counts = kill_often(clip, tmp_path, 2, ("--detector", "own"))
     assert counts["finished"] == 20 and {name: counts[name] for name in FAULTS} == dict.fromkeys(FAULTS, 0)
+
+
+def test_events_are_sent_along(server: Server, clip: Path) -> None:
+    def send(name: str, content: bytes, **form: str) -> Any:
+        files = {"file": ("clip.mp4", clip.read_bytes()), "events": (name, content)}
+        return server.client.post("/v1/videos", files=files, data=form)
+
+    rows = b"onset\tduration\ttrial_type\n0\t0.4\tad\n0.6\t0.4\tad\n1\t50\tlate\n"
+    job = server.wait(send("trials.tsv", rows).json()["id"])
+    assert job["state"] == "finished" and "'late' (1 to 51 s, in part)" in job["message"]
+    summary = server.client.get(job["links"]["summary"]).json()
+    assert [(group["name"], group["events"]) for group in summary["event_groups"]] == [("ad", 2)]
+    assert not (server.data / "jobs" / job["id"] / "upload.events").exists()
+    job = server.wait(
+        send("log.json", b'[{"w": "ad", "a": 0, "b": 500}]', event_columns="name=w,start=a,end=b,unit=ms").json()["id"]
+    )
+    assert server.client.get(job["links"]["summary"]).json()["events"][0]["end_s"] == 0.5
+    # A browser sends a field that was left empty as a file without a name or content.
+    assert server.wait(send("", b"").json()["id"])["state"] == "finished"
+    answer = send("mine.csv", b"name,start_s,end_s\nad,3,1\n")
+    assert answer.status_code == 422 and "mine.csv: line 2: end_s 1 is not after start_s 3" in answer.json()["detail"]
+    assert "upload" not in answer.text and "events: mine.csv" in answer.text
+    assert server.send(clip, events="/etc/passwd").status_code == 422
+    assert server.send(clip, event_tiers="a").status_code == 422

@@ -62,7 +62,7 @@ class SourceResult:
             people=summary.people_count,
             coverage=summary.coverage,
             output=str(output),
-            message="; ".join(filter(None, (summary.message, summary.events_message))) or None,
+            message=summary.all_messages,
             skipped=skipped,
         )
 

@@ -135,9 +135,9 @@ class Settings(BaseModel):
     """Each person's own resting face as the zero line."""
     exclude: bool = False
     """Leave faces too dark, small, blurred or flat to be read out of all numbers; the table keeps them."""
-    event_columns: Annotated[str | None, Shown(value="name=...,start=...")] = None
+    event_columns: Annotated[str | None, TEXT, Shown(value="name=...,start=...")] = None
     """Columns of a log that hold its events: name, two of start, end, duration; kind, recording, unit=ms, offset."""
-    event_tiers: Annotated[tuple[str, ...], _read(_split), Shown(value="LIST")] = ()
+    event_tiers: Annotated[tuple[str, ...], _read(_split), PlainSerializer(",".join), TEXT, Shown(value="LIST")] = ()
     """Tiers of an ELAN document or a TextGrid that are events."""
     events: Annotated[tuple[Event, ...], BeforeValidator(_read_events), TEXT, Shown(value="FILE")] = ()
     """Marked segments to compare: a table with name, start_s, end_s, or BIDS, BORIS, ELAN, Praat; `none`."""

@@ -234,6 +234,11 @@ class Summary(Facts):
     events_message: str | None = None
     """Which segments lie outside of what was read, and in which nobody was seen, in one line."""
 
+    @property
+    def all_messages(self) -> str | None:
+        """What is amiss with the recording and its events, in one line; None where nothing is."""
+        return "; ".join(part for part in (self.message, self.events_message) if part) or None
+
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
         """Read a summary.

@@ -10,18 +10,7 @@ from emoscope.analysis.settings import Settings
 from emoscope.core.errors import InputError
 from emoscope.core.validation import suggest
 
-NOT_ASKED: Final = {
-    "calibration",
-    "events",
-    "event_columns",
-    "event_tiers",
-    "report",
-    "explain",
-    "formats",
-    "model",
-    "max_side_px",
-    "sequence",
-}
+NOT_ASKED: Final = {"calibration", "events", "report", "explain", "formats", "model", "max_side_px", "sequence"}
 """Settings that a client has no say in."""
 
 
@@ -40,17 +29,19 @@ def _describe_fields() -> dict[str, JsonDict]:
 FIELDS: Final = _describe_fields()
 
 
-def read_form(values: Mapping[str, object], detector: str, model: str | Path) -> Settings:
+def read_form(values: Mapping[str, object], detector: str, model: str | Path, events: Path | None = None) -> Settings:
     """Return the settings of an analysis.
 
     Args:
         values: the form's fields as they came.
         detector: the server's, where the form names none.
         model: the server's.
+        events: the file of events that was sent along.
 
     Raises:
         InputError: a field that there is not, or all that is wrong with the values.
     """
     if unknown := [name for name in values if name not in FIELDS]:
         raise InputError("; ".join(f"there is no field {name}, {suggest(name, FIELDS)}" for name in unknown))
-    return Settings.model_validate({"detector": detector, "model": model, **values})
+    marked = {} if events is None else {"events": events}
+    return Settings.model_validate({"detector": detector, "model": model, **values, **marked})

@@ -4,11 +4,13 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic.config import JsonDict
 
+from emoscope.core.errors import InputError
 from emoscope.server.http.access import get_client
 from emoscope.server.http.places import Places
 from emoscope.server.http.problems import ProblemError, describe
@@ -16,8 +18,8 @@ from emoscope.server.jobs.answers import AJob, AllJobs, JobAnswer, JobId, JobLis
 from emoscope.server.jobs.form import FIELDS, read_form
 from emoscope.server.jobs.record import Job
 from emoscope.server.jobs.supervisor import Jobs
-from emoscope.server.jobs.upload import explain_full, receive
-from emoscope.server.jobs.worker import UPLOAD
+from emoscope.server.jobs.upload import Form, explain_full, receive
+from emoscope.server.jobs.worker import EVENTS
 from emoscope.server.server_options import ServerOptions
 
 router = APIRouter(prefix="/v1", tags=["videos"])
@@ -52,7 +54,15 @@ FORM_SCHEMA: JsonDict = {
     "title": "VideoForm",
     "description": "How a video is to be read; the options of `emoscope analyze`.",
     "type": "object",
-    "properties": {"file": {"type": "string", "format": "binary", "description": "The video."}, **FIELDS},
+    "properties": {
+        "file": {"type": "string", "format": "binary", "description": "The video."},
+        "events": {
+            "type": "string",
+            "format": "binary",
+            "description": "Marked segments: a table with name, start_s, end_s, or BIDS, BORIS, ELAN, Praat.",
+        },
+        **FIELDS,
+    },
     "required": ["file"],
     "additionalProperties": False,
 }
@@ -75,21 +85,31 @@ async def create_job(request: Request, response: Response, jobs: AllJobs) -> Job
     try:
         with jobs.reserve() as job_id:
             folder = jobs.store.jobs / job_id
-            name, values = await receive(request, folder / UPLOAD, jobs.options.max_upload_bytes)
+            form = await receive(request, folder, jobs.options.max_upload_bytes)
+            name = form.name
             # As the worker will.
-            read_form(values, jobs.options.detector, jobs.options.model)
+            await asyncio.to_thread(_check_form, form, folder, jobs.options)
             answer = await jobs.check(job_id, name)
             if answer.get("picture"):
                 detail = f"{name} is a picture, expected a video; send it to /v1/images"
                 raise ProblemError(415, "Not a video", detail)
             if "failed" in answer:
                 raise ProblemError(422, "Not a video", answer["failed"])
-            job = Job(job_id, "video", name, created=time.time(), settings=tuple(values.items()))
+            job = Job(job_id, "video", name, created=time.time(), settings=tuple(form.values.items()))
             jobs.add(job)
     except OSError as e:
         raise explain_full(e) from e
     response.headers["Location"] = f"/v1/jobs/{job_id}"
     return describe_job(jobs, job)
+
+
+def _check_form(form: Form, folder: Path, options: ServerOptions) -> None:
+    place = folder / EVENTS if form.events else None
+    try:
+        read_form(form.values, options.detector, options.model, place)
+    except InputError as e:
+        # The client does not know what the server calls its file.
+        raise InputError(str(e).replace(str(place), form.events or "")) from e
 
 
 @router.get("/jobs")

@@ -32,7 +32,7 @@ from emoscope.server.jobs.record import (
     set_earlier_list_aside,
     write_record,
 )
-from emoscope.server.jobs.worker import ANIMATION, RESULT, UPLOAD
+from emoscope.server.jobs.worker import ANIMATION, EVENTS, RESULT, UPLOAD
 from emoscope.tables.summary import Summary
 
 log = logging.getLogger(__name__)
@@ -186,7 +186,7 @@ class Store:
                 created=created,
                 finished=created,
                 frames=summary.frames,
-                message=summary.message,
+                message=summary.all_messages,
             )
         if upload := self.get_upload(folder.name):
             return Job(folder.name, "video", upload.name, created=created)
@@ -329,7 +329,7 @@ class Store:
 
     def remove_upload(self, job_id: str) -> None:
         """Remove a job's upload, if it is there."""
-        for name in (ANIMATION, UPLOAD):
+        for name in (ANIMATION, UPLOAD, EVENTS):
             (self.jobs / job_id / name).unlink(missing_ok=True)
 
     def get_result(self, job_id: str) -> Path:

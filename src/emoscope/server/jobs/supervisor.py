@@ -91,7 +91,7 @@ class Jobs:
             if job.id in self.runs:
                 continue
             if summary := self.store.load_summary(job.id):
-                self._end(job, "finished", summary.message, summary.frames)
+                self._end(job, "finished", summary.all_messages, summary.frames)
             elif job.attempts >= MAX_ATTEMPTS and job.state == "running":
                 self._end(job, "failed", f"the server ended {job.attempts} times while it read {job.name}")
             elif self.store.get_upload(job.id) is None:
@@ -190,7 +190,7 @@ class Jobs:
                 return "failed", f"no frame of {job.name} was decoded for {STUCK_S / 60:.0f} minutes", 0
         # Not its report: it may have died between its last rename and that.
         if summary := self.store.load_summary(job.id):
-            return "finished", summary.message, summary.frames
+            return "finished", summary.all_messages, summary.frames
         return "failed", end.get("failed") or f"{explain(process)} while reading {job.name}", 0
 
     def _end(self, job: Job, state: Ended, message: str | None, frames: int = 0) -> None:

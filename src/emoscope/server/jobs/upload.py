@@ -2,6 +2,8 @@
 
 import errno
 import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from starlette.datastructures import UploadFile
@@ -9,8 +11,10 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
 from emoscope.server.http.problems import ProblemError
+from emoscope.server.jobs.worker import EVENTS, UPLOAD
 
 MAX_FIELDS, MAX_FIELD_BYTES, MAX_NAME = 32, 4096, 200
+EXPECTED = "expected the video as field file"
 
 
 def explain_full(error: OSError) -> ProblemError:
@@ -22,20 +26,28 @@ def explain_full(error: OSError) -> ProblemError:
 
 
 class _Parser(MultiPartParser):
-    """Starlette's parser, with the file where it is to stay: a video must not be written twice, or into memory."""
+    """Starlette's parser, with the files where they are to stay: a video must not be written twice, or into memory."""
 
-    def __init__(self, request: Request, place: Path, max_bytes: int) -> None:
+    def __init__(self, request: Request, places: Mapping[str, Path], max_bytes: int) -> None:
         super().__init__(
-            request.headers, request.stream(), max_files=1, max_fields=MAX_FIELDS, max_part_size=MAX_FIELD_BYTES
+            request.headers,
+            request.stream(),
+            max_files=len(places),
+            max_fields=MAX_FIELDS,
+            max_part_size=MAX_FIELD_BYTES,
         )
-        self.place, self.max_bytes, self.n_bytes, self.is_whole = place, max_bytes, 0, False
+        self.places, self.max_bytes, self.n_bytes, self.is_whole = places, max_bytes, 0, False
 
     def on_headers_finished(self) -> None:
         super().on_headers_finished()
         part = self._current_part
         if part.file is not None:
             # Closed by the parser if the upload fails, by the form if it does not.
-            file = self.place.open("xb")
+            place = self.places.get(part.field_name)
+            if place is None or place.exists():
+                what = "is named twice" if place else "is no field for a file"
+                raise ProblemError(422, "Invalid request", f"{part.field_name[:MAX_NAME]}: {what}; {EXPECTED}")
+            file = place.open("xb")
             self._files_to_close_on_error.append(file)  # type: ignore[arg-type]
             part.file = UploadFile(file, size=0, filename=part.file.filename)
 
@@ -52,16 +64,25 @@ class _Parser(MultiPartParser):
         self.is_whole = True
 
 
-async def receive(request: Request, place: Path, max_bytes: int) -> tuple[str, dict[str, str]]:
-    """Write a request's file part `file` to a new file.
+@dataclass(frozen=True)
+class Form:
+    """What a client sent beside the files themselves."""
+
+    name: str
+    """What the client calls the video, for display."""
+    values: dict[str, str]
+    """The other fields; empty ones count as absent."""
+    events: str | None = None
+    """What the client calls its file of events; None without one."""
+
+
+async def receive(request: Request, folder: Path, max_bytes: int) -> Form:
+    """Write a request's file parts, `file` and perhaps `events`, to new files.
 
     Args:
         request: multipart/form-data.
-        place: where the file goes.
-        max_bytes: the largest file.
-
-    Returns:
-        What the client calls it, for display, and the other fields; empty ones count as absent.
+        folder: where the files go.
+        max_bytes: the largest that they may be together.
 
     Raises:
         ProblemError: not multipart, no file, too large, no room on the disk, or the client left.
@@ -69,7 +90,7 @@ async def receive(request: Request, place: Path, max_bytes: int) -> tuple[str, d
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
         raise ProblemError(415, "Unsupported media type", "expected multipart/form-data with the video as field file")
     try:
-        parser = _Parser(request, place, max_bytes)
+        parser = _Parser(request, {"file": folder / UPLOAD, "events": folder / EVENTS}, max_bytes)
         form = await parser.parse()
         await form.close()
         if not parser.is_whole:
@@ -82,9 +103,15 @@ async def receive(request: Request, place: Path, max_bytes: int) -> tuple[str, d
         raise explain_full(e) from e
     file = form.get("file")
     if not isinstance(file, UploadFile) or not file.size:
-        raise ProblemError(422, "Invalid request", "file: missing or empty; expected the video as field file")
+        raise ProblemError(422, "Invalid request", f"file: missing or empty; {EXPECTED}")
     values = {key: value for key, value in form.multi_items() if key != "file" and isinstance(value, str) and value}
-    return clean_name(file.filename or "video"), values
+    events = form.get("events")
+    if isinstance(events, UploadFile) and not events.size:
+        # So browsers send a field that was left empty.
+        (folder / EVENTS).unlink(missing_ok=True)
+    has_events = isinstance(events, UploadFile) and bool(events.size)
+    called = clean_name(events.filename or "events") if isinstance(events, UploadFile) and has_events else None
+    return Form(clean_name(file.filename or "video"), values, called)
 
 
 def clean_name(name: str) -> str:

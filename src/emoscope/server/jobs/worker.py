@@ -24,6 +24,8 @@ UPLOAD: Final = "upload.video"
 """Name of the file in a job's folder; it does not come from the client."""
 ANIMATION: Final = "upload.webp"
 """The same of an animated WebP: its reader goes by the name."""
+EVENTS: Final = "upload.events"
+"""Name of a file of events beside it, where the client sent one."""
 RESULT: Final = "result"
 Setting = str | bool | int | float
 """A job's setting, as a form or a live view sent it."""
@@ -181,7 +183,8 @@ def analyze(task: Task, on_progress: OnProgress) -> Report:
     # In a job's folder all is the server's: half a result is what a dead worker left, of an earlier version perhaps.
     shutil.rmtree(RESULT, ignore_errors=True)
     path, limits = Path(next(name for name in (ANIMATION, UPLOAD) if Path(name).exists())), task["limits"]
-    settings = read_form(task["form"], task["detector"], task["model"])
+    events = Path(EVENTS) if Path(EVENTS).is_file() else None
+    settings = read_form(task["form"], task["detector"], task["model"], events).select_events(Path(task["name"]))
     source = Source(path, "video", every=settings.every, start_s=settings.start, end_s=settings.end, name=task["name"])
 
     def take(result: FrameResult) -> None:

@@ -21,7 +21,9 @@ const readSettings = () => {
     form.reportValidity();
     return null;
   }
-  return [...new FormData(form)].map(([name, value]) => [name, String(value).trim()]).filter(([, value]) => value);
+  return [...new FormData(form)]
+    .map(([name, value]) => /** @type {[string, string | File]} */ ([name, value instanceof File ? value : value.trim()]))
+    .filter(([, value]) => (value instanceof File ? value.size : value));
 };
 
 // What excludes each other is not offered.
