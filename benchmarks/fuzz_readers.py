@@ -110,7 +110,7 @@ def create_seeds(place: Path) -> dict[str, Reader]:
         "dataset": Reader(("faces.npz",), _read_dataset),
         "pixels": Reader(("faces.csv",), _read_pixels),
         "yaml": Reader(("train.yaml", "study.yaml", "families.yaml", "geometry.yaml"), _read_yaml),
-        "events": Reader(("events.csv", "events.tsv"), _read_events),
+        "events": Reader(EVENTS, _read_events),
         "names": Reader(("name",), _read_names),
     }
     _write_application(place)
@@ -122,6 +122,7 @@ def create_seeds(place: Path) -> dict[str, Reader]:
 
 
 JOB = "0123456789abcdef" * 2
+EVENTS = ("events.csv", "events.tsv", "bids.tsv", "boris.csv", "a.eaf", "a.TextGrid", "a.boris", "a.json")
 
 
 def _write_application(place: Path) -> None:
@@ -166,6 +167,7 @@ def _write_application(place: Path) -> None:
     rows = "name,start_s,end_s,note\nAd,0:01,4.5,x\nProduct,5,0:42,y\n"
     (place / "events" / "events.csv").write_text(rows)
     (place / "events" / "events.tsv").write_bytes(b"\xef\xbb\xbf" + rows.replace(",", "\t").encode())
+    _write_events_of_other_tools(place / "events")
     (place / "names").mkdir()
     (place / "names" / "name").write_text("=P01 session-a.png")
 
@@ -305,10 +307,43 @@ def _read_yaml(folder: Path) -> object:
     return None
 
 
+def _write_events_of_other_tools(place: Path) -> None:
+    (place / "bids.tsv").write_text("onset\tduration\ttrial_type\n-1\t2\tgo\n3\tn/a\tgo\n4\t1.5\tstop\n")
+    head = "Observation id,Source,Subject,Behavior,Behavioral category,Modifiers,Behavior type,Start (s),Stop (s)"
+    (place / "boris.csv").write_text(f"{head}\na,a.mp4,Ann,laugh,x,,STATE,1,2.5\nb,b.mp4,Ann,nod,x,,POINT,3,3\n")
+    slots = "".join(f'<TIME_SLOT TIME_SLOT_ID="t{i}" TIME_VALUE="{500 * i}"/>' for i in range(3))
+    notes = "".join(
+        f'<ANNOTATION><ALIGNABLE_ANNOTATION ANNOTATION_ID="a{i}" TIME_SLOT_REF1="t{i}" TIME_SLOT_REF2="t{i + 1}">'
+        "<ANNOTATION_VALUE>ad</ANNOTATION_VALUE></ALIGNABLE_ANNOTATION></ANNOTATION>"
+        for i in range(2)
+    )
+    (place / "a.eaf").write_text(
+        '<?xml version="1.0" encoding="UTF-8"?><ANNOTATION_DOCUMENT><HEADER TIME_UNITS="milliseconds"/>'
+        f'<TIME_ORDER>{slots}</TIME_ORDER><TIER TIER_ID="ads">{notes}</TIER></ANNOTATION_DOCUMENT>'
+    )
+    grid = '"IntervalTier"\n"ads"\n0\n9\n2\n0\n4\n"ad"\n4\n9\n""\n'
+    (place / "a.TextGrid").write_text(
+        f'File type = "ooTextFile"\nObject class = "TextGrid"\n\n0\n9\n<exists>\n1\n{grid}'
+    )
+    observation = {"file": {"1": ["a.mp4"]}, "events": [[1, "Ann", "laugh", "", ""], [2, "Ann", "laugh", "", ""]]}
+    conf = {"0": {"type": "State event", "code": "laugh", "category": "x"}}
+    (place / "a.boris").write_text(json.dumps({"behaviors_conf": conf, "observations": {"a": observation}}))
+    (place / "a.json").write_text(json.dumps([{"w": "ad", "t": 500, "d": 250}, {"w": "x", "t": None, "d": 3}]))
+
+
 def _read_events(folder: Path) -> object:
+    from emoscope.core.errors import EmoscopeError
     from emoscope.tables.events import load_events
 
-    return load_events(folder / "events.csv"), load_events(folder / "events.tsv")
+    first: EmoscopeError | None = None
+    for name in EVENTS:
+        try:
+            load_events(folder / name, "name=w,start=t,duration=d,unit=ms" if name.endswith(".json") else None)
+        except EmoscopeError as e:
+            first = first or e
+    if first is not None:
+        raise first
+    return None
 
 
 def _read_names(folder: Path) -> object:

@@ -378,3 +378,24 @@ def test_percentages(fraction: float, text: str) -> None:
 def test_clock() -> None:
     assert [format_clock(t) for t in (0, 59.99, 61, 3725)] == ["0:00", "0:59", "1:01", "1:02:05"]
     assert format_clock(0.1 + 0.2, 1) == "0:00.3"
+
+
+def test_segments_together_are_told_once() -> None:
+    from types import SimpleNamespace
+
+    from emoscope.report.event_rows import describe_events
+    from emoscope.report.timeline import Timeline
+    from emoscope.tables.event_means import compute_events
+    from emoscope.tables.events import Event
+
+    table = make_table({1: (0, 10), 2: (0, 10)}, 10)
+    events = [Event("ad", 1, 2, kind="film"), Event("ad", 3, 4, kind="film"), Event("logo", 5, 6, kind="mark")]
+    for more, kinds in ((Event("end", 7, 8), []), (Event("end", 7, 8, kind="mark"), ["mark"])):
+        means, groups = compute_events(table, [*events, more])
+        summary = SimpleNamespace(events=means, event_groups=groups, events_message=None)
+        timeline = Timeline.__new__(Timeline)
+        object.__setattr__(timeline, "end_s", 10.0)
+        content = describe_events(summary, timeline)  # type: ignore[arg-type]
+        assert content is not None
+        assert [group["name"] for group in content["groups"]] == ["ad", *kinds]
+        assert [row["name"] for row in content["rows"]] == ["ad (1)", "ad (2)", "logo", "end"]

@@ -1,5 +1,6 @@
 """Moments and marked segments: the summary's numbers in; sentences, marks and drawings out."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Literal
 
@@ -59,7 +60,11 @@ def describe_events(summary: Summary, timeline: Timeline) -> Context | None:
     rows = [
         _describe_event(event, name, timeline, reach) for event, name in zip(events, name_events(events), strict=True)
     ]
-    together = [_describe_group(group, reach) for group in groups]
+    # A kind of one segment, or of the repeats of one name, would be told twice.
+    sizes = Counter((event.name, event.kind) for event in events)
+    told_twice = {kind for (_, kind), n in sizes.items() if n == sum(event.kind == kind for event in events)}
+    shown = [group for group in groups if group.by == "name" or group.name not in told_twice]
+    together = [_describe_group(group, reach) for group in shown]
     repeated = {group.name for group in groups if group.by == "name"}
     alone = [row for row, event in zip(rows, events, strict=True) if event.name not in repeated]
     return {

@@ -1,6 +1,7 @@
 """Summarizing: the observations table in, the Summary out, in one pass."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,7 +84,8 @@ def compute_summary(
 
 def describe_events(events: Sequence[EventMeans], facts: Facts) -> str | None:
     """Return in one line which events lie outside of what was read, and in which nobody was seen; None without any."""
-    label, start_s = facts.source, facts.settings.start_s or 0.0
+    # The name alone: it also stands in the report, which is passed on.
+    label, start_s = Path(facts.source).name, facts.settings.start_s or 0.0
     # What was not looked at since the analysis was stopped is said there.
     end_s = float("inf") if facts.reason == "stopped" else facts.duration_s
     outside = describe_outside(events, start_s, end_s, label, LATE_S)

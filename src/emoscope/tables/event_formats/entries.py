@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from emoscope.core.errors import InputError
+from emoscope.core.errors import InputError, shorten
 from emoscope.core.timecode import parse_time
 from emoscope.tables.events import Event, Located
 
@@ -105,7 +105,7 @@ def choose_tiers(path: Path, counts: Mapping[str, int], wanted: Sequence[str]) -
     Raises:
         InputError: there is no such tier, or none was asked for and several have annotations.
     """
-    shown = ", ".join(f"{name} ({n})" for name, n in counts.items()) or "none"
+    shown = shorten(", ".join(f"{name} ({n})" for name, n in counts.items()) or "none", 400)
     if missing := [name for name in wanted if name not in counts]:
         raise InputError(f"{path} has no tier {', '.join(missing)}; choose from {shown}")
     if wanted:
@@ -113,5 +113,7 @@ def choose_tiers(path: Path, counts: Mapping[str, int], wanted: Sequence[str]) -
     filled = [name for name, n in counts.items() if n]
     named = [name for name in filled if EVENTS_TIER.fullmatch(name)]
     if not named and len(filled) > 1:
-        raise InputError(f"{path} has several tiers: {shown}; choose with --event-tiers, such as '{filled[0]}'")
+        raise InputError(
+            f"{path} has several tiers: {shown}; choose with --event-tiers, such as '{clean(filled[0])[:80]}'"
+        )
     return named or filled

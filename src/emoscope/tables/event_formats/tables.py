@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from emoscope.core.errors import InputError
+from emoscope.core.errors import InputError, shorten
 from emoscope.core.timecode import parse_time
 from emoscope.core.validation import suggest
 from emoscope.tables.event_formats import boris
@@ -17,6 +17,8 @@ OWN: Final = ("name", "start_s", "end_s")
 BIDS: Final = ("onset", "duration", "trial_type")
 KNOWN: Final = {*OWN, *BIDS, "kind", "recording", "behavior", "start (s)", "stop (s)", "time", "trial_index", "subject"}
 """By these it is told what parts the columns."""
+MAX_WORDS: Final = 600
+"""Letters of a message: a column is called whatever its file likes."""
 N_BEFORE: Final = 40
 """Lines before the header that older versions of BORIS write."""
 Row = tuple[str, dict[str, str]]
@@ -39,7 +41,7 @@ def read_table(path: Path, text: str, mapping: EventColumns | None) -> Entries:
         return _read_bids(lower)
     if boris.is_aggregated(small) or boris.is_single(small):
         return boris.read_rows(lower, boris.is_aggregated(small))
-    raise InputError(f"{path} {_explain(header)}")
+    raise InputError(f"{path} {shorten(_explain(header), MAX_WORDS)}")
 
 
 def read_objects(path: Path, values: Sequence[Mapping[str, object]], mapping: EventColumns | None) -> Entries:
@@ -50,7 +52,7 @@ def read_objects(path: Path, values: Sequence[Mapping[str, object]], mapping: Ev
     """
     header = list(dict.fromkeys(str(key) for row in values for key in row))
     if mapping is None:
-        raise InputError(f"{path} {_explain(header)}")
+        raise InputError(f"{path} {shorten(_explain(header), MAX_WORDS)}")
     rows = [
         (f"trial {i}", {key: "" if value is None else str(value) for key, value in row.items()})
         for i, row in enumerate(values, 1)
@@ -101,7 +103,7 @@ def _explain(header: Sequence[str]) -> str:
 def _read_log(path: Path, header: Sequence[str], rows: Sequence[Row], mapping: EventColumns) -> Entries:
     if missing := [name for name in mapping.columns.values() if name not in header]:
         told = "; ".join(f"there is no column {name}, {suggest(name, header)}" for name in missing)
-        raise InputError(f"{path}: {told}; correct --event-columns")
+        raise InputError(f"{path}: {shorten(told, MAX_WORDS)}; correct --event-columns")
     entries = Entries(f"a log with times in {mapping.unit}", overlaps_are_meant=True)
     for where, row in rows:
         mapping.add(entries, where, row)
