@@ -14,6 +14,7 @@ from emoscope.report.event_rows import describe_events, describe_moment
 from emoscope.report.series import describe_axes, pack_curve, pack_timeline
 from emoscope.report.timeline import Bools, Curve, Floats, Reading, Timeline, find_segments
 from emoscope.report.wording import Context
+from emoscope.tables.events import Event
 from emoscope.tables.observations import Observations
 from emoscope.tables.summary import Person, Summary, UsedSettings
 
@@ -73,7 +74,7 @@ def describe_video(observations: Observations, summary: Summary) -> Context:
             "reach": reach,
             "main": main,
             "smoothed": observations.has_smoothed,
-            "events": [{"name": e.name, "start_s": e.start_s, "end_s": e.end_s} for e in summary.events],
+            "events": [_pack_event(event) for event in summary.events],
             "timelines": {"all": pack_timeline(fine.timeline, fine)},
             "series": {
                 **({} if is_single else {"all": pack_curve(fine.everyone, "all", "Everyone")}),
@@ -81,6 +82,11 @@ def describe_video(observations: Observations, summary: Summary) -> Context:
             },
         },
     }
+
+
+def _pack_event(event: Event) -> Context:
+    kind = {} if event.kind is None else {"kind": event.kind}
+    return {"name": event.name, "start_s": event.start_s, "end_s": event.end_s, **kind}
 
 
 def _place_unanalysed(summary: Summary, timeline: Timeline) -> list[str]:

@@ -9,7 +9,7 @@ if (!store) return;
  * @typedef {HTMLElement & {isFine?: boolean, wasLooked?: boolean}} Plot
  */
 /**
- * @type {{end: number, main?: string, top: number, limit: number, reach: number, smoothed?: boolean, events?: {name: string, start_s: number, end_s: number}[], valence: number[], emotions: [string, string][], videos: [string, string][],
+ * @type {{end: number, main?: string, top: number, limit: number, reach: number, smoothed?: boolean, events?: {name: string, start_s: number, end_s: number, kind?: string}[], valence: number[], emotions: [string, string][], videos: [string, string][],
  *   view?: [number, number], series: Record<string, Series>, timelines: Record<string, Timeline>,
  *   numbers: NumberRule, chart: {width: number, height: number, lane: number, laneReach: number, leastCount: number,
  *     tickSteps: number[], maxTicks: number, drawnBins: number, uncertainFrom: number, steps: number, nothing: number}}}

@@ -1,6 +1,6 @@
 // @ts-check
 // Segments marked by key while looking, kept in a list, and saved as the very file that --events reads.
-/** @typedef {{name: string, start_s: number, end_s: number}} Mark */
+/** @typedef {{name: string, start_s: number, end_s: number, kind?: string}} Mark */
 const marking = /** @type {HTMLDetailsElement} */ (document.getElementById("marks"));
 /** @type {Mark[]} */
 const marks = data.events ? data.events.map((event) => ({ ...event })) : [];
@@ -16,21 +16,24 @@ const toClock = (time) => (Number.isFinite(time) ? clock(time + 5e-4, 3).replace
 const findProblems = () => {
   const problems = [];
   const sorted = [...marks].sort((a, b) => a.start_s - b.start_s);
-  marks.forEach(({ name, start_s, end_s }, i) => {
+  marks.forEach(({ name, start_s, end_s, kind }, i) => {
     const it = name.trim() ? `“${name.trim()}”` : `Segment ${i + 1}`;
     if (!name.trim()) problems.push(`${it} has no name.`);
-    if (marks.slice(0, i).some((other) => other.name.trim() === name.trim())) problems.push(`The name ${it} stands twice.`);
+    if (marks.slice(0, i).some((other) => other.name.trim() === name.trim() && other.kind === kind && other.start_s === start_s && other.end_s === end_s)) problems.push(`${it} stands twice.`);
     if (!(end_s > start_s)) problems.push(`${it} needs a beginning and a later end, such as 0:42.5.`);
     else if (start_s >= data.end) problems.push(`${it} begins after the recording's end.`);
   });
-  sorted.slice(1).forEach((mark, i) => {
-    if (mark.start_s < sorted[i].end_s) problems.push(`“${sorted[i].name.trim()}” and “${mark.name.trim()}” overlap.`);
-  });
+  // As load_events() has it: repeats of a name, segments of different kinds and one within another may overlap.
+  sorted.forEach((mark, i) => sorted.slice(0, i).forEach((other) => {
+    const isPart = mark.start_s > other.start_s && mark.start_s < other.end_s && mark.end_s > other.end_s;
+    if (isPart && mark.name.trim() !== other.name.trim() && mark.kind === other.kind) problems.push(`“${other.name.trim()}” and “${mark.name.trim()}” overlap in part.`);
+  }));
   return problems;
 };
 const placeBand = (band, { start_s, end_s }) => {
-  band.style.setProperty("--x", String((100 * start_s) / data.end));
-  band.style.setProperty("--w", String((100 * (end_s - start_s)) / data.end));
+  const [x, end] = [start_s, end_s].map((time) => 100 * Math.min(Math.max(time / data.end, 0), 1));
+  band.style.setProperty("--x", String(x));
+  band.style.setProperty("--w", String(end - x));
   return band;
 };
 // The bands of the page's own segments are replaced by those of the list, which begins with them.
@@ -122,8 +125,9 @@ const dropBegun = () => {
 };
 const saveMarks = () => {
   if (showProblems().length) return announce(marking.querySelector(".problems").textContent);
-  const rows = [...marks].sort((a, b) => a.start_s - b.start_s).map(({ name, start_s, end_s }) => [name, start_s, end_s]);
-  download("events.csv", new Blob([writeCsv([["name", "start_s", "end_s"], ...rows])], { type: "text/csv" }));
+  const hasKinds = marks.some(({ kind }) => kind);
+  const rows = [...marks].sort((a, b) => a.start_s - b.start_s).map(({ name, start_s, end_s, kind }) => [name, start_s, end_s, ...(hasKinds ? [kind ?? ""] : [])]);
+  download("events.csv", new Blob([writeCsv([["name", "start_s", "end_s", ...(hasKinds ? ["kind"] : [])], ...rows])], { type: "text/csv" }));
   isUnsaved = false;
 };
 if (marking) {
