@@ -297,3 +297,14 @@ def test_events_afterwards_that_cannot_be(clip: Path, tmp_path: Path, emoscope: 
     code, _, said = emoscope("report", folder, "--events", events)
     assert code == 2 and "report.html was changed" in said
     assert (folder / "summary.json").read_bytes() == before and (folder / "report.html").read_text() == "mine"
+
+
+def test_pictures_have_no_events_when_taken_up_again(portrait: Image, tmp_path: Path, emoscope: Command) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), portrait)
+    (tmp_path / "events.csv").write_text("name,start_s,end_s\na,0,1\n")
+    asked = ("analyze", tmp_path / "a.png", "-o", tmp_path / "o", "--detector", "own")
+    assert emoscope(*asked)[0] == 0
+    code, said, _ = emoscope(*asked, "--resume", "--events", tmp_path / "events.csv")
+    assert code == 0 and "(finished earlier)" in said
+    code, _, said = emoscope("report", tmp_path / "o", "--events", tmp_path / "events.csv")
+    assert code == 2 and "pictures, which have no time" in said

@@ -13,7 +13,15 @@ from pympi.Praat import TextGrid
 from emoscope.core.emotions import EMOTIONS
 from emoscope.core.errors import InputError
 from emoscope.tables.event_formats.mapping import parse_columns
-from emoscope.tables.events import Event, find_unmatched, is_meant, load_events, name_events, select_events
+from emoscope.tables.events import (
+    Event,
+    describe_outside,
+    find_unmatched,
+    is_meant,
+    load_events,
+    name_events,
+    select_events,
+)
 
 BORIS_HEADER = (
     "Observation id,Observation date,Description,Observation type,Source,Total length,FPS,Subject,"
@@ -301,6 +309,17 @@ def test_recordings_take_their_own_events(tmp_path: Path) -> None:
 )
 def test_what_a_recording_is_called(pattern: str, is_right: bool) -> None:
     assert is_meant(pattern, Path("films/day[1].x/clip.mp4"), Path("clip-emoscope")) is is_right
+
+
+def test_too_many_events_are_said_once_and_soon(tmp_path: Path) -> None:
+    rows = "".join(f"e,{i},{i + 1},{'' if i % 2 else i}\n" for i in range(100_000))
+    with pytest.raises(InputError, match=r"a.csv: 50000 events of one recording, expected at most 2000; correct"):
+        load_events(write(tmp_path / "a.csv", "name,start_s,end_s,recording\n" + rows))
+
+
+def test_what_was_stopped_has_no_end() -> None:
+    said = describe_outside([Event("a", 0, 2), Event("b", 7, 9)], 1.0, float("inf"), "clip.mp4")
+    assert said == "the event lies outside of what was read of clip.mp4 (from 1.00 s on): 'a' (0 to 2 s, in part)"
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

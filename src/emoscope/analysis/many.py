@@ -215,7 +215,7 @@ def _analyze(
     settings = settings.select_events(source.path, folder)
     fingerprint = settings.fingerprint(source.path, source.pictures)
     if mode.resume and (finished := _find_finished(folder, fingerprint, settings.detector)):
-        if is_asked and settings.events != strip_events(finished.events):
+        if is_asked and finished.kind != "pictures" and settings.events != strip_events(finished.events):
             finished = set_events(folder, settings.events)
         return SourceResult.from_summary(finished, folder, skipped=True)
     with open_owned(folder, KIND, identify(source), OUTPUT_NAMES, mode.overwrite) as working:

@@ -194,7 +194,7 @@ class Settings(BaseModel):
             problems.append("anonymous results hold no face; leave out --explain and use --thumbnails blurred")
         if self.blur_faces and not (self.annotate or self.explain):
             problems.append("there is no picture in which faces could be blurred; add --annotate or --explain")
-        if (self.event_columns or self.event_tiers) and "events" not in self.model_fields_set:
+        if (self.event_columns or self.event_tiers) and not self.events:
             problems.append("columns or tiers were named, but no file of events; add --events")
         if problems:
             raise ValueError("; ".join(problems))

@@ -4,6 +4,7 @@ import dataclasses
 import fnmatch
 import itertools
 import logging
+import math
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -167,15 +168,19 @@ def describe_outside(
         is_wholly = event.start_s >= end_s or event.end_s <= start_s
         parts.append(f"{event.name!r} ({event.start_s:g} to {event.end_s:g} s{'' if is_wholly else ', in part'})")
     what = "the event lies" if len(parts) == 1 else f"{len(parts)} events lie"
-    return f"{what} outside of what was read of {label} ({start_s:.2f} to {end_s:.2f} s): {list_names(parts)}"
+    read = f"{start_s:.2f} to {end_s:.2f} s" if math.isfinite(end_s) else f"from {start_s:.2f} s on"
+    return f"{what} outside of what was read of {label} ({read}): {list_names(parts)}"
 
 
 def _group_by_recording(events: Sequence[Located]) -> Iterator[list[Located]]:
     """Yield the events of each recording that is named, with those of every recording."""
-    names = dict.fromkeys(event.recording for _, event in events)
-    for name in names:
-        if name is not None or len(names) == 1:
-            yield [found for found in events if found[1].recording in (name, None)]
+    groups: dict[str | None, list[Located]] = {}
+    for found in events:
+        groups.setdefault(found[1].recording, []).append(found)
+    common = groups.pop(None, [])
+    # Too many of them are said once, not with every recording.
+    for own in groups.values() if groups and len(common) <= MAX_EVENTS else [[]]:
+        yield [*own, *common]
 
 
 def _find_doubles(events: Sequence[Located]) -> Iterator[str]:
