@@ -94,5 +94,6 @@ def _render(facts: dict[str, Any], n_bytes: int) -> str:
         numbers=json.dumps(SCRIPT_RULE),
         is_comparison=False,
         is_pictures=True,
+        is_single=False,
         frames_go="Frames are read in this page, on this device, and forgotten; they go nowhere.",
     )
