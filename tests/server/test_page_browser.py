@@ -125,7 +125,7 @@ def test_a_clip_is_sent_and_its_report_read(browser: Any, server: Server, film: 
     report.wait_for_selector(".plot svg")
     assert film.name in report.inner_text("h1") and "What this reading can and cannot tell" in report.inner_text("body")
     # Its one script runs although it lost the server's origin.
-    report.focus("#overview")
+    report.focus(".plot[data-series]")
     whole = report.inner_text("#window")
     report.keyboard.press("+")
     wait_until(report, lambda: report.inner_text("#window") != whole, "the report's script does not run")

@@ -6,7 +6,7 @@ if (!store) return;
 /**
  * @typedef {{starts: number[], ends: number[], faces: number[]}} Timeline times in seconds, faces per bin
  * @typedef {{name: string, timeline: string, values: string, changes?: string}} Series bytes per bin as base64
- * @typedef {HTMLElement & {isFine?: boolean, wasLooked?: boolean}} Plot
+ * @typedef {HTMLElement & {state?: string}} Plot its state: as what it was drawn last, nothing where charts.py drew it
  */
 /**
  * @type {{end: number, main?: string, top: number, limit: number, reach: number, smoothed?: boolean, events?: {name: string, start_s: number, end_s: number, kind?: string}[], valence: number[], emotions: [string, string][], videos: [string, string][],
@@ -68,7 +68,7 @@ const clock = (time, digits = data.end < 60 ? 1 : 0) => {
 const toIndex = (values) => values.reduce((sum, value, i) => sum + data.valence[i] * value, 0);
 
 // Runs of bins that are wanted, as [first, one past the last]; a hole in the recording ends a run.
-/** @type {(timeline: Timeline, isWanted: (bin: number) => boolean) => [number, number][]} */
+/** @type {(timeline: Pick<Timeline, "starts" | "ends">, isWanted: (bin: number) => boolean) => [number, number][]} */
 const findRuns = ({ starts, ends }, isWanted) => {
   /** @type {[number, number][]} */
   const runs = [];
@@ -148,10 +148,10 @@ const drawers = {
 // Draws a plot once more, with every bin and as the curves are to look now; until then it stands as charts.py drew it.
 const refine = (plot) => {
   const key = plot.dataset.series || plot.dataset.of;
-  const isAsDrawn = isPlain() && !plot.wasLooked;
-  if (plot.isFine || !key || (isAsDrawn && (!isZoomed() || timelineOf(key).starts.length <= DRAWN_BINS))) return;
-  plot.wasLooked ||= !isPlain();
-  plot.isFine = true;
+  const state = isPlain() ? "plain" : `${look.style} ${look.only} ${isZoomed()}`;
+  const isAsDrawn = isPlain() && !plot.state && (!isZoomed() || timelineOf(key)?.starts.length <= DRAWN_BINS);
+  if (!key || plot.state === state || isAsDrawn) return;
+  plot.state = state;
   const timeline = timelineOf(key), svg = plot.querySelector("svg"), draw = plot.dataset.draw;
   if (draw in drawers) return drawers[draw]([...svg.querySelectorAll("path")], key, timeline);
   const values = bytes(key, "values");

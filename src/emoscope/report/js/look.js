@@ -18,12 +18,23 @@ const findLookTop = () => {
   }
   return TOPS.find((top) => most <= STEPS * top);
 };
-const drawLook = (paths, key, timeline, top) => {
-  const values = bytes(key, "values"), isLine = look.style === "lines";
-  const runs = findRuns(timeline, (i) => values[8 * i] !== NOTHING);
+// Of all of a long recording means of a few bins are drawn, as charts.py does: lines of all bins would be noise.
+/** @type {(key: string, timeline: Timeline) => [{starts: number[], ends: number[]}, (number[] | null)[]]} */
+const coarsen = (key, timeline) => {
+  const { starts, ends } = timeline, n = isZoomed() ? 1 : Math.ceil(starts.length / DRAWN_BINS);
+  const firsts = starts.map((_, i) => i).filter((i) => i % n === 0);
+  const means = firsts.map((first) => {
+    const rows = starts.slice(first, first + n).map((_, i) => readValues(key, first + i)).filter(Boolean);
+    return rows.length ? rows[0].map((_, i) => rows.reduce((sum, row) => sum + row[i], 0) / rows.length) : null;
+  });
+  return [{ starts: firsts.map((i) => starts[i]), ends: firsts.map((i) => ends[Math.min(i + n, ends.length) - 1]) }, means];
+};
+const drawLook = (paths, key, fine, top) => {
+  const isLine = look.style === "lines", [timeline, means] = coarsen(key, fine);
+  const runs = findRuns(timeline, (i) => means[i] !== null);
   paths.forEach((path, emotion) => {
     const colour = data.emotions[emotion][1], isShown = look.only < 0 || emotion === look.only;
-    const y = (i) => HEIGHT * (1 - values[8 * i + emotion] / STEPS / top);
+    const y = (i) => HEIGHT * (1 - Math.min(1, means[i][emotion] / top));
     path.setAttribute("class", isLine ? "curve" : "");
     path.setAttribute("fill", isLine ? "none" : colour);
     path.setAttribute("stroke", isLine ? colour : "none");
@@ -34,7 +45,6 @@ let lookTop = 1;
 const showLook = () => {
   lookTop = findLookTop();
   for (const plot of plots) {
-    plot.isFine = false;
     if (plot.dataset.draw === "stack") {
       const end = plot.previousElementSibling?.querySelector("i");
       if (end) end.textContent = percent(lookTop);
