@@ -32,6 +32,7 @@ NAMES = {
     "teachers": "5e9749cfc8f5a2aa",
     "thesis": "d740a2bc311d5c16",
     "thesis-quick": "3fc210ecc8522034",
+    "thesis-small": "97d4c9ec55b233c1",
 }
 """A hash of all names of a file's runs; those of the files that version 0.6.0 had are as it gave them."""
 
