@@ -60,6 +60,16 @@ def test_without_the_runtime_it_is_said_what_to_do(tmp_path: Path, emoscope: Com
     assert code == 2 and "cannot fetch" in err and "ort.wasm.min.mjs" in err and not (tmp_path / "page").exists()
 
 
+def test_npm_that_fails_is_one_line(tmp_path: Path, emoscope: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    npm = tmp_path / "npm"
+    npm.write_text("#!/bin/sh\necho no such package >&2\nexit 1\n")
+    npm.chmod(0o755)
+    monkeypatch.setattr(registry.shutil, "which", lambda name: str(npm))
+    code, _, err = emoscope("page", "-o", tmp_path / "page", "--detector", "own")
+    assert code == 2 and "no such package" in err and err.count("\n") == 1
+    assert emoscope("models", "--browser")[0] == 2
+
+
 def test_scripts_take_their_numbers_from_the_python_code() -> None:
     constants = collect_facts("default", "own")[0]["constants"]
     known = {name for module in constants.values() for name in module}
@@ -144,6 +154,12 @@ def test_what_was_changed_is_refused_whole(
     path.write_text(json.dumps(values))
     code, _, err = emoscope("receive", path, "-o", tmp_path / "results")
     assert code == 2 and words in err and err.count("\n") == 1 and not (tmp_path / "results").exists()
+
+
+def test_what_is_no_file_is_refused(tmp_path: Path, emoscope: Command) -> None:
+    for path in (tmp_path, tmp_path / "missing"):
+        code, _, err = emoscope("receive", path, "-o", tmp_path / "results")
+        assert code == 2 and err.count("\n") == 1 and "expected a recording" in err
 
 
 @given(

@@ -147,11 +147,20 @@ def test_films_and_pictures(chromium: Any, address: str, clip: Path, portrait: I
     page.set_input_files("#choose", [tmp_path / "face.png", clip, tmp_path / "notes.txt"])
     page.wait_for_selector("text=cannot play this film", timeout=WAIT_MS)
     assert page.inner_text("#picture-list .verdict").startswith("happy")
-    with page.expect_download() as download:
-        page.click("text=Save for emoscope")
-    download.value.save_as(tmp_path / "film.json")
-    values = json.loads((tmp_path / "film.json").read_text())
-    assert values["facts"]["kind"] == "video" and receive_recording(tmp_path / "film.json", tmp_path / "film").faces
+    page.evaluate("document.querySelector('#settings').open = true")
+    page.select_option("[name=smooth]", "0.5")
+    page.set_input_files("#choose", clip)
+    page.wait_for_selector("text=Save for emoscope >> nth=1", timeout=WAIT_MS)
+    # The newest comes first.
+    for name, smoothing_s in (("smoothed", 0.5), ("film", 0)):
+        with page.expect_download() as download:
+            page.click(f"text=Save for emoscope >> nth={int(smoothing_s == 0)}")
+        path = tmp_path / f"{name}.json"
+        download.value.save_as(path)
+        assert json.loads(path.read_text())["facts"]["kind"] == "video"
+        summary = receive_recording(path, tmp_path / name)
+        assert summary.faces and summary.settings.smoothing_s == smoothing_s
+        assert ("smooth_happy" in (tmp_path / name / "observations.csv").read_text()) == bool(smoothing_s)
 
 
 def test_it_opens_without_a_network(chromium: Any, address: str) -> None:

@@ -13,7 +13,7 @@ from emoscope.core.emotions import EMOTIONS
 from emoscope.core.errors import InputError, shorten
 from emoscope.core.manifest import Identity
 from emoscope.core.owned import open_owned
-from emoscope.core.schema import BOX, COLUMNS, PROBABILITIES
+from emoscope.core.schema import BOX, COLUMNS, PROBABILITIES, SMOOTHED
 from emoscope.tables.audience import write_audience_csv
 from emoscope.tables.observations import MAX_S, create_schema
 from emoscope.tables.summarize import compute_summary
@@ -62,6 +62,8 @@ def _load(path: Path) -> "tuple[Facts, pa.Table]":
     from pydantic import TypeAdapter
 
     try:
+        if path.exists() and not path.is_file():
+            raise InputError(f"{path} is no file; {EXPECTED}")
         if path.stat().st_size > MAX_BYTES:
             raise InputError(f"{path} is larger than {MAX_BYTES // 1_000_000} MB; {EXPECTED}")
         values = json.loads(path.read_bytes())
@@ -116,7 +118,7 @@ def _find_problems(facts: Facts, table: "pa.Table") -> Iterator[str]:
     who, box = read("track_id")[has_face], np.column_stack([read(name) for name in BOX])[has_face]
     if not ((who >= 1) & np.isfinite(box).all(axis=1)).all():
         yield "a face is nobody's or nowhere"
-    elif not facts.settings.smoothing_s:
-        named = [EMOTIONS.index(name) if name in EMOTIONS else -1 for name in table["emotion"].drop_null().to_pylist()]
-        if (np.array(named, np.int64) != p.argmax(axis=1)).any():
-            yield "an emotion is not the most probable one"
+    shown = p if SMOOTHED[0] not in table.column_names else np.column_stack([read(n) for n in SMOOTHED])[has_face]
+    named = [EMOTIONS.index(name) if name in EMOTIONS else -1 for name in table["emotion"].drop_null().to_pylist()]
+    if (np.array(named, np.int64) != shown.argmax(axis=1)).any():
+        yield "an emotion is not the most probable one"

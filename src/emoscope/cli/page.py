@@ -41,7 +41,7 @@ def receive(
 
     results, failed = [], 0
     for path in files:
-        folder = output / path.name.removesuffix(ENDING)
+        folder = output / (path.name.removesuffix(ENDING) or path.name)
         try:
             summary = receive_recording(path, folder, overwrite)
         except EmoscopeError as e:

@@ -23,6 +23,8 @@ from emoscope.core.files import compute_sha256, open_atomic
 log = logging.getLogger(__name__)
 
 FETCH_TIMEOUT_S = 10.0
+NPM_TIMEOUT_S = 300.0
+"""npm itself tries again and again where there is no network."""
 MODELS_DIR = Path(__file__).parent / "models"
 LICENCE = (
     "weights MIT as far as they are ours to license; derived from FER2013, whose pictures are for research use: "
@@ -265,9 +267,18 @@ def _read_npm_package(package: str) -> dict[str, bytes]:
         path = Path(folder) / f"{name}-{version}.tgz"
         if npm := shutil.which("npm"):
             # It knows the registry that is set up here.
-            done = subprocess.run([npm, "pack", package], cwd=folder, capture_output=True, text=True, check=False)
-            if done.returncode:
-                raise OSError(f"npm cannot get {package}: {' '.join(done.stderr.split())[-300:]}")
+            try:
+                subprocess.run(
+                    [npm, "pack", package],
+                    cwd=folder,
+                    capture_output=True,
+                    text=True,
+                    check=True,
+                    timeout=NPM_TIMEOUT_S,
+                )
+            except subprocess.SubprocessError as e:
+                said = getattr(e, "stderr", "") or str(e)
+                raise OSError(f"npm cannot get {package}: {' '.join(str(said).split())[-300:]}") from e
         else:
             with urllib.request.urlopen(f"{NPM_REGISTRY}/{name}/-/{path.name}", timeout=FETCH_TIMEOUT_S) as response:
                 path.write_bytes(response.read())

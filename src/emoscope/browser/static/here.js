@@ -43,10 +43,10 @@ export class Here {
   }
 
   /** Load the networks. */
-  open(smooth = 0) { return this.ask({ ask: "open", smooth }); }
+  open() { return this.ask({ ask: "open" }); }
 
-  /** What comes next is another recording. */
-  begin() { return this.ask({ ask: "begin" }); }
+  /** What comes next is another recording, smoothed with this time constant in seconds; 0 for none. */
+  begin(smooth = 0) { return this.ask({ ask: "begin", smooth }); }
 
   /**
    * Read a picture that stands alone, or the next one of a recording.

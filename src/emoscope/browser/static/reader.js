@@ -24,7 +24,6 @@ export class Reader {
   /** @type {Cutter} */ cutter;
   /** @type {Recogniser} */ recogniser;
   /** @type {Record<string, any>} */ facts;
-  smooth = 0;
 
   /**
    * Open the networks.
@@ -32,7 +31,7 @@ export class Reader {
    * @param facts what facts.json holds: the networks' specifications and the Python code's constants
    * @param load gives a network's bytes by its file's name
    */
-  static async create(ort, facts, load, { maxSide = facts.video_side_px, smooth = 0 } = {}) {
+  static async create(ort, facts, load, maxSide = facts.video_side_px) {
     const { detector, model } = facts, reader = new Reader();
     const kind = detector.name === "yunet" ? YuNetDetector : OwnDetector;
     reader.detector = new VideoDetector(new kind(await open(ort, await load(detector.file)), facts.constants, maxSide), facts.constants);
@@ -40,14 +39,13 @@ export class Reader {
     reader.cutter = new Cutter(roll, facts.constants, model.crop_margin, model.limits);
     reader.recogniser = new Recogniser(await openOnly(ort, await load(model.file)), model);
     reader.facts = facts;
-    reader.smooth = smooth;
     reader.begin();
     return reader;
   }
 
   /** A reader of single pictures: the same networks, a longer look. */
   forPictures() {
-    const reader = Object.assign(new Reader(), this, { smooth: 0 });
+    const reader = Object.assign(new Reader(), this);
     const { detector } = this.detector, kind = /** @type {any} */ (detector.constructor);
     const own = new kind(detector.run, this.facts.constants, this.facts.picture_side_px);
     reader.detector = new VideoDetector(own, this.facts.constants);
@@ -55,11 +53,11 @@ export class Reader {
     return reader;
   }
 
-  /** Forget everybody. */
-  begin() {
+  /** Forget everybody; smooth what comes next with this time constant in seconds, 0 for none. */
+  begin(smooth = 0) {
     this.tracker = new Tracker(this.facts.constants);
     this.detector.forget();
-    this.smoother = this.smooth ? new Smoother(this.smooth, this.facts.constants.smooth.MAX_GAP) : null;
+    this.smoother = smooth ? new Smoother(smooth, this.facts.constants.smooth.MAX_GAP) : null;
   }
 
   /** Read one frame {width, height, channels: 4, data}; those of one recording in their order. */

@@ -1,6 +1,7 @@
 // @ts-check
 // The page that reads on this device: pictures, films and the camera; recordings that are saved, never sent.
 import { $, complain, make, reveal, say, setText } from "./dom.js";
+import { isPicture, onFiles } from "./drop.js";
 import { openFilm, takePictures } from "./film.js";
 import { Here } from "./here.js";
 import { readPicture } from "./pictures.js";
@@ -10,10 +11,9 @@ import {
 } from "./stage.js";
 
 const FACTS_MS = 1000;
-const PICTURE = /\.(jpe?g|png|webp|bmp|avif|heic|heif|hif)$/i;
-const isPicture = (file) => (file.type ? file.type.startsWith("image/") : PICTURE.test(file.name));
 
 const here = new Here((trouble) => { complain("reader-trouble", trouble); stop(); });
+const form = /** @type {any} */ ($("settings").querySelector("form")).elements;
 /** @type {Record<string, any>} */
 let facts = {};
 let isUsable = false, isCounting = false, isLive = false, isReading = false, timer = 0, startedAt = 0;
@@ -86,9 +86,9 @@ const readFilm = async (file) => {
   let video;
   try {
     video = await openFilm(file);
-    const every = Number($("settings").querySelector("select").value);
-    const made = new Recording(facts, file.name, "video", { ...facts.settings, every: `${every} s` });
-    await here.begin();
+    const every = Number(form.every.value), smoothing_s = Number(form.smooth.value);
+    const made = new Recording(facts, file.name, "video", { ...facts.settings, every: `${every} s`, smoothing_s });
+    await here.begin(smoothing_s);
     for await (const { time, bitmap, share } of takePictures(video, every, stopper.signal)) {
       const { faces, size_wh } = await here.read(bitmap, time);
       made.add(faces, size_wh, time);
@@ -118,16 +118,7 @@ const take = async (files) => {
   for (const file of files.filter((file) => !isPicture(file))) await readFilm(file);
 };
 
-const drop = $("drop"), choose = $("choose");
-choose.addEventListener("change", () => { take([...choose.files]); choose.value = ""; });
-for (const kind of /** @type {const} */ (["dragover", "drop", "dragleave"])) {
-  document.addEventListener(kind, (event) => {
-    if (!event.dataTransfer?.types.includes("Files")) return;
-    event.preventDefault();
-    drop.classList.toggle("over", kind === "dragover");
-    if (kind === "drop") take([...event.dataTransfer.files]);
-  });
-}
+onFiles(take);
 
 const setState = (text) => setText($("live-state"), text);
 

@@ -1,7 +1,7 @@
 // Tracking: faces in, the same with trackId out; by motion and by looks, all faces of a frame decided together.
 import { assign } from "./assign.js";
 import { share } from "./detect.js";
-import { compare, describe, Memory } from "./looks.js";
+import { describe, Memory } from "./looks.js";
 
 /** A face's place and speed, and how sure both are: a Kalman filter with nearly constant velocity. */
 class Motion {
@@ -219,9 +219,7 @@ export class Tracker {
     if (!fresh.length || !lost.length) return [];
     const costs = fresh.map((track) => lost.map((known) => {
       if (known.motion.time >= track.first) return Infinity; // Nobody is in two places at once.
-      const near = known.memory.parts.map((part) => compare(track.memory.parts[0], part, this.lookFacts.MIN_SHARED));
-      const told = near.filter((d) => !Number.isNaN(d));
-      return this.weigh(told.length ? Math.min(...told) : NaN) + ELSEWHERE_COST + LATE_COST;
+      return this.weigh(known.memory.compare(track.memory.parts[0])) + ELSEWHERE_COST + LATE_COST;
     }));
     const pairs = assign(costs).map(([i, k]) => {
       const track = fresh[i], known = lost[k];

@@ -12,19 +12,19 @@ const load = async (name) => {
   return new Uint8Array(await answer.arrayBuffer());
 };
 
-const open = async (smooth) => {
+const open = async () => {
   ort.env.wasm.numThreads = 1;
   ort.env.wasm.wasmPaths = new URL("./ort/", import.meta.url).href;
   ort.env.logLevel = "error";
   const facts = await (await fetch("./facts.json")).json();
-  const video = await Reader.create(ort, facts, load, { smooth });
+  const video = await Reader.create(ort, facts, load);
   return { video, picture: video.forPictures() };
 };
 
 const toPixels = (bitmap) => {
   const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
   const context = /** @type {OffscreenCanvasRenderingContext2D} */ (canvas.getContext("2d", { willReadFrequently: true }));
-  // Transparent pictures lie on white, as the command line reads them.
+  // A canvas forgets what lies beneath transparency, which the command line reads: here it is white.
   context.fillStyle = "#ffffff";
   context.fillRect(0, 0, bitmap.width, bitmap.height);
   context.drawImage(bitmap, 0, 0);
@@ -33,11 +33,11 @@ const toPixels = (bitmap) => {
 };
 
 const answer = async ({ ask, bitmap, time, smooth }) => {
-  if (ask === "open") readers = open(smooth);
+  if (ask === "open") readers = open();
   const { video, picture } = await readers;
   if (ask === "open") return {};
   if (ask === "begin") {
-    video.begin();
+    video.begin(smooth);
     return {};
   }
   const { data, width, height } = toPixels(bitmap), reader = ask === "picture" ? picture : video;

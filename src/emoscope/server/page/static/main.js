@@ -2,14 +2,10 @@
 // The page: files that are dropped or chosen go their way; the camera and the list of jobs look after themselves.
 import { request } from "./api.js";
 import { $ } from "./dom.js";
+import { isPicture, onFiles } from "./drop.js";
 import { loadJobs, sendVideo } from "./jobs.js";
 import { readPicture } from "./pictures.js";
 import "./view.js";
-
-// Where the browser does not know the kind, as many do not know HEIC.
-const PICTURE = /\.(jpe?g|png|webp|bmp|avif|heic|heif|hif)$/i;
-const isPicture = (file) =>
-  file.type ? file.type.startsWith("image/") && file.type !== "image/gif" : PICTURE.test(file.name);
 
 /** @type {HTMLFormElement} */
 const form = document.querySelector("#settings form");
@@ -49,21 +45,7 @@ const take = async (files) => {
   for (const file of files.filter(isPicture).reverse()) await readPicture(file, readOnServer);
 };
 
-const drop = $("drop"), choose = $("choose");
-choose.addEventListener("change", () => { take([...choose.files]); choose.value = ""; });
-// Anywhere on the page: a file that misses the field must not replace the page.
-for (const kind of /** @type {const} */ (["dragover", "drop", "dragleave"])) {
-  document.addEventListener(kind, (event) => {
-    if (!event.dataTransfer?.types.includes("Files")) return;
-    event.preventDefault();
-    drop.classList.toggle("over", kind === "dragover");
-    if (kind === "drop") take([...event.dataTransfer.files]);
-  });
-}
-document.addEventListener("paste", (event) => {
-  const files = [...(event.clipboardData?.files ?? [])];
-  if (files.length) take(files);
-});
+onFiles(take);
 form.addEventListener("change", alignSettings);
 form.addEventListener("submit", (event) => event.preventDefault());
 alignSettings();
