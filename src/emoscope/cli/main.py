@@ -8,6 +8,7 @@ import typer
 
 from emoscope.cli.analyze import analyze
 from emoscope.cli.data import data_app
+from emoscope.cli.group import group
 from emoscope.cli.live import live
 from emoscope.cli.models import evaluate, export, models
 from emoscope.cli.options import say
@@ -27,7 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (analyze, live, report, compare, serve, page, receive):
+for command in (analyze, live, report, group, compare, serve, page, receive):
     app.command()(command)
 app.add_typer(data_app, name="data")
 app.add_typer(study_app, name="study")

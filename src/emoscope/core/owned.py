@@ -10,6 +10,7 @@ from emoscope.core.errors import OutputError, shorten
 from emoscope.core.files import explain
 from emoscope.core.manifest import MANIFEST, WORKING, Identity, Manifest, Mark, compute_mark, find_listed, is_unlisted
 from emoscope.core.replacing import Working, is_working, recover
+from emoscope.core.texts import name_some
 
 
 def find_owner(folder: Path, source: Identity) -> Literal["nobody", "source", "another", "foreign"]:
@@ -38,7 +39,7 @@ def check_free(folder: Path, source: Identity, names: tuple[str, ...], overwrite
             )
         if foreign := list_foreign(folder):
             raise OutputError(
-                f"{folder} holds {_name(foreign)}, which emoscope did not write; choose an empty or a new folder"
+                f"{folder} holds {name_some(foreign)}, which emoscope did not write; choose an empty or a new folder"
             )
         return
     if not overwrite and not manifest.is_of(source, folder):
@@ -59,7 +60,7 @@ def _check_way(folder: Path, manifest: Manifest, names: tuple[str, ...], overwri
     # What a link leads to is never ours, whatever it is called.
     if foreign := [name for name in there if not manifest.lists(name) or (folder / name).is_symlink()]:
         raise OutputError(
-            f"{folder} holds {_name(foreign)}, which emoscope did not write; move it away or choose another folder"
+            f"{folder} holds {name_some(foreign)}, which emoscope did not write; move it away or choose another folder"
         )
     for name, mark in manifest.files.items():
         place = find_listed(folder, name)
@@ -75,10 +76,6 @@ def list_foreign(folder: Path) -> list[str]:
     if not folder.is_dir():
         return []
     return sorted(path.name for path in folder.iterdir() if path.name != WORKING or not is_working(path))
-
-
-def _name(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 @contextlib.contextmanager

@@ -42,18 +42,26 @@ def _read(name: str) -> str:
 
 
 @cache
-def _read_script() -> str:
-    parts = "\n".join(map(load_script, SCRIPTS))
+def _read_script(names: tuple[str, ...]) -> str:
+    parts = "\n".join(map(load_script, names))
     return f'"use strict";\n(() => {{\n{parts}}})();\n'
 
 
-def render(template: str, content: Context, images: Images | None = None) -> str:
+def render(
+    template: str,
+    content: Context,
+    images: Images | None = None,
+    scripts: tuple[str, ...] = SCRIPTS,
+    styles: tuple[str, ...] = STYLES,
+) -> str:
     """Fill a template.
 
     Args:
         template: name of a file in templates/.
         content: what it prints.
         images: pictures and the video that it may show.
+        scripts: parts of its script.
+        styles: parts of its style sheet.
     """
     from jinja2 import Environment, FunctionLoader, StrictUndefined
     from markupsafe import Markup
@@ -66,14 +74,14 @@ def render(template: str, content: Context, images: Images | None = None) -> str
         lstrip_blocks=True,
     )
     environment.filters["clock"] = lambda time_s: format_clock(time_s, 1)
-    script = _read_script()
+    script = _read_script(scripts)
     # The page may run this one script and load nothing: even if some text escaped
     # its escaping, a browser would not run it.
     script_hash = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return environment.get_template(template).render(
         content,
         images=images or Images(),
-        style=Markup(load_style()),
+        style=Markup(load_style(styles)),
         script=Markup(script),
         script_hash=script_hash,
     )

@@ -5,12 +5,12 @@ const store = document.getElementById("series");
 if (!store) return;
 /**
  * @typedef {{starts: number[], ends: number[], faces: number[]}} Timeline times in seconds, faces per bin
- * @typedef {{name: string, timeline: string, values: string, changes?: string}} Series bytes per bin as base64
+ * @typedef {{name: string, timeline: string, values: string, changes?: string, low?: (number | null)[], high?: (number | null)[]}} Series bytes per bin as base64
  * @typedef {HTMLElement & {state?: string}} Plot its state: as what it was drawn last, nothing where charts.py drew it
  */
 /**
  * @type {{end: number, main?: string, top: number, limit: number, reach: number, smoothed?: boolean, events?: {name: string, start_s: number, end_s: number, kind?: string}[], valence: number[], emotions: [string, string][], videos: [string, string][],
- *   view?: [number, number], series: Record<string, Series>, timelines: Record<string, Timeline>,
+ *   view?: [number, number], unit?: string, series: Record<string, Series>, timelines: Record<string, Timeline>,
  *   numbers: NumberRule, chart: {width: number, height: number, lane: number, laneReach: number, leastCount: number,
  *     tickSteps: number[], maxTicks: number, drawnBins: number, uncertainFrom: number, steps: number, nothing: number}}}
  */
@@ -101,6 +101,8 @@ const trace = (timeline, runs, y, base, isOpen = false) => {
 };
 
 const drawers = {
+  // Drawn in full detail already.
+  fixed() {},
   stack(paths, key, timeline) {
     if (!isPlain()) return drawLook(paths, key, timeline, lookTop);
     paths.forEach((path, i) => {

@@ -91,6 +91,10 @@ const COLUMNS = {
   counts: (key) => [["faces", (bin) => timelineOf(key).faces[bin]]],
   spans: (key) => [["seen", (bin) => (readValues(key, bin) ? 1 : 0)]],
   index: () => [],
+  fixed: (key) => (data.series[key].low ? [
+    ["valence_index", (bin) => { const values = readValues(key, bin); return values && toIndex(values); }],
+    ["low", (bin) => data.series[key].low[bin]], ["high", (bin) => data.series[key].high[bin]],
+  ] : []),
 };
 const listBins = (figure) => {
   /** @type {Plot[]} */

@@ -1,0 +1,109 @@
+"""The methods paragraph: a project's results in, what a paper must say of them out, with its reference list."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from emoscope.core.texts import name_some
+from emoscope.core.version import read_version
+from emoscope.groups.contrasts import LEVEL, MAX_LEVELS, Results
+from emoscope.report.wording import format_clock, format_value
+from emoscope.tables.inference import METHODS, MIN_PEOPLE, REFERENCES
+
+FACES = (
+    "Goodfellow, I. J., Erhan, D., Carrier, P. L., Courville, A., Mirza, M., Hamner, B., et al. (2013). Challenges in "
+    "representation learning: A report on three machine learning contests. In Neural Information Processing (pp. 117-"
+    "124). Springer."
+)
+BARRETT = (
+    "Barrett, L. F., Adolphs, R., Marsella, S., Martinez, A. M., & Pollak, S. D. (2019). Emotional expressions "
+    "reconsidered: Challenges to inferring emotion from human facial movements. Psychological Science in the Public "
+    "Interest, 20(1), 1-68."
+)
+ENDS = {"segment": "marked segments"}
+
+
+def write_methods(results: Results) -> list[str]:
+    """Return the paragraphs of the methods section."""
+    return [" ".join(_write_material(results)), " ".join(_write_statistics(results))]
+
+
+def list_references(results: Results) -> list[str]:
+    """Return the works that the paragraphs name, sorted."""
+    keys = ["interval", *_list_used(results)]
+    return sorted({BARRETT, FACES, *(REFERENCES[key] for key in keys if key in REFERENCES)})
+
+
+def _list_used(results: Results) -> list[str]:
+    used = []
+    designs = {difference.design for difference in results.differences}
+    used += ["paired"] * ("within" in designs) + ["independent", "paired"] * ("between" in designs)
+    used += ["effect", "holm"] * bool(designs)
+    return [*used, *["cluster", "isc"] * (len(results.project.names) >= MIN_PEOPLE)]
+
+
+def _write_material(results: Results) -> Iterator[str]:
+    project = results.project
+    tracks = project.tracks
+    n, n_recordings = len(project.names), len({track.recording.name for track in tracks})
+    yield (
+        f"Facial expressions of {n} participant{'s' * (n != 1)} in {n_recordings} recording{'s' * (n_recordings != 1)} "
+        f"were read with emoscope {read_version()}"
+    )
+    networks = sorted({str(track.recording.summary.model.get("name", "unknown")) for track in tracks})
+    detectors = sorted({format_value(track.recording.summary.settings.detector) for track in tracks})
+    yield (
+        f"(network {name_some(networks)}, trained on FER2013, Goodfellow et al., 2013; face detector "
+        f"{name_some(detectors)}), which gives each face in each analysed frame a calibrated probability of seven "
+        "expressions: angry, disgust, fear, happy, sad, surprise and neutral."
+    )
+    yield "The valence index is the probability of happy less that of angry, disgust, fear and sad (-1 to 1)."
+    frames = sum(float(track.frames.sum()) for track in tracks)
+    totals = np.sum([track.total for track in tracks], axis=0)
+    by_start: dict[str, int] = {}
+    for track in tracks:
+        by_start[track.start_by] = by_start.get(track.start_by, 0) + 1
+    known = {"table": "by a noted time", "event": "by a marked event", "beginning": "by the recording's own beginning"}
+    ways = ", ".join(f"{known[way]} ({count})" for way, count in by_start.items())
+    yield (
+        f"Recordings were aligned at the beginning of the stimulus, {ways}, and averaged in bins of "
+        f"{project.clock.bin_s:g} s over {format_clock(project.clock.end_s)} min."
+    )
+    if frames:
+        uncertain = f", {100 * totals[-1] / totals[0]:.0f} % of the readings were uncertain" if totals[0] else ""
+        yield f"A face was found in {100 * totals[0] / frames:.0f} % of {frames:.0f} analysed frames{uncertain}."
+    yield "Readings speak of what a face shows, not of what a person feels (Barrett et al., 2019)."
+
+
+def _write_statistics(results: Results) -> Iterator[str]:
+    n = len(results.project.names)
+    yield f"The unit of all statistics is the participant (n = {n}); several recordings of one count as their mean."
+    yield f"95 % intervals are {METHODS['interval']}, withheld for fewer than {MIN_PEOPLE} participants."
+    used = _list_used(results)
+    if "paired" in used or "independent" in used:
+        of = ", ".join(dict.fromkeys(ENDS.get(d.of, f"conditions ({d.of})") for d in results.differences))
+        tests = [METHODS[key] for key in ("paired", "independent") if _has(results, key)]
+        yield f"Differences between {of} were tested with {'; '.join(tests)}; {METHODS['effect']}; {METHODS['holm']},"
+        yield "the valence index of all pairs together, the seven emotions of all pairs together."
+    if "cluster" in used:
+        other = ", or from that of another condition," if results.factors else ""
+        yield (
+            f"Stretches of time in which participants' valence departed from their own means{other} were found with "
+            f"{METHODS['cluster']}, "
+            f"p < {LEVEL:g}{', times the number of pairs of conditions' if _has_many(results) else ''}."
+        )
+        found = results.agreement[np.isfinite(results.agreement)]
+        if len(found):
+            yield (
+                f"How alike participants responded is told by {METHODS['isc']}: mean r = {found.mean():.2f}, from "
+                f"{found.min():.2f} to {found.max():.2f} (n = {len(found)})."
+            )
+
+
+def _has(results: Results, key: str) -> bool:
+    design = "within" if key == "paired" else "between"
+    return any(difference.design == design for difference in results.differences)
+
+
+def _has_many(results: Results) -> bool:
+    return any(2 < len(levels) <= MAX_LEVELS for levels in results.factors.values())

@@ -1,0 +1,209 @@
+"""Rows of a project's page: what was computed in; figures, words and drawings out."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+from markupsafe import Markup
+
+from emoscope.core.emotions import EMOTIONS
+from emoscope.core.numbers import NBSP, format_signed
+from emoscope.groups import drawings
+from emoscope.groups.contrasts import Difference, Level, Results, Stretch
+from emoscope.groups.drawings import coarsen, find_reach
+from emoscope.groups.people import Floats
+from emoscope.report import charts, intervals, wording
+from emoscope.report.colours import CSS_COLOURS
+from emoscope.report.timeline import Timeline
+from emoscope.report.wording import Context, format_clock, format_percent
+from emoscope.tables.inference import Estimate, compute_intervals, estimate_means
+
+MAX_ROWS: Final = 300
+"""Of a table on the page; files have them all."""
+MAX_PAIRS: Final = 60
+COLOURED: Final = dict(zip(EMOTIONS, CSS_COLOURS, strict=True))
+
+
+def format_estimate(value: Estimate) -> str:
+    """Return an index with its interval, if it has one."""
+    text = intervals.format_index(value.mean)
+    return (
+        f"{text} (95{NBSP}% interval {intervals.write_range(value, intervals.format_index)})"
+        if value.interval
+        else text
+    )
+
+
+def format_p(p: float | None) -> str:
+    """Return a p-value as papers print it; a dash where there is no test."""
+    if p is None:
+        return "–"
+    return f"<{NBSP}.001" if p < 0.001 else f"{p:.3f}".removeprefix("0")
+
+
+def list_key(results: Results) -> list[tuple[str, str]]:
+    """Return the numbers that stand on top, with their words."""
+    project = results.project
+    total = np.sum([track.total for track in project.tracks], axis=0)
+    frames = sum(float(track.frames.sum()) for track in project.tracks)
+    alike = results.agreement[np.isfinite(results.agreement)]
+    return [
+        (wording.format_count(len(project.names)), "participants"),
+        (wording.format_count(len({track.recording.name for track in project.tracks})), "recordings"),
+        (wording.format_duration(project.clock.end_s), "of the stimulus"),
+        (format_percent(float(total[0]) / frames) if frames else "–", "of the frames show the participant"),
+        (intervals.format_index(results.means[0].mean), "valence index, −1 to +1"),
+        (format_signed(float(alike.mean()), 2) if len(alike) else "–", "correlation of a participant with all others"),
+    ]
+
+
+def describe_peaks(results: Results) -> list[Context]:
+    """Return the moments that stand out."""
+    length_s = results.project.clock.end_s
+    rows: list[Context] = []
+    for peak in results.peaks:
+        is_valence = peak.measure == "valence"
+        style = intervals.format_index if is_valence else intervals.format_plain
+        unit = "" if is_valence else f"{NBSP}%"
+        spread = f", 95{NBSP}% interval {intervals.write_range(peak.value, style)}" if peak.value.interval else ""
+        rows.append(
+            {
+                "time_s": round(peak.time_s, 3),
+                "clock": format_clock(peak.time_s, 1 if length_s < 60 else 0),
+                "colour": COLOURED.get(peak.measure, "var(--negative)" if peak.is_low else "var(--positive)"),
+                "name": ("least pleasant" if peak.is_low else "most pleasant") if is_valence else peak.measure,
+                "text": f"{style(peak.value.mean)}{unit}{spread}, n = {peak.n}",
+            }
+        )
+    return rows
+
+
+def describe_stretches(results: Results, timeline: Timeline) -> list[Context]:
+    """Return the stretches in which participants departed from their own means."""
+    return [_describe_stretch(s, timeline) for s in results.stretches if s.of == "time"]
+
+
+def _describe_stretch(stretch: Stretch, timeline: Timeline) -> Context:
+    digits = 1 if timeline.end_s < 60 else 0
+    way = "more" if stretch.cluster.mass > 0 else "less"
+    against = "than their own means" if stretch.of == "time" else f"in {stretch.first} than in {stretch.second}"
+    return {
+        "place": charts.place_span(stretch.start_s, min(stretch.end_s, timeline.end_s), timeline),
+        "is_more": stretch.cluster.mass > 0,
+        "time_s": round(stretch.start_s, 3),
+        "clock": f"{format_clock(stretch.start_s, digits)} to {format_clock(stretch.end_s, digits)}",
+        "text": f"{way} pleasant {against}, p{NBSP}={NBSP}{format_p(stretch.cluster.p)}".replace(f"={NBSP}<", "<"),
+    }
+
+
+def describe_segments(results: Results) -> list[Context]:
+    """Return the marked segments with their means."""
+    return [_describe_means(name, estimate_means(v), v, {}) for name, v in results.segments.items()]
+
+
+def _describe_means(name: str, means: Sequence[Estimate], values: Floats, more: Context) -> Context:
+    valence = means[0]
+    seven = np.array([m.mean if m.mean is not None else np.nan for m in means[1:]])
+    mean, spread = intervals.format_index(valence.mean), intervals.write_range(valence, intervals.format_index)
+    is_seen = bool(np.isfinite(seven).all())
+    return {
+        "name": name,
+        "n": int(np.isfinite(values[:, 0]).sum()),
+        "mean": mean,
+        "range": spread,
+        "drawing": Markup(intervals.draw_interval(valence, -1.0, 1.0, f"{name}: index {mean}, {spread}")),
+        "bar": Markup(charts.draw_emotion_split(seven.tolist())) if is_seen else "",
+        "top": f"{EMOTIONS[int(seven.argmax())]} {format_percent(float(seven.max()))}" if is_seen else "–",
+        **more,
+    }
+
+
+def describe_differences(results: Results, of: str) -> Context:
+    """Return the contrasts of segments, or of one column's conditions: valence first, the emotions folded away."""
+    own = [d for d in results.differences if d.of == of]
+    values = [abs(v) for d in own for v in _list_ends(d.contrast.difference)]
+    reach = next((r for r in (0.1, 0.25, 0.5, 1.0) if max(values, default=0.0) <= r), 2.0)
+    rows = [_describe_difference(d, reach) for d in own]
+    valence = [row for row, d in zip(rows, own, strict=True) if d.measure == "valence"]
+    emotions = [row for row, d in zip(rows, own, strict=True) if d.measure != "valence"]
+    return {
+        "valence": valence[:MAX_PAIRS],
+        "emotions": emotions[: MAX_PAIRS * 7],
+        "n_left_out": max(0, len(valence) - MAX_PAIRS),
+        "reach": f"{reach:g}",
+    }
+
+
+def _list_ends(value: Estimate) -> list[float]:
+    return [v for v in (value.mean, value.low, value.high) if v is not None]
+
+
+def _describe_difference(d: Difference, reach: float) -> Context:
+    c = d.contrast
+    label = f"{d.first} less {d.second}, {d.measure}: {intervals.format_index(c.difference.mean)}"
+    n = f"{c.n}" if c.n_other is None else f"{c.n}{NBSP}/{NBSP}{c.n_other}"
+    return {
+        "first": d.first,
+        "second": d.second,
+        "measure": d.measure,
+        "colour": COLOURED.get(d.measure, ""),
+        "n": n,
+        "design": "same participants" if d.design == "within" else "different participants",
+        "mean": intervals.format_index(c.difference.mean),
+        "range": intervals.write_range(c.difference, intervals.format_index),
+        "drawing": Markup(intervals.draw_interval(c.difference, -reach, reach, label)),
+        "effect": intervals.format_index(c.effect.mean),
+        "effect_range": intervals.write_range(c.effect, intervals.format_index) if c.effect.interval else "",
+        "p": format_p(c.p_holm),
+        "is_clear": c.p_holm is not None and c.p_holm < 0.05,
+    }
+
+
+def describe_factors(results: Results, timeline: Timeline, factor: int) -> list[Context]:
+    """Return each column of conditions: means, curves, what differs and when."""
+    return [_describe_factor(results, name, levels, timeline, factor) for name, levels in results.factors.items()]
+
+
+def _describe_factor(results: Results, name: str, levels: Sequence[Level], timeline: Timeline, factor: int) -> Context:
+    rows = []
+    curves = []
+    for i, level in enumerate(levels, 1):
+        rows.append(_describe_means(level.name, estimate_means(level.means), level.means, {"css": f"c{i}"}))
+        curves.append((f"c{i}", *compute_intervals(coarsen(level.curves[..., None], factor)[..., 0])))
+    reach = find_reach(*(part for curve in curves for part in curve[1:]))
+    label = f"Valence index over time by {name}"
+    return {
+        "name": name,
+        "rows": rows,
+        "chart": Markup(drawings.draw_curves(curves, reach, timeline, label)),
+        "reach": f"{reach:g}",
+        "differences": describe_differences(results, name),
+        "stretches": [_describe_stretch(s, timeline) for s in results.stretches if s.of == name],
+    }
+
+
+def describe_participants(results: Results, links: Sequence[str]) -> Context:
+    """Return the table of participants."""
+    project, rows = results.project, []
+    factors = list(results.factors)
+    for i, (name, link) in enumerate(zip(project.names[:MAX_ROWS], links, strict=False)):
+        tracks = [track for track in project.tracks if track.participant == name]
+        total = np.sum([track.total for track in tracks], axis=0)
+        frames = sum(float(track.frames.sum()) for track in tracks)
+        values = results.values[i]
+        alike = float(results.agreement[i])
+        rows.append(
+            {
+                "name": name,
+                "link": link,
+                "recordings": len(tracks),
+                "factors": [", ".join(dict.fromkeys(t.factors.get(f, "–") for t in tracks)) for f in factors],
+                "coverage": format_percent(float(total[0]) / frames) if frames else "–",
+                "uncertain": format_percent(float(total[-1] / total[0])) if total[0] else "–",
+                "valence": intervals.format_index(float(values[0])) if np.isfinite(values[0]) else "–",
+                "bar": Markup(charts.draw_emotion_split(values[1:].tolist())) if np.isfinite(values[0]) else "",
+                "alike": format_signed(alike, 2) if np.isfinite(alike) else "–",
+            }
+        )
+    n_left_out = max(0, len(project.names) - MAX_ROWS)
+    return {"participants": rows, "factor_names": factors, "n_participants_left_out": n_left_out}
