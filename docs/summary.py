@@ -9,7 +9,8 @@ from pydantic import ConfigDict, TypeAdapter
 from emoscope.core.timecode import Span
 from emoscope.tables.attention import Attention
 from emoscope.tables.audience import Valence
-from emoscope.tables.event_means import Difference, Estimate, EventGroup, EventMeans
+from emoscope.tables.event_means import Difference, EventGroup, EventMeans
+from emoscope.tables.inference import Estimate
 from emoscope.tables.moments import Moment
 from emoscope.tables.summary import Audience, BeyondLimits, Person, Readings, Summary, UsedSettings
 

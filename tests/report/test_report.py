@@ -268,7 +268,7 @@ def test_moments_and_segments_are_told_in_words(video: Observations) -> None:
     assert "The interval does not hold 0" in text and "The interval holds 0: the difference may be chance." in text
     # One person: no interval, and said so; few people: said so.
     assert "From one person there is no telling whether that is chance." in text
-    assert "The smallest segment here rests on 1 person." in text
+    assert "The smallest segment here rests on 1 person: of fewer than 3 no interval is given." in text
     assert document.count('class="mark"') == 2
     # Three segments in the charts of faces, everyone and the index, and of two people.
     assert document.count('class="band"') == 3 * 5

@@ -12,8 +12,8 @@ from emoscope.core.emotions import EMOTIONS
 from emoscope.core.errors import InputError
 from emoscope.core.schema import PROBABILITIES
 from emoscope.tables.audience import COLUMNS, compute_valence, write_audience_csv
-from emoscope.tables.event_means import Estimate, bootstrap_means
 from emoscope.tables.events import Event, load_events
+from emoscope.tables.inference import Estimate
 from emoscope.tables.observations import Observations
 from emoscope.tables.summarize import compute_summary
 from emoscope.tables.summary import Audience, Person, Summary
@@ -199,20 +199,6 @@ def test_events_are_compared_within_people() -> None:
     one = compute_summary(make_table(seconds(60), {1: people[1]}), FACTS, events).events[0]
     assert one.difference is not None and one.difference.people == 1 and one.difference.valence.low is None
     assert one.valence.mean is not None and one.valence.high is None
-
-
-def test_bootstrap_agrees_with_scipy_and_repeats() -> None:
-    from scipy.stats import bootstrap
-
-    values = np.random.default_rng(1).gamma(2, size=(30, 2))
-    [found, _] = bootstrap_means(values)
-    theirs = bootstrap((values[:, 0],), np.mean, n_resamples=10_000, method="percentile", rng=1).confidence_interval
-    assert found.mean == pytest.approx(values[:, 0].mean())
-    assert found.interval == pytest.approx(tuple(theirs), abs=0.05 * (theirs.high - theirs.low))
-    assert bootstrap_means(values) == bootstrap_means(values.copy())
-    # Many people are drawn part by part.
-    [many] = bootstrap_means(np.random.default_rng(1).normal(size=(3_000, 1)))
-    assert many.interval and many.interval[1] - many.interval[0] == pytest.approx(2 * 1.96 / np.sqrt(3_000), rel=0.1)
 
 
 def write(path: Path, text: str | bytes) -> Path:

@@ -249,7 +249,7 @@ def _create_differences(results: Results) -> Sheet:
     rows: list[list[Cell]] = []
     for d in results.differences:
         c = d.contrast
-        head = [d.of, d.first, d.second, d.design, d.measure, c.n, c.n_other]
+        head: list[Cell] = [d.of, d.first, d.second, d.design, d.measure, c.n, c.n_other]
         rows.append([*head, *_list(c.difference), c.p, c.p_holm, *_list(c.effect)])
     head_names = ("of", "first", "second", "design", "measure", "n_first", "n_second", "difference", "low", "high")
     columns = [*head_names, "p", "p_holm", "hedges_g", "hedges_g_low", "hedges_g_high"]

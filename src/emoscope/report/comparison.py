@@ -191,7 +191,6 @@ def _describe_group(name: str, group: Sequence[tuple[Recording, EventMeans | Eve
         "reach": intervals.format_index(reach).lstrip("+"),
         "name": name,
         "is_shared": len({r.name for r, _ in group}) > 1,
-        "is_small": min(event.people for _, event in group) < intervals.FEW_PEOPLE,
         "rows": [
             {
                 "recording": r.name,

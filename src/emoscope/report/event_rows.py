@@ -13,6 +13,7 @@ from emoscope.report.timeline import Timeline
 from emoscope.report.wording import Context
 from emoscope.tables.event_means import EventGroup, EventMeans, SegmentMeans
 from emoscope.tables.events import name_events
+from emoscope.tables.inference import MIN_PEOPLE
 from emoscope.tables.moments import Moment
 from emoscope.tables.summary import Summary
 
@@ -85,13 +86,10 @@ def find_reach(events: Sequence[SegmentMeans]) -> float:
 
 
 def _write_few_note(fewest: int) -> str:
-    if fewest >= intervals.FEW_PEOPLE:
+    if fewest >= MIN_PEOPLE:
         return ""
-    people = "1 person" if fewest == 1 else f"{fewest} people"
-    return (
-        f"The smallest segment here rests on {people}. An interval from fewer than {intervals.FEW_PEOPLE} people is "
-        "itself shaky, and mostly too narrow: treat such results as a question, not as an answer."
-    )
+    people = "1 person" if fewest == 1 else f"{fewest or 'no'} people"
+    return f"The smallest segment here rests on {people}: of fewer than {MIN_PEOPLE} no interval is given."
 
 
 def _describe_event(event: EventMeans, name: str, timeline: Timeline, reach: float) -> Context:

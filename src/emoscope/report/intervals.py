@@ -4,10 +4,8 @@ from collections.abc import Callable
 from html import escape
 
 from emoscope.core.numbers import NBSP, format_signed
-from emoscope.tables.event_means import Difference, Estimate
-
-FEW_PEOPLE = 10
-"""Below this, resampling people cannot make an interval to lean on: it comes out too narrow."""
+from emoscope.tables.event_means import Difference
+from emoscope.tables.inference import Estimate
 
 
 def draw_interval(value: Estimate, low_end: float, high_end: float, label: str) -> str:
@@ -67,10 +65,10 @@ def describe_difference(difference: Difference | None) -> str:
     else:
         text = f"Expressions were read as {way} than in the rest of the recording, by {size} on the index"
     if not value.interval:
-        return f"{text}. From one person there is no telling whether that is chance."
+        people = "one person" if difference.people == 1 else f"{difference.people} people"
+        return f"{text}. From {people} there is no telling whether that is chance."
     text += f" (95{NBSP}% interval {write_range(value, format_index)})."
     low, high = (round(bound, 2) for bound in value.interval)  # as they are printed
     if low <= 0 <= high:
         return f"{text} The interval holds 0: the difference may be chance."
-    few = " With so few people, take it as a hint only." if difference.people < FEW_PEOPLE else ""
-    return f"{text} The interval does not hold 0: chance between people alone hardly explains the difference.{few}"
+    return f"{text} The interval does not hold 0: chance between people alone hardly explains the difference."

@@ -2,39 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emoscope.core.emotions import EMOTIONS
 from emoscope.tables.events import Event
+from emoscope.tables.inference import Estimate, estimate_means
 from emoscope.tables.observations import Observations
 from emoscope.tables.rows import NOBODY, SIGNS, GroupedSums, Rows, Seven, read_rows
-
-N_DRAWS: Final = 2000
-"""Bootstrap draws: Efron and Tibshirani, An introduction to the bootstrap (1993), ask for 1000 or more."""
-LEVEL: Final = 0.95
-SEED: Final = 0
-"""The same table gives the same intervals."""
-_CHUNK: Final = 1_000_000
-"""Weights in memory at a time."""
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A mean over people with its 95 % interval."""
-
-    mean: float | None = None
-    """null where nobody was seen."""
-    low: float | None = None
-    """null with fewer than two people, as `high`."""
-    high: float | None = None
-
-    @property
-    def interval(self) -> tuple[float, float] | None:
-        """Both ends; None where one is not known."""
-        return None if self.low is None or self.high is None else (self.low, self.high)
 
 
 @dataclass(frozen=True)
@@ -167,32 +144,5 @@ def _estimate(values: NDArray[np.float64]) -> tuple[dict[str, Estimate], Estimat
     Args:
         values: (people, 7)
     """
-    *emotions, valence = bootstrap_means(np.column_stack([values, values @ SIGNS]))
+    *emotions, valence = estimate_means(np.column_stack([values, values @ SIGNS]))
     return dict(zip(EMOTIONS, emotions, strict=True)), valence
-
-
-def bootstrap_means(values: NDArray[np.float64]) -> list[Estimate]:
-    """Return mean and 95 % percentile interval of each column, people drawn with replacement.
-
-    Args:
-        values: (people, k)
-
-    Returns:
-        One of each column.
-    """
-    n, k = values.shape
-    if n == 0:
-        return [Estimate()] * k
-    means = values.mean(axis=0).tolist()
-    if n == 1:
-        return [Estimate(mean) for mean in means]
-    rng = np.random.default_rng(SEED)
-    draws = np.empty((N_DRAWS, k))
-    step = max(1, _CHUNK // n)
-    for start in range(0, N_DRAWS, step):
-        size = min(step, N_DRAWS - start)
-        # How often each person is drawn; a matrix product then does all draws at once.
-        weights = rng.multinomial(n, np.full(n, 1 / n), size=size)
-        draws[start : start + size] = weights @ values / n
-    low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0).tolist()
-    return list(map(Estimate, means, low, high))
