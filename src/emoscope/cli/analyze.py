@@ -3,7 +3,7 @@
 import contextlib
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,6 +28,7 @@ from emoscope.core.numbers import format_percent
 if TYPE_CHECKING:
     from emoscope.analysis.many import SourceResult
     from emoscope.analysis.one import Progress
+    from emoscope.groups.group import Written
 
 STOPPED = 130
 """Exit code after Ctrl-C, as shells have it."""
@@ -55,8 +56,9 @@ def analyze(
     """Read the emotions in pictures and videos; write tables, a summary and a report.
 
     One file's results lie in DIR; those of a folder or several files below it, as they lie there; without -o in
-    SOURCE-emoscope. Only what emoscope wrote is ever replaced, and only by results of the same source. Ctrl-C ends the
-    analysis and writes what was read.
+    SOURCE-emoscope. Several films in DIR end with one page and tables over all of them, see `emoscope group`. Only what
+    emoscope wrote is ever replaced, and only by results of the same source. Ctrl-C ends the analysis and writes what
+    was read.
     """
     from emoscope.analysis.many import analyze_sources
     from emoscope.executors.interrupts import stop_on_signals
@@ -79,13 +81,34 @@ def analyze(
             executor=opened,
             overwrite=overwrite,
         )
+    project = None if stop.is_set() or output is None or not settings.report else group_results(results, output)
     if as_json:
-        print_json({"sources": [r.to_dict() for r in results]})
+        print_json({"sources": [r.to_dict() for r in results], **({"project": project.to_dict()} if project else {})})
     print_results(results, with_numbers=not as_json)
+    if project and not as_json:
+        say(f"{project.describe()} -> {project.page}")
     if stop.is_set():
         raise typer.Exit(STOPPED)
     if any(r.status == "failed" for r in results):
         raise typer.Exit(2)
+
+
+def group_results(results: "Sequence[SourceResult]", output: Path) -> "Written | None":
+    """Put the results of several films together, as `emoscope group` does; None where there is nothing to put together.
+
+    What stands in the way, such as a table of participants with mistakes, is said, and the results stay as they are.
+    """
+    from emoscope.core.errors import EmoscopeError
+    from emoscope.groups.group import group
+    from emoscope.groups.recordings import count_films
+
+    if sum(r.output is not None for r in results) < 2 or count_films(output) < 2:
+        return None
+    try:
+        return group(output)
+    except EmoscopeError as e:
+        say(f"warning: no page over all recordings was made: {e}", err=True)
+        return None
 
 
 def print_results(results: "list[SourceResult]", with_numbers: bool) -> None:

@@ -53,7 +53,6 @@ def group(
         return
     for note in written.notes:
         say(f"warning: {note}", err=True)
-    people = "1 participant" if written.participants == 1 else f"{written.participants} participants"
     if written.template:
         say(f"{written.template} is there to be filled in: participants, conditions, when the stimulus began")
-    say(f"{people} in {written.recordings} recordings -> {written.page}")
+    say(f"{written.describe()} -> {written.page}")

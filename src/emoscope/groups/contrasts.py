@@ -31,6 +31,8 @@ MAX_LEVELS: Final = 8
 LEVEL: Final = 0.05
 """A stretch of time stands out when its p is below."""
 MAX_PEAKS: Final = 8
+N_APART: Final = 20
+"""Peaks of one curve lie at least such a part of the stimulus apart."""
 LEAST_PEAK: Final = 0.05
 """A peak of a mean curve rises at least so far above what lies around it."""
 
@@ -266,7 +268,7 @@ def _find_peaks(curve: Floats) -> Iterator[tuple[int, float]]:
     # The ends of the stimulus may be peaks too; where nobody was seen there is none.
     least = np.nanmin(curve)
     padded = np.concatenate([[least], np.where(np.isfinite(curve), curve, least), [least]])
-    places, found = signal.find_peaks(padded, prominence=LEAST_PEAK)
+    places, found = signal.find_peaks(padded, prominence=LEAST_PEAK, distance=max(1, len(curve) // N_APART))
     yield from zip((places - 1).tolist(), found["prominences"].tolist(), strict=True)
 
 

@@ -33,6 +33,11 @@ class Written:
     notes: tuple[str, ...]
     """What a reader should know, a line each."""
 
+    def describe(self) -> str:
+        """Return how many they are, in words."""
+        n, m = self.participants, self.recordings
+        return f"{n} participant{'s' * (n != 1)} in {m} recording{'s' * (m != 1)}"
+
     def to_dict(self) -> dict[str, object]:
         """Return JSON-ready values."""
         return {

@@ -31,7 +31,8 @@ def write_methods(results: Results) -> list[str]:
 def list_references(results: Results) -> list[str]:
     """Return the works that the paragraphs name, sorted."""
     keys = ["interval", *_list_used(results)]
-    return sorted({BARRETT, FACES, *(REFERENCES[key] for key in keys if key in REFERENCES)})
+    data = {FACES} if _say_training(results) else set()
+    return sorted({BARRETT, *data, *(REFERENCES[key] for key in keys if key in REFERENCES)})
 
 
 def _list_used(results: Results) -> list[str]:
@@ -53,9 +54,9 @@ def _write_material(results: Results) -> Iterator[str]:
     networks = sorted({str(track.recording.summary.model.get("name", "unknown")) for track in tracks})
     detectors = sorted({format_value(track.recording.summary.settings.detector) for track in tracks})
     yield (
-        f"(network {name_some(networks)}, trained on FER2013, Goodfellow et al., 2013; face detector "
-        f"{name_some(detectors)}), which gives each face in each analysed frame a calibrated probability of seven "
-        "expressions: angry, disgust, fear, happy, sad, surprise and neutral."
+        f"(network {name_some(networks)}{_say_training(results)}; face detector {name_some(detectors)}), which gives "
+        "each face in each analysed frame a calibrated probability of seven expressions: angry, disgust, fear, happy, "
+        "sad, surprise and neutral."
     )
     yield "The valence index is the probability of happy less that of angry, disgust, fear and sad (-1 to 1)."
     frames = sum(float(track.frames.sum()) for track in tracks)
@@ -73,6 +74,15 @@ def _write_material(results: Results) -> Iterator[str]:
         uncertain = f", {100 * totals[-1] / totals[0]:.0f} % of the readings were uncertain" if totals[0] else ""
         yield f"A face was found in {100 * totals[0] / frames:.0f} % of {frames:.0f} analysed frames{uncertain}."
     yield "Readings speak of what a face shows, not of what a person feels (Barrett et al., 2019)."
+
+
+def _say_training(results: Results) -> str:
+    """Return what the networks learned from, where it is FER2013 of all of them."""
+    models = [track.recording.summary.model for track in results.project.tracks]
+    is_known = all(
+        "fer2013" in str([model.get("origin"), model.get("protocol"), model.get("figures")]).lower() for model in models
+    )
+    return ", trained on FER2013, Goodfellow et al., 2013" if is_known else ""
 
 
 def _write_statistics(results: Results) -> Iterator[str]:

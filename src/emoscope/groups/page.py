@@ -179,7 +179,7 @@ def write_lead(results: Results) -> str:
             f": expressions were read as {way} on the whole." if way else ": neither clearly pleasant nor unpleasant."
         )
     else:
-        text += f"; from {len(results.project.names)} participants there is no interval that holds."
+        text += "; so few participants, or such alike ones, allow no interval."
     times = [peak for peak in results.peaks if peak.measure != "valence"] or results.peaks
     if times:
         best = max(times, key=lambda peak: peak.rise)

@@ -14,7 +14,7 @@ from emoscope.core.emotions import EMOTIONS
 from emoscope.core.errors import InputError
 from emoscope.core.texts import name_some
 from emoscope.groups.clock import Clock, Source, create_clock, find_start, measure_length
-from emoscope.groups.participants import FILE, Session, create_sessions, join_problems, load_participants
+from emoscope.groups.participants import FILE, Session, create_sessions, is_template, join_problems, load_participants
 from emoscope.groups.people import People, Segments, find_segments, read_people
 from emoscope.groups.recordings import Recording, load_recordings
 from emoscope.tables.events import Event
@@ -185,16 +185,18 @@ def load_project(results: Path, wish: Wish | None = None) -> Project:
     """
     wish = wish or Wish()
     recordings, notes = load_recordings(results)
-    by = wish.by or (results / FILE if (results / FILE).is_file() else None)
+    own = results / FILE
+    # A template that nobody has filled in says nothing, not even which recordings there are.
+    by = wish.by or (own if own.exists() and not is_template(own) else None)
     if by is None:
         sessions = create_sessions(recordings)
     else:
         sessions, more = load_participants(by, {r.name: r.summary.source for r in recordings.values()})
         notes += more
-    placed = _place_sessions(sessions, recordings, wish, by or results / FILE)
+    placed = _place_sessions(sessions, recordings, wish, by or own)
     stimulus_s = measure_length(wish.stimulus) if wish.stimulus else None
     clock = create_clock([p.recording for p in placed], [p.start_s for p in placed], stimulus_s)
-    reader = _Reader(clock, wish, by or results / FILE)
+    reader = _Reader(clock, wish, by or own)
     tracks = reader.read(placed)
     return Project(results, clock, tuple(tracks), (*notes, *reader.find_notes()), wish.stimulus)
 

@@ -1,5 +1,7 @@
 """The recordings of a project: a folder of result folders in, those that can be used and all that is wrong out."""
 
+import contextlib
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -47,6 +49,15 @@ def find_folders(results: Path) -> list[Path]:
         left_out = {WORKING, "annotated", "thumbnails", "explanations"} if is_result else {WORKING}
         folders[:] = sorted(name for name in folders if name not in left_out)
     return found
+
+
+def count_films(results: Path) -> int:
+    """Return how many of the results in a folder have a time; pictures have none."""
+    n = 0
+    for folder in find_folders(results):
+        with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
+            n += json.loads((folder / SUMMARY_FILE).read_bytes())["kind"] != "pictures"
+    return n
 
 
 def load_recordings(results: Path) -> tuple[dict[str, Recording], list[str]]:

@@ -89,7 +89,7 @@ def create_sheets(results: Results) -> list[Sheet]:
 def create_sheet(
     name: str, about: str, columns: Sequence[str], rows: Iterable[Sequence[Cell]], more: dict[str, str]
 ) -> Sheet:
-    """Return a table, its cells made fit for spreadsheets, numbers rounded to six places."""
+    """Return a table, its cells made fit for spreadsheets, numbers with six digits."""
     fit = tuple(tuple(_fit(cell) for cell in row) for row in rows)
     return Sheet(name, about, tuple(columns), fit, tuple(more.get(c) or ABOUT[c] for c in columns))
 
@@ -98,7 +98,7 @@ def _fit(cell: Cell) -> Cell:
     if isinstance(cell, str):
         return make_cell(make_printable(cell))
     if isinstance(cell, float):
-        return round(cell, 6) if np.isfinite(cell) else None
+        return float(f"{cell:.6g}") if np.isfinite(cell) else None
     return cell
 
 

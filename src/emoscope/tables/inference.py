@@ -217,6 +217,11 @@ def _estimate_effect(t: float, df: int, scale: float) -> Estimate:
         math.exp(special.gammaln(df / 2) - special.gammaln((df - 1) / 2)) / math.sqrt(df / 2) if df > 1 else 1.0
     )
 
+    if t < 0:
+        # The distribution is computed less far on this side.
+        other = _estimate_effect(-t, df, scale)
+        return Estimate(*(None if x is None else -x for x in (other.mean, other.high, other.low)))
+
     def find(share: float) -> float:
         # The noncentrality of which `share` lies below what was found: nearly normal, with this deviation.
         reach = 8 * math.sqrt(1 + t**2 / (2 * df))
