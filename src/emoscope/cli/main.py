@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from emoscope.cli.agree import agree
 from emoscope.cli.analyze import analyze
 from emoscope.cli.data import data_app
 from emoscope.cli.group import group
@@ -28,7 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (analyze, live, report, group, compare, serve, page, receive):
+for command in (analyze, live, report, group, compare, agree, serve, page, receive):
     app.command()(command)
 app.add_typer(data_app, name="data")
 app.add_typer(study_app, name="study")

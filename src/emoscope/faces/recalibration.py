@@ -3,13 +3,14 @@
 import hashlib
 import json
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from emoscope.core.emotions import EMOTIONS
-from emoscope.core.errors import InputError
+from emoscope.core.errors import InputError, OutputError
 from emoscope.core.files import write_json
 from emoscope.core.validation import validate
 
@@ -76,11 +77,7 @@ class Recalibration:
 
     def apply(self, probabilities: "NDArray[np.floating]") -> "NDArray[np.float64]":
         """Return the calibrated probabilities (n, 7) of those (n, 7) that the network gives; rows sum to 1."""
-        import numpy as np
-
-        scaled = np.log(np.maximum(probabilities, 1e-30)) / self.temperature + np.asarray(self.bias)
-        powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-        return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+        return recalibrate(probabilities, self.temperature, self.bias)
 
     def check_for(self, model: Mapping[str, object], views: int, balanced: bool) -> None:
         """Check that a network is the one whose readings were compared with what people saw.
@@ -115,13 +112,35 @@ class Recalibration:
             f"({hashlib.sha256(text.encode()).hexdigest()[:12]})"
         )
 
-    def save(self, path: Path) -> None:
-        """Write the file.
+    def save(self, path: Path, overwrite: bool = False) -> None:
+        """Write the file; one that is there is replaced only where it is whole and of the same network, or by wish.
+
+        Args:
+            path: the file.
+            overwrite: whether a calibration for another network may be replaced too.
 
         Raises:
-            OutputError: the place cannot be written.
+            OutputError: the place cannot be written, or something else is there.
         """
+        if os.path.lexists(path):
+            try:
+                is_same = load_recalibration(path).model_sha256 == self.model_sha256
+            except InputError:
+                is_same, overwrite = False, False
+            if path.is_symlink() or not (is_same or overwrite):
+                raise OutputError(f"{path} is something else; name another file or move it away")
         write_json(path, {"kind": KIND, "version": VERSION, **asdict(self)})
+
+
+def recalibrate(
+    probabilities: "NDArray[np.floating]", temperature: float, bias: tuple[float, ...]
+) -> "NDArray[np.float64]":
+    """Return probabilities (n, 7) with another temperature and biases; rows sum to 1."""
+    import numpy as np
+
+    scaled = np.log(np.maximum(probabilities, 1e-30)) / temperature + np.asarray(bias)
+    powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
 
 def identify_model(model: Mapping[str, object]) -> str:

@@ -47,7 +47,8 @@ const writeCsv = (rows) => rows.map((row) => row.map((cell) => quoteCsv(String(c
 const watchWidth = new ResizeObserver((entries) => {
   for (const { target } of entries) {
     const isCut = target.scrollWidth > target.clientWidth + 1;
-    const title = target.closest("section, article")?.querySelector("h2, h3")?.textContent;
+    const heading = target.closest("section, article")?.querySelector("h2, h3")?.textContent;
+    const title = target.querySelector("table")?.dataset.title ?? heading;
     for (const [name, value] of [["tabindex", "0"], ["role", "region"], ["aria-label", title]]) {
       if (isCut) target.setAttribute(name, value); else target.removeAttribute(name);
     }

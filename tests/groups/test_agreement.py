@@ -1,0 +1,170 @@
+"""Agreement with people: kappa against published figures, codes with mistakes, calibration, and the whole command."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.metrics import cohen_kappa_score
+
+from conftest import Command
+from emoscope.core.emotions import EMOTIONS
+from emoscope.core.errors import InputError
+from emoscope.faces.recalibration import load_recalibration, recalibrate
+from emoscope.groups.agree import compute_agreement
+from emoscope.groups.agreement import compute_kappa, compute_kappa_error, estimate_kappa, measure_reliability
+from emoscope.groups.codes import load_recordings
+from emoscope.groups.coding import sample_moments
+from emoscope.groups.recalibrate import cross_validate, fit
+from recordings import make_summary, make_table, write_result
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    """Six recordings of one person each, a minute long."""
+    for i in range(6):
+        table = make_table({1: (0, 60)}, 60, seed=i)
+        summary = make_summary(table, duration_s=60.0, source=f"films/p{i}.mp4")
+        write_result(tmp_path / "results" / f"p{i}", table, summary)
+    return tmp_path / "results"
+
+
+def write_codes(results: Path, path: Path, wrong: float = 0.2, seed: int = 0) -> Path:
+    """Codes of every third second: what was read, but for some."""
+    rng = np.random.default_rng(seed)
+    lines = ["recording,time_s,person,emotion"]
+    for recording in load_recordings(results):
+        for i in range(0, len(recording.time_s), 15):
+            read = int(recording.reading[i]) if rng.random() > wrong else int(rng.integers(7))
+            lines.append(f"{recording.name},{recording.time_s[i]},1,{EMOTIONS[read]}")
+    path.write_text("\n".join(lines))
+    return path
+
+
+def test_kappa_is_that_of_scikit_learn_and_of_a_textbook() -> None:
+    rng = np.random.default_rng(1)
+    for _ in range(20):
+        first, second = rng.integers(0, 7, 80), rng.integers(0, 7, 80)
+        second[:40] = first[:40]
+        kappa = estimate_kappa(first, second, np.zeros(80, np.int64))
+        assert kappa.value == pytest.approx(cohen_kappa_score(first, second), abs=1e-6)
+    # Fleiss, Cohen and Everitt, 1969, table 1: unweighted kappa of 200 cases.
+    counts = np.array([[106, 10, 4], [22, 28, 10], [2, 12, 6]])
+    assert compute_kappa(counts) == pytest.approx(0.429, abs=5e-4)
+    # The same error by moving each count a little: the delta method without a formula.
+    n, steps = counts.sum(), []
+    for i in range(9):
+        moved = counts.astype(float).ravel()
+        moved[i] += 1e-4
+        low = counts.astype(float).ravel()
+        low[i] -= 1e-4
+        steps.append((compute_kappa(moved.reshape(3, 3)) - compute_kappa(low.reshape(3, 3))) / 2e-4 * n)
+    shares, slope = counts.ravel() / n, np.array(steps)
+    error = np.sqrt(((shares * slope**2).sum() - (shares * slope).sum() ** 2) / n)
+    assert compute_kappa_error(counts) == pytest.approx(error, abs=1e-6)
+
+
+def test_an_interval_is_withheld_where_nothing_holds_it() -> None:
+    rng = np.random.default_rng(2)
+    first = rng.integers(0, 7, 60)
+    second = np.where(rng.random(60) < 0.6, first, rng.integers(0, 7, 60))
+    few, many = np.arange(60) % 2, np.arange(60) % 6
+    assert estimate_kappa(first, second, many).holds_for == "participants like these"
+    assert estimate_kappa(first, second, few).holds_for == "moments of these people"
+    assert estimate_kappa(first, second, few, are_moments=False).low is None
+    assert estimate_kappa(first[:10], second[:10], few[:10]).low is None
+    assert estimate_kappa(first * 0, second * 0, many).value is None
+    assert estimate_kappa(first, first, many).low is None
+
+
+def test_reliability_of_probabilities_that_promise_too_much() -> None:
+    probabilities = np.full((100, 7), 0.1 / 6)
+    probabilities[:, 3] = 0.9
+    labels = np.where(np.arange(100) < 60, 3, 6)
+    found = measure_reliability(probabilities, labels)
+    assert found.ece == pytest.approx(0.3) and [b.n for b in found.curve] == [100]
+    assert found.brier == pytest.approx(
+        0.6 * (0.01 + 0.01 / 6) + 0.4 * (0.81 + (0.9833333) ** 2 + 5 * (1 / 60) ** 2), abs=1e-6
+    )
+
+
+def test_all_mistakes_of_all_files_at_once(results: Path, tmp_path: Path, emoscope: Command) -> None:
+    a, b = tmp_path / "a.csv", tmp_path / "b.csv"
+    a.write_text(
+        "recording;time_s;person;emotion\np0;1,5;1;bored\np0;99;1;happy\np9;1;1;sad\np1;2;7;sad\np2;3;1;sad\np2;3;1;happy\n"
+    )
+    b.write_text("recording,time_s,emotion\np0,soon,happy\n")
+    with pytest.raises(InputError) as error:
+        compute_agreement(results, [a, b])
+    for sentence in (
+        "line 2: 'bored' is no emotion",
+        "b.csv: line 2: time_s: 'soon' is no time",
+        "line 3: 99 s lies outside p0",
+        "line 4: there is no recording 'p9'",
+        "line 5: there is no person 7 in p1",
+        "lines 6 and 7 code the same moment",
+    ):
+        assert sentence in str(error.value)
+    assert emoscope("agree", results, "--codes", a)[0] == 2
+    assert not (results / "agreement").exists()
+
+
+def test_the_command_writes_figures_and_may_do_so_again(results: Path, tmp_path: Path, emoscope: Command) -> None:
+    files = [write_codes(results, tmp_path / f"{name}.csv", seed=i) for i, name in enumerate(("anna", "bert"))]
+    for _ in range(2):
+        code, _, said = emoscope("agree", results, "--codes", *files)
+        assert code == 0, said
+    figures = json.loads((results / "agreement" / "agreement.json").read_text())
+    first = figures["with_reading"]["anna"]
+    assert first["n"] == 120 and first["kappa"]["low"] < first["kappa"]["value"] < first["kappa"]["high"]
+    assert figures["between_coders"][0]["n"] == 120 and set(figures["by_participant"]) == {f"p{i}" for i in range(6)}
+    page = (results / "agreement" / "agree.html").read_text()
+    assert "anna and bert" in page and "participants like these" in page
+    rows = (results / "agreement" / "agreement.csv").read_text().splitlines()
+    assert rows[0] == "recording,participant,person,time_s,read,probability,anna,bert" and len(rows) == 121
+
+
+def test_stretches_count_once_a_second_and_who_cannot_tell_is_left_out(results: Path, tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("recording,start_s,end_s,emotion\np0,2,7.2,happy\np0,20,22,cannot tell\n")
+    agreement = compute_agreement(results, [path])
+    assert agreement.with_reading["a"].n == 5 and "cannot be told" in agreement.notes[0]
+
+
+def test_a_calibration_helps_where_it_is_needed_and_is_withheld_elsewhere(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    truth = rng.dirichlet(np.full(7, 0.5), 400)
+    labels = np.eye(7)[[rng.choice(7, p=p) for p in truth]]
+    participants = np.arange(400) % 8
+    stated = recalibrate(truth, 0.4, (0.8, 0, 0, -0.8, 0, 0, 0))
+    before, after, error = cross_validate(stated, labels, participants)
+    assert before - after > 0.1 > error > 0
+    before, after, error = cross_validate(truth, labels, participants)
+    assert before - after < error
+    temperature, bias = fit(stated, labels)
+    assert 1.5 < temperature < 3 and bias[3] > bias[0]
+    # Of nothing nothing is learnt.
+    assert fit(stated[:0], labels[:0]) == (1.0, (0.0,) * 7)
+
+
+def test_write_calibration(results: Path, tmp_path: Path, emoscope: Command) -> None:
+    codes = write_codes(results, tmp_path / "anna.csv", wrong=0.0)
+    place = tmp_path / "ours.json"
+    code, _, said = emoscope("agree", results, "--codes", codes, "--write-calibration", place)
+    assert code == 0, said
+    found = load_recalibration(place)
+    assert found.codes == 120 and found.participants == 6 and found.log_loss[1] < found.log_loss[0]
+    short = tmp_path / "short.csv"
+    short.write_text("\n".join(codes.read_text().splitlines()[:20]))
+    code, _, said = emoscope("agree", results, "--codes", short, "--write-calibration", tmp_path / "no.json")
+    assert code == 2 and "19 coded moments are too few" in said and not (tmp_path / "no.json").exists()
+
+
+def test_moments_are_drawn_evenly_apart_and_the_same_each_time(results: Path) -> None:
+    recordings = load_recordings(results)
+    samples = sample_moments(recordings, range(6), 60, 0)
+    assert samples == sample_moments(recordings, range(6), 60, 0) != sample_moments(recordings, range(6), 60, 1)
+    assert len(samples) == len(set(samples)) == 60
+    for i in range(6):
+        times = sorted(recordings[i].time_s[s.row] for s in samples if s.recording == i)
+        assert np.diff(times).min() >= 1.0
