@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from emoscope.core.emotions import EMOTIONS
-from emoscope.core.schema import COLUMNS, PROBABILITIES, QUALITY, SMOOTHED
-from emoscope.tables.observations import CHANGES, SCHEMA_VERSION, Observations
+from emoscope.core.schema import CHANGES, COLUMNS, PROBABILITIES, QUALITY, SMOOTHED
+from emoscope.tables.observations import SCHEMA_VERSION, Observations
 from emoscope.tables.summary import Facts, Kind, Summary, UsedSettings
 
 

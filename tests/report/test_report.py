@@ -284,7 +284,7 @@ def test_smoothing_and_baseline_are_said() -> None:
     text = Page(document).text
     assert "smoothed over time (time constant 0.5 s)" in text
     assert "Resting face: angry 5 %" in text and "sad 60 %" in text
-    assert "No resting face is known for this person" in text
+    assert "No resting face is known: Person" in text
     assert document.count('<svg class="changes"') == 2
     plain = make_table({1: (0, 10)}, 10)
     assert not re.search("[Rr]esting face|smoothed", Page(create_report(plain, make_summary(plain))).text)

@@ -62,7 +62,7 @@ def test_one_rule_holds_in_every_output(exclude: bool | None, tmp_path: Path) ->
     assert seconds.people.tolist() == [1, 1, n_people, n_people] and seconds.shares[3, SAD] == 1 - 1 / n_people
     assert {stretch.track_id for stretch in find_stretches(table)} == {1, 2} - ({2} if exclude else set())
     assert {moment.track_id for moment in choose_moments(table, [])} <= {p.track_id for p in summary.people}
-    assert set(compute_baselines(table, Baseline("span", Span(0, 4)))) == {p.track_id for p in summary.people}
+    assert set(compute_baselines(table, Baseline("span", Span(0, 4))).lines) == {p.track_id for p in summary.people}
     # The table has every row whatever the rule.
     write_jsonl(table, summary, tmp_path / "o.jsonl")
     assert len(table.to_pandas()) == len((tmp_path / "o.jsonl").read_text().splitlines()) == N_FRAMES + 10

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from emoscope.core.emotions import EMOTIONS
 from emoscope.core.errors import InputError, OutputError
-from emoscope.core.schema import PROBABILITIES
+from emoscope.core.schema import CHANGES, PROBABILITIES
 from emoscope.core.timecode import Baseline, Every, Span, parse_baseline, parse_every, parse_span, parse_time
-from emoscope.tables.baseline import MIN_MEDIAN_SUM, add_changes, compute_baselines
-from emoscope.tables.observations import CHANGES, Observations
+from emoscope.tables.baseline import MIN_MEDIAN_SUM, MIN_REST, Baselines, add_changes, compute_baselines
+from emoscope.tables.observations import Observations
 from emoscope.tracking.smooth import MAX_GAP, Smoother
 from made_tables import feel, make_random_table, make_table
 
@@ -142,13 +142,14 @@ def test_a_step_in_seconds_does_not_drift(fps: float, n: int) -> None:
 
 def test_automatic_baseline_is_the_median_of_the_more_neutral_half() -> None:
     table = make_random_table(900, 4)
-    baselines = compute_baselines(table, Baseline("auto"))
+    baselines = compute_baselines(table, Baseline("auto")).lines
     frame = table.to_pandas()
     for track_id, own in frame.groupby("track_id"):
         # The lower of the middle values, found by pandas.
-        half = own[own["p_neutral"] >= own["p_neutral"].quantile(0.5, interpolation="lower")]
+        half_from = own["p_neutral"].quantile(0.5, interpolation="lower")
+        half = own[own["p_neutral"] >= max(half_from, MIN_REST)]
         median = half[list(PROBABILITIES)].quantile(0.5, interpolation="lower").to_numpy()
-        expected = median / median.sum() if median.sum() >= MIN_MEDIAN_SUM else own[list(PROBABILITIES)].mean()
+        expected = median / median.sum() if median.sum() >= MIN_MEDIAN_SUM else half[list(PROBABILITIES)].mean()
         assert baselines[int(track_id)] == pytest.approx(np.asarray(expected), abs=2e-5)
     assert len(baselines) == 4 and all(b.sum() == pytest.approx(1) for b in baselines.values())
 
@@ -157,7 +158,7 @@ def test_who_smiles_most_of_the_time_rests_without_a_smile() -> None:
     times_s = [i / 10 for i in range(200)]
     resting = np.array([0.05, 0, 0.05, 0, 0.5, 0.05, 0.35])
     table = make_table(times_s, {1: lambda t: feel("happy", 0.8 + 0.15 * (7 * t % 1)) if t > 6 else resting})
-    [baseline] = compute_baselines(table, Baseline("auto")).values()
+    [baseline] = compute_baselines(table, Baseline("auto")).lines.values()
     assert baseline[EMOTIONS.index("happy")] < 0.05 and baseline == pytest.approx(resting, abs=0.02)
 
 
@@ -167,10 +168,10 @@ def test_median_of_edge_values(values: list[float]) -> None:
 
     def mood(time_s: float) -> np.ndarray:
         p = values[round(time_s)]
-        return np.array([p, 1 - p, 0, 0, 0, 0, 0])
+        return np.array([p, 1 - p, 0, 0, 0, 0, 1]) / 2
 
     table = make_table([float(i) for i in range(len(values))], {1: mood})
-    baseline = compute_baselines(table, Baseline("auto"))[1]
+    baseline = compute_baselines(table, Baseline("auto")).lines[1]
     moods = np.array([mood(i) for i in range(len(values))])
     median = np.sort(moods, axis=0)[(len(values) - 1) // 2]
     expected = median / median.sum() if median.sum() >= MIN_MEDIAN_SUM else moods.mean(axis=0)
@@ -179,7 +180,7 @@ def test_median_of_edge_values(values: list[float]) -> None:
         assert baseline == pytest.approx(expected, abs=2e-5)
 
 
-def test_baseline_of_a_span(caplog: pytest.LogCaptureFixture) -> None:
+def test_baseline_of_a_span() -> None:
     times_s = [i / 10 for i in range(100)]
     table = make_table(
         times_s,
@@ -189,12 +190,12 @@ def test_baseline_of_a_span(caplog: pytest.LogCaptureFixture) -> None:
             3: lambda t: feel("neutral", 0.25),  # Always uncertain; that is no reason to leave it out.
         },
     )
-    found = compute_baselines(table, parse_baseline("2-4"))
+    found = compute_baselines(table, parse_baseline("2-4")).lines
     assert set(found) == {1, 3}
     assert found[1] == pytest.approx(feel("sad", 0.6)) and found[3] == pytest.approx(feel("neutral", 0.25))
-    assert compute_baselines(table, parse_baseline("off")) == {}
-    assert compute_baselines(table, parse_baseline("50-60")) == {}
-    assert "50 to 60 s" in caplog.text
+    assert compute_baselines(table, parse_baseline("off")) == Baselines()
+    refused = compute_baselines(table, parse_baseline("50-60"))
+    assert not refused.lines and set(refused.refused.values()) == {"was not seen in 50 to 60 s"}
     assert [parse_baseline(t).setting for t in ("off", "auto", "0:12-20")] == ["off", "auto", "12 to 20 s"]
     with pytest.raises(InputError, match="auto, or off"):
         parse_baseline("average")
@@ -202,8 +203,9 @@ def test_baseline_of_a_span(caplog: pytest.LogCaptureFixture) -> None:
 
 def test_people_seen_too_shortly_have_no_resting_face() -> None:
     times_s = [i / 10 for i in range(60)]
-    table = make_table(times_s, {1: lambda t: feel("sad"), 2: lambda t: feel("happy") if t < 1.9 else None})
-    assert set(compute_baselines(table, Baseline("auto"))) == {1}
+    table = make_table(times_s, {1: lambda t: feel("neutral"), 2: lambda t: feel("neutral") if t < 1.9 else None})
+    found = compute_baselines(table, Baseline("auto"))
+    assert set(found.lines) == {1} and "too shortly" in found.refused[2]
 
 
 def test_changes_are_added_to_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -239,7 +241,7 @@ def test_changes_are_added_to_the_file(tmp_path: Path, monkeypatch: pytest.Monke
 def test_nothing_on_the_way_imports_pandas(tmp_path: Path) -> None:
     """It would cost every analysis half a second and 50 MB; pyarrow's own conversions import it."""
     place = tmp_path / "observations.parquet"
-    pq.write_table(make_random_table(100, 2).place, place)
+    pq.write_table(make_random_table(400, 2).place, place)
     code = """
 import sys
 from pathlib import Path
@@ -249,7 +251,7 @@ from emoscope.tables.observations import Observations
 from recordings import make_facts
 place = Path(sys.argv[1])
 table = Observations(place)
-baselines = baseline.compute_baselines(table, baseline.Baseline("auto"))
+baselines = baseline.compute_baselines(table, baseline.Baseline("auto")).lines
 baseline.add_changes(place, baselines)
 facts = summarize.compute_summary(table, make_facts(), baselines=baselines)
 audience.write_audience_csv(table, place.with_name("audience.csv"))

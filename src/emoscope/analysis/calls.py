@@ -150,7 +150,7 @@ def analyze_video(
         end: leave out what comes from there on; None reads to the end.
         sequence: pictures per second, where path is a folder of a film's numbered frames (frame1.png, ...).
         smooth: time constant in seconds of the smoothed probabilities beside the raw ones; 0 for none.
-        baseline: `auto` or a span such as `12-20`: each person's own resting face as the zero line; `off` for none.
+        baseline: `auto`, a span such as `12-20` or `event:NAME`: each person's resting face as the zero line; or `off`.
         exclude: leave faces beyond the model's limits (too dark, small, blurred, flat) out of all numbers.
         attention: also tell how heads are held and whether eyes are closed; `emoscope models --fetch` fetches the mesh.
         event_columns: which columns of a log hold its events, such as `name=stimulus,start=onset,end=offset,unit=ms`.
@@ -189,6 +189,7 @@ def analyze_video(
     sources = find_sources([Path(path)], settings.every, settings.start, settings.end, settings.sequence)
     if len(sources) != 1:
         raise InputError(f"{path} holds {len(sources)} sources, expected one; call analyze_video for each")
+    settings.check_baseline()
     settings = settings.select_events(sources[0].path)
     temporary = tempfile.TemporaryDirectory(prefix="emoscope-")
     on_frame = create_reporter(sources[0], 1, 1, on_progress)

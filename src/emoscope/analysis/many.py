@@ -9,10 +9,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from emoscope.analysis.event_marks import set_events, strip_events
+from emoscope.analysis.event_marks import set_events
 from emoscope.analysis.one import Progress, analyze_source, create_reporter
 from emoscope.analysis.recorder import KIND, OUTPUT_NAMES, SUMMARY_FILE
 from emoscope.analysis.result_folders import choose_folders, identify
+from emoscope.analysis.revising import refresh
 from emoscope.analysis.settings import Settings
 from emoscope.core.errors import EmoscopeError, InputError
 from emoscope.core.owned import open_owned
@@ -24,7 +25,9 @@ from emoscope.executors.interrupts import heed_file, signal_by_file
 from emoscope.faces.registry import YUNET
 from emoscope.media.find import find_sources
 from emoscope.media.source import Source
+from emoscope.tables.event_means import strip_events
 from emoscope.tables.events import find_unmatched
+from emoscope.tables.people_file import PEOPLE_FILE
 from emoscope.tables.summary import Summary
 
 log = logging.getLogger(__name__)
@@ -91,9 +94,11 @@ def analyze_sources(
         overwrite: replace another source's result where it lies in the place meant.
 
     Raises:
+        InputError: the baseline is to be taken from an event that there is not.
         OutputError: what an earlier analysis left cannot be put in order.
     """
     settings, stop = settings or Settings(), stop or threading.Event()
+    settings.check_baseline()
     sources: list[Source] = []
     results: list[SourceResult] = []
     for path in paths:
@@ -219,8 +224,13 @@ def _analyze(
             finished = set_events(folder, settings.events)
         return SourceResult.from_summary(finished, folder, skipped=True)
     with open_owned(folder, KIND, identify(source), OUTPUT_NAMES, mode.overwrite) as working:
-        analysis = analyze_source(source, working, settings, on_frame, fingerprint)
-    return SourceResult.from_summary(analysis.summary, folder)
+        summary = analyze_source(source, working, settings, on_frame, fingerprint).summary
+    if (folder / PEOPLE_FILE).is_file():
+        try:
+            summary = refresh(folder)
+        except EmoscopeError as e:
+            log.warning("%s; until then all numbers are of everyone as they were read", e)
+    return SourceResult.from_summary(summary, folder)
 
 
 def _find_finished(folder: Path, fingerprint: str, detector: str) -> Summary | None:

@@ -1,5 +1,6 @@
 """One source: its frames in, an Analysis out, which can also be loaded from the folder that it left."""
 
+import os
 import shutil
 import tempfile
 import time
@@ -21,6 +22,7 @@ from emoscope.media.source import Source
 from emoscope.outputs.formats import TIMED
 from emoscope.pipeline.analyzer import PICTURE_SIDE_PX, VIDEO_SIDE_PX, Analyzer
 from emoscope.tables.observations import Observations
+from emoscope.tables.people_file import PEOPLE_FILE
 from emoscope.tables.summary import End, Summary, UsedSettings
 
 if TYPE_CHECKING:
@@ -119,6 +121,10 @@ class Analysis:
                     shutil.copytree(path, place)
                 elif path.exists():
                     shutil.copy2(path, place)
+        # Whose numbers are in the summary, that file says; one that is there already is a person's own.
+        people, place = self.folder / PEOPLE_FILE, folder / PEOPLE_FILE
+        if people.is_file() and not os.path.lexists(place):
+            shutil.copy2(people, place)
         return folder
 
     def __repr__(self) -> str:

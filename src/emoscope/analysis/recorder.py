@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime
+import logging
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -27,7 +28,7 @@ from emoscope.pipeline.analyzer import Analyzer
 from emoscope.tables.audience import write_audience_csv
 from emoscope.tables.baseline import add_changes, compute_baselines
 from emoscope.tables.observations import SCHEMA_VERSION, Observations, ObservationsWriter, StreamWriter, convert_stream
-from emoscope.tables.summarize import compute_summary
+from emoscope.tables.summarize import compute_summary, describe_refused
 from emoscope.tables.summary import End, Facts, Kind, Summary, UsedSettings
 
 SUMMARY_FILE: Final = "summary.json"
@@ -35,6 +36,7 @@ SUMMARY_FILE: Final = "summary.json"
 TABLE_FILE: Final = "observations.parquet"
 STREAM_FILE: Final = "observations.arrows"
 """The table of a recording while it runs."""
+AUDIENCE_FILE: Final = "audience.csv"
 REPORT_FILE: Final = "report.html"
 
 ROLL: Final = QUALITY.index("roll_deg")
@@ -46,13 +48,15 @@ LEAST_FACES: Final = 5
 MAX_STEM: Final = 60
 """Characters of a picture's name in that of its annotated copy."""
 
+log = logging.getLogger(__name__)
+
 KIND: Final = "analysis"
 """What manifests call these results."""
 OUTPUT_NAMES: Final = (
     SUMMARY_FILE,
     TABLE_FILE,
     "observations.csv",
-    "audience.csv",
+    AUDIENCE_FILE,
     REPORT_FILE,
     "annotated.mp4",
     "annotated",
@@ -173,15 +177,10 @@ class Recorder:
         if self.kind == "live":
             convert_stream(self.folder / STREAM_FILE, place)
         facts = self._describe(end, used, fingerprint)
-        observations = facts.open_table(place)
-        baselines = compute_baselines(observations, settings.baseline)
-        if baselines:
-            add_changes(place, baselines)
-            observations = facts.open_table(place)
-        summary = compute_summary(observations, facts, settings.events, baselines)
+        observations, summary = self._measure(facts, place)
         observations.write_csv(self.folder / "observations.csv")
         if self.kind != "pictures":
-            write_audience_csv(observations, self.folder / "audience.csv")
+            write_audience_csv(observations, self.folder / AUDIENCE_FILE)
         for name in settings.formats:
             if self.kind != "pictures" or name not in TIMED:
                 FORMATS[name](observations, summary, self.folder / f"observations.{name}", self._find_film())
@@ -201,6 +200,18 @@ class Recorder:
         (self.folder / SUMMARY_FILE).write_text(summary.to_json(), encoding="utf-8")
         if self.kind == "live":
             forget_facts(self.folder)
+        return observations, summary
+
+    def _measure(self, facts: Facts, place: Path) -> tuple[Observations, Summary]:
+        """Compute all numbers, and write the changes against people's baselines into the table."""
+        settings, observations = self.settings, facts.open_table(place)
+        baselines = compute_baselines(observations, settings.baseline, settings.events)
+        if baselines.lines:
+            add_changes(place, baselines.lines)
+            observations = facts.open_table(place)
+        summary = compute_summary(observations, facts, settings.events, baselines.lines, baselines.refused)
+        if refusal := describe_refused(summary):
+            log.warning("%s: %s", self.name, refusal)
         return observations, summary
 
     def _describe(self, end: End, used: UsedSettings, fingerprint: str | None = None) -> Facts:

@@ -1,7 +1,8 @@
 """Result folders of earlier analyses: a folder in, its observations and checked summary out."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,20 +11,30 @@ import numpy as np
 from emoscope.analysis.recorder import SUMMARY_FILE, TABLE_FILE
 from emoscope.core.errors import InputError, shorten
 from emoscope.core.replacing import find_cut_off, recover
+from emoscope.core.timecode import Baseline, parse_baseline
+from emoscope.tables.baseline import compute_baselines
 from emoscope.tables.columns import to_numpy
-from emoscope.tables.events import MAX_PROBLEMS
+from emoscope.tables.curation import Curation
+from emoscope.tables.event_means import strip_events
+from emoscope.tables.events import MAX_PROBLEMS, Event
 from emoscope.tables.observations import MAX_S, SCHEMA_VERSION, Observations
-from emoscope.tables.summary import Summary
+from emoscope.tables.people import load_people
+from emoscope.tables.people_file import PEOPLE_FILE
+from emoscope.tables.summarize import compute_summary
+from emoscope.tables.summary import Facts, Summary
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
 
 
 def load_result(folder: Path) -> tuple[Observations, Summary]:
-    """Open a folder that `emoscope analyze` wrote.
+    """Open a folder that `emoscope analyze` wrote, its people as the folder's people.csv has them.
+
+    Where summary.json was computed by another people.csv, or without, the numbers are computed anew; nothing is
+    written.
 
     Raises:
-        InputError: no such folder, not one of ours, another schema version, or damaged.
+        InputError: no such folder, not one of ours, another schema version, damaged, or a mistake in people.csv.
     """
     recover(folder)
     if find_cut_off(folder) and not (folder / SUMMARY_FILE).is_file():
@@ -33,13 +44,55 @@ def load_result(folder: Path) -> tuple[Observations, Summary]:
     for name in (SUMMARY_FILE, TABLE_FILE):
         if not (folder / name).is_file():
             raise InputError(f"{folder} is no result folder ({name} is missing); {_hint(folder)}")
-    summary = _load_summary(folder / SUMMARY_FILE)
+    summary = load_summary(folder)
     with reading(folder):
         observations = summary.open_table(folder / TABLE_FILE)
         for batch in observations.batches(("time_s",)):
             if not (np.abs(to_numpy(batch["time_s"], np.nan)) <= MAX_S).all():
                 raise ArithmeticError("it has times that are none")
-        return observations, summary
+        # A person's own file; what else has this name is none.
+        path = folder / PEOPLE_FILE
+        people = load_people(path, observations) if path.is_file() else None
+        if people is None and summary.curated is None:
+            return observations, summary
+        if people is None or summary.curated is None or summary.curated.sha256 != people.sha256:
+            return recompute(folder, summary, people)
+        return _open_table(folder, summary, people), summary
+
+
+def recompute(
+    folder: Path,
+    summary: Summary,
+    people: Curation | None,
+    events: Sequence[Event] | None = None,
+    baseline: Baseline | None = None,
+) -> tuple[Observations, Summary]:
+    """Compute a result's numbers anew from its table; nothing is written.
+
+    Args:
+        folder: the result.
+        summary: its summary, for all that the table cannot tell.
+        people: who counts as whom; None for everyone as they were read.
+        events: other events than the summary's.
+        baseline: another baseline than the summary's.
+    """
+    facts = Facts(**{name: getattr(summary, name) for name in Facts.__dataclass_fields__})
+    if baseline is not None:
+        facts = replace(facts, settings=replace(facts.settings, baseline=baseline.setting))
+    own = parse_baseline(facts.settings.baseline or "off")
+    events = strip_events(summary.events) if events is None else events
+    table = facts.open_table(folder / TABLE_FILE, people)
+    baselines = compute_baselines(table, own, events)
+    summary = compute_summary(table, facts, events, baselines.lines, baselines.refused)
+    return _open_table(folder, summary, people), summary
+
+
+def _open_table(folder: Path, summary: Summary, people: Curation | None) -> Observations:
+    """Open a table with the changes against the summary's baselines, which may be others than those of the table."""
+    if people is not None:
+        lines = {person.track_id: person.get_baseline() for person in summary.people if person.baseline is not None}
+        people = replace(people, baselines=lines)
+    return summary.open_table(folder / TABLE_FILE, people)
 
 
 @contextlib.contextmanager
@@ -68,9 +121,15 @@ def _hint(folder: Path) -> str:
     return "name the folder that `emoscope analyze` wrote"
 
 
-def _load_summary(path: Path) -> Summary:
+def load_summary(folder: Path) -> Summary:
+    """Read summary.json as it stands in a folder.
+
+    Raises:
+        InputError: it is damaged.
+    """
     from pydantic import ValidationError
 
+    path = folder / SUMMARY_FILE
     try:
         return Summary.from_json(path.read_bytes())
     except ValidationError as e:

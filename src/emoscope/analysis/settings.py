@@ -27,7 +27,7 @@ from pydantic import (
 from emoscope.core.errors import InputError
 from emoscope.core.schema import ATTENTION, SET_90, SMOOTHED
 from emoscope.core.timecode import Baseline, Every, parse_baseline, parse_every, parse_time
-from emoscope.core.validation import find_problems
+from emoscope.core.validation import find_problems, suggest
 from emoscope.core.version import read_version
 from emoscope.faces.recalibration import Recalibration, load_recalibration
 from emoscope.tables.events import Event, load_events, select_events
@@ -130,7 +130,7 @@ class Settings(BaseModel):
         PlainSerializer(lambda baseline: baseline.setting),
         TEXT,
         Field(examples=["auto", "12-20"]),
-        Shown(value="off|auto|START-END"),
+        Shown(value="off|auto|START-END|event:NAME"),
     ] = Baseline()
     """Each person's own resting face as the zero line."""
     exclude: bool = False
@@ -203,6 +203,17 @@ class Settings(BaseModel):
     def select_events(self, source: Path, folder: Path | None = None) -> Self:
         """Return the same with the events of one recording alone; see tables.events.select_events()."""
         return self.model_copy(update={"events": select_events(self.events, source, folder)})
+
+    def check_baseline(self) -> None:
+        """Check that the event from which a baseline is to be taken is among the events.
+
+        Raises:
+            InputError: it is not.
+        """
+        names = dict.fromkeys(event.name for event in self.events)
+        if (event := self.baseline.event) is not None and event not in names:
+            known = suggest(event, names) if names else "name a file of events by --events"
+            raise InputError(f"there is no event {event!r} to take the baseline from, {known}")
 
     @property
     def extra_columns(self) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from emoscope.cli.live import live
 from emoscope.cli.models import evaluate, export, models
 from emoscope.cli.options import say
 from emoscope.cli.page import page, receive
+from emoscope.cli.people import people
 from emoscope.cli.report import compare, report
 from emoscope.cli.serve import serve
 from emoscope.cli.study import study_app
@@ -29,7 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (analyze, live, report, group, compare, agree, serve, page, receive):
+for command in (analyze, live, report, people, group, compare, agree, serve, page, receive):
     app.command()(command)
 app.add_typer(data_app, name="data")
 app.add_typer(study_app, name="study")

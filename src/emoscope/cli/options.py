@@ -62,12 +62,16 @@ STUDY_PACKAGES = (
 )
 
 
-def add_settings(*names: str) -> Decorator:
+def add_settings(*names: str, has_defaults: bool = True) -> Decorator:
     """Give a command some of Settings' options, all if none are named, and what they say as `settings`.
 
     Texts are read by Settings alone, which names everything that is wrong at once.
+
+    Args:
+        names: the options.
+        has_defaults: whether the command takes their defaults; where not, they change what is there.
     """
-    fields, defaults = Settings.model_fields, Settings().model_dump(mode="json")
+    fields, defaults = Settings.model_fields, Settings().model_dump(mode="json") if has_defaults else {}
     return add_options({name: fields[name] for name in names or fields}, defaults, Settings.model_validate)
 
 

@@ -15,7 +15,7 @@ Results = Annotated[
 ]
 
 
-@add_settings("event_columns", "event_tiers", "events")
+@add_settings("baseline", "event_columns", "event_tiers", "events", has_defaults=False)
 def report(
     folder: Result,
     output: Annotated[
@@ -28,20 +28,29 @@ def report(
 ) -> None:
     """Rebuild the report of an earlier analysis from its tables, or finish a recording that was cut off.
 
-    With --events, the segments are compared without reading the video again, and stay with the result.
+    With --events, the segments are compared without reading the video again, and stay with the result; so does another
+    --baseline. What people.csv says is applied.
     """
     from emoscope.analysis.cut_off import finish_recording
     from emoscope.analysis.event_marks import mark_events
     from emoscope.analysis.recorder import REPORT_FILE, write_report
     from emoscope.analysis.result_folder import load_result, reading
+    from emoscope.analysis.revising import refresh, revise
 
     path = output or folder / REPORT_FILE
     if (finished := finish_recording(folder, overwrite)) and finished.message:
         say(f"warning: {finished.message}", err=True)
+    baseline = settings.baseline if "baseline" in settings.model_fields_set else None
     if "events" in settings.model_fields_set:
-        for problem in mark_events(folder, settings.events, overwrite):
+        for problem in mark_events(folder, settings.events, baseline, overwrite):
             say(f"warning: {problem}", err=True)
+    elif baseline is not None:
+        revise(folder, baseline=baseline, overwrite=overwrite)
+    else:
+        refresh(folder, overwrite)
     observations, summary = load_result(folder)
+    if summary.curated and summary.curated.message:
+        say(f"{folder}: {summary.curated.message}", err=True)
     with reading(folder):
         write_report(observations, summary, path, folder, overwrite)
     if as_json:

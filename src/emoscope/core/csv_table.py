@@ -46,6 +46,8 @@ def read_csv_table(path: Path, known: Collection[str], expected: str) -> CsvTabl
         lines = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
     except csv.Error as e:
         raise InputError(f"{path} cannot be read as CSV ({e}); {expected}") from e
+    if not lines:
+        raise InputError(f"{path} is empty; {expected}")
     header = tuple(_name(cell, known) for cell in lines[0][1])
     if twice := sorted({name for name in header if name and header.count(name) > 1}):
         raise InputError(f"{path} has two columns {', '.join(twice)}; keep one of each")

@@ -4,6 +4,8 @@ from typing import Final
 
 from emoscope.core.emotions import EMOTIONS
 
+NOBODY: Final = 0
+"""Stands for an empty track_id; people count from 1."""
 BOX: Final = ("x1", "y1", "x2", "y2")
 PROBABILITIES: Final = tuple(f"p_{name}" for name in EMOTIONS)
 SMOOTHED: Final = tuple(f"smooth_{name}" for name in EMOTIONS)
@@ -41,6 +43,9 @@ ATTENTION: Final = {
 """How a head is held, see emoscope.faces.mesh; columns and types, there only where it was asked for."""
 EXTRA_COLUMNS: Final = {**dict.fromkeys(SMOOTHED, "float64"), SET_90: "string", **ATTENTION}
 """Those that may follow, in this order, each with its Arrow type."""
+
+CHANGES: Final = tuple(f"change_{name}" for name in EMOTIONS)
+"""Columns that are there only where a baseline was asked for: p_* less the person's own baseline."""
 
 DTYPES: Final = {**COLUMNS, "track_id": "Int64", "uncertain": "boolean"}
 """Those of COLUMNS, with pandas dtypes."""

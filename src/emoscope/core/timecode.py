@@ -3,15 +3,21 @@
 import math
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from emoscope.core.errors import InputError
 
 _SECONDS = re.compile(r"([0-9]+(?:\.[0-9]+)?|\.[0-9]+) ?s?")
 _CLOCK = re.compile(r"(?:([0-9]{1,9}):)?([0-9]{1,9}):([0-9]{1,2}(?:\.[0-9]+)?)")
+_DASH = re.compile(r"\s*[-\u2013]\s*|\s+to\s+")
+"""Between the ends of a span; word processors make a long dash of the short one."""
 _STEP = re.compile(r"([0-9]+(?:\.[0-9]+)?|\.[0-9]+) ?s")
 _CELL_TOLERANCE = 1e-6
 """Share of a step by which a stamp may fall short of it: 0.6 / 0.2 is 2.9999999999999996."""
+
+
+EVENT: Final = "event:"
+"""How a baseline begins that is taken from marked segments."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +28,8 @@ class Span:
     end_s: float
 
     def __str__(self) -> str:
-        return f"{self.start_s:g} to {self.end_s:g} s"
+        # Read back by parse_span(): so many digits as a clock time has.
+        return f"{self.start_s:.12g} to {self.end_s:.12g} s"
 
 
 @dataclass(frozen=True)
@@ -61,13 +68,17 @@ class Every:
 class Baseline:
     """What --baseline asks for."""
 
-    kind: Literal["off", "auto", "span"] = "off"
+    kind: Literal["off", "auto", "span", "event"] = "off"
     span: Span | None = None
     """With kind `span`."""
+    event: str | None = None
+    """With kind `event`: the name of the marked segments in which everyone rests."""
 
     @property
     def setting(self) -> str:
-        """How summary.json names it: `off`, `auto` or `12 to 20 s`."""
+        """How summary.json names it, as parse_baseline() reads it: `off`, `auto`, `12 to 20 s` or `event:NAME`."""
+        if self.event is not None:
+            return f"{EVENT}{self.event}"
         return str(self.span) if self.span else self.kind
 
 
@@ -94,12 +105,12 @@ def parse_time(text: str) -> float:
 
 
 def parse_span(text: str) -> Span:
-    """Return the span of `12-20` or `1:30-1:45`.
+    """Return the span of `12-20`, `1:30-1:45` or `12 to 20 s`.
 
     Raises:
         InputError: it is none, or its end is not after its start.
     """
-    parts = text.split("-")
+    parts = _DASH.split(text.strip())
     if len(parts) != 2:
         raise InputError(f"{_shorten(text)} is no span of time; expected START-END, such as 12-20 or 1:30-1:45")
     start_s, end_s = map(parse_time, parts)
@@ -109,17 +120,23 @@ def parse_span(text: str) -> Span:
 
 
 def parse_baseline(text: str) -> Baseline:
-    """Return the baseline of `off`, `auto` or `START-END`.
+    """Return the baseline of `off`, `auto`, `START-END` or `event:NAME`.
 
     Raises:
         InputError: it is none of these.
     """
-    if text.strip() in ("off", "auto"):
-        return Baseline("off" if text.strip() == "off" else "auto")
+    text = text.strip()
+    if text in ("off", "auto"):
+        return Baseline("off" if text == "off" else "auto")
+    if text.startswith(EVENT):
+        # As names of events are cleaned.
+        if name := " ".join(text.removeprefix(EVENT).split()):
+            return Baseline("event", event=name)
+        raise InputError("event: names no event; expected such as event:rest")
     try:
         return Baseline("span", parse_span(text))
     except InputError as e:
-        raise InputError(f"{e}, or auto, or off") from e
+        raise InputError(f"{e}, or event:NAME, or auto, or off") from e
 
 
 def parse_every(text: str) -> Every:

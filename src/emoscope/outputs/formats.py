@@ -65,25 +65,28 @@ def write_vtt(table: Observations, summary: Summary, path: Path, media: Path | N
 
     A comment stands before the first cue of each shot.
 
-    Cues hold nothing but numbers and the names of emotions: there is nothing to escape.
-
     Raises:
         InputError: pictures have no times.
     """
     _require_times(summary, "WebVTT")
     with path.open("w", encoding="utf-8", newline="\n") as file:
         file.write("WEBVTT\n\nNOTE expressions of faces, read by emoscope\n")
-        cuts = list(enumerate(summary.cuts, 2))
+        cuts, labels = list(enumerate(summary.cuts, 2)), {p.track_id: p.label for p in summary.people}
         for stretch in find_stretches(table):
             while cuts and cuts[0][1] <= stretch.start_s:
                 number, time_s = cuts.pop(0)
                 file.write(f"\nNOTE shot {number} begins at {_format_clock(round(time_s * 1000))}\n")
             start_ms, end_ms = _to_ms(stretch)
-            file.write(f"\n{_format_clock(start_ms)} --> {_format_clock(end_ms)}\n{_describe(stretch)}\n")
+            text = _describe(stretch, labels)
+            file.write(f"\n{_format_clock(start_ms)} --> {_format_clock(end_ms)}\n{text}\n")
 
 
-def _describe(stretch: Stretch) -> str:
-    text = f"Person {stretch.track_id}: {stretch.label}"
+def _describe(stretch: Stretch, labels: Mapping[int, str]) -> str:
+    from xml.sax.saxutils import escape
+
+    # A name may hold what subtitles take for an arrow or a tag.
+    name = escape(labels.get(stretch.track_id, f"Person {stretch.track_id}"))
+    text = f"{name}: {stretch.label}"
     return text if stretch.label == UNCERTAIN else f"{text} ({format_percent(stretch.probability, space=' ')})"
 
 
@@ -120,9 +123,11 @@ def write_eaf(table: Observations, summary: Summary, path: Path, media: Path | N
     from xml.sax.saxutils import XMLGenerator
 
     _require_times(summary, "ELAN")
-    tiers: dict[str, list[tuple[int, int, str]]] = {f"Person {p.track_id}": [] for p in summary.people}
+    labels = {p.track_id: p.label for p in summary.people}
+    tiers: dict[str, list[tuple[int, int, str]]] = {label: [] for label in labels.values()}
     for stretch in find_stretches(table):
-        tiers.setdefault(f"Person {stretch.track_id}", []).append((*_to_ms(stretch), stretch.label))
+        name = labels.get(stretch.track_id, f"Person {stretch.track_id}")
+        tiers.setdefault(name, []).append((*_to_ms(stretch), stretch.label))
     tiers |= _layer_events(summary)
     if summary.cuts:
         edges = [summary.settings.start_s or 0.0, *summary.cuts, summary.duration_s]

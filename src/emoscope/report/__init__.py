@@ -28,7 +28,7 @@ def create_report(
     Returns:
         The document; save it as UTF-8.
     """
-    from emoscope.report.inlined import MAX_BYTES, find_nearest, find_videos, load_images
+    from emoscope.report.inlined import MAX_BYTES, find_nearest, find_videos, load_images, select_images
     from emoscope.report.overtime import MAX_PEOPLE
     from emoscope.report.page import render
     from emoscope.report.single import create_content
@@ -38,6 +38,8 @@ def create_report(
     people = () if summary.kind == "pictures" else summary.people
     # The face beside a person's name stands in the document a second time.
     images = load_images(folder, MAX_BYTES - n_bytes - 8_000 * min(len(people), MAX_PEOPLE))
+    if observations.people is not None:
+        images = select_images(images, observations.people)
     content["faces"] = {
         f"p{track_id}": [[picture.time_s, picture.data] for picture in pictures]
         for track_id, pictures in images.thumbnails.items()

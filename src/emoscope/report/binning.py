@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from emoscope.core.emotions import EMOTIONS
-from emoscope.core.schema import PROBABILITIES, SMOOTHED
+from emoscope.core.schema import CHANGES, PROBABILITIES, SMOOTHED
 from emoscope.report.timeline import MAX_BINS, Curve, Floats, Ints, Reading, Timeline
 from emoscope.tables.columns import stack
-from emoscope.tables.observations import CHANGES, Observations
+from emoscope.tables.observations import Observations
 from emoscope.tables.rows import Rows, count_frames, read_rows
 
 GAP_STEPS = 3.0

@@ -1,7 +1,7 @@
 """Moments and marked segments: the summary's numbers in; sentences, marks and drawings out."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from markupsafe import Markup
@@ -21,7 +21,7 @@ MAX_TOLD = 20
 """Of more segments, those that repeat are told in detail only together."""
 
 
-def describe_moment(moment: Moment, timeline: Timeline) -> Context:
+def describe_moment(moment: Moment, timeline: Timeline, labels: Mapping[int, str]) -> Context:
     """Return what changed, in a sentence, and where its mark stands."""
     time_s, track_id, n = moment.time_s, moment.track_id, moment.people
     counted = f" ({n} {'person' if n == 1 else 'people'} in view)" if track_id is None else ""
@@ -29,7 +29,7 @@ def describe_moment(moment: Moment, timeline: Timeline) -> Context:
         "time_s": round(time_s, 3),
         "clock": format_moment(time_s, timeline.end_s),
         "key": "all" if track_id is None else f"p{track_id}",
-        "whose": "Everyone" if track_id is None else f"Person {track_id}",
+        "whose": "Everyone" if track_id is None else labels.get(track_id, f"Person {track_id}"),
         "text": f"{_write_change(moment, 'rose')} and {_write_change(moment, 'fell')}{counted}.",
         "place": charts.place_span(time_s, time_s, timeline),
         "before": Markup(charts.draw_emotion_split(wording.list_seven(moment.before))),

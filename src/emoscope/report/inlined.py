@@ -3,9 +3,13 @@
 import base64
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import quote
+
+import numpy as np
+
+from emoscope.tables.curation import Curation
 
 MAX_BYTES = 2_000_000
 """The report's size for ten minutes of video, pictures included."""
@@ -75,6 +79,20 @@ def load_images(folder: Path | None, n_bytes: int) -> Images:
     explanations, left, n_dropped = _load(folder / "explanations", n_bytes)
     thumbnails, _, n_dropped_too = _load(folder / "thumbnails", left)
     return Images(thumbnails, explanations, n_left_out=n_dropped + n_dropped_too)
+
+
+def select_images(images: Images, people: Curation) -> Images:
+    """Return the pictures by the person that they count as, without those that count nowhere."""
+
+    def select(pictures: Mapping[int, list[Picture]]) -> dict[int, list[Picture]]:
+        found: dict[int, list[Picture]] = {}
+        for picture in (one for own in pictures.values() for one in own):
+            whose, time_s = np.array([picture.track_id]), np.array([picture.time_s])
+            if people.find_counted(whose, time_s)[0]:
+                found.setdefault(int(people.rename(whose)[0]), []).append(picture)
+        return {track_id: sorted(own, key=lambda picture: picture.time_s) for track_id, own in found.items()}
+
+    return replace(images, thumbnails=select(images.thumbnails), explanations=select(images.explanations))
 
 
 def find_nearest(pictures: Mapping[int, list[Picture]], track_id: int, time_s: float) -> Picture | None:

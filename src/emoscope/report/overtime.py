@@ -39,7 +39,7 @@ def describe_video(observations: Observations, summary: Summary) -> Context:
     is_single = len(people) == 1 and people[0].frames == summary.faces
     main = f"p{people[0].track_id}" if is_single else "all"
     baseline = summary.settings.baseline or "off"
-    reach = charts.find_index_reach(everyone.means)
+    reach, labels = charts.find_index_reach(everyone.means), {p.track_id: p.label for p in people}
     limit = _find_limit(reading)
     return {
         "axis": Markup(charts.draw_axis(timeline)),
@@ -62,7 +62,9 @@ def describe_video(observations: Observations, summary: Summary) -> Context:
         "people": [_describe_person(p, reading, limit) for p in shown],
         "rest": [_describe_rest(p) for p in rest],
         "n_beyond": n_beyond,
-        "moments": [{**describe_moment(m, timeline), **({"key": main} if is_single else {})} for m in summary.moments],
+        "moments": [
+            {**describe_moment(m, timeline, labels), **({"key": main} if is_single else {})} for m in summary.moments
+        ],
         "events": describe_events(summary, timeline),
         "shots": Markup(charts.draw_shots(summary.cuts, timeline)) if summary.cuts else "",
         "n_shots": wording.format_count(len(summary.cuts) + 1),
@@ -78,7 +80,7 @@ def describe_video(observations: Observations, summary: Summary) -> Context:
             "timelines": {"all": pack_timeline(fine.timeline, fine)},
             "series": {
                 **({} if is_single else {"all": pack_curve(fine.everyone, "all", "Everyone")}),
-                **{f"p{i}": pack_curve(curve, "all", f"Person {i}") for i, curve in fine.people.items()},
+                **{f"p{i}": pack_curve(curve, "all", labels[i]) for i, curve in fine.people.items()},
             },
         },
     }
@@ -119,7 +121,7 @@ def _find_limit(reading: Reading) -> float:
 def _describe_person(person: Person, reading: Reading, limit: float) -> Context:
     """Return one person's card."""
     timeline, curve = reading.timeline, reading.people[person.track_id]
-    name = f"Person {person.track_id}"
+    name = person.label
     spans, share = _label_spans(curve.is_seen, timeline), wording.format_percent(person.shares[person.emotion])
     return {
         **_describe_rest(person),
@@ -130,6 +132,7 @@ def _describe_person(person: Person, reading: Reading, limit: float) -> Context:
         "chart": Markup(charts.draw_stack(curve.means, timeline, f"{name}: {label_stack(curve.means, timeline)}")),
         "changes": _draw_changes(curve, timeline, limit, name),
         "resting": _create_legend(person.baseline) if person.baseline else [],
+        "no_baseline": person.no_baseline or "was not seen, or not long enough, in the time it is taken from",
         "presence": Markup(charts.draw_spans(curve.is_seen, timeline, f"{name}: {spans}", "seen")),
         "uncertain_spans": Markup(
             charts.draw_spans(curve.is_uncertain, timeline, f"{name}: when uncertain", "uncertain")
@@ -152,7 +155,7 @@ def _create_legend(values: Mapping[str, float]) -> list[tuple[str, str, str]]:
 def _describe_rest(person: Person) -> Context:
     """Return one person's numbers as text."""
     return {
-        "name": f"Person {person.track_id}",
+        "name": person.label,
         "first": wording.format_clock(person.first_s),
         "last": wording.format_clock(person.last_s),
         "observations": wording.format_count(person.frames),

@@ -34,6 +34,7 @@ def create_content(observations: Observations, summary: Summary) -> dict[str, ob
         "is_smoothed": observations.has_smoothed and not is_pictures,
         "is_incomplete": summary.status != "complete",
         "message": wording.as_sentence(summary.message),
+        "curated": wording.as_sentence(summary.curated.message if summary.curated else None),
         "facts": list_facts(summary),
         "key_numbers": _list_key_numbers(summary),
         "n_faces": summary.faces,
@@ -144,7 +145,7 @@ def describe_attention(summary: Summary) -> list[tuple[str, ...]]:
     if summary.attention is None:
         return []
     shown = summary.people[:MAX_REST] if summary.kind != "pictures" else ()
-    people = [write(f"Person {p.track_id}", p.attention) for p in shown if p.attention is not None]
+    people = [write(p.label, p.attention) for p in shown if p.attention is not None]
     return [write("Everyone", summary.attention), *people]
 
 

@@ -69,6 +69,11 @@ def group_events(events: Sequence[Event]) -> tuple[tuple[_Group, tuple[int, ...]
     return tuple((_Group(name, by, len(indices)), tuple(indices)) for (by, name), indices in found.items())
 
 
+def strip_events(means: Sequence[EventMeans]) -> tuple[Event, ...]:
+    """Return a summary's events without their numbers."""
+    return tuple(Event(e.name, e.start_s, e.end_s, kind=e.kind) for e in means)
+
+
 class SegmentSums:
     """Sums up each person's probabilities within each event, in events together, and outside of all events."""
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from emoscope.core.emotions import EMOTIONS
 from emoscope.core.errors import InputError, shorten
-from emoscope.core.schema import ALL_DTYPES, BOX, COLUMNS, EXTRA_COLUMNS, QUALITY, SET_90, SETS, SMOOTHED
+from emoscope.core.schema import ALL_DTYPES, BOX, CHANGES, COLUMNS, EXTRA_COLUMNS, QUALITY, SET_90, SETS, SMOOTHED
 from emoscope.core.texts import make_cell
 from emoscope.core.types import FrameResult
 from emoscope.tables.columns import to_arrow, to_strings
@@ -20,14 +20,13 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    from emoscope.tables.curation import Curation
+
 SCHEMA_VERSION: Final = 5
 """Raised whenever a column changes; stored in the Parquet file's metadata and in summary.json."""
 READABLE_VERSIONS: Final = (2, 3, 4, 5)
 """Before version 5 there is no column `shot`, before version 4 none of QUALITY. In version 2 `emotion`, `probability`
 and `uncertain` speak of p_*, also where there are columns smooth_*."""
-
-CHANGES: Final = tuple(f"change_{name}" for name in EMOTIONS)
-"""Columns that are there only where a baseline was asked for: p_* less the person's own baseline."""
 
 BATCH_ROWS: Final = 8192
 """Rows kept in memory before they go to disk; a row group of the file."""
@@ -50,7 +49,11 @@ class Observations:
     """The table, in a Parquet file or in memory; read in batches, so that its length does not matter."""
 
     def __init__(
-        self, place: "Path | pa.Table", limits: Mapping[str, float] | None = None, exclude: bool = False
+        self,
+        place: "Path | pa.Table",
+        limits: Mapping[str, float] | None = None,
+        exclude: bool = False,
+        people: "Curation | None" = None,
     ) -> None:
         """Take a file or a table; where a summary belongs to it, `Facts.open_table` does, by the summary's rule.
 
@@ -58,6 +61,7 @@ class Observations:
             place: the file or table.
             limits: smallest value of some measures of QUALITY that the model was measured to read.
             exclude: whether observations below a limit are left out of all that is counted. The table keeps them.
+            people: who counts as whom and what counts nowhere; None for the table as it was read.
 
         Raises:
             InputError: the file is missing or no observations table.
@@ -77,6 +81,7 @@ class Observations:
                 f"the observations have schema version {version or 'none'}, expected {SCHEMA_VERSION}; "
                 "analyse the source again"
             )
+        self.schema = schema
         self.columns: tuple[str, ...] = tuple(schema.names)
         if missing := [name for name in COLUMNS if name not in (*self.columns, *QUALITY)]:
             raise InputError(f"the observations lack the columns {', '.join(missing)}; analyse the source again")
@@ -89,7 +94,7 @@ class Observations:
         """Whether `emotion`, `probability` and `uncertain` speak of smooth_*, not of p_*."""
         self.limits = {name: least for name, least in (limits or {}).items() if name in self.columns}
         """Those of measures that the table has."""
-        self.exclude = exclude
+        self.exclude, self.people = exclude, people
 
     @classmethod
     def from_pandas(cls, frame: "pd.DataFrame") -> Self:
@@ -115,7 +120,15 @@ class Observations:
         return CHANGES[0] in self.columns
 
     def batches(self, columns: Sequence[str] | None = None) -> "Iterator[pa.RecordBatch]":
-        """Yield the rows in their order, some thousand at a time, all columns or some."""
+        """Yield the rows in their order as people are curated, some thousand at a time, all columns or some."""
+        if self.people is None:
+            yield from self._read(columns)
+            return
+        wanted = list(self.columns if columns is None else columns)
+        for batch in self._read(list(dict.fromkeys((*wanted, *self.people.find_needed(wanted))))):
+            yield self.people.apply(batch).select(wanted)
+
+    def _read(self, columns: Sequence[str] | None) -> "Iterator[pa.RecordBatch]":
         import pyarrow.parquet as pq
 
         if isinstance(self.place, Path):
@@ -130,9 +143,8 @@ class Observations:
         """Return the whole table, dtypes as in ALL_DTYPES."""
         import pandas as pd
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
-        table = pq.read_table(self.place) if isinstance(self.place, Path) else self.place
+        table = pa.Table.from_batches(list(self.batches()), self.schema)
         nullable = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
         frame: pd.DataFrame = table.to_pandas(types_mapper=nullable.get)
         return frame.astype({name: dtype for name, dtype in ALL_DTYPES.items() if name in frame})

@@ -9,6 +9,7 @@ from annotated_types import Predicate
 from numpy.typing import NDArray
 
 from emoscope.core.emotions import EMOTIONS, VALENCE
+from emoscope.core.schema import NOBODY as NOBODY
 from emoscope.core.schema import PROBABILITIES
 from emoscope.tables.columns import stack, to_mask, to_numpy
 from emoscope.tables.observations import Observations
@@ -16,8 +17,6 @@ from emoscope.tables.observations import Observations
 if TYPE_CHECKING:
     import pyarrow as pa
 
-NOBODY: Final = 0
-"""Stands for an empty track_id; people count from 1."""
 T = TypeVar("T")
 Emotion = Annotated[str, Predicate(lambda name: name in EMOTIONS)]
 Seven = Annotated[dict[str, T], Predicate(lambda values: set(values) == set(EMOTIONS))]

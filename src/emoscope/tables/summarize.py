@@ -1,5 +1,6 @@
 """Summarizing: the observations table in, the Summary out, in one pass."""
 
+import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -9,12 +10,13 @@ from numpy.typing import NDArray
 from emoscope.core.emotions import EMOTIONS
 from emoscope.tables.attention import COLUMNS, Attention, AttentionSums
 from emoscope.tables.audience import compute_valence
+from emoscope.tables.curation import Curation
 from emoscope.tables.event_means import EventMeans, SegmentSums
 from emoscope.tables.events import Event, describe_outside, list_names, name_events
 from emoscope.tables.moments import MomentFinder
 from emoscope.tables.observations import Observations
 from emoscope.tables.rows import N_READINGS, NOBODY, GroupedSums, Rows, name_emotions, read_rows
-from emoscope.tables.summary import Audience, BeyondLimits, Facts, Person, Readings, Summary
+from emoscope.tables.summary import Audience, BeyondLimits, Curated, Facts, Person, Readings, Summary
 
 MIN_FRAMES = 10
 """In a recording of fewer analysed frames, who is seen in one counts as a person."""
@@ -27,6 +29,7 @@ def compute_summary(
     facts: Facts,
     events: Sequence[Event] = (),
     baselines: Mapping[int, NDArray[np.float64]] | None = None,
+    refused: Mapping[int, str] | None = None,
 ) -> Summary:
     """Compute the summary in one pass; memory does not grow with the number of frames.
 
@@ -35,6 +38,7 @@ def compute_summary(
         facts: what the table cannot tell.
         events: marked segments to compare; pictures have no time and none.
         baselines: each person's own zero line, (7,), where there is one.
+        refused: why others have none.
     """
     has_time = facts.kind != "pictures"
     events = events if has_time else ()
@@ -59,6 +63,7 @@ def compute_summary(
     if has_time and n_frames >= MIN_FRAMES:
         # Seen in one frame only: as likely a pattern on a wall; the table has it.
         described = tuple(person for person in described if person.frames > 1)
+    described = tuple(_tell_more(person, table.people, refused or {}) for person in described)
     audience = Audience(
         **vars(describe_readings(everyone)),
         valence=compute_valence(compute_means(everyone)),
@@ -79,7 +84,32 @@ def compute_summary(
         events=means,
         event_groups=groups,
         events_message=describe_events(means, facts),
+        curated=None if table.people is None else Curated(table.people.sha256, table.people.message),
     )
+
+
+def _tell_more(person: Person, people: Curation | None, refused: Mapping[int, str]) -> Person:
+    """Return a person with what people.csv says of them, and why they have no baseline."""
+    one = person.track_id
+    person = dataclasses.replace(person, no_baseline=refused.get(one))
+    if people is None:
+        return person
+    members = people.find_members(one)
+    merged = members if len(members) > 1 else None
+    return dataclasses.replace(person, name=people.names.get(one), role=people.roles.get(one), merged=merged)
+
+
+def describe_refused(summary: Summary) -> str | None:
+    """Return in one line who has no baseline though one was asked for, and why; None where nobody is without."""
+    reasons: dict[str, list[str]] = {}
+    for person in summary.people:
+        if person.no_baseline:
+            reasons.setdefault(person.no_baseline, []).append(person.label)
+    setting = summary.settings.baseline or "off"
+    if setting != "off" and not summary.people:
+        return f"nobody was seen who could have a baseline ({setting})"
+    parts = [f"{list_names(names)} {reason}" for reason, names in reasons.items()]
+    return f"no baseline ({setting}), so no changes: {list_names(parts)}" if parts else None
 
 
 def describe_events(events: Sequence[EventMeans], facts: Facts) -> str | None:

@@ -4,8 +4,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Self
 
+import numpy as np
 from annotated_types import Interval, Predicate
+from numpy.typing import NDArray
 
+from emoscope.core.emotions import EMOTIONS
 from emoscope.core.texts import dump_json
 from emoscope.core.timecode import Span
 from emoscope.tables.attention import Attention
@@ -18,10 +21,12 @@ from emoscope.tables.rows import Emotion, Seven
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from emoscope.tables.curation import Curation
+
 Kind = Literal["video", "pictures", "live"]
 LEFT_OUT: Final = (
     *("calibration", "container_start_s", "fingerprint", "exclude", "dropped", "wall_s", "attention"),
-    *("kind", "recording", "events_message"),
+    *("kind", "recording", "events_message", "no_baseline", "name", "role", "merged", "curated"),
 )
 """Keys that JSON has only where there is a value."""
 
@@ -42,7 +47,7 @@ class UsedSettings:
     """null: to the end."""
     smoothing_s: float | None = None
     baseline: str | None = None
-    """`off`, `auto` or a span."""
+    """`off`, `auto`, a span or `event:NAME`."""
     exclude: bool | None = None
     """Whether the numbers leave out observations beyond the model's limits."""
     thumbnails: str | None = None
@@ -138,15 +143,19 @@ class Facts(End, Origin):
 
     settings: UsedSettings
 
-    def open_table(self, place: "Path | pa.Table") -> Observations:
+    def open_table(self, place: "Path | pa.Table", people: "Curation | None" = None) -> Observations:
         """Open the table as these facts count it: with the model's limits, and by the rule that the settings name.
+
+        Args:
+            place: the file or table.
+            people: who counts as whom; None for everyone as they were read.
 
         Raises:
             InputError: the file is missing or no observations table.
         """
         found = self.model.get("limits")
         limits = {str(k): v for k, v in found.items() if isinstance(v, int | float)} if isinstance(found, dict) else {}
-        return Observations(place, limits, bool(self.settings.exclude))
+        return Observations(place, limits, bool(self.settings.exclude), people)
 
 
 @dataclass(frozen=True)
@@ -192,6 +201,22 @@ class Person:
     """The resting face, where it is known."""
     attention: Attention | None = None
     """Head and eyes, where that was asked for."""
+    no_baseline: str | None = None
+    """Why there is no resting face though one was asked for."""
+    name: str | None = None
+    """As people.csv has it, like the next two."""
+    role: str | None = None
+    merged: tuple[int, ...] | None = None
+    """All numbers that count as this person, where there are several."""
+
+    def get_baseline(self) -> NDArray[np.float64]:
+        """Return the resting face (7,); NaN where it is not known."""
+        return np.array([(self.baseline or {}).get(name, np.nan) for name in EMOTIONS])
+
+    @property
+    def label(self) -> str:
+        """What the person is called: the name, else the number."""
+        return self.name or f"Person {self.track_id}"
 
 
 @dataclass(frozen=True)
@@ -203,6 +228,16 @@ class Audience(Readings):
     """Faces per analysed frame."""
     people_max: int = 0
     """Most faces of one frame."""
+
+
+@dataclass(frozen=True)
+class Curated:
+    """What people.csv made of the numbers; where it is not there, they are as everyone was read."""
+
+    sha256: str
+    """Of the file by which they were computed, the first 16 digits."""
+    message: str
+    """What was set aside, in one line; empty where nothing was."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -233,6 +268,8 @@ class Summary(Facts):
     """Segments that share a name or a kind, taken together."""
     events_message: str | None = None
     """Which segments lie outside of what was read, and in which nobody was seen, in one line."""
+    curated: Curated | None = None
+    """null where nobody put the people in order."""
 
     @property
     def all_messages(self) -> str | None:

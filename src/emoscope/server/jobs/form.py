@@ -44,4 +44,6 @@ def read_form(values: Mapping[str, object], detector: str, model: str | Path, ev
     if unknown := [name for name in values if name not in FIELDS]:
         raise InputError("; ".join(f"there is no field {name}, {suggest(name, FIELDS)}" for name in unknown))
     marked = {} if events is None else {"events": events}
-    return Settings.model_validate({"detector": detector, "model": model, **values, **marked})
+    settings = Settings.model_validate({"detector": detector, "model": model, **values, **marked})
+    settings.check_baseline()
+    return settings
