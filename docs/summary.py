@@ -12,7 +12,7 @@ from emoscope.tables.audience import Valence
 from emoscope.tables.event_means import Difference, EventGroup, EventMeans
 from emoscope.tables.inference import Estimate
 from emoscope.tables.moments import Moment
-from emoscope.tables.summary import Audience, BeyondLimits, Person, Readings, Summary, UsedSettings
+from emoscope.tables.summary import Audience, BeyondLimits, Curated, Person, Readings, Summary, UsedSettings
 
 MARKER = "<!-- summary -->"
 PARTS = (
@@ -20,6 +20,7 @@ PARTS = (
     Span,
     UsedSettings,
     BeyondLimits,
+    Curated,
     Readings,
     Person,
     Audience,

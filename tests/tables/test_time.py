@@ -15,7 +15,16 @@ from emoscope.core.emotions import EMOTIONS
 from emoscope.core.errors import InputError, OutputError
 from emoscope.core.schema import CHANGES, PROBABILITIES
 from emoscope.core.timecode import Baseline, Every, Span, parse_baseline, parse_every, parse_span, parse_time
-from emoscope.tables.baseline import MIN_MEDIAN_SUM, MIN_REST, Baselines, add_changes, compute_baselines
+from emoscope.tables.baseline import (
+    MIN_MEDIAN_SUM,
+    MIN_REST,
+    Baselines,
+    Take,
+    add_changes,
+    compute_baselines,
+    compute_shared_baselines,
+)
+from emoscope.tables.events import Event
 from emoscope.tables.observations import Observations
 from emoscope.tracking.smooth import MAX_GAP, Smoother
 from made_tables import feel, make_random_table, make_table
@@ -160,6 +169,43 @@ def test_who_smiles_most_of_the_time_rests_without_a_smile() -> None:
     table = make_table(times_s, {1: lambda t: feel("happy", 0.8 + 0.15 * (7 * t % 1)) if t > 6 else resting})
     [baseline] = compute_baselines(table, Baseline("auto")).lines.values()
     assert baseline[EMOTIONS.index("happy")] < 0.05 and baseline == pytest.approx(resting, abs=0.02)
+
+
+def test_who_cries_throughout_has_no_resting_face() -> None:
+    """Single frames that are read as neutral are no rest; a rest that is short but real is one."""
+    times_s = [i / 10 for i in range(200)]
+    crying = np.array([0.06, 0.01, 0.29, 0.02, 0.54, 0.01, 0.07])
+    table = make_table(
+        times_s,
+        {
+            1: lambda t: feel("neutral") if round(10 * t) % 40 == 0 else crying,
+            2: lambda t: feel("neutral", 0.5) if 4 <= t < 5.5 else crying,
+        },
+    )
+    found = compute_baselines(table, Baseline("auto"))
+    assert found.refused == {1: "shows no rest (neutral is read with 30 % or more in 5 of 200 observations)"}
+    assert found.lines[2] == pytest.approx(feel("neutral", 0.5), abs=2e-5)
+
+
+def test_a_baseline_is_taken_from_an_event_and_over_recordings() -> None:
+    times_s = [i / 10 for i in range(60)]
+    first = make_table(times_s, {3: lambda t: feel("neutral", 0.4) if 1 <= t < 2 else feel("happy")})
+    other = make_table(
+        times_s, {1: lambda t: feel("neutral", 0.8) if t < 2 else feel("sad"), 2: lambda t: feel("fear")}
+    )
+    rest, event = Baseline("event", event="rest"), Event("rest", 1, 2)
+    assert compute_baselines(first, rest, [event]).lines[3] == pytest.approx(feel("neutral", 0.4))
+    assert compute_baselines(first, rest, []).refused == {3: "was not seen in the event 'rest'"}
+    # The times of an event are those of its own recording; whoever is no participant is left out.
+    takes = [Take(first, {3: 7}, [event]), Take(other, {1: 7}, [Event("rest", 0, 2)])]
+    shared = compute_shared_baselines(takes, rest)
+    assert list(shared.lines) == [7] and not shared.refused
+    assert shared.lines[7] == pytest.approx((10 * feel("neutral", 0.4) + 20 * feel("neutral", 0.8)) / 30)
+    # Seen too shortly in each, long enough in both.
+    short = [make_table([i / 10 for i in range(15)], {1: lambda t: feel("neutral", 0.6)})] * 2
+    assert "too shortly" in compute_baselines(short[0], Baseline("auto")).refused[1]
+    shared = compute_shared_baselines([Take(table, {1: 1}) for table in short], Baseline("auto"))
+    assert shared.lines[1] == pytest.approx(feel("neutral", 0.6), abs=2e-5)
 
 
 @given(st.lists(st.sampled_from([0.0, 1.0, 0.5, 1 / 64, 63 / 64, 0.3, 0.7000001]), min_size=5, max_size=40))
