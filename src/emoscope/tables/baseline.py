@@ -28,8 +28,9 @@ MIN_OBSERVATIONS: Final = 5
 MIN_SEEN_S: Final = 2.0
 """With `auto`, people seen for less from first to last get none: an expression can last as long."""
 MIN_REST: Final = 0.3
-"""Probability of neutral from which on a face may be one at rest: where neutral and sad faces that the network had not
-seen are parted best; measured, results/rest.json."""
+"""Probability of neutral from which on a face may be one at rest. On validation faces 0.25 and 0.3 part neutral from
+sad alike, and best; the stricter one is taken, for a missing baseline is said and a wrong one is not:
+results/rest.json."""
 MIN_REST_SHARE: Final = 0.05
 """So much of what was seen of a person must be at rest: single frames of any expression are read as neutral."""
 MIN_MEDIAN_SUM: Final = 0.5
