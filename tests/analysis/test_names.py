@@ -25,9 +25,13 @@ def test_any_name_is_analysed_like_any_other(
         shutil.copy(clip, name)
     options = ("-o", "out", *FAST, "--formats", "jsonl,vtt,eaf")
     code, stdout, stderr = emoscope("analyze", *NAMES, *options)
-    assert code == 0 and stderr == "" and stdout.count("\n") == len(NAMES)
+    assert code == 0 and stderr == "" and stdout.count("\n") == len(NAMES) + 1 and "out/index.html" in stdout
     assert not [c for c in stdout if unicodedata.category(c) in ("Cc", "Cs") and c != "\n"]
-    for folder in Path("out").iterdir():
+    for table in Path("out/project").glob("*.csv"):
+        with table.open(encoding="utf-8-sig", newline="") as file:
+            cells = [cell for row in csv.reader(file) for cell in row if cell[:1] in "=+@"]
+        assert not any(cells), table
+    for folder in (path.parent for path in Path("out").glob("*/summary.json")):
         with (folder / "observations.csv").open(encoding="utf-8", newline="") as file:
             assert all(row["source"][0] not in "=+-@" for row in csv.DictReader(file))
         json.loads((folder / "summary.json").read_text(encoding="utf-8"))

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final
 
@@ -14,8 +13,10 @@ from emoscope.analysis.recorder import SUMMARY_FILE
 from emoscope.analysis.result_folder import load_result, reading
 from emoscope.core.csv_table import read_csv_table
 from emoscope.core.emotions import EMOTIONS, find_emotion
-from emoscope.core.errors import InputError, shorten
+from emoscope.core.errors import InputError
 from emoscope.core.timecode import parse_time
+from emoscope.groups.participants import FILE, join_problems, load_participants
+from emoscope.groups.recordings import find_folders
 from emoscope.tables.observations import Observations
 from emoscope.tables.rows import read_rows
 from emoscope.tables.summary import Summary
@@ -24,10 +25,8 @@ COLUMNS: Final = ("recording", "time_s", "start_s", "end_s", "person", "track_id
 EXPECTED: Final = "expected a CSV file with the columns recording, time_s (or start_s and end_s), person and emotion"
 CANNOT_TELL: Final = frozenset({"cannot tell", "can't tell", "unclear", "unsure", "unknown", "u", "?"})
 """Words of a coder who looked and could not say."""
-MAX_PROBLEMS: Final = 8
 NEAR_S: Final = 0.25
 """A face this near in time is the one that was coded, or the next analysed one where fewer frames were analysed."""
-PARTICIPANTS_FILE: Final = "participants.csv"
 
 
 @dataclass(frozen=True)
@@ -116,7 +115,7 @@ def load_recordings(root: Path) -> list[Recording]:
     """
     if (root / SUMMARY_FILE).is_file():
         return [Recording.load(root.resolve().name, root)]
-    folders = sorted(path.parent for path in root.rglob(SUMMARY_FILE) if not path.parent.name.startswith("."))
+    folders = find_folders(root)
     if not folders:
         raise InputError(f"{root} holds no result folder; name the folder that `emoscope analyze` wrote")
     return [Recording.load(folder.relative_to(root).as_posix(), folder) for folder in folders]
@@ -148,13 +147,6 @@ def load_codes(path: Path) -> tuple[list[Code], list[str]]:
     if not codes and not problems:
         problems.append("there are no codes in it")
     return codes, problems
-
-
-def join_problems(problems: Sequence[str]) -> str:
-    """Return problems in one line, the first ones in full."""
-    more = f"; and {len(problems) - MAX_PROBLEMS} more" if len(problems) > MAX_PROBLEMS else ""
-    # A name is as long as whoever wrote the file liked.
-    return "; ".join(shorten(problem) for problem in problems[:MAX_PROBLEMS]) + more
 
 
 def _read_row(line: int, cells: Mapping[str, str], separator: str) -> Code:
@@ -313,19 +305,17 @@ def find_participants(root: Path, recordings: Sequence[Recording]) -> dict[tuple
     """Return whose each person of each recording is: as participants.csv says, else each recording is a participant.
 
     Raises:
-        InputError: participants.csv cannot be read.
+        InputError: all that is wrong with participants.csv.
     """
-    path = root / PARTICIPANTS_FILE
+    path = root / FILE
     names = {(i, int(p)): r.name for i, r in enumerate(recordings) for p in np.unique(r.person)}
     if not path.is_file():
         return names
-    table = read_csv_table(path, ("recording", "participant", "person"), "expected recording, participant, person")
-    for _, cells in table.rows:
-        pattern, person = cells.get("recording", "").rstrip("/"), cells.get("person", "")
-        for key in names:
-            is_it = fnmatchcase(recordings[key[0]].name, pattern) and person in ("", "all", str(key[1]))
-            if is_it and cells.get("participant"):
-                names[key] = cells["participant"] + (f" {key[1]}" if person == "all" else "")
+    sessions, _ = load_participants(path, {r.name: r.summary.source for r in recordings})
+    for session in sessions:
+        for i, person in names:
+            if recordings[i].name == session.recording and session.person in (None, person):
+                names[i, person] = session.participant + (f" {person}" if session.is_everybody else "")
     return names
 
 
