@@ -181,6 +181,17 @@ def test_the_page_is_made_anew_and_a_template_is_written_once(results: Path, emo
     assert "p012" not in (results / "participants.csv").read_text(encoding="utf-8")
 
 
+def test_a_table_that_is_missing_is_made_to_be_filled_in(results: Path, tmp_path: Path, emoscope: Command) -> None:
+    by, out = tmp_path / "who.csv", tmp_path / "out"
+    code, _, err = emoscope("group", results, "--by", by, "-o", out)
+    assert code == 2 and "a template is there now" in err and err.count("\n") == 1 and not out.exists()
+    assert by.read_text(encoding="utf-8").startswith("recording,participant,person,start_s")
+    # What it says is followed: filled in, it is used.
+    by.write_text(by.read_text(encoding="utf-8").replace("p001,p001", "p001,Anna"), encoding="utf-8")
+    assert emoscope("group", results, "--by", by, "-o", out)[0] == 0
+    assert "Anna" in (out / "index.html").read_text(encoding="utf-8")
+
+
 def test_nothing_foreign_is_replaced(results: Path, emoscope: Command) -> None:
     (results / "index.html").write_text("mine", encoding="utf-8")
     code, _, err = emoscope("group", results)

@@ -79,6 +79,8 @@ def test_what_a_sample_does_not_allow_is_withheld() -> None:
     assert estimate_means(alike)[0].interval is None and estimate_means(nobody)[0].mean is None
     for contrast in (*contrast_paired(two, two + 1), *contrast_paired(alike, alike), *contrast_independent(two, alike)):
         assert contrast.p is None and contrast.difference.interval is None and contrast.effect.mean is None
+    skewed = np.array([[0.0], [0.01], [0.9]])
+    assert estimate_means(skewed, (0.0, 1.0))[0].interval == (0.0, 1.0), "no probability lies beyond"
     missing = np.array([[0.1, np.nan], [0.2, 0.5], [0.4, np.nan], [0.5, 0.6]])
     first, second = estimate_means(missing)
     assert first.interval is not None and second.mean == pytest.approx(0.55) and second.interval is None

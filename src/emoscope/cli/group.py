@@ -23,7 +23,7 @@ def group(
         typer.Option(
             "--by",
             metavar="FILE",
-            help="Table of the participants; RESULTS/participants.csv by default, if it is there.",
+            help="Table of participants, made as a template where missing; RESULTS/participants.csv by default.",
         ),
     ] = None,
     stimulus: Annotated[

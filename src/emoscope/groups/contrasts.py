@@ -9,7 +9,7 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from emoscope.groups.project import MEASURES, Project, Track, average_people, compute_curve
+from emoscope.groups.project import MEASURES, RANGE, Project, Track, average_people, compute_curve
 from emoscope.tables.inference import (
     MIN_PEOPLE,
     Cluster,
@@ -100,7 +100,7 @@ class Results:
     @cached_property
     def means(self) -> list[Estimate]:
         """Of each measure over the stimulus."""
-        return estimate_means(self.values)
+        return estimate_means(self.values, RANGE)
 
     @cached_property
     def values(self) -> Floats:
@@ -116,7 +116,8 @@ class Results:
     def intervals(self) -> tuple[Floats, Floats, Floats]:
         """Mean and interval of each measure in each bin, (n_bins, N_MEASURES) each."""
         curves = self.project.curves
-        flat = compute_intervals(curves.reshape(len(curves), -1))
+        range_ = (np.tile(RANGE[0], curves.shape[1]), np.tile(RANGE[1], curves.shape[1]))
+        flat = compute_intervals(curves.reshape(len(curves), -1), range_)
         mean, low, high = (part.reshape(curves.shape[1:]) for part in flat)
         return mean, low, high
 

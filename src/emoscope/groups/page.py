@@ -25,7 +25,7 @@ from emoscope.groups.page_rows import (
     list_key,
 )
 from emoscope.groups.people import Floats
-from emoscope.groups.project import Project
+from emoscope.groups.project import VALENCE, Project
 from emoscope.report import charts, wording
 from emoscope.report.colours import CSS_COLOURS
 from emoscope.report.inlined import Images
@@ -113,7 +113,7 @@ def find_report(project: Project, name: str, output: Path) -> str:
 
 def _draw_time(results: Results, curves: Floats, links: list[str], timeline: Timeline) -> Context:
     project = results.project
-    mean, low, high = compute_intervals(curves[..., 0])
+    mean, low, high = compute_intervals(curves[..., 0], VALENCE)
     reach = find_reach(mean, low, high)
     wide = find_reach(curves[..., 0])
     together = np.full((curves.shape[1], len(EMOTIONS)), np.nan)
@@ -153,7 +153,7 @@ def _pack(project: Project, curves: Floats, shown: Floats, timeline: Timeline) -
         readings[key] = Reading(timeline, Curve(sums, n, zeros, np.zeros_like(sums), zeros), {})
     names = {"all": "mean of all participants", "shown": "share of participants showing it"}
     series = {key: dict(pack_curve(r.everyone, "all", names[key])) for key, r in readings.items()}
-    _, low, high = compute_intervals(curves[..., 0])
+    _, low, high = compute_intervals(curves[..., 0], VALENCE)
     packed = {**series["all"], "low": _round(low), "high": _round(high)}
     return {
         **describe_axes(timeline.end_s),

@@ -12,6 +12,7 @@ from emoscope.groups import drawings
 from emoscope.groups.contrasts import Difference, Level, Results, Stretch
 from emoscope.groups.drawings import coarsen, find_reach
 from emoscope.groups.people import Floats
+from emoscope.groups.project import RANGE, VALENCE
 from emoscope.report import charts, intervals, wording
 from emoscope.report.colours import CSS_COLOURS
 from emoscope.report.timeline import Timeline
@@ -98,7 +99,7 @@ def _describe_stretch(stretch: Stretch, timeline: Timeline) -> Context:
 
 def describe_segments(results: Results) -> list[Context]:
     """Return the marked segments with their means."""
-    return [_describe_means(name, estimate_means(v), v, {}) for name, v in results.segments.items()]
+    return [_describe_means(name, estimate_means(v, RANGE), v, {}) for name, v in results.segments.items()]
 
 
 def _describe_means(name: str, means: Sequence[Estimate], values: Floats, more: Context) -> Context:
@@ -168,8 +169,8 @@ def _describe_factor(results: Results, name: str, levels: Sequence[Level], timel
     rows = []
     curves = []
     for i, level in enumerate(levels, 1):
-        rows.append(_describe_means(level.name, estimate_means(level.means), level.means, {"css": f"c{i}"}))
-        curves.append((f"c{i}", *compute_intervals(coarsen(level.curves[..., None], factor)[..., 0])))
+        rows.append(_describe_means(level.name, estimate_means(level.means, RANGE), level.means, {"css": f"c{i}"}))
+        curves.append((f"c{i}", *compute_intervals(coarsen(level.curves[..., None], factor)[..., 0], VALENCE)))
     reach = find_reach(*(part for curve in curves for part in curve[1:]))
     label = f"Valence index over time by {name}"
     return {

@@ -14,7 +14,15 @@ from emoscope.core.emotions import EMOTIONS
 from emoscope.core.errors import InputError
 from emoscope.core.texts import name_some
 from emoscope.groups.clock import Clock, Source, create_clock, find_start, measure_length
-from emoscope.groups.participants import FILE, Session, create_sessions, is_template, join_problems, load_participants
+from emoscope.groups.participants import (
+    FILE,
+    Session,
+    create_sessions,
+    is_template,
+    join_problems,
+    load_participants,
+    write_template,
+)
 from emoscope.groups.people import People, Segments, find_segments, read_people
 from emoscope.groups.recordings import Recording, load_recordings
 from emoscope.tables.events import Event
@@ -24,6 +32,9 @@ Floats = NDArray[np.float64]
 MEASURES: Final = ("valence", *EMOTIONS)
 """What is told of a participant: the valence index, -1 to 1, and the mean probability of each emotion."""
 N_MEASURES: Final = len(MEASURES)
+VALENCE: Final = (-1.0, 1.0)
+RANGE: Final = (np.array([VALENCE[0]] + [0.0] * len(EMOTIONS)), np.ones(N_MEASURES))
+"""What the valence index, and each measure, can be."""
 
 
 @dataclass(frozen=True)
@@ -188,6 +199,9 @@ def load_project(results: Path, wish: Wish | None = None) -> Project:
     own = results / FILE
     # A template that nobody has filled in says nothing, not even which recordings there are.
     by = wish.by or (own if own.exists() and not is_template(own) else None)
+    if wish.by is not None and not wish.by.exists():
+        write_template(wish.by, list(recordings))
+        raise InputError(f"there was no {wish.by}; a template is there now: fill it in, and run the command again")
     if by is None:
         sessions = create_sessions(recordings)
     else:

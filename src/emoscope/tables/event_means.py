@@ -2,16 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emoscope.core.emotions import EMOTIONS
 from emoscope.tables.events import Event
-from emoscope.tables.inference import Estimate, estimate_means
+from emoscope.tables.inference import Estimate, Range, estimate_means
 from emoscope.tables.observations import Observations
 from emoscope.tables.rows import NOBODY, SIGNS, GroupedSums, Rows, Seven, read_rows
+
+LEAST: Final = np.array([0.0] * len(EMOTIONS) + [-1.0])
+RANGE: Final = (LEAST, np.ones(len(LEAST)))
+"""Of seven probabilities and the valence index."""
+RANGE_OF_CHANGE: Final = (LEAST - 1, 1 - LEAST)
 
 
 @dataclass(frozen=True)
@@ -124,8 +129,8 @@ class SegmentSums:
         ids, inside = sums.sort()
         both, i, j = np.intersect1d(ids, ids_outside, assume_unique=True, return_indices=True)
         change = _compute_means(inside[i]) - _compute_means(outside[j])
-        difference = Difference(len(both), *_estimate(change)) if len(both) else None
-        return SegmentMeans(len(ids), int(inside[:, 0].sum()), *_estimate(_compute_means(inside)), difference)
+        difference = Difference(len(both), *_estimate(change, RANGE_OF_CHANGE)) if len(both) else None
+        return SegmentMeans(len(ids), int(inside[:, 0].sum()), *_estimate(_compute_means(inside), RANGE), difference)
 
 
 def compute_events(
@@ -143,11 +148,12 @@ def _compute_means(sums: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(sums[:, 1:] / sums[:, :1])
 
 
-def _estimate(values: NDArray[np.float64]) -> tuple[dict[str, Estimate], Estimate]:
+def _estimate(values: NDArray[np.float64], range_: Range) -> tuple[dict[str, Estimate], Estimate]:
     """Return mean and interval of people's probabilities, or of differences of them, and of the valence index.
 
     Args:
         values: (people, 7)
+        range_: what the eight can be.
     """
-    *emotions, valence = estimate_means(np.column_stack([values, values @ SIGNS]))
+    *emotions, valence = estimate_means(np.column_stack([values, values @ SIGNS]), range_)
     return dict(zip(EMOTIONS, emotions, strict=True)), valence

@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Range = tuple[float | Floats, float | Floats]
+EVERY: Final[Range] = (-math.inf, math.inf)
 
 LEVEL: Final = 0.95
 MIN_PEOPLE: Final = 3
@@ -100,7 +102,7 @@ class Cluster:
     p: float
 
 
-def compute_intervals(values: Floats) -> tuple[Floats, Floats, Floats]:
+def compute_intervals(values: Floats, range_: Range = EVERY) -> tuple[Floats, Floats, Floats]:
     """Return means and 95 % intervals of many quantities of the same people at once.
 
     The interval is the wider of Student's t interval and Hall's cubic transformation of it, which holds where samples
@@ -108,6 +110,7 @@ def compute_intervals(values: Floats) -> tuple[Floats, Floats, Floats]:
 
     Args:
         values: (n, k); NaN where a person has none.
+        range_: smallest and largest possible value, of all or of each (k,): no interval says more than that.
 
     Returns:
         Means, lower and upper ends (k,); NaN where nobody has one, ends also where there are fewer than MIN_PEOPLE or
@@ -132,18 +135,19 @@ def compute_intervals(values: Floats) -> tuple[Floats, Floats, Floats]:
         return np.asarray(3 * root / skew * (np.cbrt(1 + skew / root * (y - skew / (6 * root))) - 1))
 
     step = spread / root
-    low = mean - np.maximum(t, transform(t)) * step
-    high = mean - np.minimum(-t, transform(-t)) * step
+    low = np.maximum(mean - np.maximum(t, transform(t)) * step, range_[0])
+    high = np.minimum(mean - np.minimum(-t, transform(-t)) * step, range_[1])
     return np.where(n > 0, mean, np.nan), np.where(holds, low, np.nan), np.where(holds, high, np.nan)
 
 
-def estimate_means(values: Floats) -> list[Estimate]:
+def estimate_means(values: Floats, range_: Range = EVERY) -> list[Estimate]:
     """Return mean and interval of each column; see compute_intervals.
 
     Args:
         values: (n, k); NaN where a person has none.
+        range_: see compute_intervals.
     """
-    rows = zip(*(part.tolist() for part in compute_intervals(values)), strict=True)
+    rows = zip(*(part.tolist() for part in compute_intervals(values, range_)), strict=True)
     return [Estimate(*(None if math.isnan(x) else x for x in row)) for row in rows]
 
 
