@@ -3,13 +3,9 @@
 Needs Chromium and onnxruntime-web out of the npm registry, so these are slow tests: `make test-slow`.
 """
 
-import base64
-import functools
 import json
 import shutil
-import threading
 from collections.abc import Iterator
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +15,7 @@ import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
+from browser import READ, encode, serve
 from conftest import Command
 from emoscope.analysis.received import receive_recording
 from emoscope.browser.site import write_site
@@ -29,27 +26,6 @@ from emoscope.pipeline.analyzer import Analyzer
 pytestmark = pytest.mark.slow
 WAIT_MS = 60_000
 CAMERA = ("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream")
-PARITY = """
-async (frames) => {
-  const ort = await import("./ort/ort.wasm.min.mjs"), { Reader } = await import("./reader.js");
-  ort.env.wasm.numThreads = 1;
-  ort.env.wasm.wasmPaths = new URL("./ort/", location.href).href;
-  const facts = await (await fetch("./facts.json")).json();
-  const load = async (name) => new Uint8Array(await (await fetch(`./${name}`)).arrayBuffer());
-  const reader = await Reader.create(ort, facts, load), found = [];
-  for (const { width, height, time, pixels } of frames) {
-    const data = Uint8Array.from(atob(pixels), (c) => c.charCodeAt(0));
-    const faces = await reader.read({ width, height, channels: 4, data }, time);
-    found.push(faces.map(({ xyxy, trackId, probabilities }) => ({ xyxy, trackId, probabilities })));
-  }
-  return found;
-}
-"""
-
-
-class Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *args: object) -> None:
-        pass
 
 
 @pytest.fixture(scope="module")
@@ -63,10 +39,8 @@ def address(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Confi
             write_site(folder, detector="own")
         except ModelError as e:
             pytest.skip(f"onnxruntime-web is not to be had here: {e}")
-    with ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=folder)) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://localhost:{server.server_port}/"
-        server.shutdown()
+    with serve(folder) as where:
+        yield where
 
 
 @pytest.fixture(scope="module")
@@ -91,12 +65,6 @@ def open_page(browser: Any, address: str, width: int = 1280, **options: Any) -> 
     return page
 
 
-def encode(frame: Frame) -> dict[str, object]:
-    width, height = frame.size_wh
-    pixels = cv2.cvtColor(frame.image, cv2.COLOR_BGR2RGBA).tobytes()
-    return {"width": width, "height": height, "time": frame.time_s, "pixels": base64.b64encode(pixels).decode()}
-
-
 def test_it_reads_what_the_python_code_reads(chromium: Any, address: str, clip: Path, portrait: Image) -> None:
     with av.open(str(clip)) as container:
         images = [(float(p.time or 0), p.to_ndarray(format="bgr24")) for p in container.decode(video=0)]
@@ -105,9 +73,9 @@ def test_it_reads_what_the_python_code_reads(chromium: Any, address: str, clip: 
     turned = cv2.rotate(portrait, cv2.ROTATE_90_CLOCKWISE)
     pair = np.asarray(np.hstack([portrait, turned]), np.uint8)
     frames += [Frame(pair, 90 + i, 9 + i / 25, "clip") for i in range(3)]
-    found = open_page(chromium, address).evaluate(PARITY, [encode(frame) for frame in frames])
+    found = open_page(chromium, address).evaluate(READ, [encode(frame) for frame in frames])
     analyzer = Analyzer(detector="own")
-    for frame, faces in zip(frames, found, strict=True):
+    for frame, faces in zip(frames, (answer["faces"] for answer in found), strict=True):
         expected = analyzer.analyze(frame)
         assert len(faces) == len(expected)
         for face, own in zip(faces, expected, strict=True):

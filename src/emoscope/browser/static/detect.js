@@ -1,5 +1,5 @@
 // Face detection: a picture in, faces {xyxy, score, landmarks} out, best first. YuNet, or the detector of our own.
-import { createRotation, invert, shrink, shrinkByArea, toGrey, warp } from "./image.js";
+import { createRotation, createTable, invert, shrink, shrinkByArea, toGrey, warp } from "./image.js";
 
 const padTo = (n) => Math.ceil(n / 32) * 32;
 
@@ -112,8 +112,9 @@ export class OwnDetector {
   async look(grey) {
     const { STRIDES, MEAN, STD, SCORE_THRESHOLD } = this.facts;
     const width = padTo(grey.width), height = padTo(grey.height), batch = new Float32Array(width * height);
+    const table = createTable(MEAN, STD);
     for (let y = 0, j = 0; y < grey.height; y++) {
-      for (let x = 0; x < grey.width; x++, j++) batch[y * width + x] = (grey.data[j] / 255 - MEAN) / STD;
+      for (let x = 0; x < grey.width; x++, j++) batch[y * width + x] = table[grey.data[j]];
     }
     const found = await this.run(batch, [1, 1, height, width]);
     const least = Math.log(SCORE_THRESHOLD / (1 - SCORE_THRESHOLD)), faces = [];

@@ -101,6 +101,13 @@ function computeTaps(nIn, nOut) {
   return { first, second, share };
 }
 
+/** What each of the 256 pixel values is to a network, step by step in single precision: a last digit decides how an int8
+ * network rounds. */
+export function createTable(mean, std) {
+  const { fround } = Math;
+  return Float32Array.from({ length: 256 }, (_, v) => fround(fround(fround(v / 255) - fround(mean)) / fround(std)));
+}
+
 /** Resize by interpolation between four pixels, weights in 2048ths. */
 export function resizeLinear(image, width, height) {
   const { channels, data } = image, out = createImage(width, height, channels);

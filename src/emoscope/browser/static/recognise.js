@@ -1,5 +1,5 @@
 // Recognition: crops in, calibrated probabilities out.
-import { resizeSquare } from "./image.js";
+import { createTable, resizeSquare } from "./image.js";
 
 function softmax(values) {
   const top = Math.max(...values), powers = values.map((v) => Math.exp(v - top));
@@ -9,10 +9,10 @@ function softmax(values) {
 
 /** The network's input batch of grey crops. */
 export function preprocess(crops, { size_px: side, mean, std }) {
-  const n = side * side, batch = new Float32Array(crops.length * n);
+  const n = side * side, batch = new Float32Array(crops.length * n), table = createTable(mean, std);
   crops.forEach((crop, k) => {
     const { data } = resizeSquare(crop, side);
-    for (let i = 0; i < n; i++) batch[k * n + i] = (data[i] / 255 - mean) / std;
+    for (let i = 0; i < n; i++) batch[k * n + i] = table[data[i]];
   });
   return batch;
 }

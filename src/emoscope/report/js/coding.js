@@ -1,8 +1,11 @@
+// @ts-check
 // The page on which a person codes faces: one at a time, by key or click; kept in this browser, saved as CSV.
 const moments = JSON.parse(document.getElementById("moments").textContent);
+/** @type {(id: string) => any} fields and pictures are of many kinds */
 const find = (id) => document.getElementById(id);
+const codeButtons = () => /** @type {NodeListOf<HTMLButtonElement>} */ (document.querySelectorAll("[data-code]"));
 const key = `emoscope-coding-${moments.coder}-${moments.of}`;
-const spoken = find("spoken");
+const announcer = find("spoken");
 let codes = moments.all.map(() => null);
 let at = 0;
 let isKept = true;
@@ -41,7 +44,7 @@ const show = () => {
     : "This browser keeps nothing of this page: save before you close it.";
   if (isEnd) return;
   find("face").src = `data:image/jpeg;base64,${moments.all[at].face}`;
-  for (const button of document.querySelectorAll("[data-code]")) {
+  for (const button of codeButtons()) {
     button.setAttribute("aria-pressed", String(button.dataset.code === codes[at]));
   }
 };
@@ -56,7 +59,7 @@ const code = (word) => {
   if (at >= codes.length) return;
   codes[at] = word;
   keep();
-  spoken.textContent = `${word}, ${at + 1} of ${codes.length}`;
+  announcer.textContent = `${word}, ${at + 1} of ${codes.length}`;
   const left = codes.indexOf(null);
   move(at + 1 < codes.length || left < 0 ? at + 1 : left);
 };
@@ -76,7 +79,7 @@ const save = () => {
 
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
-  const buttons = [...document.querySelectorAll("[data-code]")];
+  const buttons = [...codeButtons()];
   const pressed = buttons.find((button) => button.getAttribute("aria-keyshortcuts") === event.key.toLowerCase());
   if (pressed) code(pressed.dataset.code);
   else if (event.key === "Backspace" || event.key === "ArrowLeft") move(at - 1);
@@ -84,7 +87,7 @@ document.addEventListener("keydown", (event) => {
   else return;
   event.preventDefault();
 });
-for (const button of document.querySelectorAll("[data-code]")) {
+for (const button of codeButtons()) {
   button.addEventListener("click", () => code(button.dataset.code));
 }
 find("back").addEventListener("click", () => move(at - 1));

@@ -1,0 +1,174 @@
+"""The page that reads in the browser beside the Python code: boxes, probabilities, people, speed, requests, bytes.
+
+usage: python benchmarks/browser.py CLIP [PICTURE ...]   writes results/browser.json; needs Chromium
+"""
+
+import argparse
+import base64
+import functools
+import gzip
+import itertools
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+
+from common import write_result
+from emoscope.browser.site import write_site
+from emoscope.core.types import Frame
+from emoscope.faces.detect import create_detector
+from emoscope.faces.recognize import Recognizer
+from emoscope.faces.upright import Cutter
+from emoscope.pipeline.analyzer import Analyzer
+
+OPEN = """
+  const ort = await import("./ort/ort.wasm.min.mjs"), { Reader } = await import("./reader.js");
+  ort.env.wasm.numThreads = 1;
+  ort.env.wasm.wasmPaths = new URL("./ort/", location.href).href;
+  ort.env.logLevel = "error";
+  const facts = await (await fetch("./facts.json")).json();
+  const load = async (name) => new Uint8Array(await (await fetch(`./${name}`)).arrayBuffer());
+  const reader = await Reader.create(ort, facts, load);
+  const decode = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+"""
+READ = f"""
+async (frames) => {{
+  {OPEN}
+  const answers = [];
+  for (const {{ width, height, time, pixels }} of frames) {{
+    const data = decode(pixels), start = performance.now();
+    const found = await reader.read({{ width, height, channels: 4, data }}, time), ms = performance.now() - start;
+    const faces = found.map(({{ xyxy, trackId, probabilities }}) => ({{ xyxy, trackId, probabilities }}));
+    answers.push({{ ms, faces }});
+  }}
+  return answers;
+}}
+"""
+"""Reads the frames that encode() gives, in the page."""
+RECOGNISE = f"""
+async (crops) => {{
+  {OPEN}
+  const open = ({{ side, pixels }}) => ({{ width: side, height: side, channels: 1, data: decode(pixels) }});
+  const images = crops.map(open);
+  return reader.recogniser.predict(images);
+}}
+"""
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """Says nothing."""
+
+    def log_message(self, *args: object) -> None:
+        """Leave it out."""
+
+
+@contextmanager
+def serve(folder: Path) -> Iterator[str]:
+    """Give a folder at an address of this machine."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=folder)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://localhost:{server.server_port}/"
+        server.shutdown()
+
+
+def encode(frame: Frame) -> dict[str, object]:
+    """Return a frame as READ takes it."""
+    width, height = frame.size_wh
+    pixels = cv2.cvtColor(frame.image, cv2.COLOR_BGR2RGBA).tobytes()
+    return {"width": width, "height": height, "time": frame.time_s, "pixels": base64.b64encode(pixels).decode()}
+
+
+def read_clip(clip: Path, n: int, every: int) -> list[Frame]:
+    with av.open(str(clip)) as container:
+        pictures = itertools.islice(container.decode(video=0), 0, n * every, every)
+        return [
+            Frame(p.to_ndarray(format="bgr24"), i, float(p.time or 0), clip.name)  # type: ignore[arg-type]
+            for i, p in enumerate(pictures)
+        ]
+
+
+def compare(page: Any, analyzer: Analyzer, recordings: list[list[Frame]]) -> dict[str, Any]:
+    """Read the same recordings in the page and here."""
+    box, probability, n_faces, n_same, n_missed, n_renamed, ms = 0.0, [], 0, 0, 0, 0, []
+    for frames in recordings:
+        analyzer.begin()
+        for frame, answer in zip(frames, page.evaluate(READ, [encode(frame) for frame in frames]), strict=True):
+            own = list(analyzer.analyze(frame))
+            ms.append(answer["ms"])
+            n_missed += abs(len(own) - len(answer["faces"]))
+            for face, other in zip(own, answer["faces"], strict=False):
+                side = float((face.xyxy[2:] - face.xyxy[:2]).max())
+                box = max(box, float(np.abs(np.array(other["xyxy"]) - face.xyxy).max()) / side)
+                p, q = np.array(other["probabilities"]), np.array([*face.probabilities.values()])
+                probability.append(float(np.abs(p - q).max()))
+                n_faces, n_same = n_faces + 1, n_same + int(p.argmax() == q.argmax())
+                n_renamed += other["trackId"] != face.track_id
+    return {
+        "faces": n_faces,
+        "faces_not_in_both": n_missed,
+        "box_off_at_most_in_sides": box,
+        "same_emotion": n_same,
+        "other_number": n_renamed,
+        "probability_off_median": float(np.median(probability)),
+        "probability_off_at_most": max(probability),
+        "ms_per_frame_median": float(np.median(ms)),
+    }
+
+
+def compare_crops(page: Any, frames: list[Frame], detector: Any, model: str) -> dict[str, Any]:
+    """Read the very same crops by both networks."""
+    recognizer = Recognizer(model)
+    cutter = Cutter(recognizer.spec.crop_margin, recognizer.spec.limits)
+    crops = [crop for frame in frames for crop in cutter.cut(frame.image, detector.detect(frame.image))[1]]
+    sent = [{"side": c.shape[0], "pixels": base64.b64encode(np.ascontiguousarray(c).tobytes()).decode()} for c in crops]
+    found, own = np.array(page.evaluate(RECOGNISE, sent)), recognizer.predict(crops)
+    return {"crops": len(crops), "probability_off_at_most": float(np.abs(found - own).max())}
+
+
+def measure(model: str, clip: Path, pictures: list[Path]) -> dict[str, Any]:
+    from playwright.sync_api import sync_playwright
+
+    films = read_clip(clip, 60, 4)
+    at_camera_size = [Frame(cv2.resize(f.image, (640, 480)), f.index, f.time_s, "camera") for f in films]  # type: ignore[arg-type]
+    alone = [[Frame(cv2.imread(str(path)), 0, 0.0, path.name)] for path in pictures]  # type: ignore[arg-type]
+    with tempfile.TemporaryDirectory() as folder:
+        n_bytes = write_site(Path(folder) / "site", model)
+        site = Path(folder) / "site"
+        compressed = sum(len(gzip.compress(path.read_bytes())) for path in site.rglob("*") if path.is_file())
+        with serve(site) as address, sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+            page = browser.new_page()
+            page.goto(address)
+            page.wait_for_selector("#connections:not(:empty)", timeout=120_000)
+            analyzer = Analyzer(model=model)
+            result = {
+                "bytes": n_bytes,
+                "bytes_gzip": compressed,
+                "clip": compare(page, analyzer, [films]),
+                "pictures": compare(page, analyzer, alone) if alone else None,
+                "camera_640_480": compare(page, analyzer, [at_camera_size]),
+                "equal_crops": compare_crops(page, films[::4], create_detector().detector, model),
+            }
+            browser.close()
+    print(model, result)
+    return result
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("clip", type=Path)
+    parser.add_argument("pictures", type=Path, nargs="*")
+    arguments = parser.parse_args()
+    write_result("browser.json", {m: measure(m, arguments.clip, arguments.pictures) for m in ("default", "fast")})
+
+
+if __name__ == "__main__":
+    main()
