@@ -167,7 +167,7 @@ def main() -> None:
     parser.add_argument("clip", type=Path)
     parser.add_argument("pictures", type=Path, nargs="*")
     arguments = parser.parse_args()
-    write_result("browser.json", {m: measure(m, arguments.clip, arguments.pictures) for m in ("default", "fast")})
+    write_result("browser", {m: measure(m, arguments.clip, arguments.pictures) for m in ("default", "fast")})
 
 
 if __name__ == "__main__":

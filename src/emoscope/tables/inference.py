@@ -106,7 +106,7 @@ def compute_intervals(values: Floats, range_: Range = EVERY) -> tuple[Floats, Fl
     """Return means and 95 % intervals of many quantities of the same people at once.
 
     The interval is the wider of Student's t interval and Hall's cubic transformation of it, which holds where samples
-    are skewed; measured coverage stands in results/coverage.json.
+    are skewed; measured coverage stands in results/interval_coverage.json.
 
     Args:
         values: (n, k); NaN where a person has none.

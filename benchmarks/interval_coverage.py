@@ -1,6 +1,6 @@
 """Coverage of the intervals over people: simulated populations in, how often each 95 % interval holds the truth out.
 
-usage: python benchmarks/coverage.py [--samples 4000]   writes results/coverage.json
+usage: python benchmarks/interval_coverage.py [--samples 4000]   writes results/interval_coverage.json
 """
 
 import argparse
@@ -109,7 +109,7 @@ def main() -> None:
     rng = np.random.default_rng(0)
     means, contrasts = measure_means(rng, n_samples), measure_contrasts(rng, n_samples)
     write_result(
-        "coverage.json",
+        "interval_coverage",
         {"samples": n_samples, "means": means, "contrasts": contrasts, "clusters": measure_clusters(rng)},
     )
 
