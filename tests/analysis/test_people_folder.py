@@ -69,6 +69,11 @@ def test_the_template_is_never_written_over_work(folder: Path, emoscope: Command
     assert code == 2 and "may hold your work" in err and (folder / "people.csv").read_text() == edited
 
 
+def test_a_folder_of_results_is_told_what_it_holds(folder: Path, emoscope: Command) -> None:
+    code, _, err = emoscope("people", folder.parent)
+    assert code == 2 and "it holds result folders" in err and folder.name in err and err.count("\n") == 1
+
+
 def test_another_baseline_afterwards(folder: Path, emoscope: Command) -> None:
     (folder.parent / "events.csv").write_text("name,start_s,end_s\nrest,0,1\n")
     code, _, err = emoscope("report", folder, "--events", folder.parent / "events.csv", "--baseline", "event:rest")

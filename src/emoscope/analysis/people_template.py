@@ -4,12 +4,11 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from emoscope.analysis.result_folder import load_summary, reading, recompute
+from emoscope.analysis.result_folder import check_folder, load_summary, reading, recompute
 from emoscope.core.errors import OutputError
 from emoscope.core.files import explain
 from emoscope.core.manifest import Manifest
 from emoscope.core.page_file import check_page, write_page
-from emoscope.core.replacing import recover
 from emoscope.tables.people_file import EVERYONE, PEOPLE_FILE, write_people
 from emoscope.tables.summary import Person, Summary
 
@@ -32,7 +31,7 @@ def load_read(folder: Path) -> Summary:
     Raises:
         InputError: no result folder, or a damaged one.
     """
-    recover(folder)
+    check_folder(folder)
     summary = load_summary(folder)
     if summary.curated is None:
         return summary

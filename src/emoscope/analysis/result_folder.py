@@ -36,14 +36,7 @@ def load_result(folder: Path) -> tuple[Observations, Summary]:
     Raises:
         InputError: no such folder, not one of ours, another schema version, damaged, or a mistake in people.csv.
     """
-    recover(folder)
-    if find_cut_off(folder) and not (folder / SUMMARY_FILE).is_file():
-        raise InputError(f"{folder} holds a recording that was cut off; finish it with `emoscope report {folder}`")
-    if not folder.is_dir():
-        raise InputError(f"{folder} is no folder; expected the result folder of `emoscope analyze`")
-    for name in (SUMMARY_FILE, TABLE_FILE):
-        if not (folder / name).is_file():
-            raise InputError(f"{folder} is no result folder ({name} is missing); {_hint(folder)}")
+    check_folder(folder)
     summary = load_summary(folder)
     with reading(folder):
         observations = summary.open_table(folder / TABLE_FILE)
@@ -58,6 +51,22 @@ def load_result(folder: Path) -> tuple[Observations, Summary]:
         if people is None or summary.curated is None or summary.curated.sha256 != people.sha256:
             return recompute(folder, summary, people)
         return _open_table(folder, summary, people), summary
+
+
+def check_folder(folder: Path) -> None:
+    """Check that a folder is one that `emoscope analyze` wrote; what was killed there is put in order first.
+
+    Raises:
+        InputError: it is none.
+    """
+    recover(folder)
+    if find_cut_off(folder) and not (folder / SUMMARY_FILE).is_file():
+        raise InputError(f"{folder} holds a recording that was cut off; finish it with `emoscope report {folder}`")
+    if not folder.is_dir():
+        raise InputError(f"{folder} is no folder; expected the result folder of `emoscope analyze`")
+    for name in (SUMMARY_FILE, TABLE_FILE):
+        if not (folder / name).is_file():
+            raise InputError(f"{folder} is no result folder ({name} is missing); {_hint(folder)}")
 
 
 def recompute(

@@ -18,4 +18,5 @@ def people(folder: Result, as_json: AsJson = False) -> None:
         return
     if not template.n_pictures:
         say("warning: there are no pictures of faces; `emoscope analyze --thumbnails clear` keeps some", err=True)
-    say(f"{folder}: {template.n_people} people -> {template.people}, shown in {template.page}")
+    n = "1 person" if template.n_people == 1 else f"{template.n_people} people"
+    say(f"{folder}: {n} -> {template.people}, shown in {template.page}")
