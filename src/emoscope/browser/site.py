@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from emoscope.browser.facts import collect_facts
+from emoscope.browser.forms import create_forms
 from emoscope.browser.parts import STATIC, load_template
 from emoscope.core.emotions import EMOTIONS
 from emoscope.core.files import compute_sha256
@@ -49,6 +50,7 @@ def write_site(folder: Path, model: str | Path = "default", detector: str = "aut
     scripts = sorted(path for path in STATIC.iterdir() if path.suffix in (".js", ".css", ".svg"))
     texts = {
         "facts.json": json.dumps(facts),
+        "forms.json": json.dumps(create_forms(facts)),
         "report.css": load_style(("page.css",)),
         "numbers.js": f"{load_script('numbers.js')}export {{ createNumbers }};\n",
         "app.webmanifest": json.dumps(_describe_app()),

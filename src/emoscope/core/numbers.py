@@ -39,6 +39,7 @@ def format_signed(value: float, n_decimals: int) -> str:
 
 SCRIPT_RULE: Final = {
     "little": format_percent(1e-9),
+    "least": format_percent(1e-9, 1),
     "nearly": format_percent(FULL - 1e-9),
     "unit": f"{NBSP}%",
     "full": FULL,

@@ -54,8 +54,12 @@ def describe_video(observations: Observations, summary: Summary) -> Context:
         "is_single": is_single,
         "main": main,
         "bin_note": _write_bin_note(fine.timeline, timeline),
-        "smoothed": _write_smoothed(summary) if observations.has_smoothed else "",
-        "smoothing_note": _write_smoothing_note(summary, observations) if observations.has_smoothed else "",
+        "smoothed": wording.write_smoothed(_write_constant(summary)) if observations.has_smoothed else "",
+        "smoothing_note": (
+            wording.write_smoothing_note(_write_constant(summary), observations.reads_smoothed)
+            if observations.has_smoothed
+            else ""
+        ),
         "has_baseline": baseline != "off",
         "baseline": baseline,
         "change_limit": f"{100 * limit:.0f}",
@@ -127,8 +131,7 @@ def _describe_person(person: Person, reading: Reading, limit: float) -> Context:
         **_describe_rest(person),
         "key": f"p{person.track_id}",
         "track_id": person.track_id,
-        # What was read most often, hedged.
-        "phrase": f"Expression read as {person.emotion} in {share} of observations.",
+        "phrase": wording.write_phrase(person.emotion, share),
         "chart": Markup(charts.draw_stack(curve.means, timeline, f"{name}: {label_stack(curve.means, timeline)}")),
         "changes": _draw_changes(curve, timeline, limit, name),
         "resting": _create_legend(person.baseline) if person.baseline else [],
@@ -192,8 +195,8 @@ def _label_strip(reading: Reading) -> str:
 def _write_bin_note(fine: Timeline, drawn: Timeline) -> str:
     """Return how much time one point of the charts stands for."""
     if not drawn.n_bins or int(drawn.n_frames.max()) <= 1:
-        return "Each point is one analysed frame."
-    text = f"Each point is the mean of about {_format_step(drawn.bin_s)}"
+        return wording.EACH_FRAME
+    text = wording.write_point(_format_step(drawn.bin_s))
     return f"{text}, when zoomed in of {_format_step(fine.bin_s)}." if fine.n_bins > drawn.n_bins else f"{text}."
 
 
@@ -201,22 +204,6 @@ def _format_step(step_s: float) -> str:
     return f"{step_s:.2f}{NBSP}s" if step_s < 1 else f"{step_s:.1f}{NBSP}s"
 
 
-def _write_smoothed(summary: Summary) -> str:
-    """Return beneath a figure that its curves are smoothed."""
+def _write_constant(summary: Summary) -> str:
     constant_s = summary.settings.smoothing_s
-    return f"Smoothed over time{f', time constant {constant_s:g}{NBSP}s' if constant_s else ''}."
-
-
-def _write_smoothing_note(summary: Summary, observations: Observations) -> str:
-    """Return that the charts are smoothed and what else is."""
-    constant_s = summary.settings.smoothing_s
-    how = f" (time constant {constant_s:g}{NBSP}s)" if constant_s else ""
-    rest = (
-        "So is what each face is read as; mean probabilities are taken before smoothing."
-        if observations.reads_smoothed
-        else "All shares and tables use the values before smoothing."
-    )
-    return (
-        f"The areas are smoothed over time{how}: single odd frames weigh less, and quick changes look slower than they "
-        f"were. {rest}"
-    )
+    return f"{constant_s:g}{NBSP}s" if constant_s else ""

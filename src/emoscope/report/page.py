@@ -42,7 +42,8 @@ def _read(name: str) -> str:
 
 
 @cache
-def _read_script(names: tuple[str, ...]) -> str:
+def join_scripts(names: tuple[str, ...] = SCRIPTS) -> str:
+    """Return the script of a page."""
     parts = "\n".join(map(load_script, names))
     return f'"use strict";\n(() => {{\n{parts}}})();\n'
 
@@ -74,7 +75,7 @@ def render(
         lstrip_blocks=True,
     )
     environment.filters["clock"] = lambda time_s: format_clock(time_s, 1)
-    script = _read_script(scripts)
+    script = join_scripts(scripts)
     # The page may run this one script and load nothing: even if some text escaped
     # its escaping, a browser would not run it.
     script_hash = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

@@ -84,7 +84,7 @@ def _list_key_numbers(summary: Summary) -> list[tuple[str, str]]:
         ]
     at_once = summary.audience.people_max
     return [
-        (count(summary.people_count), "person seen" if summary.people_count == 1 else "people seen"),
+        (count(summary.people_count), wording.write_seen(summary.people_count)),
         *([(count(at_once), "people at once, at most")] if at_once > 1 else []),
         (count(summary.frames), "frames analysed"),
         (percent(summary.coverage), "of frames show a face"),
@@ -95,15 +95,14 @@ def _list_key_numbers(summary: Summary) -> list[tuple[str, str]]:
 
 
 def _write_lead(summary: Summary) -> str:
-    """Return the result in two plain sentences."""
     shares, uncertain = summary.audience.shares, summary.audience.uncertain_share
     top = max(shares, key=shares.__getitem__)
     things = "faces" if summary.kind == "pictures" else "observations"
-    n = f"{wording.format_percent(uncertain)} of {things} are" if uncertain > 0 else f"None of the {things} is"
-    share = wording.format_percent(shares[top])
+    n = wording.write_uncertain(uncertain, wording.format_percent(uncertain), things)
+    lead = wording.write_lead(top, wording.format_percent(shares[top]), n, things)
     calibrated = summary.settings.calibration
     told = f" The probabilities are calibrated {calibrated}." if calibrated else ""
-    return f"Most often, expressions were read as {top}: in {share} of {things}. {n} marked uncertain.{told}"
+    return lead + told
 
 
 def describe_beyond(summary: Summary) -> Context | None:

@@ -9,6 +9,8 @@ from emoscope.core.emotions import EMOTIONS
 from emoscope.core.numbers import NBSP
 from emoscope.tables.summary import SETTING_LABELS, UsedSettings
 
+EACH_FRAME = "Each point is one analysed frame."
+"""Of charts."""
 Context = Mapping[str, object]
 """What a template prints, by name."""
 
@@ -84,6 +86,62 @@ def format_created(created: str) -> str:
 def write_source_line(name: str, made: str = "") -> str:
     """Return what stands beneath every figure that is saved from a page: of what it is, by what it was read."""
     return f"{name}{', ' if made else ''}{made}. Facial expressions read by emoscope; an expression is not a feeling."
+
+
+def write_lead(top: str, share: str, uncertain: str, things: str) -> str:
+    """Return the result in two plain sentences.
+
+    Args:
+        top: the emotion that was read most often.
+        share: of `things` that were read so.
+        uncertain: what `write_uncertain` returned.
+        things: `faces` or `observations`.
+    """
+    return f"Most often, expressions were read as {top}: in {share} of {things}. {uncertain} marked uncertain."
+
+
+def write_uncertain(fraction: float, share: str, things: str) -> str:
+    """Return the beginning of a sentence that ends in `marked uncertain`; `share` is the fraction as it is printed."""
+    return f"{share} of {things} are" if fraction > 0 else f"None of the {things} is"
+
+
+def write_phrase(emotion: str, share: str) -> str:
+    """Return what one person was read as most often, hedged."""
+    return f"Expression read as {emotion} in {share} of observations."
+
+
+def write_seen(n: int) -> str:
+    """Return what a number of people is called."""
+    return "person seen" if n == 1 else "people seen"
+
+
+def write_point(step: str) -> str:
+    """Return how much time one point of the charts stands for, without the full stop; `step` has its unit."""
+    return f"Each point is the mean of about {step}"
+
+
+def write_smoothed(constant: str) -> str:
+    """Return beneath a figure that its curves are smoothed; the constant, with its unit, is empty where unknown."""
+    return f"Smoothed over time{f', time constant {constant}' if constant else ''}."
+
+
+def write_smoothing_note(constant: str, reads_smoothed: bool) -> str:
+    """Return that the charts are smoothed and what else is.
+
+    Args:
+        constant: the time constant with its unit; empty where unknown.
+        reads_smoothed: whether each face is read as its smoothed values say.
+    """
+    how = f" (time constant {constant})" if constant else ""
+    rest = (
+        "So is what each face is read as; mean probabilities are taken before smoothing."
+        if reads_smoothed
+        else "All shares and tables use the values before smoothing."
+    )
+    return (
+        f"The areas are smoothed over time{how}: single odd frames weigh less, and quick changes look slower than they "
+        f"were. {rest}"
+    )
 
 
 def list_seven(values: Mapping[str, float]) -> list[float]:

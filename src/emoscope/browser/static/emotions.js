@@ -14,7 +14,7 @@ const styles = getComputedStyle(document.documentElement);
 // For a canvas, which knows no variables: now, for the scheme may change.
 export const readColours = (end = "") => EMOTIONS.map((name) => styles.getPropertyValue(`--${name}${end}`));
 
-export const { percent } = createNumbers(JSON.parse(document.body.dataset.numbers));
+export const { percent, share, signed } = createNumbers(JSON.parse(document.body.dataset.numbers));
 
 // What is said of one face: never a bare emotion where the network abstains.
 /** @type {(face: Face) => string} */

@@ -6,16 +6,18 @@ import { openFilm, takePictures } from "./film.js";
 import { Here } from "./here.js";
 import { readPicture } from "./pictures.js";
 import { Recording } from "./recording.js";
+import { createReport } from "./report.js";
 import {
-  ONLY_NUMBERS, camera, focusStage, formatTime, hideStage, onConsent, showReading, showStage, timeline,
+  ONLY_NUMBERS, camera, focusStage, hideStage, onConsent, showReading, showStage, timeline,
 } from "./stage.js";
+import { formatClock } from "./texts.js";
 
 const FACTS_MS = 1000;
 
 const here = new Here((trouble) => { complain("reader-trouble", trouble); stop(); });
 const form = /** @type {any} */ ($("settings").querySelector("form")).elements;
 /** @type {Record<string, any>} */
-let facts = {};
+let facts = {}, forms = {};
 let isUsable = false, isCounting = false, isLive = false, isReading = false, timer = 0, startedAt = 0;
 let readings = { count: 0, since: 0 };
 /** @type {Recording | null} */
@@ -66,10 +68,13 @@ const list = (made, duration, note) => {
   const table = make("button", { type: "button", className: "button" }, "Save as a table (CSV)");
   file.onclick = () => download(made.toFile(duration), `${stem}.emoscope.json`);
   table.onclick = () => download(made.toCsv(), `${stem}.csv`);
+  const report = make("button", { type: "button", className: "button primary" }, "Save the report");
+  report.onclick = () => download(createReport(made, duration, forms), `${stem}.html`);
   const people = new Set(made.rows.map((row) => row[made.columns.indexOf("track_id")]).filter(Boolean)).size;
-  const text = `${formatTime(duration)} · ${made.frames} pictures read · ${people} ${people === 1 ? "person" : "people"}${note}`;
+  const text = `${formatClock(duration)} · ${made.frames} pictures read · ${people} ${people === 1 ? "person" : "people"}${note}`;
   const { item } = makeItem(made.source, text);
-  item.append(file, table, makeRemove(item, made.source));
+  // Of nobody there is no report.
+  item.append(...(people ? [report] : []), file, table, makeRemove(item, made.source));
   say(`${made.source} is read; it can be saved.`);
 };
 
@@ -93,7 +98,7 @@ const readFilm = async (file) => {
       const { faces, size_wh } = await here.read(bitmap, time);
       made.add(faces, size_wh, time);
       bar.value = share;
-      setText(note, `${formatTime(time)} of ${formatTime(video.duration)} read`);
+      setText(note, `${formatClock(time)} of ${formatClock(video.duration)} read`);
     }
     item.remove();
     if (made.frames) list(made, stopper.signal.aborted ? made.end : video.duration, stopper.signal.aborted ? " · stopped" : "");
@@ -152,7 +157,7 @@ const showFacts = () => {
   const now = performance.now();
   setState(`${Math.round((1000 * readings.count) / (now - readings.since))} readings a second, on this device`);
   readings = { count: 0, since: now };
-  if (recording) showRecord(`Recording, ${formatTime((now - recordedFrom) / 1000)}. Numbers only, in this page; no picture is stored.`);
+  if (recording) showRecord(`Recording, ${formatClock((now - recordedFrom) / 1000)}. Numbers only, in this page; no picture is stored.`);
   timeline.draw();
 };
 
@@ -207,7 +212,7 @@ const keep = async () => {
 
 const load = async () => {
   try {
-    facts = await (await fetch("./facts.json")).json();
+    [facts, forms] = await Promise.all(["facts", "forms"].map(async (name) => (await fetch(`./${name}.json`)).json()));
     await here.open();
   } catch (error) {
     setText($("loading"), "");

@@ -64,8 +64,6 @@ export const clearStage = () => {
   timeline.clear();
 };
 
-export const formatTime = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds) % 60).padStart(2, "0")}`;
-
 const listCameras = async (current) => {
   const all = await camera.list();
   $("camera-choice").hidden = all.length < 2;

@@ -9,7 +9,7 @@ if (!store) return;
  * @typedef {HTMLElement & {state?: string}} Plot its state: as what it was drawn last, nothing where charts.py drew it
  */
 /**
- * @type {{end: number, main?: string, top: number, limit: number, reach: number, smoothed?: boolean, events?: {name: string, start_s: number, end_s: number, kind?: string}[], valence: number[], emotions: [string, string][], videos: [string, string][],
+ * @type {{end: number, main?: string, top: number, limit: number, reach: number, smoothed?: boolean, isBare?: boolean, events?: {name: string, start_s: number, end_s: number, kind?: string}[], valence: number[], emotions: [string, string][], videos: [string, string][],
  *   view?: [number, number], unit?: string, series: Record<string, Series>, timelines: Record<string, Timeline>,
  *   numbers: NumberRule, chart: {width: number, height: number, lane: number, laneReach: number, leastCount: number,
  *     tickSteps: number[], maxTicks: number, drawnBins: number, uncertainFrom: number, steps: number, nothing: number}}}
@@ -151,7 +151,7 @@ const drawers = {
 const refine = (plot) => {
   const key = plot.dataset.series || plot.dataset.of;
   const state = isPlain() ? "plain" : `${look.style} ${look.only} ${isZoomed()}`;
-  const isAsDrawn = isPlain() && !plot.state && (!isZoomed() || timelineOf(key)?.starts.length <= DRAWN_BINS);
+  const isAsDrawn = !data.isBare && isPlain() && !plot.state && (!isZoomed() || timelineOf(key)?.starts.length <= DRAWN_BINS);
   if (!key || plot.state === state || isAsDrawn) return;
   plot.state = state;
   const timeline = timelineOf(key), svg = plot.querySelector("svg"), draw = plot.dataset.draw;

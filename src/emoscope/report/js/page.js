@@ -144,3 +144,8 @@ addEventListener("beforeprint", () => {
   render();
   document.querySelectorAll("details").forEach((details) => { details.open = true; });
 });
+// A report that a browser made has empty paths: everything is drawn here.
+if (data.isBare) {
+  plots.forEach(refine);
+  showOverview();
+}

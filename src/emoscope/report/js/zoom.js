@@ -85,14 +85,17 @@ bar.addEventListener("click", (event) => {
   const button = /** @type {Element} */ (event.target).closest("button");
   if (button) act(button.dataset.zoom);
 });
-const drawing = document.querySelector(`.plot[data-series="${data.main}"][data-draw="stack"] svg`);
-if (drawing) {
+const showOverview = () => {
+  const drawing = document.querySelector(`.plot[data-series="${data.main}"][data-draw="stack"] svg`);
+  if (!drawing) return;
   const copy = /** @type {Element} */ (drawing.cloneNode(true));
   copy.removeAttribute("role");
   copy.removeAttribute("aria-label");
   copy.setAttribute("aria-hidden", "true");
+  overview.querySelector("svg")?.remove();
   overview.prepend(copy);
-}
+};
+showOverview();
 {
   let grip = null;
   const timeIn = (event) => {

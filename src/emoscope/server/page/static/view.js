@@ -5,8 +5,9 @@ import { $, complain, make, say, setText } from "./dom.js";
 import { loadJobs } from "./jobs.js";
 import { LiveSocket } from "./socket.js";
 import {
-  ONLY_NUMBERS, camera, clearFaces, focusStage, formatTime, hideStage, onConsent, showReading, showStage, timeline,
+  ONLY_NUMBERS, camera, clearFaces, focusStage, hideStage, onConsent, showReading, showStage, timeline,
 } from "./stage.js";
+import { formatClock } from "./texts.js";
 
 const FACTS_MS = 1000;
 const LEAVE_MS = 8000;
@@ -31,7 +32,7 @@ const showFacts = () => {
   const { rate, tripMs } = socket.facts;
   setState(rate ? `${Math.round(rate)} readings a second · ${Math.round(tripMs)} ms from picture to reading` : "Connected");
   if (record.state === "on") {
-    const time = formatTime((performance.now() - record.since) / 1000);
+    const time = formatClock((performance.now() - record.since) / 1000);
     setText($("record-note"), `Recording, ${time}. Numbers only; no picture is stored.`);
   }
 };

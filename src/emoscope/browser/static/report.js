@@ -1,0 +1,179 @@
+// @ts-check
+// The report of a recording, made in the page: the form that `emoscope page` wrote, filled in. Nothing is sent.
+import { share, signed } from "./emotions.js";
+import { bin, findTop, listFrames, summarize, traceCurve } from "./summary.js";
+import { formatClock, formatConstant, formatCount, formatCreated, formatDuration, formatStep } from "./texts.js";
+
+/** @typedef {import("./recording.js").Recording} Recording */
+
+const PLACE = /\u27e6([^\u27e7]+)\u27e7/g;
+const SVG_PERCENT = 100;
+
+const replaceIn = (text, values) => text.replace(PLACE, (place, name) => values[name] ?? place);
+
+/** Fill the places in texts and attributes of an element and all that it holds. */
+const fill = (element, values) => {
+  const walker = element.ownerDocument.createTreeWalker(element, NodeFilter.SHOW_ELEMENT | NodeFilter.SHOW_TEXT);
+  for (let node = walker.currentNode; node; node = walker.nextNode()) {
+    if (node instanceof Text) node.data = replaceIn(node.data, values);
+    else for (const { name, value } of /** @type {Element} */ (node).attributes) {
+      if (value.includes("\u27e6")) /** @type {Element} */ (node).setAttribute(name, replaceIn(value, values));
+    }
+  }
+};
+
+/** Put in the place of some elements one copy of them for each of the values. */
+const repeat = (elements, list) => {
+  for (const values of list) {
+    const copies = elements.map((element) => element.cloneNode(true));
+    elements[0].before(...copies);
+    for (const copy of copies) fill(copy, values);
+  }
+  for (const element of elements) element.remove();
+};
+
+const findPlace = (document, selector, name) =>
+  [...document.querySelectorAll(selector)].find((element) => element.textContent.includes(`\u27e6${name}\u27e7`));
+
+const describePerson = (person, emotions, prefix) => {
+  const values = {
+    name: `Person ${person.id}`, key: `p${person.id}`, first: formatClock(person.first), last: formatClock(person.last),
+    observations: formatCount(person.n), coverage: share(person.coverage), emotion: emotions[person.top],
+    share: share(person.shares[person.top]), uncertain: share(person.uncertain),
+  };
+  emotions.forEach((name, i) => { values[`share ${name}`] = share(person.shares[i]); });
+  return Object.fromEntries(Object.entries(values).map(([name, value]) => [`${prefix}.${name}`, value]));
+};
+
+const pack = (rows, steps, nothing) => {
+  const bytes = new Uint8Array(rows.length * 8);
+  // As Python rounds: halves to the even neighbour.
+  const toByte = (value) => {
+    const near = Math.round(steps * Math.min(1, Math.max(0, value)));
+    return near - steps * value === 0.5 && near % 2 ? near - 1 : near;
+  };
+  rows.forEach((row, i) => bytes.set(row ? row.map(toByte) : Array(8).fill(nothing), 8 * i));
+  let text = "";
+  for (const byte of bytes) text += String.fromCharCode(byte);
+  return btoa(text);
+};
+
+const packSeries = (recording, forms, line, people, main, reach, top) => {
+  const { steps, nothing } = forms.axes.chart, toSeconds = (time) => Number(time.toFixed(3));
+  const toSeries = (name, rows) => ({ timeline: "all", name, values: pack(rows, steps, nothing) });
+  return {
+    ...forms.axes, end: line.end, view: null, top, limit: 0.1, reach, main, isBare: true,
+    smoothed: Boolean(recording.settings.smoothing_s), events: [], videos: [],
+    timelines: {
+      all: {
+        starts: line.starts.map(toSeconds), ends: line.ends.map(toSeconds),
+        faces: line.bins.map((part) => Number((part.reduce((sum, frame) => sum + frame.faces.length, 0) / part.length).toFixed(2))),
+      },
+    },
+    series: {
+      ...(main !== "all" ? {} : { all: toSeries("Everyone", line.everyone) }),
+      ...Object.fromEntries(people.map((person) => [`p${person.id}`, toSeries(`Person ${person.id}`, traceCurve(line.bins, person.id))])),
+    },
+  };
+};
+
+const describeBeyond = (beyond, everyone, forms, emotions) => {
+  const reasons = Object.entries(forms.reasons).filter(([name]) => beyond.reasons.has(name))
+    .map(([name, reason]) => `${formatCount(beyond.reasons.get(name))} because ${reason}`);
+  const values = {
+    "n beyond": formatCount(beyond.n), "share beyond": share(beyond.n / everyone.n),
+    reasons: reasons.join(", ") + (reasons.length > 1 ? "; a face can be several of these" : ""),
+  };
+  emotions.forEach((name, i) => {
+    values[`share without ${name}`] = share(beyond.without.shares[i]);
+    values[`mean without ${name}`] = share(beyond.without.means[i]);
+  });
+  return values;
+};
+
+const describe = (recording, found, line, duration, forms) => {
+  const { emotions } = recording.facts, { everyone, valence, people } = found, { words } = forms;
+  const top = findTop(everyone.shares), uncertain = share(everyone.uncertain), constant = recording.settings.smoothing_s;
+  const values = {
+    source: recording.source.replace(/[\u27e6\u27e7]/g, ""), created: formatCreated(recording.created), length: formatDuration(duration),
+    width: String(recording.size[0]), height: String(recording.size[1]), frames: formatCount(found.frames),
+    people: formatCount(people.length), "people seen": words.people[people.length === 1 ? 0 : 1], "at once": formatCount(found.atOnce),
+    coverage: share(found.coverage), faces: formatCount(everyone.n), uncertain, top: emotions[top], "top share": share(everyone.shares[top]),
+    "uncertain words": everyone.uncertain > 0 ? replaceIn(words.some_uncertain, { share: uncertain }) : words.none_uncertain,
+    positive: share(valence.positive), neutral: share(valence.neutral), negative: share(valence.negative),
+    every: recording.settings.every ?? "", smoothing: constant ? formatConstant(constant) : "off",
+    "bin note": line.bins.every((part) => part.length === 1) ? words.each_frame : replaceIn(words.point, { step: formatStep(line.step) }),
+    ...describeBeyond(found.beyond, everyone, forms, emotions),
+  };
+  emotions.forEach((name, i) => {
+    values[`share ${name}`] = share(everyone.shares[i]);
+    values[`mean ${name}`] = share(everyone.means[i]);
+  });
+  return values;
+};
+
+const drawBars = (document, found) => {
+  const bars = document.querySelectorAll(".shares .bar-cell rect:last-child");
+  bars.forEach((bar, i) => bar.setAttribute("width", `${(SVG_PERCENT * found.everyone.shares[i]).toFixed(2)}%`));
+  const { positive, neutral, negative } = found.valence, split = document.querySelector("svg.split");
+  let x = 0;
+  [positive, neutral, negative].forEach((part, i) => {
+    split.children[i].setAttribute("x", `${(SVG_PERCENT * x).toFixed(1)}%`);
+    split.children[i].setAttribute("width", `${(SVG_PERCENT * part).toFixed(1)}%`);
+    x += part;
+  });
+  split.setAttribute("aria-label", `positive ${share(positive)}, neutral ${share(neutral)}, negative ${share(negative)}`);
+};
+
+const addPeople = (document, shown, rest, emotions) => {
+  const toValues = (prefix) => (person) => describePerson(person, emotions, prefix);
+  const people = shown.map(toValues("person"));
+  const gantt = document.querySelector(".gantt");
+  if (!gantt) { fill(document.querySelector("main"), people[0]); return; }
+  repeat([gantt.children[0], gantt.children[1]], people);
+  repeat([document.querySelector("article.card")], people);
+  const row = findPlace(document, "tr", "rest.name");
+  if (rest.length) { repeat([row], rest.map(toValues("rest"))); return; }
+  row.closest(".scroll").remove();
+  document.getElementById("rest").remove();
+  document.querySelector("a[href='#rest']").parentElement.remove();
+};
+
+/**
+ * Make the report of a recording in which somebody was seen.
+ * @param {Recording} recording
+ * @param {number} duration
+ * @param {Record<string, any>} forms what forms.json holds
+ */
+export const createReport = (recording, duration, forms) => {
+  const { emotions } = recording.facts, { valence } = forms.axes, frames = listFrames(recording);
+  const found = summarize(frames, valence, forms.min_frames), { people } = found;
+  const isSingle = people.length === 1 && people[0].n === found.everyone.n;
+  const main = isSingle ? `p${people[0].id}` : "all";
+  const bins = bin(frames, duration), line = { ...bins, everyone: traceCurve(bins.bins) };
+  const byFrames = [...people].sort((a, b) => b.n - a.n || a.id - b.id), byId = (a, b) => a.id - b.id;
+  const shown = byFrames.slice(0, forms.max_people).sort(byId);
+  const rest = byFrames.slice(forms.max_people, forms.max_people + forms.max_rest).sort(byId);
+  const indexes = line.everyone.filter(Boolean).map((row) => Math.abs(valence.reduce((sum, sign, i) => sum + sign * row[i], 0)));
+  const reach = forms.index_reaches.find((end) => Math.max(...indexes) <= end) ?? forms.index_reaches.at(-1);
+  const counts = line.bins.map((part) => part.reduce((sum, frame) => sum + frame.faces.length, 0) / part.length);
+  const top = Math.max(1, Math.ceil(Math.max(...counts) - 1e-9));
+  const values = {
+    ...describe(recording, found, line, duration, forms), main, reach: String(reach), "top count": String(top), index: signed(found.valence.index),
+  };
+  const form = forms.forms[`${isSingle ? "one" : "many"}${recording.settings.smoothing_s ? " smoothed" : ""}`];
+  const document = new DOMParser().parseFromString(form, "text/html");
+  if (found.atOnce < 2) findPlace(document, ".key > div", "at once")?.remove();
+  if (!found.beyond.n) document.querySelector(".beyond").remove();
+  else if (!found.beyond.without.n) document.querySelector(".beyond .scroll").remove();
+  if (!recording.settings.every) findPlace(document, ".facts tr", "every").remove();
+  if (shown.length) addPeople(document, shown, rest, emotions);
+  else for (const id of ["h-when", "h-people"]) document.getElementById(id).closest("section").remove();
+  fill(document.documentElement, values);
+  drawBars(document, found);
+  const series = packSeries(recording, forms, line, shown, main, reach, top);
+  // No text may end the element that it stands in.
+  document.getElementById("series").textContent = JSON.stringify(series).replaceAll("<", "\\u003c");
+  const html = `<!DOCTYPE html>\n${document.documentElement.outerHTML}`.replaceAll(forms.held, " style=");
+  return new Blob([html.replace(/(?:<!--)?\u27e6(style|script)\u27e7(?:-->)?/g, (_, name) => forms[name])], { type: "text/html" });
+};
