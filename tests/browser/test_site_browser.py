@@ -163,7 +163,7 @@ SHOWN = (
 )
 LOOK = """(selectors) => [
   selectors.map((selector) => [...document.querySelectorAll(selector)].map((element) => element.innerText)),
-  [...document.querySelectorAll("[data-series], [data-of]")].map(({ dataset: { series, of, draw } }) => [series, of, draw]),
+  [...document.querySelectorAll("[data-series], [data-of]")].map(({ dataset: at }) => [at.series, at.of, at.draw]),
   JSON.parse(document.getElementById("series").textContent),
 ]"""
 
