@@ -85,7 +85,7 @@ def write_recording(folder: Path, p: Any, stimulus: Stimulus, source: str, is_se
     fields = [pa.field(name, pa.type_for_alias(kind)) for name, kind in COLUMNS.items()]
     schema = pa.schema(fields, {"emoscope_schema_version": str(SCHEMA_VERSION)})
     columns = [pa.array(values[f.name]).cast(f.type) for f in schema]
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.Table.from_arrays(columns, schema=schema), folder / "observations.parquet")
     facts = Facts(
         schema_version=SCHEMA_VERSION,

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from emoscope.core.types import Faces, Frame, FrameResult
 from emoscope.media.find import find_sources
+from emoscope.outputs.sound import Sound
 from emoscope.outputs.video_writer import VideoWriter
 
 RATE_HZ = 44_100
@@ -99,6 +100,13 @@ def test_sound_and_pictures_stay_in_time(tmp_path: Path, name: str, codec: str, 
         assert abs(start_or_end - source_seconds[source_loudness > 0.1 * source_loudness.max()][index]) < 0.03
     assert abs(seconds[-1] - source_seconds[-1]) < 0.06
     assert is_faststart(out)
+    # As samples it sounds at the same time of the pictures' clock, which begins with the container.
+    with av.open(str(path)) as container:
+        begin_s = (container.start_time or 0) / av.time_base
+    samples = np.concatenate(list(Sound(path).read(8000)))
+    loud = np.flatnonzero(np.abs(samples) > 0.1 * np.abs(samples).max()) / 8000
+    expected_loud = source_seconds[source_loudness > 0.1 * source_loudness.max()] - begin_s
+    assert abs(loud[0] - expected_loud[0]) < 0.01 and abs(loud[-1] - expected_loud[-1]) < 0.01
 
 
 @pytest.mark.parametrize(("name", "codec"), [("a.mp4", "aac"), ("a.ts", "aac"), ("a.avi", "pcm_s16le")])

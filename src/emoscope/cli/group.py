@@ -27,11 +27,16 @@ def group(
         ),
     ] = None,
     stimulus: Annotated[
-        Path | None, typer.Option("--stimulus", metavar="FILE", help="What everybody saw; the page plays it.")
+        Path | None,
+        typer.Option("--stimulus", metavar="FILE", help="What everybody saw: the page plays it, its sound aligns."),
     ] = None,
     start: Annotated[
         str | None,
-        typer.Option("--start", metavar="EVENT", help="The event at which the stimulus begins in each recording."),
+        typer.Option(
+            "--start",
+            metavar="TIME|EVENT",
+            help="When the stimulus begins in each recording whose row says nothing; by its sound with --stimulus.",
+        ),
     ] = None,
     *,
     settings: Settings,
@@ -45,9 +50,10 @@ def group(
     those of the stimulus, on its own time.
     """
     from emoscope.groups.group import group as put_together
+    from emoscope.groups.participants import parse_start
     from emoscope.groups.project import Wish
 
-    written = put_together(results, Wish(by, start, stimulus, settings.events), output, overwrite)
+    written = put_together(results, Wish(by, parse_start(start or ""), stimulus, settings.events), output, overwrite)
     if as_json:
         print_json(written.to_dict())
         return

@@ -1,18 +1,16 @@
-"""One clock: when the stimulus begins in each recording, and the bins of its time in which everybody is counted."""
+"""One clock: the bins of the stimulus's time in which everybody is counted."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 from emoscope.core.errors import InputError
-from emoscope.groups.participants import Session
 from emoscope.groups.recordings import Recording
 
 BINS_S: Final = (0.25, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 SHORT_S: Final = 120.0
 """Up to this length the bins are shorter than a second, where there are frames enough."""
-Source = Literal["table", "event", "beginning"]
 
 
 @dataclass(frozen=True)
@@ -26,36 +24,6 @@ class Clock:
     def end_s(self) -> float:
         """When the last bin is over."""
         return self.bin_s * self.n_bins
-
-
-def find_start(session: Session, recording: Recording, event: str | None) -> tuple[float, Source]:
-    """Return when the stimulus begins in a session's recording, and by what that is known.
-
-    Args:
-        session: its own `start` comes first.
-        recording: its recording.
-        event: the event that is the stimulus's beginning where the session says nothing.
-
-    Raises:
-        InputError: there is no such event, or it begins after the recording is over.
-    """
-    wanted = event if session.start is None else session.start
-    if wanted is None:
-        return 0.0, "beginning"
-    if isinstance(wanted, str):
-        starts = [e.start_s for e in recording.summary.events if e.name.casefold() == wanted.casefold()]
-        if not starts:
-            raise InputError(
-                f"{recording.name}: start_s {wanted!r} is no time and no event of the recording; expected seconds, "
-                "a clock time, or the name of one of its events"
-            )
-        return starts[0], "event"
-    if wanted >= recording.summary.duration_s:
-        raise InputError(
-            f"{recording.name}: the stimulus would begin at {wanted:g} s, after the recording is over "
-            f"({recording.summary.duration_s:g} s)"
-        )
-    return wanted, "table"
 
 
 def create_clock(recordings: Sequence[Recording], starts_s: Iterable[float], stimulus_s: float | None) -> Clock:

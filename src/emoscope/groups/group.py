@@ -8,6 +8,7 @@ from emoscope.core.manifest import Identity, Mark
 from emoscope.core.owned import open_owned
 from emoscope.core.page_file import check_page, write_page
 from emoscope.groups.contrasts import Results
+from emoscope.groups.listening import ALIGNMENT, load_alignment
 from emoscope.groups.page import create_page
 from emoscope.groups.participants import FILE, write_template
 from emoscope.groups.project import Wish, load_project
@@ -51,7 +52,7 @@ class Written:
 
 
 def group(results: Path, wish: Wish | None = None, output: Path | None = None, overwrite: bool = False) -> Written:
-    """Put the recordings of a folder together; no video is read again.
+    """Put the recordings of a folder together; no picture is read again, and sound once, where it aligns recordings.
 
     Args:
         results: holds result folders.
@@ -66,14 +67,15 @@ def group(results: Path, wish: Wish | None = None, output: Path | None = None, o
     wish, output = wish or Wish(), output or results
     page, folder, of = output / PAGE, output / FOLDER, str(results.resolve())
     check_page(page, KIND, of, overwrite)
-    project = load_project(results, wish)
+    project = load_project(results, wish, load_alignment(folder))
     computed = Results(project)
     text = create_page(computed, output)
     # It is known by its place: recordings come and go.
-    with open_owned(
-        folder, KIND, Identity(results.resolve().name, Mark(0, ""), results.resolve()), NAMES, overwrite
-    ) as new:
+    identity = Identity(results.resolve().name, Mark(0, ""), results.resolve())
+    with open_owned(folder, KIND, identity, (*NAMES, ALIGNMENT), overwrite) as new:
         write_tables(computed, new)
+        if project.alignment:
+            project.alignment.save(new / ALIGNMENT)
     write_page(page, text, KIND, of, overwrite)
     names = list(dict.fromkeys(track.recording.name for track in project.tracks))
     template = results / FILE

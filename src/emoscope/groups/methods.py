@@ -1,12 +1,14 @@
 """The methods paragraph: a project's results in, what a paper must say of them out, with its reference list."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Final
 
 import numpy as np
 
 from emoscope.core.texts import name_some
 from emoscope.core.version import read_version
 from emoscope.groups.contrasts import LEVEL, MAX_LEVELS, Results
+from emoscope.groups.placing import Source
 from emoscope.report.wording import format_clock, format_value
 from emoscope.tables.inference import METHODS, MIN_PEOPLE, REFERENCES
 
@@ -20,7 +22,19 @@ BARRETT = (
     "reconsidered: Challenges to inferring emotion from human facial movements. Psychological Science in the Public "
     "Interest, 20(1), 1-68."
 )
+SOUND = (
+    "Knapp, C. H., & Carter, G. C. (1976). The generalized correlation method for estimation of time delay. IEEE "
+    "Transactions on Acoustics, Speech, and Signal Processing, 24(4), 320-327."
+)
 ENDS = {"segment": "marked segments"}
+STARTS: Final[Mapping[Source, str]] = {
+    "table": "by a noted time",
+    "event": "by a marked event",
+    "sound": "by cross-correlation of the onsets in the recording's sound with those of the stimulus (Knapp & Carter, "
+    "1976)",
+    "beginning": "by the recording's own beginning",
+}
+"""How the stimulus's beginning is known."""
 
 
 def write_methods(results: Results) -> list[str]:
@@ -32,6 +46,7 @@ def list_references(results: Results) -> list[str]:
     """Return the works that the paragraphs name, sorted."""
     keys = ["interval", *_list_used(results)]
     data = {FACES} if _say_training(results) else set()
+    data |= {SOUND} if any(track.start_by == "sound" for track in results.project.tracks) else set()
     return sorted({BARRETT, *data, *(REFERENCES[key] for key in keys if key in REFERENCES)})
 
 
@@ -61,11 +76,10 @@ def _write_material(results: Results) -> Iterator[str]:
     yield "The valence index is the probability of happy less that of angry, disgust, fear and sad (-1 to 1)."
     frames = sum(float(track.frames.sum()) for track in tracks)
     totals = np.sum([track.total for track in tracks], axis=0)
-    by_start: dict[str, int] = {}
+    by_start: dict[Source, int] = {}
     for track in tracks:
         by_start[track.start_by] = by_start.get(track.start_by, 0) + 1
-    known = {"table": "by a noted time", "event": "by a marked event", "beginning": "by the recording's own beginning"}
-    ways = ", ".join(f"{known[way]} ({count})" for way, count in by_start.items())
+    ways = ", ".join(f"{STARTS[way]} ({count})" for way, count in by_start.items())
     yield (
         f"Recordings were aligned at the beginning of the stimulus, {ways}, and averaged in bins of "
         f"{project.clock.bin_s:g} s over {format_clock(project.clock.end_s)} min."

@@ -15,6 +15,7 @@ from emoscope.groups.contrasts import Results
 from emoscope.groups.drawings import coarsen, find_reach
 from emoscope.groups.methods import list_references, write_methods
 from emoscope.groups.page_rows import (
+    describe_alignment,
     describe_differences,
     describe_factors,
     describe_participants,
@@ -83,6 +84,7 @@ def create_content(results: Results, output: Path) -> Context:
         "is_comparison": True,
         "is_pictures": False,
         "is_single": False,
+        "aligned": describe_alignment(results),
         "axis": Markup(charts.draw_axis(timeline)),
         "bin": f"{project.clock.bin_s * factor:g} s",
         **_draw_time(results, curves, links, timeline),

@@ -9,6 +9,7 @@ from markupsafe import Markup
 from emoscope.core.emotions import EMOTIONS
 from emoscope.core.numbers import NBSP, format_signed
 from emoscope.groups import drawings
+from emoscope.groups.alignment import MIN_CERTAINTY
 from emoscope.groups.contrasts import Difference, Level, Results, Stretch
 from emoscope.groups.drawings import coarsen, find_reach
 from emoscope.groups.people import Floats
@@ -56,6 +57,20 @@ def list_key(results: Results) -> list[tuple[str, str]]:
         (intervals.format_index(results.means[0].mean), "valence index, −1 to +1"),
         (format_signed(float(alike.mean()), 2) if len(alike) else "–", "correlation of a participant with all others"),
     ]
+
+
+def describe_alignment(results: Results) -> str:
+    """Return how many recordings were aligned by their sound, and how certainly; empty where none was."""
+    found = {t.recording.name: t.certainty for t in results.project.tracks if t.certainty is not None}
+    if not found:
+        return ""
+    least = min(found, key=lambda name: found[name])
+    n = len(found)
+    recordings = "One recording was" if n == 1 else f"{n} recordings were"
+    return (
+        f"{recordings} aligned by sound; the least certain is {least} ({found[least]:.1f}, certain from "
+        f"{MIN_CERTAINTY:g} on). Listen where you doubt it: a start_s in participants.csv comes first."
+    )
 
 
 def describe_peaks(results: Results) -> list[Context]:

@@ -24,6 +24,8 @@ EVERYBODY: Final = "all"
 EXPECTED: Final = "expected a CSV file with the column recording, maybe participant, person, start_s, conditions"
 MAX_PROBLEMS: Final = 8
 """Problems named one by one; of more only the number."""
+Start = float | str
+"""When the stimulus begins: in the recording's seconds, or at the event of a name."""
 PATTERN: Final = frozenset("*?[")
 
 
@@ -38,8 +40,8 @@ class Session:
     """track_id; None: the person seen in most frames."""
     is_everybody: bool = False
     """Whether everyone in the recording is a participant, whose names begin with this one's."""
-    start: float | str | None = None
-    """When the stimulus begins, in the recording's seconds, or by the name of an event; None: not said here."""
+    start: Start | None = None
+    """When the stimulus begins; None: not said here."""
     factors: Mapping[str, str] = field(default_factory=dict)
     """Conditions and groups by column; empty cells are left out."""
 
@@ -111,17 +113,20 @@ def _read_row(cells: Mapping[str, str], recordings: Mapping[str, str], separator
             person = int(number)
         else:
             problems.append(f"person {text!r} is no number of a person; expected track_id, or {EVERYBODY}")
-    start: float | str | None = None
-    if text := cells.get("start_s", ""):
-        try:
-            start = parse_time(text if separator == "," else text.replace(",", "."))
-        except InputError:
-            # Whether the recording has such an event is known once it is open.
-            start = text
+    start = parse_start(cells.get("start_s", ""), separator != ",")
     if problems:
         raise InputError(", ".join(problems))
     factors = {key: value for key, value in cells.items() if key not in COLUMNS and value}
     return [Session(r, cells.get("participant") or r, person, is_everybody, start, factors) for r in matched]
+
+
+def parse_start(text: str, has_decimal_comma: bool = False) -> Start | None:
+    """Return when a stimulus begins, as somebody wrote it; None where nothing is written."""
+    try:
+        return parse_time(text.replace(",", ".") if has_decimal_comma else text) if text else None
+    except InputError:
+        # Whether the recording has such an event is known once it is open.
+        return text
 
 
 def _match(name: str, recordings: Mapping[str, str]) -> list[str]:

@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 from emoscope.core.emotions import EMOTIONS
 from emoscope.core.errors import InputError
 from emoscope.core.texts import name_some
-from emoscope.groups.clock import Clock, Source, create_clock, find_start, measure_length
+from emoscope.groups.clock import Clock, create_clock, measure_length
+from emoscope.groups.listening import Alignment
 from emoscope.groups.participants import (
     FILE,
     Session,
+    Start,
     create_sessions,
     is_template,
     join_problems,
@@ -24,6 +26,7 @@ from emoscope.groups.participants import (
     write_template,
 )
 from emoscope.groups.people import People, Segments, find_segments, read_people
+from emoscope.groups.placing import Placed, Source, place_sessions
 from emoscope.groups.recordings import Recording, load_recordings
 from emoscope.tables.events import Event
 from emoscope.tables.rows import SIGNS
@@ -46,6 +49,8 @@ class Track:
     person: int
     start_s: float
     start_by: Source
+    certainty: float | None
+    """Of alignment by sound."""
     factors: Mapping[str, str]
     people: People
     """Everybody in the recording."""
@@ -79,6 +84,8 @@ class Project:
     tracks: tuple[Track, ...]
     notes: tuple[str, ...] = ()
     stimulus: Path | None = None
+    alignment: Alignment | None = None
+    """What is known of the recordings' sound."""
     names: tuple[str, ...] = field(init=False)
     """The participants, in the order of the table."""
 
@@ -181,15 +188,21 @@ class Wish:
 
     by: Path | None = None
     """The table of participants; None: the one in the folder of results, if there is one."""
-    start_event: str | None = None
-    """The event that is the stimulus's beginning."""
+    start: Start | None = None
+    """When the stimulus begins where the table does not say it: a time, or an event."""
     stimulus: Path | None = None
+    """By its sound recordings are aligned where neither says it."""
     events: tuple[Event, ...] = ()
     """Segments of the stimulus, on its clock, for all recordings; they stand for those of the recordings."""
 
 
-def load_project(results: Path, wish: Wish | None = None) -> Project:
+def load_project(results: Path, wish: Wish | None = None, kept: Alignment | None = None) -> Project:
     """Read what everybody showed from the tables of result folders.
+
+    Args:
+        results: the folder of result folders.
+        wish: how they are to be put together.
+        kept: what an earlier project heard.
 
     Raises:
         InputError: all that is wrong with the results, or with the table of participants, in one line.
@@ -207,40 +220,14 @@ def load_project(results: Path, wish: Wish | None = None) -> Project:
     else:
         sessions, more = load_participants(by, {r.name: r.summary.source for r in recordings.values()})
         notes += more
-    placed = _place_sessions(sessions, recordings, wish, by or own)
     stimulus_s = measure_length(wish.stimulus) if wish.stimulus else None
+    places = place_sessions(sessions, recordings, by or own, wish.start, wish.stimulus, kept)
+    placed, alignment = places.placed, places.alignment
     clock = create_clock([p.recording for p in placed], [p.start_s for p in placed], stimulus_s)
     reader = _Reader(clock, wish, by or own)
     tracks = reader.read(placed)
-    return Project(results, clock, tuple(tracks), (*notes, *reader.find_notes()), wish.stimulus)
-
-
-@dataclass(frozen=True)
-class _Placed:
-    session: Session
-    recording: Recording
-    start_s: float
-    start_by: Source
-
-
-def _place_sessions(
-    sessions: Sequence[Session], recordings: Mapping[str, Recording], wish: Wish, by: Path
-) -> list[_Placed]:
-    """Find the stimulus's beginning in each session.
-
-    Raises:
-        InputError: all of them in which it cannot be found.
-    """
-    placed, problems = [], []
-    for session in sessions:
-        recording = recordings[session.recording]
-        try:
-            placed.append(_Placed(session, recording, *find_start(session, recording, wish.start_event)))
-        except InputError as e:
-            problems.append(str(e))
-    if problems:
-        raise InputError(f"{join_problems(problems)}; correct the column start_s of {by}")
-    return placed
+    notes += [*places.notes, *reader.find_notes()]
+    return Project(results, clock, tuple(tracks), tuple(notes), wish.stimulus, alignment)
 
 
 class _Reader:
@@ -252,7 +239,7 @@ class _Reader:
         self.chosen: list[str] = []
         self.unseen: list[str] = []
 
-    def read(self, placed: Sequence[_Placed]) -> list[Track]:
+    def read(self, placed: Sequence[Placed]) -> list[Track]:
         """Return all tracks in the order of the sessions.
 
         Raises:
@@ -274,12 +261,13 @@ class _Reader:
             raise InputError("no person was seen in any of the recordings; there is nothing to put together")
         return tracks
 
-    def _create_tracks(self, placed: _Placed, people: People) -> Iterator[Track]:
+    def _create_tracks(self, placed: Placed, people: People) -> Iterator[Track]:
         session = placed.session
         for person in self._choose(session, people):
             name = f"{session.participant}/{person}" if session.is_everybody else session.participant
             own = replace(people, sums={person: people.sums[person]})
-            yield Track(placed.recording, name, person, placed.start_s, placed.start_by, session.factors, own)
+            start = placed.start_s, placed.start_by, placed.certainty
+            yield Track(placed.recording, name, person, *start, session.factors, own)
 
     def _find_segments(self, recording: Recording, start_s: float) -> Segments:
         if self.wish.events:

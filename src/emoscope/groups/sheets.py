@@ -26,7 +26,8 @@ ABOUT: Final = {
     "source": "what was recorded",
     "person": "number of the person in the recording (track_id)",
     "start_s": "when the stimulus begins in the recording, in its seconds",
-    "start_by": "how that is known: table (participants.csv), event, beginning (of the recording)",
+    "start_by": "how that is known: table (participants.csv), event, sound, beginning (of the recording)",
+    "start_certainty": "how far the best offset stands above the next, in standard deviations; where sound aligned",
     "status": "complete, or incomplete: what was read of it counts",
     "segment": "the marked segment; repeats of one name, and events of one kind, count together",
     "frames": "analysed frames",
@@ -212,10 +213,18 @@ def _create_recordings(project: Project) -> Sheet:
     factors = _name_factors(project)
     rows = []
     for t in project.tracks:
-        head = [t.participant, t.recording.name, t.recording.summary.source, t.person, t.start_s, t.start_by]
+        head = [
+            t.participant,
+            t.recording.name,
+            t.recording.summary.source,
+            t.person,
+            t.start_s,
+            t.start_by,
+            t.certainty,
+        ]
         own = [t.factors.get(factor) for factor in factors]
         rows.append([*head, t.recording.summary.status, *own, *_count([t]), *measure(t.total).tolist()])
-    head_names = ("participant", "recording", "source", "person", "start_s", "start_by", "status")
+    head_names = ("participant", "recording", "source", "person", "start_s", "start_by", "start_certainty", "status")
     columns = [*head_names, *factors.values(), *NUMBERS, *SHARES, *MEASURE_NAMES]
     return create_sheet("recordings", "a row per participant and recording", columns, rows, _say_factors(project))
 

@@ -1,15 +1,20 @@
-"""Sound: a source's first audio stream in, its packets into another container out, as the pictures' time advances."""
+"""Sound: a source's first audio stream in; its packets into another container, or as samples, out."""
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
 
 COPIED: Final = frozenset(["aac", "mp3", "ac3", "eac3", "opus", "alac", "flac"])
 """What mp4 holds and players play there; all else is turned into AAC."""
 AAC_RATES_HZ: Final = (16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
 """Sampling rates that are kept."""
 
+BLOCK_S: Final = 10
+"""Seconds of samples that are read at once."""
 DISK_ERRORS: Final = frozenset([errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG, errno.EROFS])
 
 
@@ -77,6 +82,31 @@ class Sound:
                     raise
                 self.give_up(e)
         return None
+
+    def read(self, rate_hz: int) -> Iterator[NDArray[np.float32]]:
+        """Yield the sound's samples (n,) in blocks, mono, -1 to 1; the first one sounds at 0 of the pictures' clock.
+
+        Gaps are silent. Damage ends the sound, and `problems` says so.
+        """
+        import av
+
+        is_first = True
+
+        def create(frame: Any) -> Any:
+            nonlocal is_first
+            start, is_first = ":first_pts=0" if is_first else "", False
+            return _create_graph(
+                frame,
+                ("aresample", f"{rate_hz}:async=1{start}"),
+                ("aformat", "sample_fmts=flt:channel_layouts=mono"),
+                ("asetnsamples", f"{rate_hz * BLOCK_S}:p=0"),
+            )
+
+        try:
+            for block in self._resample(create):
+                yield block.to_ndarray().reshape(-1)
+        except (av.FFmpegError, OSError, ValueError, RuntimeError) as e:
+            self.give_up(e)
 
     def close(self) -> None:
         """Close the source."""
@@ -174,12 +204,12 @@ class Sound:
             yield packet
 
     def _encode(self) -> Iterator[Any]:
-        for frame in self._resample():
+        for frame in self._resample(self._create_graph):
             yield from self.target.encode(frame)
         yield from self.target.encode(None)
 
-    def _resample(self) -> Iterator[Any]:
-        """Yield decoded sound between start_s and end_s at the output's rate, gaps filled with silence."""
+    def _resample(self, create_graph: Callable[[Any], Any]) -> Iterator[Any]:
+        """Yield decoded sound up to end_s as a graph makes it, another graph wherever the kind of sound changes."""
         graph: Any = None
         shape = None
         for frame in self._decode():
@@ -187,7 +217,7 @@ class Sound:
             if new != shape:
                 if graph is not None:
                     yield from _drain(graph)
-                graph, shape = self._create_graph(frame), new
+                graph, shape = create_graph(frame), new
             graph.push(frame)
             yield from _pull(graph)
             if self.end_s is not None and frame.pts * frame.time_base >= self.end_s:
@@ -214,25 +244,30 @@ class Sound:
             yield from (frame for frame in frames if frame.pts is not None)
 
     def _create_graph(self, frame: Any) -> Any:
-        import av.filter
-
+        """Return a graph to the output's kind of sound between start_s and end_s, gaps filled with silence."""
         context = self.target.codec_context
-        graph = av.filter.Graph()
         end = "" if self.end_s is None else f":end={self.end_s}"
-        nodes = [
-            graph.add_abuffer(
-                sample_rate=frame.sample_rate,
-                format=frame.format.name,
-                layout=frame.layout.name,
-                time_base=frame.time_base,
-            ),
-            graph.add("atrim", f"start={max(self.start_s, 0.0)}{end}"),
-            graph.add("aresample", f"{context.sample_rate}:async=1"),
-            graph.add("aformat", f"sample_fmts=fltp:channel_layouts={context.layout.name}"),
-            graph.add("abuffersink"),
-        ]
-        graph.link_nodes(*nodes).configure()
-        return graph
+        return _create_graph(
+            frame,
+            ("atrim", f"start={max(self.start_s, 0.0)}{end}"),
+            ("aresample", f"{context.sample_rate}:async=1"),
+            ("aformat", f"sample_fmts=fltp:channel_layouts={context.layout.name}"),
+        )
+
+
+def _create_graph(frame: Any, *filters: tuple[str, str]) -> Any:
+    """Return a graph that takes frames like one, through filters by name and arguments."""
+    import av.filter
+
+    graph = av.filter.Graph()
+    source = graph.add_abuffer(
+        sample_rate=frame.sample_rate,
+        format=frame.format.name,
+        layout=frame.layout.name,
+        time_base=frame.time_base,
+    )
+    graph.link_nodes(source, *(graph.add(*one) for one in filters), graph.add("abuffersink")).configure()
+    return graph
 
 
 def _pull(graph: Any) -> Iterator[Any]:
