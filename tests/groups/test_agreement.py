@@ -1,21 +1,27 @@
 """Agreement with people: kappa against published figures, codes with mistakes, calibration, and the whole command."""
 
 import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from pympi.Elan import Eaf
 from sklearn.metrics import cohen_kappa_score
 
 from conftest import Command
+from emoscope.analysis.result_folder import load_result
 from emoscope.core.emotions import EMOTIONS
 from emoscope.core.errors import InputError
 from emoscope.faces.recalibration import load_recalibration, recalibrate
 from emoscope.groups.agree import compute_agreement
 from emoscope.groups.agreement import compute_kappa, compute_kappa_error, estimate_kappa, measure_reliability
-from emoscope.groups.codes import load_recordings
+from emoscope.groups.coded import load_recordings
 from emoscope.groups.coding import sample_moments
 from emoscope.groups.recalibrate import cross_validate, fit
+from emoscope.tables.observations import Observations
+from emoscope.tables.rows import read_rows
 from recordings import make_summary, make_table, write_result
 
 
@@ -102,7 +108,7 @@ def test_all_mistakes_of_all_files_at_once(results: Path, tmp_path: Path, emosco
         "line 3: 99 s lies outside p0",
         "line 4: there is no recording 'p9'",
         "line 5: there is no person 7 in p1",
-        "lines 6 and 7 code the same moment",
+        "line 6 and line 7 code the same moment",
     ):
         assert sentence in str(error.value)
     assert emoscope("agree", results, "--codes", a)[0] == 2
@@ -168,3 +174,95 @@ def test_moments_are_drawn_evenly_apart_and_the_same_each_time(results: Path) ->
     for i in range(6):
         times = sorted(recordings[i].time_s[s.row] for s in samples if s.recording == i)
         assert np.diff(times).min() >= 1.0
+
+
+def write_elan(
+    path: Path, films: list[str], tiers: dict[str, list[tuple[int, int, str]]], participant: str = ""
+) -> Path:
+    document = Eaf()
+    for film in films:
+        document.add_linked_file(f"/else/where/{film}", mimetype="video/mp4")
+    for tier, annotations in tiers.items():
+        document.add_tier(tier, part=participant)
+        for start_ms, end_ms, word in annotations:
+            document.add_annotation(tier, start_ms, end_ms, word)
+    document.remove_tier("default")
+    document.to_file(str(path))
+    return path
+
+
+def test_tiers_of_elan_are_coders_of_the_films_that_they_link(results: Path, tmp_path: Path, emoscope: Command) -> None:
+    files = [
+        write_elan(
+            tmp_path / f"doc {i}.eaf",
+            [f"p{i}.mp4"],
+            {
+                "anna": [(0, 5000, "Happy"), (6000, 9000, "")],
+                "bert": [(1000, 3000, "sad"), (3000, 4000, "cannot tell")],
+            },
+            participant="Person 1",
+        )
+        for i in range(2)
+    ]
+    agreement = compute_agreement(results, files, ["anna", "bert"])
+    assert {name: one.n for name, one in agreement.with_reading.items()} == {"anna": 10, "bert": 4}
+    assert {agreement.recordings[key[0]].name for key in agreement.coders[0].labels} == {"p0", "p1"}
+    assert agreement.between["anna", "bert"].n == 4
+    assert any("anna: left out where nothing is written: 2" in note for note in agreement.notes)
+    # An only tier needs no name, and its coder is called as the file; tables and documents go together.
+    codes = write_codes(results, tmp_path / "carl.csv")
+    alone = write_elan(tmp_path / "dora.eaf", ["p3.mp4"], {"x": [(0, 9000, "neutral")]})
+    code, out, err = emoscope("agree", results, "--codes", codes, alone, "--json")
+    assert code == 0 and err == "" and set(json.loads(out)["with_reading"]) == {"carl", "dora"}
+
+
+def test_mistakes_in_elan_documents_are_said_at_once(results: Path, tmp_path: Path, emoscope: Command) -> None:
+    happy = [(0, 2000, "happy")]
+    two = write_elan(tmp_path / "two.eaf", ["p0.mp4"], {"anna": happy, "bert": happy})
+    lost = write_elan(tmp_path / "lost.eaf", ["other.mp4"], {"anna": happy})
+    wrong = write_elan(tmp_path / "wrong.eaf", ["p1.mp4"], {"anna": [(0, 1000, "bored"), (90_000, 91_000, "sad")]})
+    code, _, err = emoscope("agree", results, "--codes", two, lost, wrong, tmp_path / "none.eaf")
+    assert code == 2 and err.count("\n") == 1 and not (results / "agreement").exists()
+    for sentence in (
+        "two.eaf has several tiers: anna (1), bert (1); choose with --tiers",
+        "lost.eaf speaks of no recording among the results (it links other.mp4)",
+        "'bored' is no emotion",
+        "90 to 91 s lies outside p1",
+        "cannot read",
+    ):
+        assert sentence in err
+    code, _, err = emoscope("agree", results, "--codes", two, two, "--tiers", "anna")
+    assert code == 2 and "2 moments of anna are coded in another file too" in err
+    code, _, err = emoscope("agree", results, "--codes", write_codes(results, tmp_path / "a.csv"), "--tiers", "anna")
+    assert code == 2 and "tiers were named, but no ELAN document" in err
+
+
+def test_from_films_by_codes_to_calibrated_films(clip: Path, tmp_path: Path, emoscope: Command) -> None:
+    films, results, place = tmp_path / "films", tmp_path / "results", tmp_path / "ours.json"
+    films.mkdir()
+    for name in "abcd":
+        shutil.copyfile(clip, films / f"{name}.mp4")
+    assert emoscope("analyze", films, "-o", results, "--detector", "own", "--no-report")[0] == 0
+    # All the network reads a broad smile; half of the time the coder saw nothing of it.
+    lines = ["recording,time_s,emotion"]
+    for recording in load_recordings(results):
+        times = recording.time_s.tolist()
+        lines += [f"{recording.name},{t},{'neutral' if i % 2 else 'happy'}" for i, t in enumerate(times)]
+    codes = tmp_path / "anna.csv"
+    codes.write_text("\n".join(lines))
+    code, _, err = emoscope("agree", results, "--codes", codes, "--write-calibration", place)
+    assert code == 0, err
+    out = tmp_path / "calibrated"
+    code, _, err = emoscope("analyze", films / "a.mp4", "-o", out, "--detector", "own", "--calibration", place)
+    assert code == 0, err
+    before, after = (load_result(folder)[0] for folder in (results / "a", out))
+    plain, calibrated = (read_probabilities(table) for table in (before, after))
+    np.testing.assert_allclose(calibrated, load_recalibration(place).apply(plain), atol=1e-6)
+    assert calibrated[:, 3].mean() < plain[:, 3].mean() - 0.1
+    assert "4 participants that 1 person coded" in (out / "report.html").read_text(encoding="utf-8")
+    code, _, err = emoscope("analyze", films / "b.mp4", "-o", tmp_path / "b", "--views", "2", "--calibration", place)
+    assert code == 2 and "for 1 views, not for 2" in err and not (tmp_path / "b").exists()
+
+
+def read_probabilities(table: Observations) -> Any:
+    return np.concatenate([rows.probabilities for rows in read_rows(table)])

@@ -22,8 +22,14 @@ def agree(
     ] = None,
     codes: Annotated[
         list[Path] | None,
-        typer.Option(metavar="CSV", help="What a person saw: recording, time_s (or start_s, end_s), person, emotion."),
+        typer.Option(
+            metavar="FILE",
+            help="What a person saw: CSV with recording, time_s (or start_s, end_s), person, emotion; or ELAN.",
+        ),
     ] = None,
+    tiers: Annotated[
+        str, typer.Option(metavar="LIST", help="Tiers of ELAN documents, each a coder in all of them; else the only.")
+    ] = "",
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", metavar="DIR", help="Folder for page and tables; RESULTS/agreement."),
@@ -56,7 +62,7 @@ def agree(
         return
     from emoscope.groups.agree import FOLDER, compute_agreement
 
-    agreement = compute_agreement(results, files)
+    agreement = compute_agreement(results, files, [name for name in map(str.strip, tiers.split(",")) if name])
     calibration = agreement.recalibrate() if write_calibration else None
     folder = output or results / FOLDER
     agreement.write(folder, results, overwrite)

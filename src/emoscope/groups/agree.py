@@ -18,7 +18,8 @@ from emoscope.core.owned import open_owned
 from emoscope.core.texts import make_cell
 from emoscope.faces.recalibration import Recalibration
 from emoscope.groups.agreement import Comparison, Reliability, compare, measure_reliability, number_names
-from emoscope.groups.codes import Coded, Key, Recording, find_participants, list_notes, load_coders, load_recordings
+from emoscope.groups.coded import Coded, Key, Recording, list_notes, load_recordings
+from emoscope.groups.codes import find_participants, load_coders
 from emoscope.groups.recalibrate import create_recalibration
 
 FOLDER: Final = "agreement"
@@ -131,18 +132,19 @@ def identify(root: Path) -> Identity:
     return Identity(root.resolve().name, Mark(0, digest), places=(place,))
 
 
-def compute_agreement(root: Path, codes: Sequence[Path]) -> Agreement:
+def compute_agreement(root: Path, codes: Sequence[Path], tiers: Sequence[str] = ()) -> Agreement:
     """Compare what people saw with what was read.
 
     Args:
         root: a result folder, or the folder above several.
-        codes: a file for each coder.
+        codes: a table for each coder, or ELAN documents.
+        tiers: of the documents, each a coder.
 
     Raises:
         InputError: there are no results, or all that is wrong with the codes.
     """
     recordings = load_recordings(root)
-    coders = load_coders(codes, recordings)
+    coders = load_coders(codes, recordings, tiers)
     participants = find_participants(root, recordings)
     everyone = {key for coded in coders for key in coded.labels}
     people = sorted({participants[key[:2]] for key in everyone})

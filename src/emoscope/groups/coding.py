@@ -21,7 +21,7 @@ from emoscope.core.schema import BOX
 from emoscope.core.types import Image
 from emoscope.faces.crop import crop_faces
 from emoscope.groups.agree import identify
-from emoscope.groups.codes import Recording, load_recordings
+from emoscope.groups.coded import Recording, load_recordings
 from emoscope.media.video import load_frames
 from emoscope.outputs.thumbnails import MARGIN, encode_jpeg
 from emoscope.report.page import render

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from emoscope.core.errors import InputError
 from emoscope.faces.recalibration import MAX_BIAS, MAX_TEMPERATURE, Recalibration, identify_model, recalibrate
-from emoscope.groups.codes import Recording
+from emoscope.groups.coded import Recording
 
 MIN_CODES: Final = 50
 MIN_PARTICIPANTS: Final = 4

@@ -1,4 +1,4 @@
-"""ELAN's annotation documents: bytes in, entries out.
+"""ELAN's annotation documents: bytes in, entries out, all together or tier by tier.
 
 Expat reads them; a document type is refused at its first letter, and with it every entity, within the file or
 elsewhere: no document of ELAN has one. Source: https://www.mpi.nl/tools/elan/EAF_Annotation_Format_3.0_and_ELAN.pdf
@@ -6,6 +6,7 @@ elsewhere: no document of ELAN has one. Source: https://www.mpi.nl/tools/elan/EA
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 from xml.parsers import expat
@@ -15,6 +16,26 @@ from emoscope.tables.event_formats.entries import NO_NAME, Entries, choose_tiers
 
 UNITS: Final = "milliseconds"
 NO_TIME: Final = "without times of their own"
+
+
+@dataclass(frozen=True)
+class Tier:
+    """One tier of a document."""
+
+    name: str
+    participant: str
+    """As the tier's attribute has it; empty where it has none."""
+    entries: Entries
+
+
+@dataclass(frozen=True)
+class Document:
+    """What stands in a document."""
+
+    media: list[tuple[str, str]]
+    """The address of each of its media, whole and as seen from the document."""
+    tiers: list[Tier]
+    """Those that were chosen."""
 
 
 class _Document:
@@ -29,6 +50,7 @@ class _Document:
         self.slots: dict[str, int | None] = {}
         self.tiers: dict[str, list[tuple[str, str, str, str]]] = {}
         """Of each tier: id, first and second reference, value. A reference annotation has its parent and nothing."""
+        self.participants: dict[str, str] = {}
         self.tier = ""
         self.open: list[str] | None = None
         self.is_value = False
@@ -46,6 +68,7 @@ class _Document:
         elif name == "TIER":
             self.tier = values["TIER_ID"]
             self.tiers.setdefault(self.tier, [])
+            self.participants[self.tier] = values.get("PARTICIPANT", "")
         elif name == "ALIGNABLE_ANNOTATION":
             self.open = [values["ANNOTATION_ID"], values["TIME_SLOT_REF1"], values["TIME_SLOT_REF2"], ""]
         elif name == "REF_ANNOTATION":
@@ -75,22 +98,35 @@ def read_eaf(path: Path, data: bytes, tiers: Sequence[str]) -> Entries:
     """
     document = _parse(path, data)
     entries = Entries("an ELAN document", overlaps_are_meant=True)
-    chosen = choose_tiers(path, {name: len(found) for name, found in document.tiers.items()}, tiers)
+    chosen = _choose(document, tiers)
     origin_s = _find_origin(document) / 1000
     if origin_s:
         entries.notes.append(f"{origin_s:g} s later, as its media's TIME_ORIGIN says")
-    times = _find_times(document)
     for name in chosen:
-        for identity, _, _, value in document.tiers[name]:
-            start_ms, end_ms = times.get(identity, (None, None))
-            if not value.strip():
-                entries.left_out[NO_NAME] += 1
-            elif start_ms is None or end_ms is None:
-                entries.left_out[NO_TIME] += 1
-            else:
-                span = start_ms / 1000 + origin_s, end_ms / 1000 + origin_s
-                entries.add(f"{identity} of {name!r}", value, *span, name_kind(name, chosen))
+        _collect(document, name, chosen, entries)
     return entries
+
+
+def read_document(path: Path, data: bytes, tiers: Sequence[str], option: str) -> Document:
+    """Read the media of a document, and the tiers that are meant, each for itself.
+
+    Args:
+        path: the document, for messages.
+        data: what stands in it.
+        tiers: names; without them the only tier that has annotations, or those called Events.
+        option: what names tiers, for messages.
+
+    Raises:
+        InputError: it is no ELAN document, damaged, or the tiers do not fit.
+    """
+    document = _parse(path, data)
+    chosen = _choose(document, tiers, option)
+    found = []
+    for name in chosen:
+        entries = Entries()
+        _collect(document, name, chosen, entries)
+        found.append(Tier(name, document.participants[name], entries))
+    return Document(document.media, found)
 
 
 def read_media(path: Path, data: bytes) -> list[tuple[str, str]]:
@@ -100,6 +136,24 @@ def read_media(path: Path, data: bytes) -> list[tuple[str, str]]:
         InputError: it is no ELAN document, or damaged.
     """
     return _parse(path, data).media
+
+
+def _choose(document: _Document, tiers: Sequence[str], option: str = "--event-tiers") -> list[str]:
+    return choose_tiers(document.path, {name: len(found) for name, found in document.tiers.items()}, tiers, option)
+
+
+def _collect(document: _Document, name: str, chosen: Sequence[str], entries: Entries) -> None:
+    """Add a tier's annotations to what was found."""
+    origin_s, times = _find_origin(document) / 1000, _find_times(document)
+    for identity, _, _, value in document.tiers[name]:
+        start_ms, end_ms = times.get(identity, (None, None))
+        if not value.strip():
+            entries.left_out[NO_NAME] += 1
+        elif start_ms is None or end_ms is None:
+            entries.left_out[NO_TIME] += 1
+        else:
+            span = start_ms / 1000 + origin_s, end_ms / 1000 + origin_s
+            entries.add(f"{identity} of {name!r}", value, *span, name_kind(name, chosen))
 
 
 def _parse(path: Path, data: bytes) -> _Document:

@@ -94,13 +94,16 @@ def name_kind(tier: str, chosen: Sequence[str]) -> str | None:
     return None if len(chosen) == 1 or EVENTS_TIER.fullmatch(tier) else tier
 
 
-def choose_tiers(path: Path, counts: Mapping[str, int], wanted: Sequence[str]) -> list[str]:
+def choose_tiers(
+    path: Path, counts: Mapping[str, int], wanted: Sequence[str], option: str = "--event-tiers"
+) -> list[str]:
     """Return which tiers are taken: those that were asked for, else one called Events, else the only one.
 
     Args:
         path: the file.
         counts: how many annotations each tier has.
         wanted: names.
+        option: what names them, for messages.
 
     Raises:
         InputError: there is no such tier, or none was asked for and several have annotations.
@@ -113,7 +116,5 @@ def choose_tiers(path: Path, counts: Mapping[str, int], wanted: Sequence[str]) -
     filled = [name for name, n in counts.items() if n]
     named = [name for name in filled if EVENTS_TIER.fullmatch(name)]
     if not named and len(filled) > 1:
-        raise InputError(
-            f"{path} has several tiers: {shown}; choose with --event-tiers, such as '{clean(filled[0])[:80]}'"
-        )
+        raise InputError(f"{path} has several tiers: {shown}; choose with {option}, such as '{clean(filled[0])[:80]}'")
     return named or filled
