@@ -29,14 +29,14 @@ CAMERA = ("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[str]:
+def address(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config, clip: Path) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("page") / "site"
     with pytest.MonkeyPatch.context() as monkeypatch:
         # Thirty-three megabytes: once for all runs of the tests.
         if cache := getattr(pytestconfig, "cache", None):
             monkeypatch.setenv("EMOSCOPE_CACHE", str(cache.mkdir("onnxruntime-web")))
         try:
-            write_site(folder, detector="own")
+            write_site(folder, detector="own", stimulus=clip)
         except ModelError as e:
             pytest.skip(f"onnxruntime-web is not to be had here: {e}")
     with serve(folder) as where:
@@ -205,3 +205,47 @@ def test_a_report_made_in_the_page_is_the_one_that_python_makes(
         assert series.pop("isBare") and series == own_series
         assert page.context.pages[0] == page and saved[0].stat().st_size < 3e6
     assert said == []
+
+
+def test_who_is_invited_is_asked_seen_recorded_and_gets_a_file(
+    chromium: Any, address: str, clip: Path, tmp_path: Path
+) -> None:
+    page = open_page(chromium, f"{address}#stimulus={clip.name}&every=0.2", accept_downloads=True)
+    late: list[str] = []
+    page.context.on("request", lambda request: None if request.url.startswith("blob:") else late.append(request.url))
+    assert page.is_hidden("#choose") and page.is_visible("text=Nothing leaves this device")
+    page.fill("#participant", "anna")
+    page.check("#join input[type=checkbox]")
+    page.click("#join-button")
+    page.wait_for_selector("#begin:enabled", timeout=WAIT_MS)
+    for line in ("one", "near", "light", "sharp", "turned"):
+        assert page.get_attribute(f"[data-check={line}]", "data-state") == "good"
+    page.click("#begin")
+    page.wait_for_selector("#step-done:not([hidden])", timeout=WAIT_MS)
+    with page.expect_download() as download:
+        page.click("text=Save the file to send")
+    assert download.value.suggested_filename == "anna.emoscope.json" and late == []
+    path = tmp_path / download.value.suggested_filename
+    download.value.save_as(path)
+    summary = receive_recording(path, tmp_path / "anna")
+    with av.open(str(clip)) as container:
+        assert summary.duration_s == pytest.approx(float(container.duration or 0) / 1e6, abs=0.2)
+    assert summary.people_count == 1 and summary.settings.every == "0.2 s" and summary.coverage > 0.9
+
+
+@pytest.mark.parametrize(
+    ("link", "trouble"),
+    [
+        ("every=0", "every must be"),
+        ("stimulus=https://elsewhere.org/a.mp4", "stimulus must be the name"),
+        ("stimulus=..%2Fa.mp4", "stimulus must be the name"),
+        ("stimulus=missing.mp4", "is not there (404)"),
+        ("every=0.2&speed=2", "speed is not known"),
+        ("participant=%3Cb%3E", "participant must be"),
+    ],
+)
+def test_a_wrong_link_is_said(chromium: Any, address: str, link: str, trouble: str) -> None:
+    page = chromium.new_page()
+    page.goto(f"{address}#{link}")
+    page.wait_for_selector("#invitation-trouble:not([hidden])", timeout=WAIT_MS)
+    assert trouble in page.inner_text("#invitation-trouble") and page.is_disabled("#join-button")

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any, Final
@@ -10,8 +11,9 @@ from emoscope.browser.facts import collect_facts
 from emoscope.browser.forms import create_forms
 from emoscope.browser.parts import STATIC, load_template
 from emoscope.core.emotions import EMOTIONS
+from emoscope.core.errors import InputError
 from emoscope.core.files import compute_sha256
-from emoscope.core.manifest import Identity
+from emoscope.core.manifest import MANIFEST, Identity
 from emoscope.core.numbers import SCRIPT_RULE
 from emoscope.core.owned import open_owned
 from emoscope.faces.registry import BROWSER, fetch
@@ -24,17 +26,26 @@ CSP: Final = (
 )
 """Nothing from elsewhere, no inline script; the networks run as WebAssembly."""
 KIND: Final = "page"
+NAME: Final = re.compile(r"[^/\\\\:?#%.][^/\\\\:?#%]*")
+"""What a link can name, as js/invitation.js reads it."""
 RUNTIME: Final = "ort"
 """Folder of onnxruntime-web."""
 
 
-def write_site(folder: Path, model: str | Path = "default", detector: str = "auto", overwrite: bool = False) -> int:
+def write_site(
+    folder: Path,
+    model: str | Path = "default",
+    detector: str = "auto",
+    stimulus: Path | None = None,
+    overwrite: bool = False,
+) -> int:
     """Write the page and all that it needs.
 
     Args:
         folder: made if it is not there; an earlier page of ours there is replaced.
         model: name of an embedded network, or an ONNX file that `emoscope export` made.
         detector: `auto`, `yunet` or `own`.
+        stimulus: a film that invited participants watch; it is copied beside the page.
         overwrite: whether an earlier page that was changed since may be replaced.
 
     Returns:
@@ -55,12 +66,17 @@ def write_site(folder: Path, model: str | Path = "default", detector: str = "aut
         "numbers.js": f"{load_script('numbers.js')}export {{ createNumbers }};\n",
         "app.webmanifest": json.dumps(_describe_app()),
     }
-    names = ["index.html", "files.json", RUNTIME, *texts, *networks, *(path.name for path in scripts)]
+    films = (
+        {}
+        if stimulus is None
+        else {_check_stimulus(stimulus, (*texts, *networks, *(p.name for p in scripts))): stimulus}
+    )
+    names = ["index.html", "files.json", RUNTIME, *texts, *networks, *films, *(path.name for path in scripts)]
     with open_owned(folder, KIND, Identity.create_named(KIND), tuple(names), overwrite) as working:
         (working / RUNTIME).mkdir()
         for path in runtime:
             shutil.copyfile(path, working / RUNTIME / path.name)
-        for name, source in (*networks.items(), *((path.name, path) for path in scripts)):
+        for name, source in (*networks.items(), *films.items(), *((path.name, path) for path in scripts)):
             shutil.copyfile(source, working / name)
         for name, text in texts.items():
             (working / name).write_text(text, encoding="utf-8")
@@ -73,6 +89,15 @@ def write_site(folder: Path, model: str | Path = "default", detector: str = "aut
         (working / "files.json").write_text(json.dumps(hashes, indent=1), encoding="utf-8")
         (working / "index.html").write_text(_render(facts, n_bytes), encoding="utf-8")
     return n_bytes
+
+
+def _check_stimulus(path: Path, taken: tuple[str, ...]) -> str:
+    """Return the name of a film beside the page."""
+    if not path.is_file():
+        raise InputError(f"there is no film {path}; --stimulus takes a film that browsers play, such as MP4 or WebM")
+    if path.name in (*taken, "index.html", "files.json", RUNTIME, MANIFEST) or not NAME.fullmatch(path.name):
+        raise InputError(f"a film beside the page cannot be called {path.name}; rename it to letters, digits, - and _")
+    return path.name
 
 
 def _list_files(folder: Path) -> list[Path]:

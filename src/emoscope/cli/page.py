@@ -14,6 +14,9 @@ from emoscope.core.errors import EmoscopeError
 def page(
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder for the page.")],
     *,
+    stimulus: Annotated[
+        Path | None, typer.Option(metavar="FILM", help="A film that invited participants watch.", show_default=False)
+    ] = None,
     settings: Settings,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
@@ -21,11 +24,15 @@ def page(
     """Write a page that reads faces in the browser itself, for any web server; it sends nothing anywhere."""
     from emoscope.browser.site import write_site
 
-    n_bytes = write_site(output, settings.model, settings.detector, overwrite)
+    n_bytes = write_site(output, settings.model, settings.detector, stimulus, overwrite)
     if as_json:
         print_json({"output": str(output), "bytes": n_bytes})
     else:
         say(f"{output} ({n_bytes / 1e6:.0f} MB); see it with `python -m http.server -d {output}` at localhost:8000")
+        if stimulus:
+            from urllib.parse import quote
+
+            say(f"invite participants to it with #stimulus={quote(stimulus.name)}&every=0.2 behind its address")
 
 
 def receive(

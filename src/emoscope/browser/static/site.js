@@ -4,6 +4,7 @@ import { $, complain, make, reveal, say, setText } from "./dom.js";
 import { isPicture, onFiles } from "./drop.js";
 import { openFilm, takePictures } from "./film.js";
 import { Here } from "./here.js";
+import { Invitation, readInvitation } from "./invitation.js";
 import { readPicture } from "./pictures.js";
 import { Recording } from "./recording.js";
 import { createReport } from "./report.js";
@@ -14,7 +15,7 @@ import { formatClock } from "./texts.js";
 
 const FACTS_MS = 1000;
 
-const here = new Here((trouble) => { complain("reader-trouble", trouble); stop(); });
+const here = new Here((trouble) => { complain("reader-trouble", trouble); stop(); invitation?.end(" · reading stopped"); });
 const form = /** @type {any} */ ($("settings").querySelector("form")).elements;
 /** @type {Record<string, any>} */
 let facts = {}, forms = {};
@@ -64,17 +65,19 @@ const makeRemove = (item, name) => {
 /** List a finished recording with what can be saved of it. */
 const list = (made, duration, note) => {
   const stem = made.source.replace(/\.[^.]*$/, "");
-  const file = make("button", { type: "button", className: "button" }, "Save for emoscope");
+  const [first, second] = invited ? ["button primary", "button"] : ["button", "button primary"];
+  const file = make("button", { type: "button", className: first }, invited ? "Save the file to send" : "Save for emoscope");
   const table = make("button", { type: "button", className: "button" }, "Save as a table (CSV)");
   file.onclick = () => download(made.toFile(duration), `${stem}.emoscope.json`);
   table.onclick = () => download(made.toCsv(), `${stem}.csv`);
-  const report = make("button", { type: "button", className: "button primary" }, "Save the report");
+  const report = make("button", { type: "button", className: second }, "Save the report");
   report.onclick = () => download(createReport(made, duration, forms), `${stem}.html`);
   const people = new Set(made.rows.map((row) => row[made.columns.indexOf("track_id")]).filter(Boolean)).size;
   const text = `${formatClock(duration)} · ${made.frames} pictures read · ${people} ${people === 1 ? "person" : "people"}${note}`;
   const { item } = makeItem(made.source, text);
   // Of nobody there is no report.
-  item.append(...(people ? [report] : []), file, table, makeRemove(item, made.source));
+  const all = invited ? [file, report] : [report, file];
+  item.append(...all.filter((button) => people || button !== report), table, makeRemove(item, made.source));
   say(`${made.source} is read; it can be saved.`);
 };
 
@@ -115,6 +118,7 @@ const readFilm = async (file) => {
 
 const take = async (files) => {
   if (!isUsable || isLive) {
+    if (invitation) return;
     complain("reader-trouble", isLive ? "Stop the camera first: one thing is read at a time." : "The networks are still loading; try again in a moment.");
     return;
   }
@@ -198,8 +202,31 @@ $("record").onclick = () => {
 };
 // What was recorded and not saved would be lost without a word.
 window.addEventListener("beforeunload", (event) => {
-  if ($("recording-list").children.length || recording) event.preventDefault();
+  if ($("recording-list").children.length || recording || invitation?.isRecording) event.preventDefault();
 });
+
+const { settings: invited, problems } = readInvitation(location.hash);
+/** @type {Invitation | null} */
+let invitation = null;
+
+/** Make the page one participant's: what a link asks for stands in the place of everything else. */
+const invite = async () => {
+  if (!invited) return;
+  $("invitation").hidden = false;
+  $("files").parentElement.hidden = true;
+  if (problems.length) throw new Error(`this link is wrong: ${problems.join("; ")}; ask for another one`);
+  invitation = new Invitation(invited, {
+    camera,
+    limits: facts.model.limits,
+    begin: () => here.begin(),
+    read: (bitmap, time) => here.read(bitmap, time),
+    record: (name) => new Recording(facts, name, "live", { ...facts.settings, every: `${invited.every} s` }),
+    finish: list,
+  });
+  await invitation.load();
+};
+// Another link is another page.
+window.addEventListener("hashchange", () => { if (readInvitation(location.hash).settings) location.reload(); });
 
 // From the second visit on the page opens without a network, where the browser keeps pages (https, or this computer).
 const keep = async () => {
@@ -219,9 +246,17 @@ const load = async () => {
     complain("reader-trouble", `The networks cannot be loaded (${error.message}). Load the page again; a browser of the last three years is needed.`);
     return;
   }
+  try {
+    await invite();
+  } catch (error) {
+    setText($("loading"), "");
+    complain("invitation-trouble", `${error.message.charAt(0).toUpperCase()}${error.message.slice(1)}.`);
+    return;
+  }
   setText($("loading"), `Ready: reads with ${facts.model.name}, finds faces with ${facts.detector.name}.`);
   $("camera-open").disabled = false;
-  isUsable = true;
+  $("join-button").disabled = false;
+  isUsable = !invitation;
   await keep();
   // The last of the loading's own entries may come late.
   setTimeout(() => { isCounting = true; showRequests(); }, 100);
