@@ -9,8 +9,9 @@ from pydantic import ConfigDict, TypeAdapter
 from emoscope.core.timecode import Span
 from emoscope.tables.attention import Attention
 from emoscope.tables.audience import Valence
+from emoscope.tables.event_contrasts import EventContrast
 from emoscope.tables.event_means import Difference, EventGroup, EventMeans
-from emoscope.tables.inference import Estimate
+from emoscope.tables.inference import Contrast, Estimate
 from emoscope.tables.moments import Moment
 from emoscope.tables.summary import Audience, BeyondLimits, Curated, Person, Readings, Summary, UsedSettings
 
@@ -30,6 +31,8 @@ PARTS = (
     EventMeans,
     EventGroup,
     Difference,
+    EventContrast,
+    Contrast,
     Estimate,
 )
 

@@ -255,6 +255,20 @@ def test_an_interval_that_is_printed_as_reaching_0_is_not_called_a_difference(vi
     assert "0.00). The interval holds 0" in text and "does not hold 0" not in text
 
 
+def test_any_two_segments_are_compared_where_people_allow_it() -> None:
+    from emoscope.tables.events import Event
+    from emoscope.tables.summarize import compute_summary
+    from recordings import make_facts
+
+    events = [Event("Intro", 0, 3), Event("<Ad>", 4, 8), Event("End", 8, 10)]
+    for n_people, is_told in ((4, True), (2, False)):
+        table = make_table(dict.fromkeys(range(1, n_people + 1), (0, 10)), 10)
+        document = create_report(table, compute_summary(table, make_facts(), events))
+        text = " ".join(Page(document).text.split())
+        assert ("Any two of them" in text) == is_told == ("Intro − <Ad>" in text) == ("<Ad> − End" in text)
+        assert "<Ad>" not in document
+
+
 def test_moments_and_segments_are_told_in_words(video: Observations) -> None:
     events = [make_event("Product shown", 2, 8, 14), make_event("Pause", 8, 9, 1), make_event("Flat", 9, 12, 5, 0.01)]
     moments = [make_moment(4.2), make_moment(7.5, track_id=2)]
@@ -391,8 +405,10 @@ def test_segments_together_are_told_once() -> None:
     table = make_table({1: (0, 10), 2: (0, 10)}, 10)
     events = [Event("ad", 1, 2, kind="film"), Event("ad", 3, 4, kind="film"), Event("logo", 5, 6, kind="mark")]
     for more, kinds in ((Event("end", 7, 8), []), (Event("end", 7, 8, kind="mark"), ["mark"])):
-        means, groups = compute_events(table, [*events, more])
-        summary = SimpleNamespace(events=means, event_groups=groups, events_message=None)
+        found = compute_events(table, [*events, more])
+        summary = SimpleNamespace(
+            events=found.events, event_groups=found.groups, event_contrasts=None, events_message=None
+        )
         timeline = Timeline.__new__(Timeline)
         object.__setattr__(timeline, "end_s", 10.0)
         content = describe_events(summary, timeline)  # type: ignore[arg-type]

@@ -1,6 +1,7 @@
 """The audience: summary against pandas, seconds, moments, events and their comparison."""
 
 import csv
+import itertools
 import tracemalloc
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from emoscope.core.errors import InputError
 from emoscope.core.schema import PROBABILITIES
 from emoscope.tables.audience import COLUMNS, compute_valence, write_audience_csv
 from emoscope.tables.events import Event, load_events
-from emoscope.tables.inference import Estimate
+from emoscope.tables.inference import Estimate, adjust_holm, contrast_paired
 from emoscope.tables.observations import Observations
 from emoscope.tables.summarize import compute_summary
 from emoscope.tables.summary import Audience, Person, Summary
@@ -199,6 +200,39 @@ def test_events_are_compared_within_people() -> None:
     one = compute_summary(make_table(seconds(60), {1: people[1]}), FACTS, events).events[0]
     assert one.difference is not None and one.difference.people == 1 and one.difference.valence.low is None
     assert one.valence.mean is not None and one.valence.high is None
+
+
+def test_any_two_events_are_compared_as_a_project_compares_them() -> None:
+    """Happier in the ads than in the news; repeats of an ad count together, and so do kinds."""
+    gains = {"ad": {i: 0.1 + 0.02 * i for i in range(1, 7)}, "news": {i: 0.01 * i for i in range(1, 7)}}
+    events = [Event("ad", 2, 4, kind="x"), Event("news", 10, 14, kind="y"), Event("ad", 20, 26, kind="x")]
+    events += [Event("spot", 27, 28, kind="x"), Event("weather", 28, 29, kind="y")]
+    gains |= {"spot": gains["ad"], "weather": dict.fromkeys(range(1, 7), 0.0)}
+
+    def show(i: int, t: float) -> Mood | None:
+        inside = [e.name for e in events if e.start_s <= t < e.end_s]
+        # The last one was not there for the news.
+        return None if i == 6 and inside == ["news"] else feel("happy", 0.2 + (gains[inside[0]][i] if inside else 0))
+
+    table = make_table(seconds(30), {i: lambda t, i=i: show(i, t) for i in range(1, 7)})
+    found = compute_summary(table, FACTS, events).event_contrasts
+    assert found is not None
+    names = list(itertools.combinations(("ad", "news", "spot", "weather"), 2))
+    assert [(c.by, c.first, c.second) for c in found] == [*(("name", *pair) for pair in names), ("kind", "x", "y")]
+    happy = np.array([[gains[name][i] for i in range(1, 6)] for name in ("ad", "news")])[..., None]
+    [expected] = contrast_paired(*happy)
+    own = found[0].mean_probabilities["happy"]
+    assert own.n == 5 and own.p == pytest.approx(expected.p) and own.effect.mean == pytest.approx(expected.effect.mean)
+    assert own.difference.interval == pytest.approx(expected.difference.interval)
+    # What is shown together is corrected together: one table of the index, one of all expressions.
+    assert [c.valence.p_holm for c in found] == adjust_holm([c.valence.p for c in found])
+    emotions = [contrast for c in found for contrast in c.mean_probabilities.values()]
+    assert [c.p_holm for c in emotions] == adjust_holm([c.p for c in emotions])
+    # A kind whose segments all have one name would be told twice.
+    alone = compute_summary(table, FACTS, events[:3]).event_contrasts
+    assert alone is not None and [(c.by, c.first) for c in alone] == [("name", "ad")]
+    many = [Event(str(i), i, i + 1) for i in range(11)]
+    assert compute_summary(table, FACTS, many).event_contrasts is None
 
 
 def write(path: Path, text: str | bytes) -> Path:

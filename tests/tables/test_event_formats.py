@@ -351,7 +351,7 @@ def test_events_together_count_a_moment_once() -> None:
     times = [i / 5 for i in range(100)]
     table = make_table(times, {1: lambda t: feel("happy" if 2 <= t < 6 else "sad"), 2: lambda t: feel("happy")})
     events = [Event("ad", 1, 4, kind="x"), Event("ad", 3, 6, kind="x"), Event("logo", 8, 9, kind="x")]
-    means, groups = compute_events(table, events)
+    means, groups, _ = compute_events(table, events)
     assert [(g.name, g.by, g.events) for g in groups] == [("ad", "name", 2), ("x", "kind", 3)]
     in_ads = np.array([1 <= t < 6 for t in times])
     assert groups[0].observations == 2 * in_ads.sum() < means[0].observations + means[1].observations

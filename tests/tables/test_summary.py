@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,8 @@ def test_the_same_table_gives_the_same_file() -> None:
     written = Summary.from_json(WRITTEN)
     facts = Facts(**{name: getattr(written, name) for name in Facts.__dataclass_fields__})
     events = [Event("product", 5.0, 8.0), Event("nobody", 30.0, 31.0)]
-    found = compute_summary(table, facts, events, {2: feel("sad")}).to_json()
+    # Which two events differ was not told then.
+    found = replace(compute_summary(table, facts, events, {2: feel("sad")}), event_contrasts=None).to_json()
     assert shorten(drop_ends(drop_new(found))) == shorten(drop_ends(WRITTEN))
 
 

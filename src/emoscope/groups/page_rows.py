@@ -10,12 +10,12 @@ from emoscope.core.emotions import EMOTIONS
 from emoscope.core.numbers import NBSP, format_signed
 from emoscope.groups import drawings
 from emoscope.groups.alignment import MIN_CERTAINTY
-from emoscope.groups.contrasts import Difference, Level, Results, Stretch
+from emoscope.groups.contrasts import Level, Results, Stretch
 from emoscope.groups.drawings import coarsen, find_reach
 from emoscope.groups.people import Floats
 from emoscope.groups.project import RANGE, VALENCE
 from emoscope.report import charts, intervals, wording
-from emoscope.report.colours import CSS_COLOURS
+from emoscope.report.contrast_rows import COLOURED, describe_contrast, find_contrast_reach, format_p
 from emoscope.report.timeline import Timeline
 from emoscope.report.wording import Context, format_clock, format_percent
 from emoscope.tables.inference import Estimate, compute_intervals, estimate_means
@@ -23,7 +23,6 @@ from emoscope.tables.inference import Estimate, compute_intervals, estimate_mean
 MAX_ROWS: Final = 300
 """Of a table on the page; files have them all."""
 MAX_PAIRS: Final = 60
-COLOURED: Final = dict(zip(EMOTIONS, CSS_COLOURS, strict=True))
 
 
 def format_estimate(value: Estimate) -> str:
@@ -34,13 +33,6 @@ def format_estimate(value: Estimate) -> str:
         if value.interval
         else text
     )
-
-
-def format_p(p: float | None) -> str:
-    """Return a p-value as papers print it; a dash where there is no test."""
-    if p is None:
-        return "–"
-    return f"<{NBSP}.001" if p < 0.001 else f"{p:.3f}".removeprefix("0")
 
 
 def list_key(results: Results) -> list[tuple[str, str]]:
@@ -137,9 +129,8 @@ def _describe_means(name: str, means: Sequence[Estimate], values: Floats, more: 
 def describe_differences(results: Results, of: str) -> Context:
     """Return the contrasts of segments, or of one column's conditions: valence first, the emotions folded away."""
     own = [d for d in results.differences if d.of == of]
-    values = [abs(v) for d in own for v in _list_ends(d.contrast.difference)]
-    reach = next((r for r in (0.1, 0.25, 0.5, 1.0) if max(values, default=0.0) <= r), 2.0)
-    rows = [_describe_difference(d, reach) for d in own]
+    reach = find_contrast_reach(d.contrast for d in own)
+    rows = [describe_contrast(d.first, d.second, d.measure, d.contrast, reach) for d in own]
     valence = [row for row, d in zip(rows, own, strict=True) if d.measure == "valence"]
     emotions = [row for row, d in zip(rows, own, strict=True) if d.measure != "valence"]
     return {
@@ -147,31 +138,6 @@ def describe_differences(results: Results, of: str) -> Context:
         "emotions": emotions[: MAX_PAIRS * 7],
         "n_left_out": max(0, len(valence) - MAX_PAIRS),
         "reach": f"{reach:g}",
-    }
-
-
-def _list_ends(value: Estimate) -> list[float]:
-    return [v for v in (value.mean, value.low, value.high) if v is not None]
-
-
-def _describe_difference(d: Difference, reach: float) -> Context:
-    c = d.contrast
-    label = f"{d.first} less {d.second}, {d.measure}: {intervals.format_index(c.difference.mean)}"
-    n = f"{c.n}" if c.n_other is None else f"{c.n}{NBSP}/{NBSP}{c.n_other}"
-    return {
-        "first": d.first,
-        "second": d.second,
-        "measure": d.measure,
-        "colour": COLOURED.get(d.measure, ""),
-        "n": n,
-        "design": "same participants" if d.design == "within" else "different participants",
-        "mean": intervals.format_index(c.difference.mean),
-        "range": intervals.write_range(c.difference, intervals.format_index),
-        "drawing": Markup(intervals.draw_interval(c.difference, -reach, reach, label)),
-        "effect": intervals.format_index(c.effect.mean),
-        "effect_range": intervals.write_range(c.effect, intervals.format_index) if c.effect.interval else "",
-        "p": format_p(c.p_holm),
-        "is_clear": c.p_holm is not None and c.p_holm < 0.05,
     }
 
 

@@ -9,8 +9,10 @@ from markupsafe import Markup
 from emoscope.core.emotions import EMOTIONS
 from emoscope.report import charts, intervals, wording
 from emoscope.report.colours import CSS_COLOURS
+from emoscope.report.contrast_rows import describe_contrast, find_contrast_reach
 from emoscope.report.timeline import Timeline
 from emoscope.report.wording import Context
+from emoscope.tables.event_contrasts import EventContrast
 from emoscope.tables.event_means import EventGroup, EventMeans, SegmentMeans
 from emoscope.tables.events import name_events
 from emoscope.tables.inference import MIN_PEOPLE
@@ -72,9 +74,24 @@ def describe_events(summary: Summary, timeline: Timeline) -> Context | None:
         "rows": rows,
         "groups": together,
         "told": [*together, *(rows if len(rows) <= MAX_TOLD else alone)],
+        "contrasts": _describe_contrasts(summary.event_contrasts or ()),
         "message": wording.as_sentence(summary.events_message),
         "reach": intervals.format_index(reach).lstrip("+"),
         "few_note": _write_few_note(min(segment.people for segment in everything)),
+    }
+
+
+def _describe_contrasts(found: Sequence[EventContrast]) -> Context | None:
+    """Return every two segments compared; None where too few people were seen in any two."""
+    if not any(c.valence.difference.interval for c in found):
+        return None
+    emotions = [(c, name, contrast) for c in found for name, contrast in c.mean_probabilities.items()]
+    reach = find_contrast_reach([*(c.valence for c in found), *(contrast for *_, contrast in emotions)])
+    return {
+        "valence": [describe_contrast(c.first, c.second, "valence", c.valence, reach) for c in found],
+        "emotions": [describe_contrast(c.first, c.second, name, contrast, reach) for c, name, contrast in emotions],
+        "n_left_out": 0,
+        "reach": f"{reach:g}",
     }
 
 

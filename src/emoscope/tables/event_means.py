@@ -1,13 +1,14 @@
 """Segments: the observations in, each event's mood with intervals and its difference from the rest out."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emoscope.core.emotions import EMOTIONS
+from emoscope.tables.event_contrasts import By, EventContrast, PeopleIn, contrast_events
 from emoscope.tables.events import Event
 from emoscope.tables.inference import Estimate, Range, estimate_means
 from emoscope.tables.observations import Observations
@@ -52,7 +53,7 @@ class _Group:
     """Events that are counted together."""
 
     name: str
-    by: Literal["name", "kind"]
+    by: By
     events: int
     """How many they are."""
 
@@ -62,9 +63,17 @@ class EventGroup(SegmentMeans, _Group):
     """Numbers of events that share a name or a kind, taken together; where they overlap, time counts once."""
 
 
+class EventNumbers(NamedTuple):
+    """All that is computed of a recording's events."""
+
+    events: tuple[EventMeans, ...]
+    groups: tuple[EventGroup, ...]
+    contrasts: tuple[EventContrast, ...]
+
+
 def group_events(events: Sequence[Event]) -> tuple[tuple[_Group, tuple[int, ...]], ...]:
     """Return which events are counted together, by their indices: repeats of a name, and events of a kind."""
-    found: dict[tuple[Literal["name", "kind"], str], list[int]] = {}
+    found: dict[tuple[By, str], list[int]] = {}
     for i, event in enumerate(events):
         found.setdefault(("name", event.name), []).append(i)
     found = {key: indices for key, indices in found.items() if len(indices) > 1}
@@ -112,8 +121,8 @@ class SegmentSums:
                 sums.add(rows.track_id[is_inside], values[is_inside])
         self._outside.add(rows.track_id[is_outside], values[is_outside])
 
-    def finish(self) -> tuple[tuple[EventMeans, ...], tuple[EventGroup, ...]]:
-        """Return the numbers of each event, and of events together."""
+    def finish(self) -> EventNumbers:
+        """Return the numbers of each event, of events together, and of every two compared."""
         events = [
             EventMeans(**vars(event), **vars(self._describe(sums)))
             for event, sums in zip(self.events, self._inside, strict=True)
@@ -122,7 +131,20 @@ class SegmentSums:
             EventGroup(**vars(group), **vars(self._describe(sums)))
             for (group, _), sums in zip(self.groups, self._together, strict=True)
         ]
-        return tuple(events), tuple(groups)
+        return EventNumbers(tuple(events), tuple(groups), contrast_events(list(self._list_people())))
+
+    def _list_people(self) -> Iterator[PeopleIn]:
+        """Yield what people showed by name, repeats together, then by kind."""
+        by_name = dict(zip((event.name for event in self.events), self._inside, strict=True))
+        for (group, _), sums in zip(self.groups, self._together, strict=True):
+            if group.by == "name":
+                by_name[group.name] = sums
+        for name, sums in by_name.items():
+            yield _find_people(name, "name", sums)
+        for (group, indices), sums in zip(self.groups, self._together, strict=True):
+            # A kind whose segments all have one name would be told twice.
+            if group.by == "kind" and len({self.events[i].name for i in indices}) > 1:
+                yield _find_people(group.name, "kind", sums)
 
     def _describe(self, sums: GroupedSums) -> SegmentMeans:
         ids_outside, outside = self._outside.sort()
@@ -133,9 +155,12 @@ class SegmentSums:
         return SegmentMeans(len(ids), int(inside[:, 0].sum()), *_estimate(_compute_means(inside), RANGE), difference)
 
 
-def compute_events(
-    table: Observations, events: Sequence[Event]
-) -> tuple[tuple[EventMeans, ...], tuple[EventGroup, ...]]:
+def _find_people(name: str, by: By, sums: GroupedSums) -> PeopleIn:
+    ids, rows = sums.sort()
+    return PeopleIn(name, by, ids, _compute_means(rows))
+
+
+def compute_events(table: Observations, events: Sequence[Event]) -> EventNumbers:
     """Return the numbers of events from a table that was written earlier, the same as with the analysis itself."""
     sums = SegmentSums(events)
     for rows in read_rows(table) if events else ():

@@ -180,14 +180,14 @@ def contrast_independent(first: Floats, second: Floats) -> list[Contrast]:
 
 
 def _contrast_one(change: Floats) -> Contrast:
-    from scipy import stats
-
     n = len(change)
     if n == 0:
         return Contrast(0, None, Estimate())
     mean, deviation = float(change.mean()), float(change.std(ddof=1)) if n > 1 else 0.0
     if n < MIN_PEOPLE or deviation <= 1e-12:
         return Contrast(n, None, Estimate(mean))
+    from scipy import stats
+
     found = stats.ttest_1samp(change, 0.0)
     ends = found.confidence_interval(LEVEL)
     effect = _estimate_effect(float(found.statistic), n - 1, math.sqrt(1 / n))

@@ -55,7 +55,7 @@ def compute_summary(
         if has_time:
             moments.add(rows)
     n_frames, n_with_face, people_max = frames.finish()
-    means, groups = segments.finish()
+    numbers = segments.finish()
     everyone = people.sum_everyone()
     n_wanted = n_frames + facts.frames_unread
     attentions, of_everyone = attention.describe()
@@ -81,9 +81,10 @@ def compute_summary(
         audience=audience,
         attention=of_everyone,
         moments=moments.finish(),
-        events=means,
-        event_groups=groups,
-        events_message=describe_events(means, facts),
+        events=numbers.events,
+        event_groups=numbers.groups,
+        event_contrasts=numbers.contrasts or None,
+        events_message=describe_events(numbers.events, facts),
         curated=None if table.people is None else Curated(table.people.sha256, table.people.message),
     )
 

@@ -13,6 +13,7 @@ from emoscope.core.texts import dump_json
 from emoscope.core.timecode import Span
 from emoscope.tables.attention import Attention
 from emoscope.tables.audience import Valence
+from emoscope.tables.event_contrasts import EventContrast
 from emoscope.tables.event_means import EventGroup, EventMeans
 from emoscope.tables.moments import Moment
 from emoscope.tables.observations import MAX_S, READABLE_VERSIONS, Observations
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 Kind = Literal["video", "pictures", "live"]
 LEFT_OUT: Final = (
     *("calibration", "container_start_s", "fingerprint", "exclude", "dropped", "wall_s", "attention"),
-    *("kind", "recording", "events_message", "no_baseline", "name", "role", "merged", "curated"),
+    *("kind", "recording", "events_message", "event_contrasts", "no_baseline", "name", "role", "merged", "curated"),
 )
 """Keys that JSON has only where there is a value."""
 
@@ -266,6 +267,8 @@ class Summary(Facts):
     """The marked segments."""
     event_groups: tuple[EventGroup, ...] = ()
     """Segments that share a name or a kind, taken together."""
+    event_contrasts: tuple[EventContrast, ...] | None = None
+    """Every two of them compared, repeats together; null where there are not two, or more than ten names."""
     events_message: str | None = None
     """Which segments lie outside of what was read, and in which nobody was seen, in one line."""
     curated: Curated | None = None
