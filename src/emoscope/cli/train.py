@@ -39,11 +39,16 @@ def train(
     config: Annotated[Path | None, typer.Option(help="YAML with any of the settings; flags win over it.")] = None,
     *,
     settings: dict[str, object],
+    threads: Annotated[
+        int,
+        typer.Option(min=0, help="Of the CPU; 0: as many as it has cores. Another number is another run."),
+    ] = 0,
     as_json: AsJson = False,
 ) -> None:
     """Train one network, or go on with the same training where it was cut off."""
     require(*STUDY_PACKAGES)
     from emoscope.study.data.dataset import Dataset
+    from emoscope.study.training.threads import limit_threads
     from emoscope.study.training.train import train as train_network
 
     base = TrainConfig.load(config).to_dict() if config else {}
@@ -60,7 +65,8 @@ def train(
             err=True,
         )
 
-    run = train_network(dataset, chosen, runs, print_epoch)
+    with limit_threads(threads):
+        run = train_network(dataset, chosen, runs, print_epoch)
     result = run.load_result()
     if as_json:
         print_json({"run": str(run.folder), **result})

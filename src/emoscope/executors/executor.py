@@ -34,9 +34,14 @@ class Resources:
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     cpus: Annotated[float, Interval(ge=1, le=1024)] = 1
-    """Cores; a training uses as many threads."""
+    """Cores; a training has as many threads, and with more than one they are part of its run's name."""
     gpus: Annotated[float, Interval(ge=0, le=64)] = 0
     """Accelerators; 0.5 lets two share one."""
+
+    @property
+    def n_threads(self) -> int:
+        """Whole cores."""
+        return int(self.cpus)
 
 
 class Executor(Protocol):

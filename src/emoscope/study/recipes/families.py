@@ -116,7 +116,7 @@ class Comparison:
     stratified: bool
     """Whether every class keeps its share of them; else there are as many of each."""
     resources: Resources | None
-    """What a training occupies; None: one core, and here as many threads as torch takes by itself."""
+    """What a training occupies; None: one core, and one thread."""
     raw: dict[str, object] = field(compare=False)
     """The file's values."""
 

@@ -41,7 +41,7 @@ class StudyConfig:
     repeats: int = 0
     """How many random splits of the thesis protocol, with split_seed and seed counted from the member's."""
     resources: Resources | None = None
-    """What a training occupies; None: one core, and here as many threads as torch takes by itself."""
+    """What a training occupies; None: one core, and one thread."""
 
     @property
     def trainings(self) -> list[TrainConfig]:

@@ -120,7 +120,7 @@ class TrainConfig:
     min_delta: Share = 0.001
     """What counts as a rise of macro F1 for early stopping."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """`auto` times both on a made-up batch and keeps the faster."""
+    """`auto` is bfloat16 where processor or accelerator have units for it; a study decides once, and writes it down."""
     compile: bool = False
     """Compile the network with torch.compile; needs a C++ compiler on the CPU."""
     devices: Annotated[int, Field(ge=1, le=1024)] = 1

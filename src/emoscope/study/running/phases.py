@@ -35,6 +35,7 @@ from emoscope.study.running.study_folder import (
 from emoscope.study.running.together import run_together, wait_for
 from emoscope.study.training.build import build_network
 from emoscope.study.training.run_folder import RECIPE_VERSION, Run
+from emoscope.study.training.threads import limit_threads
 
 log = logging.getLogger(__name__)
 
@@ -77,10 +78,11 @@ def run_comparison(
     open_study(folder, runs, comparison, dataset)
     if storage is None:
         check_database(folder / "search.db")
-    trainings = Trainings(draw_faces(dataset, comparison), runs, executor, comparison.resources)
-    return _Phases(trainings, comparison, folder, on_progress, track).run(
-        storage or f"sqlite:///{folder / 'search.db'}"
-    )
+    trainings = Trainings(draw_faces(dataset, comparison), runs, folder, executor, comparison.resources)
+    phases = _Phases(trainings, comparison, folder, on_progress, track)
+    # The search's surrogate, too: another trial would be asked for.
+    with limit_threads(1):
+        return phases.run(storage or f"sqlite:///{folder / 'search.db'}")
 
 
 @dataclass(frozen=True)

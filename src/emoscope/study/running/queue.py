@@ -4,11 +4,11 @@ import dataclasses
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from emoscope.executors.executor import Executor, Resources
@@ -17,7 +17,10 @@ from emoscope.study.data.dataset import Dataset
 from emoscope.study.data.splits import Split, create_split
 from emoscope.study.recipes.training import TrainConfig
 from emoscope.study.running.repeats import measure_run
+from emoscope.study.running.study_folder import load_decided, write_decided
+from emoscope.study.training.optimize import choose_precision, create_fabric
 from emoscope.study.training.run_folder import Run, hash_teacher, name_run
+from emoscope.study.training.threads import limit_threads
 from emoscope.study.training.train import train
 
 S = TypeVar("S")
@@ -37,8 +40,9 @@ class Training:
     teacher: NDArray[np.float32] | None = None
     measured_views: tuple[int, ...] = ()
     """Measure it on its test images, with so many views per picture; none: do not."""
-    threads: int = 0
-    """0: as many as torch takes by itself."""
+    n_threads: int = 1
+    precision: str = ""
+    """What the study decided, where the config leaves it open."""
     on_epoch: Callable[[dict[str, float]], None] | None = None
     """Told each epoch's figures, where the training happens in the caller's process."""
 
@@ -47,38 +51,56 @@ class Training:
 
     def find_run(self, dataset: Dataset) -> Run:
         """Return its run, which need not be there yet."""
-        name = name_run(self.config, self.split, dataset, hash_teacher(self.teacher))
+        name = name_run(self.config, self.split, dataset, hash_teacher(self.teacher), self.n_threads)
         return Run(self.runs / name, self.config, dataset.sha256)
 
 
 def do_training(dataset: Dataset, training: Training) -> Run:
     """Do one training, or go on with it; return its run."""
-    if training.threads:
-        torch.set_num_threads(training.threads)
     more = {} if training.on_epoch is None else {"on_epoch": training.on_epoch}
-    run = train(
-        dataset, training.config, training.runs, **more, teacher=training.teacher, split=training.split,
-        keep=training.keep,
-    )  # fmt: skip
-    if training.measured_views:
-        measure_run(run, dataset, training.measured_views, training.split)
+    with limit_threads(training.n_threads):
+        run = train(
+            dataset, training.config, training.runs, **more, teacher=training.teacher, split=training.split,
+            keep=training.keep, precision=training.precision,
+        )  # fmt: skip
+        if training.measured_views:
+            measure_run(run, dataset, training.measured_views, training.split)
     return run
+
+
+def choose_study_precision(dataset: Dataset, _: None) -> str:
+    """Return the precision of the device on which this is called; an executor calls it where trainings are done."""
+    return choose_precision(create_fabric().device)[0]
 
 
 class Trainings:
     """Where a study's trainings are done."""
 
     def __init__(
-        self, dataset: Dataset, runs: Path, executor: Executor | None = None, resources: Resources | None = None
+        self,
+        dataset: Dataset,
+        runs: Path,
+        folder: Path,
+        executor: Executor | None = None,
+        resources: Resources | None = None,
     ) -> None:
         """Take an executor that shares the dataset; None works in this process.
 
-        With resources a training has as many threads as cores everywhere; without, as many as torch takes by itself
-        here, and one on an executor.
+        A training has as many threads as the resources have cores, here and elsewhere: another number would change its
+        figures. `folder` is the study's, where it is written down what was decided.
         """
-        self.dataset, self.runs = dataset, runs.resolve()
+        self.dataset, self.runs, self.folder = dataset, runs.resolve(), folder
         self.executor: Executor = executor or HereExecutor(dataset)
-        self.threads = max(1, int(resources.cpus)) if resources else int(not self.executor.is_here)
+        self.n_threads = (resources or Resources()).n_threads
+
+    @cached_property
+    def precision(self) -> str:
+        """That of all trainings whose config leaves it open: decided once in a study."""
+        decided = load_decided(self.folder)
+        if not decided:
+            decided = self.executor.submit(choose_study_precision, None).result()
+            write_decided(self.folder, decided)
+        return decided
 
     def prepare(
         self,
@@ -92,7 +114,8 @@ class Trainings:
     ) -> Training:
         """Describe a training; the split is the config's."""
         split = split or create_split(self.dataset, config)
-        return Training(config, split, self.runs, keep, teacher, measured_views, self.threads, on_epoch)
+        precision = self.precision if config.precision == "auto" else ""
+        return Training(config, split, self.runs, keep, teacher, measured_views, self.n_threads, precision, on_epoch)
 
     def is_finished(self, training: Training) -> bool:
         """Whether nothing is left to do."""

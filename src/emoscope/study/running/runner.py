@@ -26,6 +26,7 @@ from emoscope.study.running.repeats import finish_repeats
 from emoscope.study.running.study_folder import open_study
 from emoscope.study.running.teachers import load_teacher
 from emoscope.study.training.run_folder import Run
+from emoscope.study.training.threads import limit_threads
 
 VALIDATION = "validation.json"
 
@@ -71,7 +72,20 @@ def run_study(
     """
     runs = runs or folder / "runs"
     open_study(folder, runs, config, dataset)
-    trainings = Trainings(dataset, runs, executor, config.resources)
+    trainings = Trainings(dataset, runs, folder, executor, config.resources)
+    with limit_threads(trainings.n_threads):
+        return _run(trainings, config, folder, final, on_progress, track)
+
+
+def _run(
+    trainings: Trainings,
+    config: StudyConfig,
+    folder: Path,
+    final: bool,
+    on_progress: OnProgress,
+    track: Callable[[Run], None],
+) -> dict[str, Any]:
+    dataset = trainings.dataset
 
     def do(indices: range, teacher: NDArray[np.float32] | None = None) -> list[Run]:
         return _train_all(trainings, config, indices, teacher, on_progress, track)

@@ -2,6 +2,7 @@
 
 import glob
 import os
+from collections.abc import Mapping
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Final, NotRequired
@@ -75,6 +76,8 @@ class _Begun(TypedDict):
 
     data_sha256: str
     runs: str
+    decided_precision: NotRequired[str]
+    """What all trainings compute in whose config leaves it open."""
 
 
 def load_study_file(folder: Path) -> tuple[dict[str, object], str, Path]:
@@ -88,7 +91,7 @@ def load_study_file(folder: Path) -> tuple[dict[str, object], str, Path]:
     if not path.is_file():
         raise InputError(f"{folder} holds no study (it has no {STUDY}); name a folder that `emoscope study run` made")
     begun = load_json(path, _Begun)
-    values: dict[str, object] = {key: value for key, value in begun.items() if key not in ("data_sha256", "runs")}
+    values: dict[str, object] = {key: value for key, value in begun.items() if key not in _Begun.__annotations__}
     return values, begun["data_sha256"], folder / begun["runs"]
 
 
@@ -123,7 +126,21 @@ def open_study(folder: Path, runs: Path, config: StudyConfig | Comparison, datas
                 set_aside(e)
     # Relative, so that the whole can be moved.
     where = os.path.relpath(runs, folder)
+    decided = load_decided(folder)
     write_json(path, {**config.to_dict(), "data_sha256": dataset.sha256, "runs": where})
+    if decided:
+        write_decided(folder, decided)
+
+
+def load_decided(folder: Path) -> str:
+    """Return the precision that a study decided on; empty before."""
+    path = folder / STUDY
+    return load_json(path, _Begun).get("decided_precision", "") if path.is_file() else ""
+
+
+def write_decided(folder: Path, precision: str) -> None:
+    """Write down the precision of all trainings of a study that has begun."""
+    write_json(folder / STUDY, {**load_json(folder / STUDY, _Begun), "decided_precision": precision})
 
 
 def _check_same(folder: Path, config: StudyConfig | Comparison, dataset: Dataset) -> None:
@@ -140,13 +157,20 @@ def _check_same(folder: Path, config: StudyConfig | Comparison, dataset: Dataset
     except InputError:
         known = values
     wanted = config.to_dict()
-    # What a training occupies changes no figure.
     changed = [key for key in sorted({*known, *wanted} - {"resources"}) if known.get(key) != wanted.get(key)]
+    # What else a training occupies changes no figure.
+    changed += ["cores per training"] * (count_cores(known) != count_cores(wanted))
     if changed:
         raise InputError(
             f"{folder} holds another study (its {', '.join(changed)} differ); name another folder with -o, and with "
             f"--runs {runs} share what is trained already"
         )
+
+
+def count_cores(values: Mapping[str, object]) -> object:
+    """Return the cores of a training in a study's values: its threads."""
+    resources = values.get("resources") or {}
+    return resources.get("cpus", 1) if isinstance(resources, Mapping) else 1
 
 
 def _list_foreign(folder: Path, name: str) -> list[str]:

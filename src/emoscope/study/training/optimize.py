@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-import time
 from collections.abc import Iterator
 from typing import Any, Protocol
 
@@ -19,7 +18,6 @@ from torch.nn import functional as F  # noqa: N812
 from emoscope.core.emotions import EMOTIONS
 from emoscope.core.errors import InputError, shorten
 from emoscope.study.recipes.training import TrainConfig
-from emoscope.study.training.build import build_network, describe_input
 
 
 class Schedule(Protocol):
@@ -203,29 +201,16 @@ PRECISIONS = {"float32": "32-true", "bfloat16": "bf16-mixed"}
 """Our names to Fabric's."""
 
 
-def choose_precision(config: TrainConfig, device: torch.device) -> tuple[str, str]:
-    """Return `float32` or `bfloat16` and why it was chosen.
+def choose_precision(device: torch.device) -> tuple[str, str]:
+    """Return `float32` or `bfloat16` and why: bfloat16 is faster where there are units for it, else much slower.
 
-    `auto` times forward and backward passes of both, because bfloat16 is faster on some processors and three times
-    slower on others.
+    By what the device is, not by a stop-watch: the same device always chooses the same.
     """
-    if config.precision != "auto":
-        return config.precision, "as configured"
-    network = build_network(config, is_new=False).to(device).to(memory_format=torch.channels_last)
-    size_px = describe_input(config).size_px
-    x = torch.randn(config.batch_size, 1, size_px, size_px, device=device)
-    x = x.contiguous(memory_format=torch.channels_last)
-    seconds = {}
-    for name in PRECISIONS:
-        times = []
-        for _ in range(3):
-            start = time.perf_counter()
-            with torch.autocast(device.type, torch.bfloat16, enabled=name == "bfloat16"):
-                loss = network(x).float().square().mean()
-            loss.backward()
-            loss.item()
-            times.append(time.perf_counter() - start)
-        seconds[name] = min(times)
-    best = min(seconds, key=lambda name: seconds[name])
-    reason = ", ".join(f"{name} {1000 * s:.0f} ms" for name, s in seconds.items())
-    return best, f"fastest per step: {reason}"
+    if device.type == "cuda":
+        has_units = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        found = torch.cpu.get_capabilities() if device.type == "cpu" else {}
+        has_units = bool(found.get("avx512_bf16") or found.get("amx_bf16") or found.get("arm_bf16"))
+    if has_units:
+        return "bfloat16", f"the {device.type} has units for it"
+    return "float32", f"the {device.type} has no units for bfloat16"

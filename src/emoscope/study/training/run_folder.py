@@ -250,13 +250,15 @@ class Run:
             writer.writerows(history)
 
 
-def open_run(runs: Path, config: TrainConfig, split: Split, dataset: Dataset, teacher_sha256: str = "") -> Run:
-    """Return the run of this config, split, data and teacher; make its folder if it is new.
+def open_run(
+    runs: Path, config: TrainConfig, split: Split, dataset: Dataset, teacher_sha256: str = "", n_threads: int = 1
+) -> Run:
+    """Return the run of this config, split, data, teacher and number of threads; make its folder if it is new.
 
     Raises:
         OutputError: the folder cannot be written; choose another.
     """
-    identity = _identify(config, split, dataset, teacher_sha256)
+    identity = _identify(config, split, dataset, teacher_sha256, n_threads)
     run = Run(runs / _hash(identity), config, dataset.sha256)
     path, split_path = run.folder / "run.json", run.split_path
     is_begun = path.is_file()
@@ -278,19 +280,26 @@ def open_run(runs: Path, config: TrainConfig, split: Split, dataset: Dataset, te
     return run
 
 
-def name_run(config: TrainConfig, split: Split, dataset: Dataset, teacher_sha256: str = "") -> str:
+def name_run(config: TrainConfig, split: Split, dataset: Dataset, teacher_sha256: str = "", n_threads: int = 1) -> str:
     """Return the name of the folder that open_run() makes."""
-    return _hash(_identify(config, split, dataset, teacher_sha256))
+    return _hash(_identify(config, split, dataset, teacher_sha256, n_threads))
 
 
-def _identify(config: TrainConfig, split: Split, dataset: Dataset, teacher_sha256: str) -> dict[str, object]:
+def _identify(
+    config: TrainConfig, split: Split, dataset: Dataset, teacher_sha256: str, n_threads: int
+) -> dict[str, object]:
     identity: dict[str, object] = {
         "recipe": RECIPE_VERSION,
         "config": config.describe_changes(),
         "split": split.sha256,
         "data": dataset.sha256,
     }
-    return {**identity, "teacher": teacher_sha256} if teacher_sha256 else identity
+    if teacher_sha256:
+        identity["teacher"] = teacher_sha256
+    # One thread is what a study takes unless it says otherwise.
+    if n_threads > 1:
+        identity["threads"] = n_threads
+    return identity
 
 
 def _hash(identity: dict[str, object]) -> str:

@@ -7,7 +7,7 @@ import dataclasses
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing import get_context
 from multiprocessing.queues import SimpleQueue
 from pathlib import Path
@@ -47,8 +47,11 @@ def train(
     teacher: NDArray[np.float32] | None = None,
     split: Split | None = None,
     keep: bool = True,
+    precision: str = "",
 ) -> Run:
     """Train one network, or go on where an earlier call was cut off, or return at once if it was finished.
+
+    It takes as many threads as torch has; another number is another run, since its sums come out otherwise.
 
     Where a batch does not fit into an accelerator's memory, it is halved once, and the gradients of both halves are
     added up.
@@ -63,6 +66,7 @@ def train(
         split: the one that the config names, where it is at hand.
         keep: keep the weights and the predictions of all views; otherwise figures and single-view predictions, which
             is all that a search or a cross-validation needs.
+        precision: what a study decided for all its trainings whose config says `auto`; empty: chosen here.
 
     Returns:
         The finished run.
@@ -79,7 +83,7 @@ def train(
             "`members`, and run it with `emoscope study run`"
         )
     split = split or create_split(dataset, config)
-    run = open_run(runs, config, split, dataset, hash_teacher(teacher))
+    run = open_run(runs, config, split, dataset, hash_teacher(teacher), torch.get_num_threads())
     if run.is_whole(keep):
         log.info("run %s is finished already", run.folder)
         return run
@@ -89,9 +93,10 @@ def train(
     while n_parts <= MAX_PARTS:
         try:
             if config.devices > 1:
-                _fit_together(_Job(dataset, split, config, run, teacher, n_parts, keep), on_epoch)
+                _fit_together(_Job(dataset, split, config, run, teacher, n_parts, keep, precision), on_epoch)
             else:
-                _fit(Trainer(dataset, split, config, run, teacher, n_parts), on_epoch, keep)
+                chosen = choose_run_precision(config, run, precision)
+                _fit(Trainer(dataset, split, config, run, teacher, n_parts, precision=chosen), on_epoch, keep)
             return run
         except DamagedError as e:
             # Whatever is needed is made again from what is left; in the end from the beginning.
@@ -166,6 +171,9 @@ class _Job:
     teacher: NDArray[np.float32] | None
     n_parts: int
     keep: bool
+    precision: str
+    n_threads: int = field(default_factory=torch.get_num_threads)
+    """Of each process."""
 
 
 def _fit_together(job: _Job, on_epoch: OnEpoch) -> None:
@@ -175,7 +183,7 @@ def _fit_together(job: _Job, on_epoch: OnEpoch) -> None:
         InputError: there are not so many devices, or as Trainer.
         WorkerDiedError: a process died.
     """
-    precision = choose_run_precision(job.config, job.run)
+    precision = choose_run_precision(job.config, job.run, job.precision)
     fabric = create_fabric(precision, job.config.devices)
     messages: SimpleQueue[dict[str, float] | Exception | None] = get_context("spawn").SimpleQueue()
     errors: list[Exception] = []
@@ -220,6 +228,7 @@ class _Share:
     def __call__(self, fabric: Fabric) -> None:
         """Train until the end."""
         job = self.job
+        torch.set_num_threads(job.n_threads)
         try:
             if fabric.global_rank == 0:
                 job.run.lease()

@@ -53,13 +53,21 @@ def compute_seed(seed: int, epoch: int) -> int:
     return int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])
 
 
-def choose_run_precision(config: TrainConfig, run: Run) -> str:
-    """Return the precision of a run's next epochs, and log why."""
+def choose_run_precision(config: TrainConfig, run: Run, decided: str = "") -> str:
+    """Return the precision of a run's next epochs, and log why.
+
+    Args:
+        config: of the training.
+        run: its folder.
+        decided: what its study decided once for all trainings that leave it open.
+    """
     device = create_fabric().device
     if run.checkpoint_path.is_file():
         precision, reason = read_precision(run.checkpoint_path), "as in the epochs before"
+    elif config.precision != "auto" or decided:
+        precision, reason = (decided, "as the study decided") if decided else (config.precision, "as configured")
     else:
-        precision, reason = choose_precision(config, device)
+        precision, reason = choose_precision(device)
     log.info("device %s, precision %s (%s)", device, precision, reason)
     return precision
 
