@@ -156,6 +156,12 @@ TINY: dict[str, Constructor] = {
 }
 """Thin networks of the same kinds, for quick studies: milliseconds per picture."""
 
+MINI: dict[str, Constructor] = {
+    "resnetv2-mini": partial(create_thin_resnet, (1, 1), (32, 64)),
+    "densenet-mini": partial(create_thin_densenet, 12, (3, 3)),
+}
+"""Two stages for pictures of 32 px, of which four would leave one point: they learn from hundreds of faces."""
+
 SLIM: dict[str, Constructor] = {
     "vgg16-slim": partial(create_thin_vgg, (8, 16, 32, 64, 64), 3),
     "vgg19-slim": partial(create_thin_vgg, (8, 16, 32, 64, 64), 4),
@@ -167,7 +173,7 @@ SLIM: dict[str, Constructor] = {
 """As deep as the reference study's, an eighth as wide (ResNet a sixteenth), the Inception shallower: for a study that a
 processor runs in a night."""
 
-NETWORKS = OWN | REFERENCE | TINY | SLIM
+NETWORKS = OWN | REFERENCE | TINY | MINI | SLIM
 """Name to constructor; each leaves aside what it does not need."""
 
 BRANCHED = ("vgg16", "vgg19", "vgg16-tiny", "vgg16-slim", "vgg19-slim")
