@@ -1,5 +1,6 @@
 """The plan of a study: how many trainings, how long, on how many machines; its estimate against the real time."""
 
+import dataclasses
 import json
 import time
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from torch import Tensor, nn
+from torch import nn
 
 from conftest import Command
 from emoscope.study.data.dataset import Dataset
@@ -15,24 +16,24 @@ from emoscope.study.recipes.families import Comparison
 from emoscope.study.recipes.file import load_yaml
 from emoscope.study.recipes.training import TrainConfig
 from emoscope.study.running.plan import PhasePlan, Plan, choose_samples
-from emoscope.study.running.timing import Parts, Timer
+from emoscope.study.running.timing import COMPILE_S, Parts, Timer, find_device
 
 STUDIES = Path(__file__).parents[2] / "studies"
 
 
 def create_plan(n_slots: int) -> Plan:
     phases = [
-        PhasePlan("a", "search", 10, 100.0, 50.0, 1e9, 1),
-        PhasePlan("a", "crossval", 8, 80.0, 40.0, 1e9, 8),
-        PhasePlan("b", "search", 10, 200.0, 100.0, 1e9, 2),
+        PhasePlan("a", "search", 10, (50.0, 100.0, 200.0), 1e9, 1),
+        PhasePlan("a", "crossval", 8, (40.0, 80.0, 160.0), 1e9, 8),
+        PhasePlan("b", "search", 10, (100.0, 200.0, 400.0), 1e9, 2),
     ]
     return Plan(phases, 5.0, n_slots, n_slots, 1.0, "the CPU")
 
 
 def test_more_machines_shorten_what_can_be_done_at_once() -> None:
-    assert create_plan(1).find_wall_s() == 380 + 5 and create_plan(1).find_wall_s(is_least=True) == 190 + 5
-    assert create_plan(2).find_wall_s() == 190 + 5, "both families keep both busy"
-    assert create_plan(100).find_wall_s() == 100 + 10 + 5, "one trial of a after the other, then its folds at once"
+    assert create_plan(1).find_wall_s() == (190 + 5, 380 + 5, 760 + 5)
+    assert create_plan(2).find_wall_s()[1] == 190 + 5, "both families keep both busy"
+    assert create_plan(100).find_wall_s()[1] == 100 + 10 + 5, "one trial of a after the other, then its folds at once"
     assert create_plan(1).n_runs == 28 and create_plan(1).flops == 3e9
 
 
@@ -52,40 +53,31 @@ def test_costs_grow_with_what_is_done(faces_file: Path, tmp_path: Path) -> None:
     cost = timer.find_cost(config, keep=False)
     [parts] = timer.known.values()
     assert parts.step_flops[48] / parts.step_flops[24] == pytest.approx(4, rel=0.1)
-    assert cost.flops > 2 * 9 * (parts.step_flops[24] + parts.step_flops[48]) > 1e9
-    assert 0 < cost.least_s < cost.seconds
-    assert timer.find_cost(config, keep=True).seconds > cost.seconds and len(timer.known) == 1, "timed once"
+    assert cost.flops > 2 * 9 * 32 * (parts.step_flops[24] + parts.step_flops[48]) > 1e9
+    assert cost.epochs == (2, 4, 4) and 0 < cost.seconds[0] < cost.seconds[1] == cost.seconds[2]
+    kept = timer.find_cost(dataclasses.replace(config, batch_size=64), keep=True)
+    assert kept.kept_bytes > parts.weights_bytes > 1e5 and len(timer.known) == 1, "timed once"
+    assert kept.memory_bytes - cost.memory_bytes == pytest.approx(32 * parts.activation_bytes)
+    assert parts.activation_bytes > 1e4
 
 
-def test_compiling_counts_once(faces_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It takes longer than a step a hundred times over, and a training has one for each size."""
-    compile_s = 0.3
-
-    def compile_slowly(network: nn.Module, dynamic: bool) -> None:
-        shapes = set()
-
-        def wait(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            if inputs[0].shape not in shapes:
-                shapes.add(inputs[0].shape)
-                time.sleep(compile_s)
-
-        network.register_forward_pre_hook(wait)
-
-    monkeypatch.setattr(nn.Module, "compile", compile_slowly)
+def test_nothing_is_compiled_for_a_plan(faces_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes longer than a step a hundred times over, and a training does it once for each size."""
+    monkeypatch.setattr(nn.Module, "compile", lambda self, **_: pytest.fail("it compiles"))
     timer = Timer(Dataset.load(faces_file), tmp_path, lambda line: None)
     config = TrainConfig(
         network="compact-tiny", epochs=4, batch_size=32, sizes_px=(24, 48), size_shares=(0.5, 0.5), compile=True
     )
-    timer.find_cost(config, keep=False)
-    [parts] = timer.known.values()
-    assert max(parts.step_s.values()) < compile_s and parts.set_up_s > 2 * compile_s
+    plain = timer.find_cost(dataclasses.replace(config, compile=False), keep=False)
+    compiled = timer.find_cost(config, keep=False)
+    assert compiled.seconds[1] - plain.seconds[1] == pytest.approx(2 * COMPILE_S[find_device().type])
 
 
 def test_a_plan_needs_no_weights_from_elsewhere(
     faces_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     built = []
-    parts = Parts(1, dict.fromkeys((32, 48), 1.0), dict.fromkeys((32, 48), 1.0), 1, 1, 1, 1)
+    parts = Parts(1, dict.fromkeys((32, 48), (1.0, 1.0)), dict.fromkeys((32, 48), 1.0), 1, 1, 1)
     monkeypatch.setattr(Timer, "measure", lambda self, config: built.append(config) or parts)
     Timer(Dataset.load(faces_file), tmp_path, print).find_cost(
         TrainConfig(network="vgg16", sizes_px=(48,), size_shares=(1.0,), pretrained=True), keep=False
@@ -101,9 +93,9 @@ def test_a_plan_of_a_study_without_families(faces_file: Path, tmp_path: Path, em
     code, stdout, stderr = emoscope(*options, "--machines", "2", "--json")
     plan = json.loads(stdout)
     assert code == 0 and plan["runs"] == 2 and plan["trainings_at_once"] == 2, stderr
-    assert plan["cost"] == pytest.approx(plan["seconds"] / 3600 * 2 * 36)
+    assert plan["cost"] == pytest.approx(plan["seconds"]["expected"] / 3600 * 2 * 36)
     code, stdout, _ = emoscope(*options)
-    assert code == 0 and "1 training at once" in stdout and "cost: about" in stdout
+    assert code == 0 and all(words in stdout for words in ("1 training at once", "cost: about", "memory: ", "disk: "))
     assert not list(tmp_path.glob("*/")), "nothing is left behind"
 
 
@@ -129,6 +121,6 @@ def test_the_plan_of_the_quick_study_holds(faces_file: Path, tmp_path: Path, emo
             plans.append(json.loads(stdout))
         else:
             seconds = time.perf_counter() - start
-    assert plans[0]["runs"] == 60 == len(list((tmp_path / "runs").iterdir()))
-    estimate = sum(plan["seconds"] for plan in plans) / 2
+    assert plans[0]["runs"] == 59 == len(list((tmp_path / "runs").iterdir()))
+    estimate = sum(plan["seconds"]["expected"] for plan in plans) / 2
     assert 0.7 < estimate / seconds < 1.3, f"planned {estimate:.0f} s, took {seconds:.0f} s"

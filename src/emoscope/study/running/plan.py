@@ -1,7 +1,7 @@
 """The plan of a study: a study file and a dataset in; its trainings, FLOPs, time and cost out, before anything trains.
 
 A few trainings of every kind are set up for real, in a temporary folder, and the parts that a training is made of are
-timed: setting up, steps, validation, writing. Steps of large batches are measured with fewer images.
+timed with few images, with the threads that the study gives a training.
 """
 
 import dataclasses
@@ -17,16 +17,21 @@ from typing import Any
 
 import torch
 
+from emoscope.executors.executor import Resources
 from emoscope.study.data.dataset import Dataset
 from emoscope.study.recipes.families import Comparison, Space, create_fold_config, create_repeat_config
 from emoscope.study.recipes.study import StudyConfig
 from emoscope.study.recipes.training import TrainConfig
 from emoscope.study.running.search import rehearse_search
 from emoscope.study.running.split_folder import draw_faces
-from emoscope.study.running.timing import Cost, Timer
+from emoscope.study.running.timing import Cost, Range, Timer, add_ranges, read_clock
+from emoscope.study.training.threads import limit_threads
 
 SAMPLES = 3
 """Configs of a family that are timed, at least; one per network if it has more."""
+
+
+RANGE = ("low", "expected", "high")
 
 
 @dataclass(frozen=True)
@@ -36,11 +41,19 @@ class PhasePlan:
     family: str
     phase: str
     n_runs: int
-    seconds: float
-    least_s: float
+    seconds: Range
+    """Of all of them, one after the other."""
     flops: float
     n_at_once: int
     """How many of them can be done at the same time."""
+    epochs: Range = (0.0, 0.0, 0.0)
+    """Of one training."""
+    memory_bytes: float = 0.0
+    """That the largest needs."""
+    disk_bytes: float = 0.0
+    """That is left of them."""
+    scratch_bytes: float = 0.0
+    """That the largest needs while it trains."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +85,10 @@ class Plan:
             "phases": [dataclasses.asdict(phase) for phase in self.phases],
             "runs": self.n_runs,
             "flops": self.flops,
-            "seconds": self.find_wall_s(),
-            "least_s": self.find_wall_s(is_least=True),
+            "seconds": dict(zip(RANGE, self.find_wall_s(), strict=True)),
+            "accelerator_hours": dict(zip(RANGE, self.find_accelerator_h(), strict=True)),
+            "memory_bytes": self.memory_bytes,
+            "disk_bytes": self.disk_bytes,
             "overhead_s": self.overhead_s,
             "trainings_at_once": self.n_slots,
             "machines": self.n_machines,
@@ -81,16 +96,38 @@ class Plan:
             "calibration_s": self.calibration_s,
         }
 
-    def find_wall_s(self, is_least: bool = False) -> float:
+    @property
+    def memory_bytes(self) -> float:
+        """What the largest training needs, beside the libraries'."""
+        return max(phase.memory_bytes for phase in self.phases)
+
+    @property
+    def disk_bytes(self) -> float:
+        """Of all that is left, and of the trainings under way."""
+        scratch = max(phase.scratch_bytes for phase in self.phases)
+        return sum(phase.disk_bytes for phase in self.phases) + self.n_slots * scratch
+
+    def find_wall_s(self) -> Range:
         """Return the time from beginning to end: no less than the longest chain of phases, nor than the shared work."""
+        low, expected, high = (self._find_wall_s(i) for i in range(len(RANGE)))
+        return low, expected, high
+
+    def _find_wall_s(self, index: int) -> float:
         chains: dict[str, float] = {}
         total = 0.0
         for phase in self.phases:
-            seconds = phase.least_s if is_least else phase.seconds
+            seconds = phase.seconds[index]
             total += seconds
             rounds = -(-phase.n_runs // min(self.n_slots, phase.n_at_once))
             chains[phase.family] = chains.get(phase.family, 0.0) + rounds * seconds / max(1, phase.n_runs)
         return max(total / self.n_slots, *chains.values()) + self.overhead_s
+
+    def find_accelerator_h(self) -> Range:
+        """Return the hours of all trainings one after the other; 0 where none was timed on an accelerator."""
+        if self.device == "the CPU":
+            return 0.0, 0.0, 0.0
+        low, expected, high = (sum(phase.seconds[i] for phase in self.phases) / 3600 for i in range(len(RANGE)))
+        return low, expected, high
 
 
 def plan_study(
@@ -115,7 +152,8 @@ def plan_study(
         InputError: the data do not fit the study.
     """
     start = time.perf_counter()
-    with tempfile.TemporaryDirectory() as folder:
+    n_threads = (config.resources or Resources()).n_threads
+    with tempfile.TemporaryDirectory() as folder, limit_threads(n_threads):
         timer = Timer(dataset, Path(folder), on_progress)
         if isinstance(config, Comparison):
             timer.dataset = draw_faces(dataset, config)
@@ -158,10 +196,21 @@ def _adapt(phase: str, config: Comparison) -> tuple[Callable[[TrainConfig], Trai
 
 
 def _add_up(family: str, phase: str, costs: Sequence[Cost], n_runs: int, n_at_once: int) -> PhasePlan:
-    def total(key: str) -> float:
-        return n_runs * statistics.fmean(getattr(cost, key) for cost in costs)
+    def average(key: str) -> float:
+        return statistics.fmean(getattr(cost, key) for cost in costs)
 
-    return PhasePlan(family, phase, n_runs, total("seconds"), total("least_s"), total("flops"), n_at_once)
+    return PhasePlan(
+        family,
+        phase,
+        n_runs,
+        add_ranges([cost.seconds for cost in costs], n_runs),
+        n_runs * average("flops"),
+        n_at_once,
+        add_ranges([cost.epochs for cost in costs]),
+        max(cost.memory_bytes for cost in costs),
+        n_runs * average("kept_bytes"),
+        max(cost.scratch_bytes for cost in costs),
+    )
 
 
 def choose_samples(space: Space, seed: int) -> list[TrainConfig]:
@@ -182,6 +231,6 @@ def time_search(space: Space, config: Comparison, n_trials: int) -> float:
     n = min(n_trials, 4)
     how = config.search
     scores = random.Random(how.seed)
-    start = time.perf_counter()
+    start = read_clock()
     rehearse_search(space, lambda c: (scores.random(), ""), n_trials=n, sampler=how.sampler, seed=how.seed)
-    return (time.perf_counter() - start) * n_trials / n
+    return (read_clock() - start) * n_trials / n

@@ -1,59 +1,79 @@
-"""What one training takes: a dataset and configs in, seconds and FLOPs out, from doing each of its parts once."""
+"""What one training takes: a dataset and configs in; seconds, FLOPs, memory, disk out, from a few steps of each kind.
+
+Nothing is fetched, compiled or written: a step costs a part that it always costs and a part for each image, so that two
+small batches tell what any batch takes; networks of every size fit into a minute and a laptop's memory.
+"""
 
 import dataclasses
-import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
+from torch import Tensor
+from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
 from emoscope.core.emotions import EMOTIONS
 from emoscope.faces.preprocess import VIEWS
 from emoscope.study.data.dataset import Dataset
 from emoscope.study.data.splits import Split, create_split
-from emoscope.study.measuring.metrics import compute_metrics
 from emoscope.study.recipes.training import TrainConfig
-from emoscope.study.training.checkpoint import save_tensors
+from emoscope.study.training.predict import predict_logits
 from emoscope.study.training.run_folder import open_run
-from emoscope.study.training.trainer import Trainer
+from emoscope.study.training.trainer import CHECKPOINT_EVERY_S, Trainer
 
-LONG_STEP_S = 1.0
-"""A step that takes longer is timed with an eighth of its images."""
-VALIDATION_IMAGES = 64
+FEW, MORE = 2, 8
+"""Images of the two batches that are timed."""
+LONG_S: Final = 0.2
+"""Of a step with few images, from which on the larger batch would tell nothing new."""
+BEST_EPOCH: Final = 9
+"""Where the best epoch of a training lies that early stopping ends, on average: of thesis-small's first trainings."""
+WRITE_BYTES_S: Final = 5e8
+"""Of a checkpoint with its fingerprint: a common solid-state disk's. It decides little: one a minute is written."""
+COMPILE_S: Final = {"cpu": 30.0, "cuda": 45.0}
+"""torch.compile of one network for one size of its input."""
+EPOCH_FILES_S: Final = 0.02
+"""Figures of an epoch, metrics.csv and TensorBoard."""
+MEGABYTE: Final = 1e6
+
+Range = tuple[float, float, float]
+"""Low: early stopping ends it as soon as it can; expected; high: it never does."""
 
 
 @dataclass(frozen=True)
 class Cost:
     """What one training takes."""
 
-    seconds: float
-    """To the last of its epochs."""
-    least_s: float
-    """If early stopping ends it as soon as it can."""
+    epochs: Range
+    seconds: Range
     flops: float
-    """Floating-point operations, to the last of its epochs; a multiplication and an addition are two."""
+    """Floating-point operations of the expected epochs; a multiplication and an addition are two."""
+    memory_bytes: float
+    """While a step is done, beside the libraries'."""
+    kept_bytes: float
+    """On disk, once it is finished."""
+    scratch_bytes: float
+    """On disk, while it trains."""
 
 
 @dataclass(frozen=True)
 class Parts:
-    """What was measured of one kind of training, in seconds."""
+    """What was measured of one kind of training: seconds, and sizes."""
 
     set_up_s: float
-    step_s: dict[int, float]
-    """Of one step, by size."""
+    step_s: dict[int, tuple[float, float]]
+    """Of a step, by size: always, and for each image."""
     step_flops: dict[int, float]
+    """For each image."""
     image_s: float
     """Of one validation image."""
-    image_flops: float
-    write_s: float
-    """Of all files that an epoch writes."""
-    finish_s: float
-    """Of the network that is built again for the end, and the files of a finished run."""
+    weights_bytes: float
+    activation_bytes: float
+    """For each image of a step at the largest size."""
 
 
 class Timer:
@@ -69,135 +89,185 @@ class Timer:
     def find_cost(self, config: TrainConfig, keep: bool) -> Cost:
         """Return what a training takes; one that is kept is measured on its test images, too."""
         split = self.find_split(config)
-        # What decides no cost is no other kind.
-        kind = dataclasses.replace(
-            config,
-            fold=0,
-            n_folds=8,
-            fold_seed=-1,
-            seed=0,
-            learning_rate=1e-6,
-            schedule="constant",
-            warmup=0.0,
-            devices=1,
-            # Weights from elsewhere make nothing faster or slower: a plan needs no network.
-            pretrained=False,
-        )
+        kind = find_kind(config)
         if kind not in self.known:
-            self.on_progress(f"timing {kind.network}, {kind.size_px} px, {kind.batch_size} images per step")
+            self.on_progress(f"timing {kind.network}, {kind.size_px} px")
             self.known[kind] = self.measure(kind)
         parts = self.known[kind]
-        n_steps = len(split.train) // (config.batch_size // config.repeats)
+        n_images = config.batch_size // config.repeats
+        n_steps = len(split.train) // n_images
         n_validation, n_test = len(split.validation), len(split.test)
+        n_views = sum(VIEWS) if keep else 1
+        end_s = parts.set_up_s + (n_validation * n_views + n_test * keep) * parts.image_s
+        compile_s = COMPILE_S.get(find_device().type, 0.0) * len(set(config.sizes_px)) * config.compile
 
         def sum_epochs(n: int) -> float:
-            steps = sum(n_steps * parts.step_s[config.find_size_px(epoch)] for epoch in range(n))
-            return steps / config.devices + n * (n_validation * parts.image_s + parts.write_s)
+            steps = 0.0
+            for epoch in range(n):
+                always_s, image_s = parts.step_s[config.find_size_px(epoch)]
+                steps += n_steps * (always_s + config.batch_size * image_s / config.devices)
+            return steps + n * (n_validation * parts.image_s + EPOCH_FILES_S)
 
-        n_views = sum(VIEWS) if keep else 1
-        end_s = (
-            parts.finish_s + n_validation * n_views * parts.image_s + (n_test * parts.image_s + parts.finish_s) * keep
+        def find_seconds(n: int) -> float:
+            epochs_s = sum_epochs(n)
+            n_written = 1 + min(n, epochs_s / CHECKPOINT_EVERY_S)
+            write_s = n_written * (state_bytes + parts.weights_bytes) / WRITE_BYTES_S
+            return parts.set_up_s + compile_s + epochs_s + write_s + end_s
+
+        # Weights, their gradients, what the optimiser keeps, and their average.
+        n_copies = 2 + (1 if config.optimizer == "sgd" else 2) + (config.ema_decay > 0)
+        state_bytes = n_copies * parts.weights_bytes
+        epochs = find_epochs(config)
+        low, expected, high = (find_seconds(n) for n in epochs)
+        n_steps_done = n_steps * config.batch_size
+        flops = sum(n_steps_done * parts.step_flops[config.find_size_px(epoch)] for epoch in range(epochs[1]))
+        # The backward pass has twice the operations of the forward one.
+        image_flops = parts.step_flops[config.size_px] / 3
+        flops += ((epochs[1] + n_views) * n_validation + n_test * keep) * image_flops
+        pool_bytes = config.views * len(split.train) * max(self.dataset.pixels.shape[1:]) ** 2
+        predictions = (n_validation * n_views + n_test * keep) * len(EMOTIONS) * 4
+        return Cost(
+            epochs,
+            (low, expected, high),
+            flops,
+            memory_bytes=state_bytes
+            + parts.activation_bytes * config.batch_size / config.devices
+            + self.dataset.pixels.nbytes,
+            kept_bytes=parts.weights_bytes * keep + predictions,
+            scratch_bytes=state_bytes + parts.weights_bytes + pool_bytes,
         )
-        least = min(config.epochs, config.patience + 1) if config.patience else config.epochs
-        flops = sum(n_steps * parts.step_flops[config.find_size_px(epoch)] for epoch in range(config.epochs))
-        flops += (config.epochs * n_validation + n_validation * n_views + n_test * keep) * parts.image_flops
-        fixed_s = parts.set_up_s + end_s
-        return Cost(fixed_s + sum_epochs(config.epochs), fixed_s + sum_epochs(least), flops)
 
     def find_split(self, config: TrainConfig) -> Split:
         """Return a training's split, drawn once."""
         key = (config.protocol, config.split_seed, config.fold, config.n_folds, config.fold_seed)
         if key not in self.splits:
-            start = time.perf_counter()
+            start = read_clock()
             self.splits[key] = create_split(self.dataset, config)
             # The first also loads what draws it, which happens once.
-            self.split_s = time.perf_counter() - start
+            self.split_s = read_clock() - start
         return self.splits[key]
 
     def measure(self, config: TrainConfig) -> Parts:
-        """Time the parts of a training by doing each."""
+        """Time the parts of a training by doing a few steps of it."""
         split = self.find_split(config)
-        # A step costs the same; drawing the pool would take minutes.
-        config = dataclasses.replace(config, views=0)
         teacher = None
         if config.distil_weight:
             teacher = np.full((len(split.train), len(EMOTIONS)), 1 / len(EMOTIONS), np.float32)
         if not self.known:
             # The very first also loads what all others find loaded.
             Trainer(self.dataset, split, config, open_run(self.folder / "first", config, split, self.dataset), teacher)
-        start = time.perf_counter()
+        start = read_clock()
         run = open_run(self.folder, config, split, self.dataset)
-        run.lease()
         trainer = Trainer(self.dataset, split, config, run, teacher)
-        set_up_s = time.perf_counter() - start
+        set_up_s = read_clock() - start
         step_s, step_flops = {}, {}
         for size_px in dict.fromkeys(config.find_size_px(epoch) for epoch in range(config.epochs)):
             epoch = next(e for e in range(config.epochs) if config.find_size_px(e) == size_px)
-            step_s[size_px], step_flops[size_px], compile_s = time_steps(trainer, epoch)
-            set_up_s += compile_s
-        few = dataclasses.replace(split, validation=split.validation[:VALIDATION_IMAGES])
-        trainer.split = few
-        network = trainer.state.ema
-        times = [_time(lambda: trainer.predict_validation(network)) for _ in range(2)]
-        with FlopCounterMode(display=False) as counter:
-            trainer.predict_validation(network)
-        n = len(few.validation)
-        image_s = min(times) / n
-        start = time.perf_counter()
-        with trainer.tensorboard.open(trainer.state.epoch):
-            set_up_s += time.perf_counter() - start
-            write_s = _time(lambda: self.write(trainer))
-        finish_s = _time(trainer.finish, (1,)) - n * image_s
-        for path in (run.best_path, run.checkpoint_path):
-            path.unlink(missing_ok=True)
-        return Parts(
-            set_up_s, step_s, step_flops, image_s, counter.get_total_flops() / n, write_s, max(0.0, finish_s)
-        )  # fmt: skip
-
-    @staticmethod
-    def write(trainer: Trainer) -> None:
-        """Write what an epoch writes."""
-        n = len(trainer.split.validation)
-        compute_metrics(
-            np.full((n, len(EMOTIONS)), 1 / len(EMOTIONS)), trainer.dataset.emotion[trainer.split.validation]
-        )
-        trainer.state.history = [{"epoch": 1, "fit_s": 0.0, "validate_s": 0.0}]
-        save_tensors(trainer.run.best_path, trainer.state.ema.state_dict(), {"epoch": "1"})
-        trainer.run.write_history(trainer.state.history)
-        trainer.tensorboard.write(dict.fromkeys(map(str, range(9)), 0.0), 1)
-        trainer.state.save(trainer.run.checkpoint_path)
+            step_s[size_px], step_flops[size_px] = time_steps(trainer, epoch)
+        last = max(config.epochs - 1, 0)
+        activation_bytes = count_activations(trainer, last)
+        faces, network = self.dataset.pixels[split.validation[:MORE]], trainer.state.ema
+        image_s = min(_time(predict_logits, network, faces, trainer.spec) for _ in range(2)) / len(faces)
+        weights = sum(t.nbytes for t in trainer.state.network.state_dict().values())
+        return Parts(set_up_s, step_s, step_flops, image_s, weights, activation_bytes)
 
 
-def time_steps(trainer: Trainer, epoch: int) -> tuple[float, float, float]:
-    """Return the seconds and FLOPs of one step at the size of an epoch, and the seconds of compiling for it."""
-    config, device = trainer.config, trainer.faces.device
+def find_kind(config: TrainConfig) -> TrainConfig:
+    """Return the config that stands for all trainings whose steps cost the same."""
+    return dataclasses.replace(
+        config,
+        fold=0,
+        n_folds=8,
+        fold_seed=-1,
+        seed=0,
+        learning_rate=1e-6,
+        # Of the time a step takes, these decide a few per cent.
+        optimizer="adam",
+        augment=True,
+        schedule="constant",
+        warmup=0.0,
+        patience=0,
+        batch_size=MORE,
+        repeats=1,
+        devices=1,
+        # A view costs what augmentation does, and drawing the pool would take minutes; so would compiling.
+        views=0,
+        compile=False,
+        # Weights from elsewhere make nothing faster or slower: a plan needs no network.
+        pretrained=False,
+    )
+
+
+def find_epochs(config: TrainConfig) -> tuple[int, int, int]:
+    """Return how many epochs a training has: the least, what is expected, and the most."""
+    if not config.patience:
+        return config.epochs, config.epochs, config.epochs
+    low, expected = (min(config.epochs, config.patience + best) for best in (1, BEST_EPOCH))
+    return low, expected, config.epochs
+
+
+def time_steps(trainer: Trainer, epoch: int) -> tuple[tuple[float, float], float]:
+    """Return the seconds of one step at the size of an epoch, always and for each image; and an image's FLOPs."""
+    device = trainer.faces.device
     generator = torch.Generator(device).manual_seed(0)
 
     def step(n_images: int) -> None:
-        rows = torch.arange(n_images, device=device).repeat_interleave(config.repeats)
+        rows = torch.arange(n_images, device=device) % len(trainer.faces)
         trainer.model.train()
         loss, _ = trainer.step(*trainer.create_batch(rows, epoch, generator))
         if trainer.averager:
             trainer.averager.update(trainer.state.network, step=0)
         float(loss)  # waits for an accelerator
 
-    few = max(2, trainer.n_images // 8)
+    # The counter's own work is no part of a step, and the first one loads and allocates.
     with FlopCounterMode(display=False) as counter:
-        step(few)
-    flops = counter.get_total_flops() * trainer.n_images / few
-    compile_s = 0.0
-    if config.compile:
-        # Compiled for one size of batch: by the first whole step, once in a training.
-        compile_s, seconds = (_time(step, trainer.n_images) for _ in range(2))
-    else:
-        seconds = _time(step, few) * trainer.n_images / few
-    if seconds < LONG_STEP_S:
-        step(trainer.n_images)
-        seconds = statistics.median(_time(step, trainer.n_images) for _ in range(5))
-    return seconds, flops, compile_s
+        step(FEW)
+    few_s = _time(step, FEW)
+    if few_s > LONG_S:
+        # What a step always costs is little beside such images.
+        return (0.0, few_s / FEW), counter.get_total_flops() / FEW
+    few_s = min(few_s, *(_time(step, FEW) for _ in range(2)))
+    more_s = min(_time(step, MORE) for _ in range(3))
+    image_s = max((more_s - few_s) / (MORE - FEW), 0.25 * more_s / MORE)
+    return (max(0.0, more_s - MORE * image_s), image_s), counter.get_total_flops() / FEW
+
+
+def count_activations(trainer: Trainer, epoch: int) -> float:
+    """Return the bytes that the backward pass of a step needs for each image."""
+    device = trainer.faces.device
+    x, _, _ = trainer.create_batch(torch.arange(FEW, device=device), epoch, torch.Generator(device).manual_seed(0))
+    own = {p.untyped_storage().data_ptr() for p in trainer.state.network.parameters()}
+    seen: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            seen[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with saved_tensors_hooks(keep, lambda tensor: tensor):
+        trainer.model(x)
+    return sum(seen.values()) / FEW
+
+
+def find_device() -> torch.device:
+    """Return where trainings are timed."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def read_clock() -> float:
+    """Return seconds: with one thread those of the processor, since other processes take none of them."""
+    is_alone = find_device().type == "cpu" and torch.get_num_threads() == 1
+    return time.process_time() if is_alone else time.perf_counter()
 
 
 def _time(function: Callable[..., Any], *arguments: Any) -> float:
-    start = time.perf_counter()
+    start = read_clock()
     function(*arguments)
-    return time.perf_counter() - start
+    return read_clock() - start
+
+
+def add_ranges(ranges: Sequence[Range], factor: float = 1.0) -> Range:
+    """Return the mean of ranges, times a factor."""
+    low, expected, high = (factor * float(np.mean(values)) for values in zip(*ranges, strict=True))
+    return low, expected, high
