@@ -7,19 +7,21 @@ import os
 import random
 import shutil
 import subprocess
+import zlib
 from collections.abc import Iterator
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import optuna
 import pytest
 
 from emoscope.core.errors import InputError, MissingExtraError
 from emoscope.study.recipes.families import Comparison, Space
 from emoscope.study.recipes.training import TrainConfig
 from emoscope.study.running import search as search_module
-from emoscope.study.running.search import Outcome, Trial, rehearse_search, search
+from emoscope.study.running.search import Outcome, Trial, compute_bars, find_best, rehearse_search, search
 
 SPACE = Space(
     {"network": "compact-tiny"},
@@ -40,8 +42,10 @@ class CutOffError(Exception):
 
 def score(config: TrainConfig) -> Outcome:
     if config.learning_rate == 0.01:
-        return None, "diverged"
-    return 0.6 - 0.1 * abs(np.log10(config.learning_rate) + 3) - 0.02 * config.head_layers + config.batch_size / 5e3, ""
+        return Outcome(None, "diverged")
+    return Outcome(
+        0.6 - 0.1 * abs(np.log10(config.learning_rate) + 3) - 0.02 * config.head_layers + config.batch_size / 5e3
+    )
 
 
 def search_slowly(in_flight: int, order: random.Random, n_steps: int | None = None, **options: Any) -> list[Trial]:
@@ -49,7 +53,7 @@ def search_slowly(in_flight: int, order: random.Random, n_steps: int | None = No
     begun: dict[Future[Outcome], TrainConfig] = {}
     most = 0
 
-    def submit(config: TrainConfig) -> "Future[Outcome]":
+    def submit(config: TrainConfig, bars: tuple[float, ...]) -> "Future[Outcome]":
         nonlocal most
         future: Future[Outcome] = Future()
         begun[future] = config
@@ -150,3 +154,93 @@ def test_flights_and_resources_in_a_study_file() -> None:
         Comparison.from_dict({**values, "search": {"in_flight": 0}, "resources": {"cpu": 1, "gpus": -1}})
     for words in ("in_flight is 0", "unknown key cpu, did you mean cpus", "gpus is -1, expected a number of 0 to 64"):
         assert words in str(e.value)
+
+
+def test_optunas_own_tools_open_a_search(tmp_path: Path) -> None:
+    """True values, the run's name and every epoch's figure stand in the database."""
+    space = Space(
+        {"network": "compact-tiny", "size_shares": [1.0]},
+        {
+            "optimizer": ("adam", "sgd"),
+            "learning_rate": (0.0001, 0.001, 0.01),
+            "sizes_px": ((24,), (32,)),
+            "augment": (False, True),
+        },
+    )
+    rates = {0.0001: 0.2, 0.001: 0.6, 0.01: 0.4}
+
+    def submit(config: TrainConfig, bars: tuple[float, ...]) -> "Future[Outcome]":
+        future: Future[Outcome] = Future()
+        value = rates[config.learning_rate] + 0.01 * config.augment
+        future.set_result(Outcome(value, "", f"run-{config.learning_rate}", (value / 2, value)))
+        return future
+
+    url = f"sqlite:///{tmp_path / 'search.db'}"
+    trials = asyncio.run(search(space, submit, Future.result, n_trials=16, storage=url, name="s"))
+    study = optuna.load_study(study_name="s", storage=url)
+    best = study.best_trial
+    assert best.params["learning_rate"] == 0.001 and best.user_attrs["run"] == "run-0.001"
+    assert best.intermediate_values == {1: best.value / 2, 2: best.value}
+    assert {trial.params["sizes_px"] for trial in study.trials} == {24, 32}
+    assert {trial.params["augment"] for trial in study.trials} == {False, True}
+    importances = optuna.importance.get_param_importances(study)
+    assert next(iter(importances)) == "learning_rate"
+    assert len(trials) == 16 <= len(study.trials)
+
+
+def draw_curve(config: TrainConfig, n_epochs: int = 20) -> list[float]:
+    """A made-up curve of a training: the higher its end, the higher its way there, nearly."""
+    rng = np.random.default_rng(zlib.crc32(str(sorted(config.describe_changes().items())).encode()))
+    end = 0.3 + 0.3 * rng.random()
+    return [end * (1 - 0.7 ** (epoch + 1)) + rng.normal(0, 0.005) for epoch in range(n_epochs)]
+
+
+def prune(in_flight: int, order: random.Random, n_steps: int | None = None, **options: Any) -> tuple[list[Trial], int]:
+    """Search with trainings that stop at their bars, which end in random order; return the trials and epochs done."""
+    n_epochs = 0
+    begun: dict[Future[Outcome], Outcome] = {}
+
+    def submit(config: TrainConfig, bars: tuple[float, ...]) -> "Future[Outcome]":
+        nonlocal n_epochs
+        curve = draw_curve(config)
+        ends = [i for i in range(len(curve)) if i < len(bars) and max(curve[: i + 1]) < bars[i]]
+        done = tuple(curve[: ends[0] + 1]) if ends else tuple(curve)
+        n_epochs += len(done)
+        future: Future[Outcome] = Future()
+        begun[future] = Outcome(max(done), "", "r", done, bool(ends))
+        return future
+
+    async def drive() -> list[Trial]:
+        task = asyncio.ensure_future(
+            search(SPACE, submit, Future.result, in_flight=in_flight, pruner="median", n_trials=20, **options)
+        )
+        for ended in itertools.count():
+            for _ in range(10):
+                await asyncio.sleep(0)
+            if task.done():
+                return task.result()
+            if ended == n_steps:
+                raise CutOffError
+            future = order.choice(list(begun))
+            future.set_result(begun.pop(future))
+        raise AssertionError
+
+    return asyncio.run(drive()), n_epochs
+
+
+def test_pruning_saves_epochs_and_is_the_same_however_it_goes(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"sampler": "random", "seed": 1}
+    (first, n_epochs), (second, _) = (prune(3, random.Random(i), **options) for i in range(2))
+    assert first == second and n_epochs < 0.85 * 20 * 20
+    best = max(first, key=lambda trial: max(draw_curve(trial.config)))
+    assert find_best(first, 1)[0] == best, "it ends none that would have won"
+    url = f"sqlite:///{tmp_path / 's.db'}"
+    with pytest.raises(CutOffError):
+        prune(3, random.Random(0), 9, **options, storage=url)
+    assert prune(3, random.Random(5), **options, storage=url)[0] == first, "cut off or not"
+
+
+def test_bars_are_the_median_of_the_best_so_far() -> None:
+    curves = [[0.1, 0.3, 0.2, 0.5], [0.2, 0.2, 0.2, 0.2], [0.4], [], [0.1, 0.2, 0.3, 0.6], [0.3, 0.3, 0.3, 0.4]]
+    assert compute_bars(curves, "median") == (0.0, 0.0, 0.0, 0.4)
+    assert compute_bars(curves, "none") == compute_bars(curves[:5], "median") == ()

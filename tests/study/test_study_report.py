@@ -20,12 +20,13 @@ from emoscope.study.data.synthetic import create_synthetic
 from emoscope.study.measuring.metrics import compute_metrics
 from emoscope.study.measuring.reference import compute_headline, find_reference
 from emoscope.study.measuring.statistics import compute_corrected_t_test, compute_mcnemar, compute_mean_interval
-from emoscope.study.recipes.families import Comparison
+from emoscope.study.recipes.families import Comparison, Space
 from emoscope.study.report import show_blocks, show_report, write_report
 from emoscope.study.report.between_families import judge
-from emoscope.study.report.evidence import load_evidence
+from emoscope.study.report.evidence import Entry, load_evidence
 from emoscope.study.report.hyperparameters import find_beside
 from emoscope.study.report.samples import show_samples
+from emoscope.study.report.searched import compute_importances
 from emoscope.study.running.phases import run_comparison
 
 TINY = """
@@ -312,3 +313,31 @@ def test_a_notebook_shows_sections_of_the_report_and_nothing_that_reaches_beyond
     assert "Figure 1." in show_blocks(show_samples(faces))._repr_html_()
     with pytest.raises(InputError, match="no section nothing; choose from summary, data, comparison"):
         show_report(tiny, ["nothing"])
+
+
+def test_the_setting_that_decides_is_ranked_first() -> None:
+    """Planted differences: one setting's are four times the others', and every trial has its noise."""
+    space = Space(
+        {"network": "compact-tiny"},
+        {
+            "optimizer": ("adam", "sgd"),
+            "learning_rate": (0.0001, 0.001, 0.01),
+            "batch_size": (32, 64, 128, 256),
+            "augment": (False, True),
+        },
+    )
+    n_right = 0
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        effects = {key: rng.permutation(np.linspace(-1, 1, len(values))) for key, values in space.values.items()}
+        decisive = list(space.values)[seed % 4]
+        done = []
+        for _ in range(30):
+            point = {key: int(rng.integers(len(values))) for key, values in space.values.items()}
+            shares = {key: effects[key][i] * (0.2 if key == decisive else 0.05) for key, i in point.items()}
+            done.append((Entry(space.create_config(point), None, ""), 0.5 + sum(shares.values()) + rng.normal(0, 0.02)))
+        importances = compute_importances(space, done)
+        assert set(importances) == set(space.values) and sum(importances.values()) == pytest.approx(1)
+        n_right += next(iter(importances)) == decisive
+    assert n_right >= 18
+    assert compute_importances(space, done[:3]) == {}, "too few"

@@ -142,6 +142,46 @@ def draw_search(axes: Axes, scores: Sequence[float | None], reference: float | N
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False, ncols=4, columnspacing=1.2)
 
 
+def draw_importances(axes: Axes, names: Sequence[str], shares: Sequence[float]) -> None:
+    """Draw how much each setting decides, as bars, the first on top."""
+    axes.barh(range(len(names)), shares, height=0.62, color=BLUE)
+    for i, share in enumerate(shares):
+        axes.annotate(f"{share:.0%}", (share, i), (5, 0), textcoords="offset points", va="center", color=INK)
+    axes.set_yticks(range(len(names)), names)
+    axes.set(xlabel="share of the variance", xlim=(0, 1.15), ylim=(len(names) - 0.5, -0.5))
+    axes.tick_params(axis="y", length=0)
+
+
+def draw_parallel(
+    axes: Axes, columns: Sequence[tuple[str, Sequence[str]]], places: Sequence[Sequence[int]], scores: Sequence[float]
+) -> None:
+    """Draw each trial as a line across its settings.
+
+    Args:
+        axes: to draw on.
+        columns: each setting's name and its values.
+        places: of each trial, the index of its value in every column.
+        scores: of each trial; the higher, the darker.
+    """
+    low, high = min(scores), max(scores)
+    for i in sorted(range(len(scores)), key=lambda i: scores[i]):
+        y = [(place + 0.5) / len(values) for place, (_, values) in zip(places[i], columns, strict=True)]
+        weight = (scores[i] - low) / (high - low) if high > low else 1.0
+        colour = RED if scores[i] == high else BLUE
+        axes.plot(range(len(columns)), y, color=colour, alpha=0.15 + 0.85 * weight, linewidth=1 + 1.2 * weight)
+    for x, (_, values) in enumerate(columns):
+        axes.axvline(x, color=LINE, zorder=0)
+        for i, value in enumerate(values):
+            axes.annotate(
+                value, (x, (i + 0.5) / len(values)), (4, 3), textcoords="offset points", color=INK, fontsize=9
+            )
+    axes.set_xticks(range(len(columns)), [name for name, _ in columns])
+    axes.set(ylim=(0, 1), xlim=(-0.1, len(columns) - 0.5))
+    axes.set_yticks([])
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+
+
 @dataclass(frozen=True)
 class Estimate:
     """One line of draw_estimates()."""

@@ -23,6 +23,7 @@ from emoscope.study.report.hyperparameters import (
     format_point,
     format_reference,
 )
+from emoscope.study.report.searched import create_search_drawings
 from emoscope.study.report.svg import create_svg
 from emoscope.study.report.typeset import (
     NONE,
@@ -99,6 +100,7 @@ def _create_search(comparison: Comparison, family: Family, space: Space) -> list
         )
         caption = f"{family.name}: macro F1 of each trial on the hold-out's validation part, and the best so far."
         blocks += [TableBlock(table), Drawings([Drawing(f"{family.key}-search", caption, svg)])]
+        blocks += create_search_drawings(family, space)
         if branches := create_branches(family, space):
             blocks.append(TableBlock(branches))
     return blocks + _list_reference(f"{family.key}-search", f"{family.name}: best trials of the search", beside)

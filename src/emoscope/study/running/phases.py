@@ -34,7 +34,7 @@ from emoscope.study.running.study_folder import (
 )
 from emoscope.study.running.together import run_together, wait_for
 from emoscope.study.training.build import build_network
-from emoscope.study.training.run_folder import RECIPE_VERSION, Run
+from emoscope.study.training.run_folder import RECIPE_VERSION, Bars, Run
 from emoscope.study.training.threads import limit_threads
 
 log = logging.getLogger(__name__)
@@ -94,6 +94,8 @@ class _Attempt:
     future: "Future[Run]"
     is_new: bool
     """Whether it was not finished before."""
+    bars: Bars = ()
+    """What it must reach to go on."""
 
 
 class _Phases:
@@ -154,24 +156,31 @@ class _Phases:
 
         attempts: dict[Future[Run], _Attempt] = {}
 
-        def submit(config: TrainConfig) -> "Future[Run]":
+        def submit(config: TrainConfig, bars: Bars) -> "Future[Run]":
             label = f"{family}, trial {len(entries) + len(attempts) + 1}/{n_trials}"
-            attempt = self.submit(config, label, keep=False)
+            attempt = self.submit(config, label, keep=False, bars=bars)
             attempts[attempt.future] = attempt
             return attempt.future
 
         def read(future: "Future[Run]") -> Outcome:
-            run, problem = self.conclude(attempts.pop(future))
-            return (run.load_result()["validation"]["macro_f1"] if run else None), problem
+            attempt = attempts.pop(future)
+            run, problem = self.conclude(attempt)
+            if run is None:
+                return Outcome(None, problem)
+            result, epochs = run.load_result(), tuple(row["validation_macro_f1"] for row in run.load_history())
+            is_stopped = len(epochs) <= len(attempt.bars) and max(epochs) < attempt.bars[len(epochs) - 1]
+            return Outcome(result["validation"]["macro_f1"], "", run.folder.name, epochs, is_stopped)
 
         def record(trial: Trial) -> None:
             run = None
             if trial.macro_f1 is not None:
-                run = self.conclude(self.submit(trial.config, f"{family}, trial {trial.number + 1}", keep=False))[0]
+                label = f"{family}, trial {trial.number + 1}"
+                run = self.conclude(self.submit(trial.config, label, keep=False, bars=trial.bars))[0]
             entries.append(describe_entry(trial.config, run, trial.problem))
             self.write()
 
-        name = f"{comparison.name}/{family}/{self.dataset.sha256[:12]}/{comparison.describe_search(family)}"
+        # Those of earlier versions hold indices in place of values; what was trained is found again all the same.
+        name = f"{comparison.name}/{family}/{self.dataset.sha256[:12]}/{comparison.describe_search(family)}/values"
         trials = await search(
             comparison.families[family],
             submit,
@@ -183,6 +192,7 @@ class _Phases:
             name=name,
             on_trial=record,
             in_flight=how.in_flight,
+            pruner=how.pruner,
         )
         return find_best(trials, how.candidates)
 
@@ -236,7 +246,9 @@ class _Phases:
         """Submit trainings with their labels, here each when its turn comes, elsewhere all at once."""
         return self.trainings.submit_ahead(wanted, lambda each: self.submit(*each, keep, measured_views))
 
-    def submit(self, config: TrainConfig, label: str, keep: bool, measured_views: tuple[int, ...] = ()) -> _Attempt:
+    def submit(
+        self, config: TrainConfig, label: str, keep: bool, measured_views: tuple[int, ...] = (), bars: Bars = ()
+    ) -> _Attempt:
         """Have one training done, or find the finished run."""
 
         def describe_epoch(row: dict[str, float]) -> None:
@@ -247,10 +259,15 @@ class _Phases:
             )
 
         training = self.trainings.prepare(
-            config, split=self.splits.find(config), keep=keep, measured_views=measured_views, on_epoch=describe_epoch
+            config,
+            split=self.splits.find(config),
+            keep=keep,
+            measured_views=measured_views,
+            bars=bars,
+            on_epoch=describe_epoch,
         )
         is_new = not self.trainings.is_finished(training)
-        return _Attempt(config, label, self.trainings.submit(training), is_new)
+        return _Attempt(config, label, self.trainings.submit(training), is_new, bars)
 
     def conclude(self, attempt: _Attempt) -> tuple[Run | None, str]:
         """Take a training's end; one that failed is told and survived.

@@ -1,39 +1,60 @@
 """The search: a family's space in, trials chosen by Optuna and trained, one or several at a time, each recorded, out.
 
 A trial is asked for by a sampler that is made anew with a seed of its own, so that a search which was cut off asks for
-the same trials as one that never was. Optuna's storage remembers them; the run folders hold the figures.
+the same trials as one that never was. Optuna's storage remembers them, with true values, run names and every epoch's
+figure, so that Optuna's own tools can open it; the run folders hold all figures.
 """
 
 import contextlib
 import dataclasses
+import itertools
 import re
 import sqlite3
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from emoscope.core.errors import DamagedError, InputError, MissingExtraError, OutputError, shorten
 from emoscope.core.files import set_aside
-from emoscope.study.recipes.families import Sampler, Space
+from emoscope.study.recipes.families import Pruner, Sampler, Space
 from emoscope.study.recipes.training import TrainConfig
 from emoscope.study.running.together import run_together, wait_for
+from emoscope.study.training.run_folder import Bars
 
 T = TypeVar("T")
 
-Outcome = tuple[float | None, str]
-"""Validation macro F1, or None and why the training failed."""
+
+class Outcome(NamedTuple):
+    """What became of a training."""
+
+    macro_f1: float | None
+    """On the hold-out's validation part; None where it failed."""
+    problem: str = ""
+    """Why it failed."""
+    run: str = ""
+    """Name of its folder."""
+    epochs: tuple[float, ...] = ()
+    """Validation macro F1 of each."""
+    is_stopped: bool = False
+    """Whether it was pruned."""
+
 
 POSTGRESQL = "postgresql://"
+
+LOG_RANGE = 8
+"""From this ratio on ordered values are drawn on a logarithmic axis."""
+PRUNER_TRIALS, PRUNER_EPOCHS = 5, 3
+"""Before so many trainings and epochs none is ended: five are MedianPruner's default."""
 
 STARTUP_SHARE = 1 / 3
 """Share of the trials that are random, before a surrogate says anything; Optuna's own default is 10, of 30 a third."""
@@ -50,6 +71,8 @@ class Trial:
     """On the hold-out's validation part; None where the training failed."""
     problem: str = ""
     """Why it failed."""
+    bars: Bars = ()
+    """What it had to reach after each epoch to go on."""
 
 
 def create_sampler(kind: Sampler, seed: int, n_startup: int) -> optuna.samplers.BaseSampler:
@@ -61,6 +84,36 @@ def create_sampler(kind: Sampler, seed: int, n_startup: int) -> optuna.samplers.
     if kind == "tpe":
         return optuna.samplers.TPESampler(seed=seed, n_startup_trials=n_startup)
     return optuna.samplers.RandomSampler(seed=seed)
+
+
+def describe_value(value: Any) -> Any:
+    """Return a setting's value as Optuna's storages take it: a single size as a number, several as text."""
+    if isinstance(value, tuple):
+        return value[0] if len(value) == 1 else ", ".join(map(str, value))
+    return value
+
+
+def create_true_distributions(space: Space) -> dict[str, BaseDistribution]:
+    """Return a space's distributions with its true values, for those who look at a search."""
+    found: dict[str, BaseDistribution] = {}
+    for key, choices in space.values.items():
+        values = [describe_value(value) for value in choices]
+        if not space.is_ordered(key) or len(values) == 1:
+            found[key] = CategoricalDistribution(values)
+            continue
+        # Steps of a factor are drawn as such.
+        is_log = values[0] > 0 and values[-1] / values[0] > LOG_RANGE
+        kind = IntDistribution if all(isinstance(value, int) for value in values) else FloatDistribution
+        found[key] = kind(values[0], values[-1], log=is_log)
+    return found
+
+
+def find_point(space: Space, trial: FrozenTrial) -> dict[str, int]:
+    """Return the index of each of a trial's values."""
+    return {
+        key: [describe_value(value) for value in choices].index(trial.params[key])
+        for key, choices in space.values.items()
+    }
 
 
 def create_distributions(space: Space) -> dict[str, BaseDistribution]:
@@ -75,7 +128,7 @@ def create_distributions(space: Space) -> dict[str, BaseDistribution]:
 
 async def search(
     space: Space,
-    submit: Callable[[TrainConfig], "Future[T]"],
+    submit: Callable[[TrainConfig, Bars], "Future[T]"],
     read: Callable[["Future[T]"], Outcome],
     *,
     n_trials: int,
@@ -85,6 +138,7 @@ async def search(
     name: str = "search",
     on_trial: Callable[[Trial], None] = lambda trial: None,
     in_flight: int = 1,
+    pruner: Pruner = "none",
 ) -> list[Trial]:
     """Ask for trials until n_trials different ones are known.
 
@@ -105,6 +159,7 @@ async def search(
         name: of the search in that storage.
         on_trial: told every different trial as soon as it is known, those of an earlier call first.
         in_flight: how many trials are asked for before the first of them is told.
+        pruner: what ends trainings that fall behind; see compute_bars().
 
     Returns:
         The different trials in the order in which they were asked for.
@@ -114,6 +169,7 @@ async def search(
         OutputError: it fails while it is written, for example because the disk is full; make room and run it again.
     """
     known: dict[TrainConfig, Trial] = {}
+    outcomes: dict[TrainConfig, Outcome] = {}
     futures: dict[TrainConfig, Future[T] | None] = {}
     flying: deque[tuple[FrozenTrial, TrainConfig]] = deque()
     was_known = False
@@ -122,79 +178,150 @@ async def search(
         earlier = _find_earlier(study, space)
         n_asked = len(earlier)
         for trial in earlier:
-            config = space.create_config(trial.params)
+            config = space.create_config(find_point(space, trial))
             was_known = config in futures
             # A training that was cut off goes on from its last epoch, and is told when its turn comes.
             if trial.state == TrialState.RUNNING:
                 flying.append((trial, config))
             if not was_known:
-                futures[config] = submit(config) if trial.state == TrialState.RUNNING else None
+                futures[config] = submit(config, find_bars(trial)) if trial.state == TrialState.RUNNING else None
             if trial.state != TrialState.RUNNING:
+                outcomes.setdefault(config, _read_outcome(trial))
                 _remember(known, config, trial, on_trial)
         while len(futures) < n_trials or flying:
             if len(futures) < n_trials and len(flying) < in_flight:
                 own_seed = int(np.random.SeedSequence([seed, n_asked]).generate_state(1)[0])
                 # Where a surrogate sticks to what it knows, one step at random leads on.
                 kind: Sampler = "random" if was_known else sampler
-                study.sampler = create_sampler(kind, own_seed, max(1, round(STARTUP_SHARE * n_trials)))
-                trial = _ask(study, space)
-                config = space.create_config(trial.params)
+                asked = create_sampler(kind, own_seed, max(1, round(STARTUP_SHARE * n_trials)))
+                trial = _ask(study, space, asked, pruner)
+                config = space.create_config(find_point(space, trial))
                 n_asked, was_known = n_asked + 1, config in futures
                 if not was_known:
-                    futures[config] = submit(config)
+                    futures[config] = submit(config, find_bars(trial))
                 flying.append((trial, config))
                 continue
             trial, config = flying.popleft()
             future = futures[config]
-            if config in known or future is None:
-                outcome = known[config].macro_f1, known[config].problem
+            if config in outcomes or future is None:
+                outcome = outcomes[config]
             else:
-                outcome = read(await wait_for(future))
+                outcome = Outcome(*read(await wait_for(future)))
+            outcomes.setdefault(config, outcome)
             _remember(known, config, _tell(study, trial, outcome), on_trial)
     return list(known.values())
 
 
 def rehearse_search(
-    space: Space, evaluate: Callable[[TrainConfig], Outcome], *, n_trials: int, **options: Any
+    space: Space,
+    evaluate: Callable[[TrainConfig], Outcome | tuple[float | None, str]],
+    *,
+    n_trials: int,
+    **options: Any,
 ) -> list[Trial]:
     """Search with a function that gives each config's outcome at once; see search() for the rest."""
 
-    def submit(config: TrainConfig) -> "Future[Outcome]":
+    def submit(config: TrainConfig, bars: Bars) -> "Future[Outcome]":
         future: Future[Outcome] = Future()
-        future.set_result(evaluate(config))
+        future.set_result(Outcome(*evaluate(config)))
         return future
 
     return run_together(search(space, submit, Future.result, n_trials=n_trials, **options))[0]
 
 
 def _find_earlier(study: optuna.Study, space: Space) -> list[FrozenTrial]:
-    """Return the trials of earlier calls, those included that were in flight; give up those not wholly asked for."""
-    found = []
-    for trial in study.get_trials(deepcopy=False):
-        is_asked = set(trial.params) == set(space.values)
-        is_known = trial.state == TrialState.COMPLETE or (trial.state == TrialState.FAIL and bool(_find_problem(trial)))
-        if is_known or (trial.state == TrialState.RUNNING and is_asked):
-            found.append(trial)
-        elif not trial.state.is_finished():
-            # Cut off in the middle of asking: the same trial is asked for again.
-            study.tell(trial.number, state=TrialState.FAIL)
-    return found
+    """Return the trials of earlier calls, those included that were in flight."""
+    known = (TrialState.COMPLETE, TrialState.RUNNING)
+    return [
+        trial
+        for trial in study.get_trials(deepcopy=False)
+        if set(trial.params) == set(space.values) and (trial.state in known or _find_problem(trial))
+    ]
 
 
-def _ask(study: optuna.Study, space: Space) -> FrozenTrial:
+def _ask(study: optuna.Study, space: Space, sampler: optuna.samplers.BaseSampler, pruner: Pruner) -> FrozenTrial:
+    """Ask for a trial and put it down, under way, with all its values at once: a kill leaves a whole one or none.
+
+    The sampler sees indices, which keep the order and the even distances of the values that a file lists.
+    """
+    earlier, distributions = _find_earlier(study, space), create_distributions(space)
     with _quiet():
-        number = study.ask(create_distributions(space)).number
-    return study.get_trials(deepcopy=False)[number]
+        indexed = optuna.create_study(direction="maximize", sampler=sampler)
+        for trial in earlier:
+            indexed.add_trial(_index(space, trial, distributions))
+        point = indexed.ask(distributions).params
+        bars = compute_bars([[*trial.intermediate_values.values()] for trial in earlier], pruner)
+        trial = optuna.trial.create_trial(
+            state=TrialState.RUNNING,
+            params={key: describe_value(space.values[key][index]) for key, index in point.items()},
+            distributions=create_true_distributions(space),
+            user_attrs={"bars": list(bars)} if bars else {},
+        )
+        study.add_trial(trial)
+    return study.get_trials(deepcopy=False)[-1]
+
+
+def _index(space: Space, trial: FrozenTrial, distributions: dict[str, BaseDistribution]) -> FrozenTrial:
+    """Return a trial as the sampler sees it."""
+    return optuna.trial.create_trial(
+        state=trial.state,
+        value=trial.value if trial.state == TrialState.COMPLETE else None,
+        params=find_point(space, trial),
+        distributions=distributions,
+    )
 
 
 def _tell(study: optuna.Study, trial: FrozenTrial, outcome: Outcome) -> FrozenTrial:
     """Tell a trial's outcome; return the trial with it."""
-    value, problem = outcome
+    open_trial = optuna.Trial(study, trial._trial_id)
     with _quiet():
-        if value is not None:
-            return study.tell(trial.number, value)
-        optuna.Trial(study, trial._trial_id).set_user_attr("problem", problem or "failed")
+        if outcome.run:
+            open_trial.set_user_attr("run", outcome.run)
+        if outcome.is_stopped:
+            open_trial.set_user_attr("stopped", "behind half of the trials before it")
+        for epoch, value in enumerate(outcome.epochs, 1):
+            open_trial.report(value, epoch)
+        if outcome.macro_f1 is not None:
+            # Also one that was stopped: the best that it reached is true, and a surrogate learns from it.
+            return study.tell(trial.number, outcome.macro_f1)
+        open_trial.set_user_attr("problem", outcome.problem or "failed")
         return study.tell(trial.number, state=TrialState.FAIL)
+
+
+def _read_outcome(trial: FrozenTrial) -> Outcome:
+    attributes = trial.user_attrs
+    value = trial.value if trial.state == TrialState.COMPLETE else None
+    epochs = tuple(trial.intermediate_values.values())
+    return Outcome(value, _find_problem(trial), attributes.get("run", ""), epochs, "stopped" in attributes)
+
+
+def find_bars(trial: FrozenTrial) -> Bars:
+    """Return what a trial's training must reach, as it was put down when it was asked for."""
+    bars: list[float] = trial.user_attrs.get("bars", [])
+    return tuple(bars)
+
+
+def compute_bars(curves: Sequence[Sequence[float]], pruner: Pruner) -> Bars:
+    """Return what a training must have reached after each epoch to go on, from those before it.
+
+    The median of the best that these had reached by then, as Optuna's MedianPruner takes it; one that ended early keeps
+    its best. Known when a trial is asked for, so that which trainings end does not depend on which of them is faster.
+
+    Args:
+        curves: validation macro F1 of each epoch, by training; empty for one that failed.
+        pruner: `none` or `median`.
+
+    Returns:
+        One value per epoch, the first ones 0; nothing while too few trainings are known.
+    """
+    best = [list(itertools.accumulate(curve, max)) for curve in curves if curve]
+    if pruner == "none" or len(best) < PRUNER_TRIALS:
+        return ()
+    n_epochs = max(map(len, best))
+    table = np.array([[*curve, *[curve[-1]] * (n_epochs - len(curve))] for curve in best])
+    bars = np.median(table, axis=0)
+    bars[:PRUNER_EPOCHS] = 0.0
+    return tuple(float(bar) for bar in bars)
 
 
 def find_best(trials: list[Trial], n: int) -> list[Trial]:
@@ -218,7 +345,7 @@ def _remember(
     if config in known:
         return
     value = trial.value if trial.state == TrialState.COMPLETE else None
-    known[config] = Trial(len(known), config, value, _find_problem(trial))
+    known[config] = Trial(len(known), config, value, _find_problem(trial), find_bars(trial))
     on_trial(known[config])
 
 
