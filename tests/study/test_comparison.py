@@ -348,23 +348,47 @@ def test_failures_are_recorded_and_survived(faces: Dataset, tmp_path: Path, monk
     assert [(p.n_done, p.n_failed, p.n_left) for p in phases] == [(3, 1, 0), (2, 0, 0), (1, 1, 0)]
 
 
+@pytest.mark.parametrize(
+    ("limit", "precision", "error"),
+    [
+        (16, "float32", torch.OutOfMemoryError("CUDA out of memory")),
+        (
+            2,
+            "auto",
+            RuntimeError("[enforce fail at alloc_cpu.cpp:66] . DefaultCPUAllocator: can't allocate memory: ..."),
+        ),
+    ],
+)
 def test_memory_that_runs_out_halves_the_batch(
-    faces: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    limit: int,
+    precision: Any,
+    error: Exception,
+    faces: Dataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    config = TrainConfig(network="compact-tiny", epochs=2, batch_size=32, precision="float32", augment=False)
-    forward, limit = torch.nn.Module.__call__, 16
+    """As often as it takes, for what is trained and what is validated; the loss is that of the whole batch."""
+    config = TrainConfig(
+        network="vgg16-tiny", epochs=1, batch_size=32, precision=precision, sizes_px=(32,), size_shares=(1.0,),
+        dropout=0.0, learning_rate=0.001, optimizer="adam",
+    )  # fmt: skip
+    [whole] = train(faces, config, tmp_path / "whole").load_history()
+    forward = torch.nn.Module.__call__
 
     def run_short(self: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
-        if self.training and isinstance(x, torch.Tensor) and x.ndim == 4 and len(x) > limit:
-            raise torch.OutOfMemoryError("CUDA out of memory")
+        if isinstance(x, torch.Tensor) and x.ndim == 4 and len(x) > limit:
+            raise error
         return forward(self, x, *args, **kwargs)
 
     monkeypatch.setattr(torch.nn.Module, "__call__", run_short)
-    result = train(faces, config, tmp_path).load_result()
-    assert result["parts_per_batch"] == 2 and result["epochs"] == 2
-    assert caplog.text.count("going on with two halves") == 1
-    limit = 4
-    with pytest.raises(InputError, match="half a batch of 32 images at 48 px does not fit"):
+    run = train(faces, config, tmp_path / "parts")
+    [parts] = run.load_history()
+    assert run.load_result()["parts_per_batch"] == 32 // limit
+    assert abs(parts["train_loss"] - whole["train_loss"]) < 1e-3
+    assert f"going on with {32 // limit} parts of a batch per step" in caplog.text
+    limit = 1
+    with pytest.raises(InputError, match="vgg16-tiny: 2 images at 32 px do not fit into memory"):
         train(faces, dataclasses.replace(config, seed=1), tmp_path)
 
 

@@ -255,8 +255,13 @@ def test_some_faces_are_softened_and_some_made_noisy() -> None:
     assert soft.min() >= 0 and soft.max() <= 1
 
 
-def test_a_checkpoint_holds_everything_until_the_run_is_finished(faces: Dataset, tmp_path: Path) -> None:
+def test_a_checkpoint_holds_everything_until_the_run_is_finished(
+    faces: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One at the first epoch and then one a minute; without a moving average there is none in it."""
     seen: list[set[str]] = []
+
+    monkeypatch.setattr("emoscope.study.training.trainer.CHECKPOINT_EVERY_S", 0.0)
 
     def look(row: dict[str, float]) -> None:
         [run] = tmp_path.iterdir()
@@ -268,6 +273,12 @@ def test_a_checkpoint_holds_everything_until_the_run_is_finished(faces: Dataset,
     assert seen == [{"network", "ema", "optimizer"}] * TINY.epochs and not run.checkpoint_path.exists()
     facts = json.loads((run.folder / "run.json").read_text())
     assert facts["config"]["network"] == "compact-tiny" and facts["environment"]["packages"]["torch"]
+    times: list[int] = []
+    plain = TrainConfig.from_dict({**TINY.to_dict(), "ema_decay": 0.0})
+    written = lambda _: times.append(next((tmp_path / "b").glob("*/checkpoint.*")).stat().st_mtime_ns)  # noqa: E731
+    monkeypatch.setattr("emoscope.study.training.trainer.CHECKPOINT_EVERY_S", 60.0)
+    train(faces, plain, tmp_path / "b", written)
+    assert len(times) == TINY.epochs and len(set(times)) == 1
 
 
 def test_config_reports_every_mistake_at_once(tmp_path: Path, faces_file: Path, emoscope: Command) -> None:

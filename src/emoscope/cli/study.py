@@ -24,6 +24,7 @@ from emoscope.cli.options import (
 
 if TYPE_CHECKING:
     from emoscope.executors.executor import Executor
+    from emoscope.study.running.plan import Plan
     from emoscope.study.running.status import TrainingStatus
 
 study_app = typer.Typer(help="Studies: whole recipes from a file, their state, report and card.", no_args_is_help=True)
@@ -59,13 +60,20 @@ def run_study(
 ) -> None:
     """Train everything a study file asks for, or go on where it was cut off; end with figures on validation."""
     require(*STUDY_PACKAGES)
+    from emoscope.executors.executor import Resources
     from emoscope.executors.open import open_executor
     from emoscope.study.data.dataset import Dataset
     from emoscope.study.recipes.study import StudyConfig
     from emoscope.study.running.mlflow import create_tracker
 
     values = load_study_file(file, protocol)
-    open_workers = functools.partial(open_executor, executor.value, address=address, workers=workers)
+    n_gpus = 0
+    if workers > 1 and executor is ExecutorChoice.local:
+        # Only here: it loads torch, and a finished study is told without.
+        from emoscope.study.training.memory import count_accelerators
+
+        n_gpus = count_accelerators()
+    open_workers = functools.partial(open_executor, executor.value, address=address, workers=workers, n_gpus=n_gpus)
     if "families" in values:
         run_comparison(values, data, output, runs, storage, mlflow, as_json, open_workers)
         return
@@ -74,7 +82,7 @@ def run_study(
     dataset = Dataset.load(data)
     from emoscope.study.running.runner import run_study as run
 
-    with open_workers(shared=dataset, resources=config.resources) as opened:
+    with open_workers(shared=dataset, resources=config.resources or Resources()) as opened:
         result = run(dataset, config, output, runs, final, print_progress, track, opened)
     if as_json:
         print_json(result)
@@ -108,7 +116,6 @@ def plan_study(
     as_json: AsJson = False,
 ) -> None:
     """Tell how many trainings a study has and what they will take, from seconds of timing; nothing is trained."""
-    start = time.perf_counter()
     require(*STUDY_PACKAGES, "optuna")
     from emoscope.study.data.dataset import Dataset
     from emoscope.study.recipes.families import Comparison
@@ -118,31 +125,46 @@ def plan_study(
     values = load_study_file(file, None)
     config = (Comparison if "families" in values else StudyConfig).from_dict(values)
     dataset = Dataset.load(data)
-    found = plan(config, dataset, machines, gpus, time.perf_counter() - start, print_progress)
-    hours, least_h = found.find_wall_s() / 3600, found.find_wall_s(is_least=True) / 3600
+    # The processor's seconds since the process began: what others do meanwhile is not the study's.
+    found = plan(config, dataset, machines, gpus, time.process_time(), print_progress)
+    low_h, hours, high_h = (seconds / 3600 for seconds in found.find_wall_s())
     cost = None if price_per_hour is None else hours * machines * price_per_hour
     if as_json:
         print_json({**found.to_dict(), "cost": cost})
         return
-    typer.echo(f"{'family':20}{'phase':10}{'runs':>6}{'TFLOP':>12}{'minutes':>10}")
-    for p in found.phases:
-        typer.echo(f"{p.family:20}{p.phase:10}{p.n_runs:6}{p.flops / 1e12:12.3g}{p.seconds / 60:10.1f}")
-    typer.echo(
-        f"{'all':20}{'':10}{found.n_runs:6}{found.flops / 1e12:12.3g}{sum(p.seconds for p in found.phases) / 60:10.1f}"
-    )
+    print_phases(found)
     at_once = f"{found.n_slots} {'training' if found.n_slots == 1 else 'trainings'} at once"
     typer.echo(
         f"about {hours:.2f} h ({hours * 60:.1f} min) with {at_once}; "
         f"timed on {found.device} in {found.calibration_s:.0f} s"
     )
-    if least_h < hours:
-        typer.echo(f"early stopping may shorten it, to {least_h:.2f} h ({least_h * 60:.1f} min) at the least")
+    if low_h < high_h:
+        typer.echo(
+            f"{low_h:.2f} h if early stopping ends every training as soon as it can, {high_h:.2f} h if it never does"
+        )
+    memory, disk = found.memory_bytes / 1e9, found.disk_bytes / 1e9
+    typer.echo(f"memory: {memory:.1f} GB a training, beside the libraries; disk: {disk:.1f} GB")
+    if found.device != "the CPU":
+        typer.echo(
+            "accelerators: {:.1f} h, {:.1f} to {:.1f}".format(*(found.find_accelerator_h()[i] for i in (1, 0, 2)))
+        )
     if cost is not None:
         typer.echo(f"cost: about {cost:.2f} ({machines} x {hours:.2f} h x {price_per_hour:g})")
     if gpus and found.device == "the CPU":
         typer.echo(
             "warning: this machine has no accelerator, so the times are the CPU's; plan where it will run", err=True
         )
+
+
+def print_phases(plan: "Plan") -> None:
+    """Print a plan's phases as a table: epochs and minutes as low, expected and high."""
+    typer.echo(f"{'family':20}{'phase':10}{'runs':>6}{'epochs':>12}{'TFLOP':>10}{'minutes':>24}")
+    for p in plan.phases:
+        epochs = "/".join(f"{n:.0f}" for n in p.epochs)
+        minutes = " / ".join(f"{s / 60:.1f}" for s in p.seconds)
+        typer.echo(f"{p.family:20}{p.phase:10}{p.n_runs:6}{epochs:>12}{p.flops / 1e12:10.3g}{minutes:>24}")
+    minutes = " / ".join(f"{sum(p.seconds[i] for p in plan.phases) / 60:.1f}" for i in range(3))
+    typer.echo(f"{'all':20}{'':10}{plan.n_runs:6}{'':12}{plan.flops / 1e12:10.3g}{minutes:>24}")
 
 
 def print_progress(line: str) -> None:
@@ -168,6 +190,7 @@ def run_comparison(
     runs, dataset = runs or output / "runs", Dataset.load(data)
     results = None if mlflow else find_finished(values, dataset.sha256, output, runs)
     if results is None:
+        from emoscope.executors.executor import Resources
         from emoscope.study.recipes.families import Comparison
         from emoscope.study.running.mlflow import create_tracker
         from emoscope.study.running.phases import run_comparison as run
@@ -175,7 +198,8 @@ def run_comparison(
 
         comparison = Comparison.from_dict(values)
         track = create_tracker(mlflow, comparison.name)
-        with open_workers(shared=draw_faces(dataset, comparison), resources=comparison.resources) as executor:
+        resources = comparison.resources or Resources()
+        with open_workers(shared=draw_faces(dataset, comparison), resources=resources) as executor:
             results = run(
                 dataset,
                 comparison,

@@ -14,7 +14,7 @@ from emoscope.study.recipes.training import TrainConfig
 
 FLAGS = (
     *("network", "protocol", "epochs", "batch_size", "learning_rate", "seed", "patience", "sizes_px", "size_shares"),
-    *("augment", "compile", "devices"),
+    *("augment", "compile", "devices", "init", "frozen"),
 )
 """Settings of TrainConfig that the command line has, too."""
 assert is_pydantic_dataclass(TrainConfig)
@@ -48,12 +48,17 @@ def train(
     """Train one network, or go on with the same training where it was cut off."""
     require(*STUDY_PACKAGES)
     from emoscope.study.data.dataset import Dataset
+    from emoscope.study.training.own_faces import choose_fine_tuning, choose_split
     from emoscope.study.training.threads import limit_threads
     from emoscope.study.training.train import train as train_network
 
     base = TrainConfig.load(config).to_dict() if config else {}
-    chosen = TrainConfig.from_dict({**base, **settings})
     dataset = Dataset.load(data)
+    given = {**base, **settings}
+    fitting = {} if "protocol" in given else choose_split(dataset)
+    if init := given.get("init"):
+        fitting |= choose_fine_tuning(str(init), dataset)
+    chosen = TrainConfig.from_dict({**fitting, **given})
 
     def print_epoch(row: dict[str, float]) -> None:
         seconds = row["fit_s"] + row["validate_s"]

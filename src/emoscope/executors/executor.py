@@ -35,8 +35,8 @@ class Resources:
 
     cpus: Annotated[float, Interval(ge=1, le=1024)] = 1
     """Cores; a training has as many threads, and with more than one they are part of its run's name."""
-    gpus: Annotated[float, Interval(ge=0, le=64)] = 0
-    """Accelerators; 0.5 lets two share one."""
+    gpus: Annotated[float, Interval(ge=0, le=64)] | None = None
+    """Accelerators; 0.5 lets two share one. By default one where there are any, which no other shares."""
 
     @property
     def n_threads(self) -> int:

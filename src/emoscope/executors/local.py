@@ -2,9 +2,10 @@
 
 import contextlib
 import os
+import queue
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context, parent_process
@@ -115,9 +116,19 @@ class PoolExecutor:
 
     is_here = False
 
-    def __init__(self, shared: Any, n_slots: int) -> None:
+    def __init__(self, shared: Any, n_slots: int, gpus: Sequence[str] | None = None) -> None:
+        """Begin with no process yet.
+
+        Args:
+            shared: the first argument of every call.
+            n_slots: processes.
+            gpus: what each of them sees of the accelerators, a value of CUDA_VISIBLE_DEVICES; None: all of them.
+        """
         self.n_slots = n_slots
         self._shared = shared
+        self._gpus: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        for i in range(n_slots):
+            self._gpus.put(gpus[i] if gpus else None)
         self._threads = ThreadPoolExecutor(n_slots, "emoscope-slot")
         self._own = threading.local()
         self._slots: list[WorkerProcess] = []
@@ -128,7 +139,7 @@ class PoolExecutor:
 
     def _run(self, function: Call, item: Any) -> Any:
         if getattr(self._own, "slot", None) is None:
-            self._own.slot = WorkerProcess(_set_up, self._shared)
+            self._own.slot = WorkerProcess(_set_up, self._shared, self._gpus.get())
             self._slots.append(self._own.slot)
         for _ in range(executor.MAX_RETRIES + 1):
             try:
@@ -147,10 +158,12 @@ class PoolExecutor:
 _shared: Any = None
 
 
-def _set_up(shared: Any) -> None:
+def _set_up(shared: Any, gpus: str | None) -> None:
     """Prepare a process of a pool."""
     global _shared
     _shared = shared
+    if gpus is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpus
 
 
 def _call(function: Call, item: Any) -> Any:

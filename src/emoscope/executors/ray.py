@@ -1,6 +1,7 @@
 """Ray as an executor: the same items as tasks of a cluster, or of a Ray that is started here."""
 
 import contextlib
+import dataclasses
 import logging
 import os
 import socket
@@ -26,11 +27,14 @@ class RayExecutor:
         import ray
 
         nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+        if resources.gpus is None:
+            has_gpus = any(node["Alive"] and node["Resources"].get("GPU", 0) >= 1 for node in nodes)
+            resources = dataclasses.replace(resources, gpus=int(has_gpus))
         self.n_slots = _count_slots(nodes, resources)
         self._shared = ray.put(shared)
-        self._task = ray.remote(num_cpus=resources.cpus, num_gpus=resources.gpus, max_retries=executors.MAX_RETRIES)(
-            _call_remotely
-        )
+        self._task = ray.remote(
+            num_cpus=resources.cpus, num_gpus=resources.gpus or 0, max_retries=executors.MAX_RETRIES
+        )(_call_remotely)
 
     def submit(self, function: executors.Call, item: Any) -> "Future[Any]":
         """Queue a task; a dead worker's or machine's is done again by another."""
@@ -72,7 +76,7 @@ def _count_slots(nodes: list[dict[str, Any]], resources: executors.Resources) ->
     if not slots:
         most = ", ".join(f"{max(node.get(key, 0) for node in found):g} {key}" for key in ("CPU", "GPU"))
         raise InputError(
-            f"no machine of the Ray cluster has {resources.cpus:g} CPU and {resources.gpus:g} GPU at once "
+            f"no machine of the Ray cluster has {resources.cpus:g} CPU and {resources.gpus or 0:g} GPU at once "
             f"(the most are {most}); ask for less under `resources`"
         )
     return slots

@@ -12,10 +12,11 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 
 from emoscope.core.validation import InvalidError, read
 from emoscope.executors.executor import Resources
-from emoscope.study.recipes.file import Settings, StudyFile, find_unknown_networks
+from emoscope.study.recipes.file import Settings, StudyFile, find_missing_beginnings, find_unknown_networks
 from emoscope.study.recipes.training import TrainConfig
 
 Sampler = Literal["gp", "tpe", "random"]
+Pruner = Literal["none", "median"]
 
 Number = Annotated[int, Field(ge=1, le=10_000_000)]
 FromZero = Annotated[int, Field(ge=0, le=10_000_000)]
@@ -38,6 +39,8 @@ class Search(BaseModel):
     seed: FromZero = 0
     in_flight: Number = 1
     """How many trials are asked for before the first of them is told; it decides which trials there are."""
+    pruner: Pruner = "none"
+    """`median` ends a training whose best is below the median of those before it at the same epoch."""
 
 
 class _Family(BaseModel):
@@ -127,8 +130,9 @@ class Comparison:
     def describe_search(self, family: str) -> str:
         """Return a short hash of everything that decides a family's trials but the data."""
         space, search = self.families[family], self.search
-        facts = [space.settings, space.values, search.sampler, search.seed]
+        facts: list[object] = [space.settings, space.values, search.sampler, search.seed]
         facts += [search.in_flight] if search.in_flight > 1 else []
+        facts += [search.pruner] if search.pruner != "none" else []
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
 
     def count_runs(self, family: str) -> dict[str, int]:
@@ -158,6 +162,7 @@ class Comparison:
             if is_new:
                 networks = space.get("network", [settings.get("network", "compact")])
                 found += find_unknown_networks(networks)
+                found += find_missing_beginnings(space.get("init", [settings.get("init", "")]))
             problems += [f"{name}: {problem}" for problem in found]
         if problems:
             raise InvalidError("the study", problems)

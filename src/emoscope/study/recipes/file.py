@@ -8,6 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 
 from emoscope.core.errors import InputError, shorten
 from emoscope.executors.executor import Resources
+from emoscope.faces.registry import find_network
 
 Settings = Annotated[dict[str, object], BeforeValidator(lambda values: {} if values is None else values)]
 """Settings of a training, some of them; none where nothing is written."""
@@ -66,6 +67,18 @@ def _count(value: object) -> int:
         waiting.extend(parts)
         n += len(parts)
     return n
+
+
+def find_missing_beginnings(names: Iterable[object]) -> list[str]:
+    """Return one line for each value of `init` that names no network: it would be missed after hours."""
+    problems = []
+    for name in dict.fromkeys(n for n in names if isinstance(n, str) and n):
+        try:
+            if not (Path(name) / "result.json").is_file():
+                find_network(name)
+        except InputError as e:
+            problems.append(f"init: {e}")
+    return problems
 
 
 def find_unknown_networks(names: Iterable[object]) -> list[str]:

@@ -12,7 +12,7 @@ from emoscope.core.errors import InputError
 from emoscope.core.validation import InvalidError, read
 from emoscope.executors.executor import Resources
 from emoscope.faces.registry import find_network
-from emoscope.study.recipes.file import StudyFile, find_unknown_networks, load_yaml
+from emoscope.study.recipes.file import StudyFile, find_missing_beginnings, find_unknown_networks, load_yaml
 from emoscope.study.recipes.training import TrainConfig
 
 
@@ -80,6 +80,7 @@ class StudyConfig:
         if is_new:
             problems += find_unknown_networks(merged.get("network", "compact") for merged in parts.values())
             problems += _find_missing(existing)
+            problems += find_missing_beginnings(merged.get("init") for merged in parts.values())
         problems += _find_conflicts(parts, existing, file.repeats)
         if problems:
             raise InvalidError("the study", problems)

@@ -125,6 +125,12 @@ class TrainConfig:
     """Compile the network with torch.compile; needs a C++ compiler on the CPU."""
     devices: Annotated[int, Field(ge=1, le=1024)] = 1
     """Accelerators, or on the CPU processes, that share every batch; figures agree to rounding with those of one."""
+    init: Annotated[str, Field(max_length=1000)] = ""
+    """Begin with the weights of a network that exists: an embedded one by its name (such as `fast`), an ONNX file that
+    emoscope exported, or a folder of a run; of an ensemble the member that `network` names. int8 is dequantised: nearly
+    the same network, not exactly."""
+    frozen: Share = 0.0
+    """Share of the epochs, the first ones, in which only the classifier learns, for `init` and `pretrained`."""
 
     @field_validator("size_shares", "fold_seed", "n_folds", "repeats", "devices", "views")
     @classmethod
@@ -146,6 +152,16 @@ class TrainConfig:
                 raise ValueError(f"views is {value}, expected 0: views belong to a student that augments")
         elif (n := others.get("batch_size", 0)) % value:
             raise ValueError(f"batch_size is {n}, expected a multiple of {info.field_name} ({value})")
+        return value
+
+    @field_validator("init", "frozen")
+    @classmethod
+    def check_beginning(cls, value: Any, info: ValidationInfo) -> Any:
+        """Check what a training begins with against what came before."""
+        if info.field_name == "init" and value and info.data.get("pretrained"):
+            raise ValueError(f"init is {value!r}, expected none with `pretrained: true`")
+        if info.field_name == "frozen" and value and info.data.get("devices", 1) > 1:
+            raise ValueError(f"frozen is {value}, expected 0 with several devices")
         return value
 
     @classmethod

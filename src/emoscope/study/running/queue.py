@@ -19,7 +19,7 @@ from emoscope.study.recipes.training import TrainConfig
 from emoscope.study.running.repeats import measure_run
 from emoscope.study.running.study_folder import load_decided, write_decided
 from emoscope.study.training.optimize import choose_precision, create_fabric
-from emoscope.study.training.run_folder import Run, hash_teacher, name_run
+from emoscope.study.training.run_folder import Bars, Run, hash_teacher, name_run
 from emoscope.study.training.threads import limit_threads
 from emoscope.study.training.train import train
 
@@ -43,6 +43,8 @@ class Training:
     n_threads: int = 1
     precision: str = ""
     """What the study decided, where the config leaves it open."""
+    bars: Bars = ()
+    """What it must reach to go on; see train()."""
     on_epoch: Callable[[dict[str, float]], None] | None = None
     """Told each epoch's figures, where the training happens in the caller's process."""
 
@@ -51,7 +53,7 @@ class Training:
 
     def find_run(self, dataset: Dataset) -> Run:
         """Return its run, which need not be there yet."""
-        name = name_run(self.config, self.split, dataset, hash_teacher(self.teacher), self.n_threads)
+        name = name_run(self.config, self.split, dataset, hash_teacher(self.teacher), self.n_threads, self.bars)
         return Run(self.runs / name, self.config, dataset.sha256)
 
 
@@ -61,7 +63,7 @@ def do_training(dataset: Dataset, training: Training) -> Run:
     with limit_threads(training.n_threads):
         run = train(
             dataset, training.config, training.runs, **more, teacher=training.teacher, split=training.split,
-            keep=training.keep, precision=training.precision,
+            keep=training.keep, precision=training.precision, bars=training.bars,
         )  # fmt: skip
         if training.measured_views:
             measure_run(run, dataset, training.measured_views, training.split)
@@ -110,12 +112,15 @@ class Trainings:
         keep: bool = True,
         teacher: NDArray[np.float32] | None = None,
         measured_views: tuple[int, ...] = (),
+        bars: Bars = (),
         on_epoch: Callable[[dict[str, float]], None] | None = None,
     ) -> Training:
         """Describe a training; the split is the config's."""
         split = split or create_split(self.dataset, config)
         precision = self.precision if config.precision == "auto" else ""
-        return Training(config, split, self.runs, keep, teacher, measured_views, self.n_threads, precision, on_epoch)
+        return Training(
+            config, split, self.runs, keep, teacher, measured_views, self.n_threads, precision, bars, on_epoch
+        )
 
     def is_finished(self, training: Training) -> bool:
         """Whether nothing is left to do."""

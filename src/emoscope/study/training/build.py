@@ -1,5 +1,7 @@
 """A training's config in; its network and what goes into it out."""
 
+from pathlib import Path
+
 from torch import nn
 
 from emoscope.faces.spec import ModelSpec
@@ -56,6 +58,8 @@ def build_network(config: TrainConfig, *, is_new: bool = True) -> nn.Module:
 def describe_weights(config: TrainConfig) -> tuple[str, str]:
     """Return where a training's weights come from, one sentence, and the licence of those it began with."""
     facts = find_network_facts(config.network)
+    if config.init:
+        return f"trained by `emoscope`, beginning with the weights of {Path(config.init).name}", ""
     if not config.pretrained:
         return "trained from scratch by `emoscope`, no other data and no pretrained weights", ""
     return f"trained by `emoscope`, beginning with ImageNet weights ({facts.weights})", facts.licence

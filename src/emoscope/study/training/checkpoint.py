@@ -71,7 +71,8 @@ class State:
     def save(self, path: Path) -> None:
         """Write one safetensors file, numbers in its header."""
         tensors = {f"network.{k}": v for k, v in self.network.state_dict().items()}
-        tensors |= {f"ema.{k}": v for k, v in self.ema.state_dict().items()}
+        if self.ema is not self.network:
+            tensors |= {f"ema.{k}": v for k, v in self.ema.state_dict().items()}
         for i, values in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{i}.{k}": v for k, v in values.items() if isinstance(v, Tensor)}
         save_tensors(path, tensors, {"state": json.dumps({name: getattr(self, name) for name in self.SCALARS})})
@@ -95,7 +96,8 @@ class State:
             part, name = key.split(".", 1)
             parts[part][name] = tensor
         self.network.load_state_dict(parts["network"])
-        self.ema.load_state_dict(parts["ema"])
+        if self.ema is not self.network:
+            self.ema.load_state_dict(parts["ema"])
         optimizer_state: dict[int, dict[str, Tensor]] = {}
         for key, tensor in parts["optimizer"].items():
             index, name = key.split(".", 1)

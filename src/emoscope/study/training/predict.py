@@ -7,14 +7,14 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from emoscope.core.emotions import EMOTIONS
 from emoscope.core.errors import DamagedError
 from emoscope.faces.preprocess import create_views, preprocess
 from emoscope.faces.spec import ModelSpec
 from emoscope.study.training.checkpoint import load_tensors
+from emoscope.study.training.memory import free_memory, is_out_of_memory
 
 EVALUATION_BATCH = 512
-"""Pictures of 48 px at once, fewer of larger ones: an accelerator's memory is finite."""
+"""Pictures of 48 px at once, fewer of larger ones, and half as many as often as memory does not do."""
 
 
 def load_weights(network: nn.Module, path: Path) -> None:
@@ -34,16 +34,33 @@ def predict_logits(
     network: nn.Module, pixels: NDArray[np.uint8], spec: ModelSpec, n_views: int = 1
 ) -> NDArray[np.float32]:
     """Return logits (n, views, 7) of faces (n, h, w) in evaluation mode, inputs made by the runtime's preprocess()."""
-    device = next(network.parameters()).device
     was_training = network.training
     network.eval()
+    at_once = min(EVALUATION_BATCH, EVALUATION_BATCH * 48**2 // spec.size_px**2) or 1
+    try:
+        while True:
+            try:
+                return _predict(network, pixels, spec, n_views, at_once)
+            except (RuntimeError, MemoryError) as e:
+                if at_once == 1 or not is_out_of_memory(e):
+                    raise
+            # Behind the exception, which holds on to what did not fit.
+            at_once //= 2
+            free_memory()
+    finally:
+        network.train(was_training)
+
+
+@torch.inference_mode()
+def _predict(
+    network: nn.Module, pixels: NDArray[np.uint8], spec: ModelSpec, n_views: int, at_once: int
+) -> NDArray[np.float32]:
+    device = next(network.parameters()).device
     out = []
-    n = max(1, min(EVALUATION_BATCH, EVALUATION_BATCH * 48**2 // spec.size_px**2) // n_views)
-    with torch.inference_mode():
-        for i in range(0, len(pixels), n):
-            views = [v for face in pixels[i : i + n] for v in create_views(face, n_views)]
-            x = torch.from_numpy(preprocess(views, spec))
-            x = x.to(device).contiguous(memory_format=torch.channels_last)
-            out.append(network(x).float().cpu().numpy())
-    network.train(was_training)
-    return np.concatenate(out).reshape(len(pixels), n_views, len(EMOTIONS))
+    n = max(1, at_once // n_views)
+    for i in range(0, len(pixels), n):
+        views = [v for face in pixels[i : i + n] for v in create_views(face, n_views)]
+        x = torch.from_numpy(preprocess(views, spec))
+        parts = [part.to(device).contiguous(memory_format=torch.channels_last) for part in torch.split(x, at_once)]
+        out += [network(part).float().cpu().numpy() for part in parts]
+    return np.concatenate(out).reshape(len(pixels), n_views, -1)

@@ -24,6 +24,7 @@ from emoscope.core.errors import DamagedError, InputError, OutputError
 from emoscope.core.files import compute_sha256, open_atomic, set_aside, write_json
 from emoscope.core.validation import load_json
 from emoscope.faces.preprocess import VIEWS
+from emoscope.faces.registry import find_network
 from emoscope.study.data.arrays import Predictions, load_predictions
 from emoscope.study.data.dataset import Dataset
 from emoscope.study.data.splits import Split
@@ -38,6 +39,10 @@ _PROCESS = uuid.uuid4().hex
 
 RECIPE_VERSION = 2
 """Raised whenever the training code or a default changes results, so that old runs are not taken for new ones."""
+
+
+Bars = tuple[float, ...]
+"""Validation macro F1 that a training must have reached after each of its first epochs to go on."""
 
 
 class Result(TypedDict):
@@ -251,14 +256,22 @@ class Run:
 
 
 def open_run(
-    runs: Path, config: TrainConfig, split: Split, dataset: Dataset, teacher_sha256: str = "", n_threads: int = 1
+    runs: Path,
+    config: TrainConfig,
+    split: Split,
+    dataset: Dataset,
+    teacher_sha256: str = "",
+    n_threads: int = 1,
+    bars: Bars = (),
 ) -> Run:
     """Return the run of this config, split, data, teacher and number of threads; make its folder if it is new.
+
+    Bars under which it ends are part of its name, too: it is another training.
 
     Raises:
         OutputError: the folder cannot be written; choose another.
     """
-    identity = _identify(config, split, dataset, teacher_sha256, n_threads)
+    identity = _identify(config, split, dataset, teacher_sha256, n_threads, bars)
     run = Run(runs / _hash(identity), config, dataset.sha256)
     path, split_path = run.folder / "run.json", run.split_path
     is_begun = path.is_file()
@@ -280,13 +293,15 @@ def open_run(
     return run
 
 
-def name_run(config: TrainConfig, split: Split, dataset: Dataset, teacher_sha256: str = "", n_threads: int = 1) -> str:
+def name_run(
+    config: TrainConfig, split: Split, dataset: Dataset, teacher_sha256: str = "", n_threads: int = 1, bars: Bars = ()
+) -> str:
     """Return the name of the folder that open_run() makes."""
-    return _hash(_identify(config, split, dataset, teacher_sha256, n_threads))
+    return _hash(_identify(config, split, dataset, teacher_sha256, n_threads, bars))
 
 
 def _identify(
-    config: TrainConfig, split: Split, dataset: Dataset, teacher_sha256: str, n_threads: int
+    config: TrainConfig, split: Split, dataset: Dataset, teacher_sha256: str, n_threads: int, bars: Bars
 ) -> dict[str, object]:
     identity: dict[str, object] = {
         "recipe": RECIPE_VERSION,
@@ -299,11 +314,29 @@ def _identify(
     # One thread is what a study takes unless it says otherwise.
     if n_threads > 1:
         identity["threads"] = n_threads
+    if config.init:
+        identity["init"] = compute_sha256(find_initial_file(config.init))
+    if bars:
+        identity["bars"] = list(bars)
     return identity
 
 
 def _hash(identity: dict[str, object]) -> str:
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def find_initial_file(init: str) -> Path:
+    """Return the file that holds the weights of a training's `init`: a run's, or an exported network's.
+
+    Raises:
+        InputError: there is none; name an embedded network, an ONNX file, or a finished run's folder.
+    """
+    if not Path(init).is_dir():
+        return find_network(init)
+    run = load_run(Path(init))
+    if not run.is_finished or not run.best_path.is_file():
+        raise InputError(f"the run {init} has no weights to begin from; name one that is finished and kept them")
+    return run.best_path
 
 
 def hash_teacher(teacher: NDArray[np.float32] | None) -> str:

@@ -18,7 +18,7 @@ from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException
 
-from emoscope.core.errors import DamagedError, InputError
+from emoscope.core.errors import DamagedError, InputError, shorten
 from emoscope.core.files import remove_leftovers, set_aside
 from emoscope.executors.executor import WorkerDiedError
 from emoscope.faces.preprocess import VIEWS
@@ -26,15 +26,13 @@ from emoscope.study.data.dataset import Dataset
 from emoscope.study.data.splits import Split, create_split
 from emoscope.study.recipes.training import TrainConfig
 from emoscope.study.training.checkpoint import load_tensors
+from emoscope.study.training.memory import free_memory, is_out_of_memory
 from emoscope.study.training.optimize import create_fabric
-from emoscope.study.training.run_folder import Run, hash_teacher, open_run
+from emoscope.study.training.run_folder import Bars, Run, hash_teacher, open_run
 from emoscope.study.training.seal import check_seal
 from emoscope.study.training.trainer import Trainer, choose_run_precision
 
 log = logging.getLogger(__name__)
-
-MAX_PARTS = 2
-"""A batch that does not fit into memory is halved once."""
 
 OnEpoch = Callable[[dict[str, float]], None]
 
@@ -48,13 +46,14 @@ def train(
     split: Split | None = None,
     keep: bool = True,
     precision: str = "",
+    bars: Bars = (),
 ) -> Run:
     """Train one network, or go on where an earlier call was cut off, or return at once if it was finished.
 
     It takes as many threads as torch has; another number is another run, since its sums come out otherwise.
 
-    Where a batch does not fit into an accelerator's memory, it is halved once, and the gradients of both halves are
-    added up.
+    Where a batch does not fit into memory, it is done in halves, quarters and so on, down to two images at once, and
+    their gradients are added up. Batch norm then sees the parts, so networks with it learn a little otherwise.
 
     Args:
         dataset: labelled faces; the whole set stays on the device as uint8.
@@ -67,12 +66,13 @@ def train(
         keep: keep the weights and the predictions of all views; otherwise figures and single-view predictions, which
             is all that a search or a cross-validation needs.
         precision: what a study decided for all its trainings whose config says `auto`; empty: chosen here.
+        bars: end the training after an epoch up to which its best validation macro F1 is below the epoch's bar.
 
     Returns:
         The finished run.
 
     Raises:
-        InputError: the data do not fit the config, half a batch does not fit into memory either.
+        InputError: the data do not fit the config, or not even two images into memory.
         DivergedError: the loss is no number any more.
         WeightsError: the ImageNet weights cannot be had.
         OutputError: the runs folder cannot be written.
@@ -83,36 +83,46 @@ def train(
             "`members`, and run it with `emoscope study run`"
         )
     split = split or create_split(dataset, config)
-    run = open_run(runs, config, split, dataset, hash_teacher(teacher), torch.get_num_threads())
+    run = open_run(runs, config, split, dataset, hash_teacher(teacher), torch.get_num_threads(), bars)
     if run.is_whole(keep):
         log.info("run %s is finished already", run.folder)
         return run
     run.lease()
     remove_leftovers(run.folder)
     n_parts = 1
-    while n_parts <= MAX_PARTS:
+    while True:
         try:
             if config.devices > 1:
-                _fit_together(_Job(dataset, split, config, run, teacher, n_parts, keep, precision), on_epoch)
+                _fit_together(_Job(dataset, split, config, run, teacher, n_parts, keep, precision, bars), on_epoch)
             else:
                 chosen = choose_run_precision(config, run, precision)
-                _fit(Trainer(dataset, split, config, run, teacher, n_parts, precision=chosen), on_epoch, keep)
+                _fit(
+                    Trainer(dataset, split, config, run, teacher, n_parts, precision=chosen, bars=bars), on_epoch, keep
+                )
             return run
         except DamagedError as e:
             # Whatever is needed is made again from what is left; in the end from the beginning.
             set_aside(e)
-        except torch.OutOfMemoryError:
-            log.warning(
-                "%s: a batch of %d at %d px does not fit into the accelerator's memory; %s",
-                *(config.network, config.batch_size, config.size_px),
-                "going on with two halves of it per step" if n_parts == 1 else "half of it does not either",
-            )
-            torch.cuda.empty_cache()
-            n_parts += 1
-    raise InputError(
-        f"half a batch of {config.batch_size} images at {config.size_px} px does not fit into the accelerator's "
-        "memory; lower batch_size or sizes_px"
-    )
+        except (RuntimeError, MemoryError) as e:
+            if not is_out_of_memory(e):
+                raise
+            n_parts = _halve(config, n_parts, e)
+        # Behind the exception, which holds on to what did not fit.
+        free_memory()
+
+
+def _halve(config: TrainConfig, n_parts: int, error: Exception) -> int:
+    """Return twice as many parts of a batch as did not fit into memory.
+
+    Raises:
+        InputError: they would be single images, of which batch norm makes nothing.
+    """
+    n_images, n_parts = config.batch_size // config.devices, 2 * n_parts
+    what = f"{config.network}: {-(-n_images // (n_parts // 2))} images at {config.size_px} px do not fit into memory"
+    if n_images // n_parts < 2:
+        raise InputError(f"{what} ({shorten(error)}); lower sizes_px or take a smaller network") from error
+    log.warning("%s; going on with %d parts of a batch per step", what, n_parts)
+    return n_parts
 
 
 def _fit(trainer: Trainer, on_epoch: OnEpoch, keep: bool) -> None:
@@ -172,6 +182,7 @@ class _Job:
     n_parts: int
     keep: bool
     precision: str
+    bars: Bars
     n_threads: int = field(default_factory=torch.get_num_threads)
     """Of each process."""
 
@@ -233,7 +244,7 @@ class _Share:
             if fabric.global_rank == 0:
                 job.run.lease()
             trainer = Trainer(
-                job.dataset, job.split, job.config, job.run, job.teacher, job.n_parts, fabric, self.precision
+                job.dataset, job.split, job.config, job.run, job.teacher, job.n_parts, fabric, self.precision, job.bars
             )
             _fit(trainer, self.messages.put, job.keep)
         except Exception as e:

@@ -25,6 +25,7 @@ from emoscope.study.recipes.training import TrainConfig
 from emoscope.study.training.batches import Augmentation, create_batch
 from emoscope.study.training.build import build_network, describe_input, find_size_px
 from emoscope.study.training.checkpoint import State, read_precision, save_tensors
+from emoscope.study.training.initial import N_MEASURED, find_head, load_initial
 from emoscope.study.training.optimize import (
     Loss,
     choose_precision,
@@ -37,11 +38,15 @@ from emoscope.study.training.optimize import (
 )
 from emoscope.study.training.pool import open_pool
 from emoscope.study.training.predict import load_weights, predict_logits
-from emoscope.study.training.run_folder import Result, Run
+from emoscope.study.training.run_folder import Bars, Result, Run
 from emoscope.study.training.shared_norm import share_statistics
 from emoscope.study.training.tensorboard import TensorBoard
 
 log = logging.getLogger(__name__)
+
+
+CHECKPOINT_EVERY_S = 60.0
+"""Small networks do several epochs a second, and writing would take longer than they do."""
 
 
 class DivergedError(InputError):
@@ -85,11 +90,17 @@ class Trainer:
         n_parts: int = 1,
         fabric: Fabric | None = None,
         precision: str = "",
+        bars: Bars = (),
     ) -> None:
         """Set up one process's part of a training; without a fabric, which knows the others, it is the only one."""
         self.config, self.run, self.dataset, self.split, self.n_parts = config, run, dataset, split, n_parts
+        self.bars = bars
         self.spec = describe_input(config)
         self.tensorboard = TensorBoard(run.folder / "tensorboard")
+        self.best: dict[str, Tensor] = {}
+        """The best weights, until they are written."""
+        self.next_checkpoint_s = 0.0
+        """By the monotonic clock; a process's first epoch is kept at once."""
         self.n_images = config.batch_size // config.repeats
         """Different images per batch."""
         self.n_batches = len(split.train) // self.n_images
@@ -103,7 +114,10 @@ class Trainer:
         self.is_first = self.fabric.global_rank == 0
         device = self.fabric.device
         # A checkpoint's weights replace the first ones at once.
-        network = build_network(config, is_new=not run.checkpoint_path.is_file())
+        is_new = not run.checkpoint_path.is_file()
+        network = build_network(config, is_new=is_new)
+        if config.init and is_new:
+            load_initial(network, config.network, config.init, self.choose_measured())
         network = network.to(device).to(memory_format=torch.channels_last)
         if self.fabric.world_size > 1:
             network = share_statistics(network, device)
@@ -127,6 +141,23 @@ class Trainer:
         if config.views:
             pixels = dataset.pixels[split.train]
             self.pool = open_pool(run.pool_path, pixels, config.views, config.seed).to(device)
+
+    def choose_measured(self) -> Tensor:
+        """Return some training images as the network sees them without augmentation."""
+        rows = self.split.train[:: max(1, len(self.split.train) // N_MEASURED)][:N_MEASURED]
+        faces = torch.from_numpy(self.dataset.pixels[rows])
+        return create_batch(faces, self.spec.size_px, self.spec, None, torch.Generator())
+
+    def freeze(self, epoch: int) -> None:
+        """Let only the classifier learn in the first epochs, if the config says so; batch norm stays as it is, too."""
+        config, network = self.config, self.state.network
+        is_frozen = epoch < round(config.frozen * config.epochs)
+        head = network.get_submodule(find_head(network))
+        network.requires_grad_(not is_frozen)
+        head.requires_grad_(True)
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.train(not is_frozen)
 
     def create_batch(
         self, rows: Tensor, epoch: int, generator: torch.Generator
@@ -188,11 +219,16 @@ class Trainer:
         self, x: Tensor, labels: Tensor, teacher: Tensor | None, share: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Add up the gradients of a batch, in parts where it does not fit into memory; return loss and logits."""
-        losses, logits = [], []
-        parts = [None] * self.n_parts if teacher is None else teacher.chunk(self.n_parts)
-        for inputs, targets, taught in zip(x.chunk(self.n_parts), labels.chunk(self.n_parts), parts, strict=True):
+        losses, logits, n = [], [], self.n_parts
+        taught_parts = [None] * n if teacher is None else teacher.tensor_split(n)
+        for inputs, targets, taught in zip(x.tensor_split(n), labels.tensor_split(n), taught_parts, strict=True):
             out = self.model(inputs)
-            loss = self.loss(out, targets, taught, share) * (len(inputs) / len(x))
+            weighed = share
+            if n > 1:
+                # As among processes: a part's class weights are not the batch's.
+                part = self.loss.weigh(targets) / self.loss.weigh(labels) * (len(x) / len(inputs))
+                weighed = part if share is None else part * share
+            loss = self.loss(out, targets, taught, weighed) * (len(inputs) / len(x))
             self.fabric.backward(loss)
             losses.append(loss.detach())
             logits.append(out.detach())
@@ -210,6 +246,8 @@ class Trainer:
         generator = torch.Generator(self.faces.device).manual_seed(seed)
         order = torch.randperm(len(self.faces), device=generator.device, generator=generator)
         self.model.train()
+        if config.frozen:
+            self.freeze(epoch)
         total = torch.zeros((), device=self.faces.device)
         n_classes = len(EMOTIONS)
         pairs = torch.zeros(n_classes**2, dtype=torch.int64, device=self.faces.device)
@@ -265,13 +303,22 @@ class Trainer:
         state.history.append(row)
         self.run.check_lease()
         if state.judge(figures["macro_f1"], self.config.min_delta):
-            metadata = {"epoch": str(state.epoch), "precision": state.precision}
-            save_tensors(self.run.best_path, state.ema.state_dict(), metadata)
+            self.best = {key: value.detach().cpu().clone() for key, value in state.ema.state_dict().items()}
         self.run.write_history(state.history)
         self.tensorboard.write(row, state.epoch)
-        state.save(self.run.checkpoint_path)
+        if time.monotonic() >= self.next_checkpoint_s:
+            self.write_best()
+            state.save(self.run.checkpoint_path)
+            self.next_checkpoint_s = time.monotonic() + CHECKPOINT_EVERY_S
         self.agree()
         return row
+
+    def write_best(self) -> None:
+        """Write the best weights unless the file holds them: with the checkpoint, so that both tell of one epoch."""
+        if self.best:
+            metadata = {"epoch": str(self.state.best_epoch + 1), "precision": self.state.precision}
+            save_tensors(self.run.best_path, self.best, metadata)
+            self.best = {}
 
     def help_epoch(self) -> None:
         """Do this process's part of an epoch that the first process validates and writes."""
@@ -287,6 +334,7 @@ class Trainer:
     def finish(self, views: Sequence[int] = VIEWS) -> None:
         """Keep the validation logits of the selected weights and write the result."""
         network, run = build_network(self.config, is_new=False), self.run
+        self.write_best()
         load_weights(network, run.best_path)
         network.to(self.fabric.device).to(memory_format=torch.channels_last)
         logits = {n_views: self.predict_validation(network, n_views) for n_views in views}
@@ -309,9 +357,10 @@ class Trainer:
 
     @property
     def is_done(self) -> bool:
-        """Whether all epochs are trained or early stopping ended it."""
+        """Whether all epochs are trained, early stopping ended it, or it fell behind its bars."""
         return self.is_done_at(self.state)
 
     def is_done_at(self, state: State) -> bool:
         """Whether nothing is left to train after a state."""
-        return state.epoch >= self.config.epochs or 0 < self.config.patience <= state.stale_epochs
+        is_behind = 0 < state.epoch <= len(self.bars) and state.best_macro_f1 < self.bars[state.epoch - 1]
+        return is_behind or state.epoch >= self.config.epochs or 0 < self.config.patience <= state.stale_epochs
