@@ -34,8 +34,8 @@ NAMES = {
     "thesis-quick": "16bf852dfd3db364",
     "thesis-small": "97d4c9ec55b233c1",
 }
-"""A hash of all names of a file's runs; those of the files that version 0.6.0 had are as it gave them, but for thesis-quick,
-which learnt nothing there."""
+"""A hash of all names of a file's runs; those of the files that version 0.6.0 had are as it gave them,
+but for thesis-quick, which learnt nothing there."""
 
 ROWS = np.arange(3)
 DATA = Dataset.create(np.zeros((3, 48, 48), np.uint8), np.zeros(3, np.uint8), np.array([""] * 3))
