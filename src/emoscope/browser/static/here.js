@@ -1,21 +1,21 @@
 // @ts-check
 // Reading on this device: the worker's answers as promises.
-import { EMOTIONS } from "./emotions.js";
-
 /** @typedef {import("./emotions.js").Face & {smoothed?: number[], raw: number[], score: number, quality: Record<string, number>}} HereFace */
 
 /** What the page shows of a face: the values that its reading goes by. */
-const toFace = (face) => {
+const toFace = (face, emotions) => {
   const shown = face.smoothed ?? face.probabilities;
   return {
     ...face, raw: face.probabilities, track_id: face.trackId,
-    probabilities: Object.fromEntries(EMOTIONS.map((name, i) => [name, shown[i]])),
+    probabilities: Object.fromEntries(emotions.map((name, i) => [name, shown[i]])),
   };
 };
 
 export class Here {
   waiting = new Map();
   count = 0;
+  /** @type {Record<string, any>} what facts.json holds, once the networks are loaded */
+  facts = {};
 
   /** @param {(trouble: string) => void} onLost told when the worker ended by itself */
   constructor(onLost) {
@@ -42,8 +42,11 @@ export class Here {
     });
   }
 
-  /** Load the networks. */
-  open() { return this.ask({ ask: "open" }); }
+  /** Load the networks; what facts.json holds is there then. */
+  async open() {
+    ({ facts: this.facts } = await this.ask({ ask: "open" }));
+    return this.facts;
+  }
 
   /** What comes next is another recording, smoothed with this time constant in seconds; 0 for none. */
   begin(smooth = 0) { return this.ask({ ask: "begin", smooth }); }
@@ -57,6 +60,6 @@ export class Here {
   async read(bitmap, time) {
     const ask = time === undefined ? "picture" : "frame";
     const answer = await this.ask({ ask, bitmap, time }, [bitmap]);
-    return { faces: answer.faces.map(toFace), size_wh: answer.size_wh };
+    return { faces: answer.faces.map((face) => toFace(face, this.facts.emotions)), size_wh: answer.size_wh };
   }
 }

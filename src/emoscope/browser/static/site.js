@@ -239,8 +239,8 @@ const keep = async () => {
 
 const load = async () => {
   try {
-    [facts, forms] = await Promise.all(["facts", "forms"].map(async (name) => (await fetch(`./${name}.json`)).json()));
-    await here.open();
+    forms = await (await fetch("./forms.json")).json();
+    facts = await here.open();
   } catch (error) {
     setText($("loading"), "");
     complain("reader-trouble", `The networks cannot be loaded (${error.message}). Load the page again; a browser of the last three years is needed.`);

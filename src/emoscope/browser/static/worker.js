@@ -3,7 +3,7 @@
 import * as ort from "./ort/ort.wasm.min.mjs";
 import { Reader } from "./reader.js";
 
-/** @type {Promise<{video: Reader, picture: Reader}> | null} */
+/** @type {Promise<{video: Reader, picture: Reader, facts: Record<string, any>}> | null} */
 let readers = null;
 
 const load = async (name) => {
@@ -18,7 +18,7 @@ const open = async () => {
   ort.env.logLevel = "error";
   const facts = await (await fetch("./facts.json")).json();
   const video = await Reader.create(ort, facts, load);
-  return { video, picture: video.forPictures() };
+  return { video, picture: video.forPictures(), facts };
 };
 
 const toPixels = (bitmap) => {
@@ -34,8 +34,8 @@ const toPixels = (bitmap) => {
 
 const answer = async ({ ask, bitmap, time, smooth }) => {
   if (ask === "open") readers = open();
-  const { video, picture } = await readers;
-  if (ask === "open") return {};
+  const { video, picture, facts } = await readers;
+  if (ask === "open") return { facts };
   if (ask === "begin") {
     video.begin(smooth);
     return {};
