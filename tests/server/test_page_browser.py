@@ -335,3 +335,16 @@ def test_nobody_is_shut_out(
     wait_for_readings(page)
     check("live")
     page.close()
+
+
+def test_the_interface_is_shown_without_a_connection(browser: Any, server: Server) -> None:
+    page = browser.new_page()
+    asked: list[str] = []
+    complaints: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.goto(server.address.rstrip("/") + "/docs")
+    page.wait_for_selector("[data-path='/v1/images']", timeout=WAIT_S * 1000)
+    assert page.is_visible("[data-path='/v1/jobs']")
+    own = server.address.rstrip("/") + "/"
+    assert [url for url in asked if not url.startswith((own, "data:"))] == [] and complaints == []

@@ -8,6 +8,8 @@ import os
 import signal
 import socket
 import sys
+import threading
+import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,7 +26,15 @@ if TYPE_CHECKING:
 
     from emoscope.server.server_options import ServerOptions
 
-SERVE_PACKAGES = ("fastapi", "uvicorn", "python_multipart", "websockets", "limits", "prometheus_client")
+SERVE_PACKAGES = (
+    "fastapi",
+    "fastapi_offline",
+    "uvicorn",
+    "python_multipart",
+    "websockets",
+    "limits",
+    "prometheus_client",
+)
 GRACE_S = 5
 """How long answers under way may take when the server ends; live connections have no end of their own."""
 
@@ -66,6 +76,7 @@ def serve(
         Path | None, typer.Option(metavar="PEM", help="Certificate: other devices' cameras need https.")
     ] = None,
     tls_key: Annotated[Path | None, typer.Option(metavar="PEM", help="Its private key.")] = None,
+    open_page: Annotated[bool, typer.Option("--open", help="Open the page in this machine's browser.")] = False,
 ) -> None:
     """Serve a page and a REST interface for pictures, videos and the live camera; Ctrl-C ends it."""
     require(*SERVE_PACKAGES, extra="serve")
@@ -89,7 +100,7 @@ def serve(
     )
     check_tls(tls_cert, tls_key)
     check_folder(data)
-    run(check_models(options), tls_cert, tls_key)
+    run(check_models(options), tls_cert, tls_key, open_page)
 
 
 def read_token(token: str | None, file: Path | None) -> str | None:
@@ -176,8 +187,16 @@ def check_models(options: "ServerOptions") -> "ServerOptions":
     return dataclasses.replace(options, detector=create_detector(options.detector).detector.name)
 
 
-def run(options: "ServerOptions", certificate: Path | None = None, key: Path | None = None) -> None:
+def run(
+    options: "ServerOptions", certificate: Path | None = None, key: Path | None = None, is_opened: bool = False
+) -> None:
     """Serve until Ctrl-C or a polite kill.
+
+    Args:
+        options: what is served.
+        certificate: of https.
+        key: its private key.
+        is_opened: whether a browser of this machine is to open the page.
 
     Raises:
         EmoscopeError: an option that cannot be used, or the address is taken.
@@ -211,7 +230,11 @@ def run(options: "ServerOptions", certificate: Path | None = None, key: Path | N
     )
     with open_socket(options.host, options.port) as listening:
         port = listening.getsockname()[1]
-        typer.echo(f"emoscope is at {describe_address(options.host, port, certificate is not None)} (Ctrl-C ends it)")
+        address = describe_address(options.host, port, certificate is not None)
+        typer.echo(f"emoscope is at {address} (Ctrl-C ends it)")
+        if is_opened:
+            # Some browsers are not left before they are closed.
+            threading.Thread(target=open_browser, args=(address,), daemon=True).start()
         set_up_log()
         # uvicorn ends in good order and then raises the signal once more.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -222,6 +245,12 @@ def run(options: "ServerOptions", certificate: Path | None = None, key: Path | N
     if not server.started:
         raise OutputError("the server could not start, as its log says; mend that and start it again")
     typer.echo("stopped", err=True)
+
+
+def open_browser(address: str) -> None:
+    """Open an address in this machine's browser; say so where there is none."""
+    if not webbrowser.open(address):
+        typer.echo(f"no browser was found here; open {address} in one", err=True)
 
 
 def set_up_log() -> None:

@@ -15,7 +15,7 @@ from emoscope.server.http.prometheus import Metrics
 from emoscope.server.jobs import results
 from emoscope.server.jobs import routes as videos
 from emoscope.server.live import socket as live
-from emoscope.server.page import index
+from emoscope.server.page import docs, index
 from emoscope.server.pictures import routes as images
 from emoscope.server.server_options import PAGE, ServerOptions
 
@@ -60,6 +60,7 @@ def create_app(options: ServerOptions) -> FastAPI:
     app.include_router(results.router)
     app.include_router(live.router)
     app.include_router(index.router)
+    app.include_router(docs.router)
     _add_page(app)
     return app
 
