@@ -16,7 +16,7 @@ from emoscope.study.recipes.file import Settings, StudyFile, find_missing_beginn
 from emoscope.study.recipes.training import TrainConfig
 
 Sampler = Literal["gp", "tpe", "random"]
-Pruner = Literal["none", "median"]
+Pruner = Literal["none", "quarter", "median"]
 
 Number = Annotated[int, Field(ge=1, le=10_000_000)]
 FromZero = Annotated[int, Field(ge=0, le=10_000_000)]
@@ -40,7 +40,8 @@ class Search(BaseModel):
     in_flight: Number = 1
     """How many trials are asked for before the first of them is told; it decides which trials there are."""
     pruner: Pruner = "none"
-    """`median` ends a training whose best is below the median of those before it at the same epoch."""
+    """`quarter` ends a training whose best lies in the lowest quarter of those before it, at the same epoch; `median` in
+    the lower half, which also ends slow starters that would have won (results/pruning.json)."""
 
 
 class _Family(BaseModel):

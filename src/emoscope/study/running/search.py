@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import numpy as np
 import optuna
@@ -53,6 +53,8 @@ POSTGRESQL = "postgresql://"
 
 LOG_RANGE = 8
 """From this ratio on ordered values are drawn on a logarithmic axis."""
+QUANTILES: Final = {"quarter": 0.25, "median": 0.5}
+"""Of the trainings before, by pruner."""
 PRUNER_TRIALS, PRUNER_EPOCHS = 5, 3
 """Before so many trainings and epochs none is ended: five are MedianPruner's default."""
 
@@ -278,7 +280,7 @@ def _tell(study: optuna.Study, trial: FrozenTrial, outcome: Outcome) -> FrozenTr
         if outcome.run:
             open_trial.set_user_attr("run", outcome.run)
         if outcome.is_stopped:
-            open_trial.set_user_attr("stopped", "behind half of the trials before it")
+            open_trial.set_user_attr("stopped", "behind the trials before it")
         for epoch, value in enumerate(outcome.epochs, 1):
             open_trial.report(value, epoch)
         if outcome.macro_f1 is not None:
@@ -304,12 +306,12 @@ def find_bars(trial: FrozenTrial) -> Bars:
 def compute_bars(curves: Sequence[Sequence[float]], pruner: Pruner) -> Bars:
     """Return what a training must have reached after each epoch to go on, from those before it.
 
-    The median of the best that these had reached by then, as Optuna's MedianPruner takes it; one that ended early keeps
-    its best. Known when a trial is asked for, so that which trainings end does not depend on which of them is faster.
+    The median of the best that these had reached by then, as Optuna's MedianPruner takes it, or their lower quartile; one
+    that ended early keeps its best. Known when a trial is asked for, so that which trainings end does not depend on which of them is faster.
 
     Args:
         curves: validation macro F1 of each epoch, by training; empty for one that failed.
-        pruner: `none` or `median`.
+        pruner: `none`, `quarter` or `median`.
 
     Returns:
         One value per epoch, the first ones 0; nothing while too few trainings are known.
@@ -319,7 +321,7 @@ def compute_bars(curves: Sequence[Sequence[float]], pruner: Pruner) -> Bars:
         return ()
     n_epochs = max(map(len, best))
     table = np.array([[*curve, *[curve[-1]] * (n_epochs - len(curve))] for curve in best])
-    bars = np.median(table, axis=0)
+    bars = np.quantile(table, QUANTILES[pruner], axis=0)
     bars[:PRUNER_EPOCHS] = 0.0
     return tuple(float(bar) for bar in bars)
 
