@@ -3,7 +3,8 @@
     python benchmarks/pruning.py RUNS [RUNS ...]
 
 RUNS are folders of trainings, such as `thesis-small/runs`. Each order is a search that asks for all of them, one after
-the other; those that fall behind the bars of running/search.py end there. The candidates are the best of what was reached.
+the other; those that fall behind the bars of running/search.py end there. The candidates are the best of what was
+reached.
 """
 
 from pathlib import Path

@@ -40,8 +40,8 @@ class Search(BaseModel):
     in_flight: Number = 1
     """How many trials are asked for before the first of them is told; it decides which trials there are."""
     pruner: Pruner = "none"
-    """`quarter` ends a training whose best lies in the lowest quarter of those before it, at the same epoch; `median` in
-    the lower half, which also ends slow starters that would have won (results/pruning.json)."""
+    """`quarter` ends a training whose best is in the lowest quarter of those before it at the same epoch, `median` one
+    in the lower half, which also ends slow starters that would have won (results/pruning.json)."""
 
 
 class _Family(BaseModel):

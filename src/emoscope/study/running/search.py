@@ -306,8 +306,9 @@ def find_bars(trial: FrozenTrial) -> Bars:
 def compute_bars(curves: Sequence[Sequence[float]], pruner: Pruner) -> Bars:
     """Return what a training must have reached after each epoch to go on, from those before it.
 
-    The median of the best that these had reached by then, as Optuna's MedianPruner takes it, or their lower quartile; one
-    that ended early keeps its best. Known when a trial is asked for, so that which trainings end does not depend on which of them is faster.
+    The median of the best that these had reached by then, as Optuna's MedianPruner takes it, or the lower quartile; one
+    that ended early keeps its best. Known when a trial is asked for, so that which trainings end does not depend on
+    which of them is faster.
 
     Args:
         curves: validation macro F1 of each epoch, by training; empty for one that failed.

@@ -28,6 +28,8 @@ from emoscope.study.training.trainer import CHECKPOINT_EVERY_S, Trainer
 
 FEW, MORE = 2, 8
 """Images of the two batches that are timed."""
+SPLIT_IMAGES: Final = 2000
+"""From so many the time of drawing a split is told."""
 LONG_S: Final = 0.2
 """Of a step with few images, from which on the larger batch would tell nothing new."""
 BEST_EPOCH: Final = 9
@@ -82,7 +84,6 @@ class Timer:
     def __init__(self, dataset: Dataset, folder: Path, on_progress: Callable[[str], None]) -> None:
         self.dataset, self.folder, self.on_progress = dataset, folder, on_progress
         self.known: dict[TrainConfig, Parts] = {}
-        self.splits: dict[tuple[Any, ...], Split] = {}
         self.split_s = 0.0
         """Of drawing one split."""
 
@@ -138,14 +139,25 @@ class Timer:
         )
 
     def find_split(self, config: TrainConfig) -> Split:
-        """Return a training's split, drawn once."""
-        key = (config.protocol, config.split_seed, config.fold, config.n_folds, config.fold_seed)
-        if key not in self.splits:
-            start = read_clock()
-            self.splits[key] = create_split(self.dataset, config)
-            # The first also loads what draws it, which happens once.
-            self.split_s = read_clock() - start
-        return self.splits[key]
+        """Return a split of the size of a training's: drawing a real one by groups takes half a minute."""
+        if config.protocol in ("", "official"):
+            return create_split(self.dataset, config)
+        if not self.split_s:
+            self.split_s = self.time_split(config)
+        rows = np.arange(len(self.dataset))
+        n_test = len(rows) // 5
+        n_validation = (len(rows) - n_test) // config.n_folds
+        return Split(rows[n_test + n_validation :], rows[n_test : n_test + n_validation], rows[:n_test])
+
+    def time_split(self, config: TrainConfig) -> float:
+        """Return the seconds of drawing a split, which grow with the number of images.
+
+        Raises:
+            InputError: the data do not fit the protocol.
+        """
+        n = min(len(self.dataset), SPLIT_IMAGES)
+        faces = self.dataset if n == len(self.dataset) else self.dataset.sample(n, 0, stratified=True)
+        return _time(create_split, faces, config) * len(self.dataset) / n
 
     def measure(self, config: TrainConfig) -> Parts:
         """Time the parts of a training by doing a few steps of it."""
