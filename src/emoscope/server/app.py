@@ -15,7 +15,7 @@ from emoscope.server.http.prometheus import Metrics
 from emoscope.server.jobs import results
 from emoscope.server.jobs import routes as videos
 from emoscope.server.live import socket as live
-from emoscope.server.page import docs, index
+from emoscope.server.page import docs, here, index
 from emoscope.server.pictures import routes as images
 from emoscope.server.server_options import PAGE, ServerOptions
 
@@ -36,6 +36,7 @@ def create_app(options: ServerOptions) -> FastAPI:
             await stack.enter_async_context(images.open_images(app, options))
             await stack.enter_async_context(videos.open_jobs(app, options))
             await stack.enter_async_context(live.open_live(app, options))
+            await stack.enter_async_context(here.open_here(app, options))
             yield
 
     app = FastAPI(
@@ -61,6 +62,7 @@ def create_app(options: ServerOptions) -> FastAPI:
     app.include_router(live.router)
     app.include_router(index.router)
     app.include_router(docs.router)
+    app.include_router(here.router)
     _add_page(app)
     return app
 

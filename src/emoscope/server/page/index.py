@@ -12,6 +12,7 @@ from emoscope.core.emotions import EMOTIONS
 from emoscope.core.numbers import SCRIPT_RULE
 from emoscope.core.version import read_version
 from emoscope.report.page import load_script, load_style
+from emoscope.server.page.here import is_there
 
 router = APIRouter(include_in_schema=False)
 # Asked again each time, answered with 304: a page must never run with another version's scripts.
@@ -21,7 +22,7 @@ FRESH = {"Cache-Control": "no-cache"}
 @router.get("/")
 def show_page(request: Request) -> HTMLResponse:
     """Return the page."""
-    return HTMLResponse(render_page(request.app.state.options.token is not None), headers=FRESH)
+    return HTMLResponse(render_page(request.app.state.options.token is not None, is_there()), headers=FRESH)
 
 
 @router.get("/report.css")
@@ -39,11 +40,12 @@ def show_numbers() -> Response:
 
 
 @cache
-def render_page(has_token: bool) -> str:
+def render_page(has_token: bool, has_here: bool) -> str:
     """Fill the page's template; what a reading cannot tell stands in the reports' template.
 
     Args:
         has_token: whether people sign in, and so may sign out.
+        has_here: whether the page that reads in the browser can be given.
     """
     from jinja2 import Environment, FunctionLoader, StrictUndefined
 
@@ -51,6 +53,7 @@ def render_page(has_token: bool) -> str:
     content: dict[str, object] = {
         "version": read_version(),
         "has_token": has_token,
+        "has_here": has_here,
         "emotions": json.dumps(EMOTIONS),
         "numbers": json.dumps(SCRIPT_RULE),
         "is_comparison": False,
