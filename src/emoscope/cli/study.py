@@ -158,13 +158,13 @@ def plan_study(
 
 def print_phases(plan: "Plan") -> None:
     """Print a plan's phases as a table: epochs and minutes as low, expected and high."""
-    typer.echo(f"{'family':20}{'phase':10}{'runs':>6}{'epochs':>12}{'TFLOP':>10}{'minutes':>24}")
+    typer.echo(f"{'family':20}{'phase':10}{'runs':>6}{'epochs':>12}{'TFLOP':>11}{'minutes':>30}")
     for p in plan.phases:
         epochs = "/".join(f"{n:.0f}" for n in p.epochs)
         minutes = " / ".join(f"{s / 60:.1f}" for s in p.seconds)
-        typer.echo(f"{p.family:20}{p.phase:10}{p.n_runs:6}{epochs:>12}{p.flops / 1e12:10.3g}{minutes:>24}")
+        typer.echo(f"{p.family:20}{p.phase:10}{p.n_runs:6}{epochs:>12}{p.flops / 1e12:11.3g}{minutes:>30}")
     minutes = " / ".join(f"{sum(p.seconds[i] for p in plan.phases) / 60:.1f}" for i in range(3))
-    typer.echo(f"{'all':20}{'':10}{plan.n_runs:6}{'':12}{plan.flops / 1e12:10.3g}{minutes:>24}")
+    typer.echo(f"{'all':20}{'':10}{plan.n_runs:6}{'':12}{plan.flops / 1e12:11.3g}{minutes:>30}")
 
 
 def print_progress(line: str) -> None:

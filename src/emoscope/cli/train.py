@@ -10,6 +10,7 @@ from pydantic.dataclasses import is_pydantic_dataclass
 
 from emoscope.cli.options import STUDY_PACKAGES, AsJson, Data, add_options, print_json, require
 from emoscope.core.numbers import describe_left
+from emoscope.study.recipes.file import load_yaml
 from emoscope.study.recipes.training import TrainConfig
 
 FLAGS = (
@@ -52,9 +53,12 @@ def train(
     from emoscope.study.training.threads import limit_threads
     from emoscope.study.training.train import train as train_network
 
-    base = TrainConfig.load(config).to_dict() if config else {}
+    if config:
+        TrainConfig.load(config)
+    given = {**(load_yaml(config) if config else {}), **settings}
+    # What is wrong with it is said before anything is read.
+    TrainConfig.from_dict(given)
     dataset = Dataset.load(data)
-    given = {**base, **settings}
     fitting = {} if "protocol" in given else choose_split(dataset)
     if init := given.get("init"):
         fitting |= choose_fine_tuning(str(init), dataset)
