@@ -22,7 +22,7 @@ from emoscope.core.errors import InputError, OutputError
 from emoscope.faces.recognize import Recognizer, calibrate, compute_probabilities
 from emoscope.faces.spec import ModelSpec
 from emoscope.study.data.dataset import Dataset
-from emoscope.study.data.splits import create_split, create_thesis_split
+from emoscope.study.data.splits import create_official_split, create_split, create_thesis_split
 from emoscope.study.export.export import compare_with_onnx
 from emoscope.study.measuring.calibrate import fit_threshold
 from emoscope.study.measuring.metrics import compute_ece, compute_metrics
@@ -152,10 +152,10 @@ def test_divergence_is_said(faces: Dataset, tmp_path: Path) -> None:
 def test_no_image_and_no_copy_stands_on_two_sides(faces: Dataset, protocol: str, seed: int) -> None:
     split = create_split(faces, TrainConfig(protocol=protocol, split_seed=seed))
     parts = [split.train, split.validation, split.test]
-    assert sorted(np.concatenate(parts).tolist()) == list(range(len(faces)))
+    groups = [set(faces.group[part].tolist()) for part in parts]
+    assert not (groups[0] & groups[1] or groups[0] & groups[2] or groups[1] & groups[2])
     if protocol == "thesis":
-        groups = [set(faces.group[part].tolist()) for part in parts]
-        assert not (groups[0] & groups[1] or groups[0] & groups[2] or groups[1] & groups[2])
+        assert sorted(np.concatenate(parts).tolist()) == list(range(len(faces)))
         assert [round(len(part) / len(faces), 1) for part in parts] == [0.7, 0.1, 0.2]
         assert all(len(np.unique(faces.emotion[part])) == 7 for part in parts)
     assert create_split(faces, TrainConfig(protocol=protocol, split_seed=seed)).sha256 == split.sha256
@@ -187,10 +187,20 @@ def test_real_splits(shared: Path, tmp_path: Path) -> None:
     subprocess.run([sys.executable, str(shared / "tools" / "fer2013"), "npz", str(path)], check=True)
     with np.load(path) as z:
         dataset = Dataset.create(z["pixels"], z["emotion"], z["usage"])
-    assert [len(p) for p in vars(create_split(dataset, TrainConfig())).values()] == [28_709, 3_589, 3_589]
-    split = create_split(dataset, TrainConfig(protocol="thesis"))
-    groups = [set(dataset.group[part].tolist()) for part in (split.train, split.validation, split.test)]
-    assert not (groups[0] & groups[1] or groups[0] & groups[2] or groups[1] & groups[2])
+    assert [len(p) for p in vars(create_official_split(dataset)).values()] == [28_709, 3_589, 3_589]
+    # By the plainest measure there is: is a thumbnail as it lies like one of the other parts'?
+    thumbnails = dataset.pixels.reshape(-1, 16, 3, 16, 3).mean((2, 4)).reshape(len(dataset), -1).astype(np.float32)
+    thumbnails -= thumbnails.mean(axis=1, keepdims=True)
+    thumbnails /= np.maximum(np.linalg.norm(thumbnails, axis=1, keepdims=True), 1e-6)
+    for protocol in ("official", "thesis"):
+        beside, apart = (create_split(dataset, TrainConfig(protocol=protocol, near_copies=b)) for b in (True, False))
+        np.testing.assert_array_equal(apart.test, beside.test)
+        n_alike = []
+        for split in (beside, apart):
+            others = thumbnails[np.concatenate([split.train, split.validation])]
+            alike = [(thumbnails[rows] @ others.T).max(axis=1) >= 0.95 for rows in np.array_split(split.test, 8)]
+            n_alike.append(np.concatenate(alike).sum())
+        assert n_alike[0] > 450 and n_alike[1] == 0
     # The embedded network on a thousand validation images (PrivateTest is not for tests that run every day).
     rows = np.flatnonzero(dataset.usage == "PublicTest")[:1000]
     predictions = Recognizer().predict(dataset.pixels[rows]).argmax(axis=1)

@@ -51,16 +51,19 @@ def show_data(
     picture: Annotated[Path | None, typer.Option("-o", "--output", help="The picture; FILE.png by default.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Count classes, usages and duplicates; draw samples and the class distribution."""
+    """Count classes, usages, duplicates and near-copies; draw samples, the class distribution and near-copies."""
     require("matplotlib")
     from emoscope.study.data.dataset import Dataset
     from emoscope.study.data.describe import describe_dataset
-    from emoscope.study.drawings.figures import plot_dataset
+    from emoscope.study.drawings.figures import choose_near_copies, plot_dataset, plot_near_copies
 
     dataset = Dataset.load(file)
     facts = describe_dataset(dataset)
     facts["picture"] = str(picture or file.with_suffix(".png"))
     plot_dataset(dataset, Path(facts["picture"]))
+    if choose_near_copies(dataset):
+        facts["picture_of_near_copies"] = str(Path(facts["picture"]).with_suffix(".near-copies.png"))
+        plot_near_copies(dataset, Path(facts["picture_of_near_copies"]))
     if as_json:
         print_json(facts)
         return
@@ -69,5 +72,8 @@ def show_data(
     for emotion in facts["classes"]:
         say(f"{emotion:10}" + "".join(f"{counts[emotion]:13}" for counts in columns.values()))
     say(f"{'sum':10}" + "".join(f"{sum(counts.values()):13}" for counts in columns.values()))
-    say("duplicates: " + ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in facts["duplicates"].items()))
-    say(f"picture: {facts['picture']}")
+    for kind in ("duplicates", "near_copies"):
+        say(f"{kind.replace('_', '-')}: " + ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in facts[kind].items()))
+    for key in ("picture", "picture_of_near_copies"):
+        if key in facts:
+            say(f"{key.replace('_', ' ').replace('near copies', 'near-copies')}: {facts[key]}")

@@ -105,6 +105,8 @@ class ModelSpec:
     """Of how many."""
     fold_seed: int = -1
     """Seed of the folds; -1: split_seed."""
+    near_copies: bool = True
+    """Whether near-copies of test images may have trained; networks that do not say so did not look."""
     data_sha256: str = ""
     """Fingerprint of the dataset that the network was trained on."""
     run: str = ""

@@ -1,6 +1,7 @@
 """The dataset: faces with labels, kept in one npz file; loading, checking, fingerprint."""
 
 import hashlib
+import logging
 import os
 import zipfile
 from dataclasses import dataclass
@@ -14,12 +15,19 @@ from numpy.typing import NDArray
 from emoscope.core.emotions import EMOTIONS
 from emoscope.core.errors import InputError, OutputError, shorten
 from emoscope.core.files import open_atomic
+from emoscope.study.data.relatives import find_relatives
+
+log = logging.getLogger(__name__)
 
 SIDE_PX = 48
 """FER2013's side; every imported face has it."""
 
 PARTS: Final = ("pixels", "emotion", "usage", "group")
-"""Arrays of the file."""
+"""Arrays of every file."""
+N_QUICK: Final = 5000
+"""Images among which near-copies are found in seconds."""
+ADDED: Final = ("relative",)
+"""Arrays of files since version 0.7."""
 USAGES = ("Training", "PublicTest", "PrivateTest", "Test", "")
 """The publisher's three parts; `Test` for folders that do not tell the two test parts apart; empty for none."""
 
@@ -36,6 +44,8 @@ class Dataset:
     """(n,), one of USAGES."""
     group: NDArray[np.int32]
     """(n,), identical images share a number; numbered by first occurrence."""
+    known_relative: NDArray[np.int32] | None = None
+    """(n,), `relative` where it is known already: found when the file was written, or by how the images were made."""
 
     def __post_init__(self) -> None:
         """Check shapes and values.
@@ -52,6 +62,7 @@ class Dataset:
             for name, part, kind, words in (
                 *(("emotion", self.emotion, np.uint8, "uint8"), ("usage", self.usage, np.str_, "text")),
                 ("group", self.group, np.int32, "int32"),
+                *([("relative", self.known_relative, np.int32, "int32")] if self.known_relative is not None else []),
             )
             if part.shape != (n,) or not np.issubdtype(part.dtype, kind)
         ]
@@ -66,6 +77,15 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.pixels)
+
+    @cached_property
+    def relative(self) -> NDArray[np.int32]:
+        """Numbers (n,) that near-copies share: pictures of one photograph, see find_relatives()."""
+        if self.known_relative is not None:
+            return self.known_relative
+        if len(self) > N_QUICK:
+            log.info("looking for near-copies among %d images", len(self))
+        return find_relatives(self.pixels, self.group)
 
     @cached_property
     def sha256(self) -> str:
@@ -95,12 +115,19 @@ class Dataset:
         rows = np.sort(
             np.concatenate([rng.permutation(part)[:size] for part, size in zip(classes, sizes, strict=True)])
         )
-        return Dataset.create(self.pixels[rows], self.emotion[rows], self.usage[rows])
+        relative = np.unique(self.relative[rows], return_inverse=True)[1].astype(np.int32)
+        return Dataset.create(self.pixels[rows], self.emotion[rows], self.usage[rows], relative)
 
     @classmethod
-    def create(cls, pixels: NDArray[np.uint8], emotion: NDArray[np.uint8], usage: NDArray[np.str_]) -> "Dataset":
-        """Make a dataset and find its groups of identical images."""
-        return cls(pixels, emotion.astype(np.uint8), usage.astype("U11"), compute_groups(pixels))
+    def create(
+        cls,
+        pixels: NDArray[np.uint8],
+        emotion: NDArray[np.uint8],
+        usage: NDArray[np.str_],
+        relative: NDArray[np.int32] | None = None,
+    ) -> "Dataset":
+        """Make a dataset and find its groups of identical images; near-copies are looked for when they are needed."""
+        return cls(pixels, emotion.astype(np.uint8), usage.astype("U11"), compute_groups(pixels), relative)
 
     @classmethod
     def load(cls, path: Path) -> "Dataset":
@@ -114,16 +141,23 @@ class Dataset:
         try:
             with np.load(path, allow_pickle=False) as z:
                 parts = {name: z[name] for name in PARTS}
+                relative = z.get("relative")
         # Bytes that were made up bring the readers to errors of every kind.
         except Exception as e:
             reason = shorten(e, 120) if zipfile.is_zipfile(path) else "it is no npz file"
             raise InputError(
                 f"{path} is not a dataset of emoscope ({reason}); make one with `emoscope data import`"
             ) from e
-        dataset = cls(**parts)
-        # Splits and weights go by it, the fingerprint does not.
+        dataset = cls(**parts, known_relative=relative)
+        # Splits and weights go by them, the fingerprint does not.
         if not np.array_equal(dataset.group, compute_groups(dataset.pixels)):
             raise InputError(f"{path} is damaged (its groups are not those of identical images); import it again")
+        if relative is None:
+            log.info(
+                "%s does not tell near-copies; they are looked for when needed, import it again to keep them", path
+            )
+        elif len(np.unique(np.stack([dataset.group, relative]), axis=1).T) > dataset.group.max() + 1:
+            raise InputError(f"{path} is damaged (identical images are no relatives in it); import it again")
         return dataset
 
     def save(self, path: Path, overwrite: bool = False) -> Path:
@@ -144,9 +178,10 @@ class Dataset:
                 raise OutputError(
                     f"{path} is another dataset ({len(found)} images); name another file, or replace it by --overwrite"
                 )
+        parts = {name: getattr(self, name) for name in (*PARTS, *ADDED)}
         # Through an open file: given a name, numpy would add .npz to it.
         with open_atomic(path) as temporary, temporary.open("wb") as f:
-            np.savez_compressed(f, pixels=self.pixels, emotion=self.emotion, usage=self.usage, group=self.group)
+            np.savez_compressed(f, allow_pickle=False, **parts)
         return path
 
 
@@ -154,7 +189,8 @@ def _load_alone(path: Path) -> Dataset | None:
     """Return a file's dataset, None where it holds none, or something beside it."""
     try:
         with zipfile.ZipFile(path) as file:
-            is_alone = sorted(file.namelist()) == sorted(f"{name}.npy" for name in PARTS)
+            names = {name.removesuffix(".npy") for name in file.namelist()}
+            is_alone = set(PARTS) <= names <= {*PARTS, *ADDED}
         return Dataset.load(path) if is_alone else None
     except (OSError, ValueError, zipfile.BadZipFile, InputError):
         return None

@@ -23,6 +23,7 @@ def describe_dataset(dataset: Dataset) -> dict[str, Any]:
         "usages": {usage or "unmarked": int((dataset.usage == usage).sum()) for usage in present},
         "classes_by_usage": {usage or "unmarked": _count(dataset.emotion[dataset.usage == usage]) for usage in present},
         "duplicates": _describe_duplicates(dataset),
+        "near_copies": _describe_near_copies(dataset),
     }
 
 
@@ -42,6 +43,24 @@ def _describe_duplicates(dataset: Dataset) -> dict[str, int]:
         "private_test_images_in_training": _count_leaked(dataset, "PrivateTest"),
         "public_test_images_in_training": _count_leaked(dataset, "PublicTest"),
     }
+
+
+def _describe_near_copies(dataset: Dataset) -> dict[str, int]:
+    """Return the counts of groups of near-copies, identical images included."""
+    sizes = np.bincount(dataset.relative)
+    facts = {
+        "groups": int((sizes > 1).sum()),
+        "rows": int(sizes[sizes > 1].sum()),
+        "surplus_copies": int((sizes - 1)[sizes > 1].sum()),
+        "largest_group": int(sizes.max()),
+        "groups_with_conflicting_labels": _count_mixed(dataset.relative, dataset.emotion),
+        "groups_in_several_usages": _count_mixed(dataset.relative, dataset.usage),
+    }
+    for key, usage in (("private_test", "PrivateTest"), ("public_test", "PublicTest")):
+        others = np.isin(dataset.usage, ("Training", "PublicTest", "PrivateTest")) & (dataset.usage != usage)
+        held = dataset.relative[dataset.usage == usage]
+        facts[f"{key}_images_with_one_elsewhere"] = int(np.isin(held, dataset.relative[others]).sum())
+    return facts
 
 
 def _count_mixed(group: NDArray[np.int32], values: NDArray[Any]) -> int:

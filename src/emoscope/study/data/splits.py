@@ -1,4 +1,4 @@
-"""Splits: which images train, validate and test; no image and no copy of one stands on two sides (thesis protocol)."""
+"""Splits: which images train, validate and test; no image, no copy and no near-copy of one stands on two sides."""
 
 import hashlib
 import itertools
@@ -42,6 +42,10 @@ class SplitSettings(Protocol):
     def fold_seed(self) -> int:
         """Seed of the folds; -1: split_seed."""
 
+    @property
+    def near_copies(self) -> bool:
+        """Whether near-copies of test and validation images may train."""
+
 
 @dataclass(frozen=True)
 class Split:
@@ -76,7 +80,7 @@ class Split:
 
 
 def create_official_split(dataset: Dataset) -> Split:
-    """Train on Training, validate on PublicTest, test on PrivateTest.
+    """Train on Training, validate on PublicTest, test on PrivateTest, the publisher's parts as they are.
 
     Raises:
         InputError: the dataset does not mark these parts; use the thesis protocol.
@@ -94,7 +98,13 @@ def create_official_split(dataset: Dataset) -> Split:
 
 
 def create_thesis_split(
-    dataset: Dataset, seed: int, fold: int = 0, n_folds: int = 8, fold_seed: int = -1, is_naive: bool = False
+    dataset: Dataset,
+    seed: int,
+    fold: int = 0,
+    n_folds: int = 8,
+    fold_seed: int = -1,
+    is_naive: bool = False,
+    near_copies: bool = True,
 ) -> Split:
     """Set 20 % aside as test, then draw the rest into folds, one of which validates; all stratified.
 
@@ -105,6 +115,8 @@ def create_thesis_split(
         n_folds: 8 make 70 % / 10 % of the total.
         fold_seed: of the folds; -1: `seed`.
         is_naive: let identical images fall on different sides, as a plain random split does.
+        near_copies: let near-copies do so. Without them the test part stays what it is, images of the rest that are
+            near-copies of its images are left out, and folds keep those of each other together.
 
     Raises:
         InputError: a class has fewer than 8 different images, or all have few more; add images.
@@ -116,8 +128,26 @@ def create_thesis_split(
             )
     groups = np.arange(len(dataset)) if is_naive else dataset.group
     rest, test = _hold_out(dataset.emotion, groups, np.arange(len(dataset)), 5, seed, 0)
+    if not near_copies and not is_naive:
+        groups, rest = dataset.relative, _leave_out(dataset, rest, test)
     train, validation = _hold_out(dataset.emotion, groups, rest, n_folds, seed if fold_seed < 0 else fold_seed, fold)
     return Split(train, validation, test)
+
+
+def _leave_out(dataset: Dataset, rows: Rows, others: Rows) -> Rows:
+    """Return the rows without near-copies of others."""
+    return rows[~np.isin(dataset.relative[rows], dataset.relative[others])]
+
+
+def keep_apart(split: Split, dataset: Dataset) -> Split:
+    """Leave near-copies of test images out of the other parts, and those of validation images out of training."""
+    validation = _leave_out(dataset, split.validation, split.test)
+    train = _leave_out(dataset, split.train, np.concatenate([validation, split.test]))
+    if not len(train) or not len(validation):
+        raise InputError(
+            "all images that train or validate are near-copies of test images; add other images, or use --near-copies"
+        )
+    return Split(train, validation, split.test)
 
 
 def _hold_out(
@@ -140,7 +170,8 @@ def _hold_out(
 def create_split(dataset: Dataset, settings: SplitSettings) -> Split:
     """Create the split that a training's config asks for or that a network's spec tells of."""
     if settings.protocol in ("", "official"):
-        return create_official_split(dataset)
+        split = create_official_split(dataset)
+        return split if settings.near_copies else keep_apart(split, dataset)
     return create_thesis_split(
         dataset,
         settings.split_seed,
@@ -148,4 +179,5 @@ def create_split(dataset: Dataset, settings: SplitSettings) -> Split:
         settings.n_folds,
         settings.fold_seed,
         is_naive=settings.protocol == "naive",
+        near_copies=settings.near_copies,
     )

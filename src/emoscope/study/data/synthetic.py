@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from emoscope.core.emotions import EMOTIONS
 from emoscope.core.errors import InputError
 from emoscope.study.data.cartoon import draw_face
-from emoscope.study.data.dataset import Dataset
+from emoscope.study.data.dataset import Dataset, compute_groups
 
 SHARES = np.array([4953, 547, 5121, 8989, 6077, 4002, 6198]) / 35887
 """FER2013's class shares."""
@@ -45,7 +45,8 @@ def create_synthetic(n: int = 1400, seed: int = 0) -> Dataset:
         [draw_face(int(label), np.random.default_rng([seed, 1, i])) for i, label in enumerate(emotion.tolist())]
     )
     _copy_some(pixels, emotion, rng)
-    return Dataset.create(pixels, emotion, usage)
+    # Drawn faces are alike, as people are not, but each was drawn by itself.
+    return Dataset.create(pixels, emotion, usage, compute_groups(pixels))
 
 
 def _count_classes(n: int) -> list[int]:

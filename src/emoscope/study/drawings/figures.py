@@ -24,6 +24,9 @@ from emoscope.study.measuring.calibrate import compute_coverage
 N_SAMPLES = 10
 """Pictures per class."""
 
+N_GROUPS = 12
+"""Groups of near-copies."""
+
 TINTS = {"Training": 0.0, "PublicTest": 0.4, "PrivateTest": 0.68, "Test": 0.55, "": 0.0}
 """How far a class's colour is mixed with white, by usage."""
 
@@ -47,9 +50,43 @@ def plot_dataset(dataset: Dataset, path: Path) -> None:
     figure.subplots_adjust(left=0.075, right=0.985, top=0.91, bottom=0.03, wspace=0.04)
     _plot_samples(samples, dataset)
     _plot_distribution(bars, dataset)
+    _save(figure, path)
+
+
+def _save(figure: Figure, path: Path) -> None:
     _check_free(path)
     with open_atomic(path) as temporary:
         figure.savefig(temporary, format="png", metadata={"Software": SOFTWARE})
+
+
+def plot_near_copies(dataset: Dataset, path: Path) -> None:
+    """Write a PNG of groups of near-copies: the largest, then others by a fixed seed, a row of different images each.
+
+    Raises:
+        OutputError: as plot_dataset().
+    """
+    groups = choose_near_copies(dataset)
+    figure = Figure(figsize=(1.02 * N_SAMPLES, 1.02 * len(groups) + 0.4), dpi=120, facecolor="white")
+    FigureCanvasAgg(figure)
+    axes = figure.add_axes((0, 0, 1, 1 - 0.4 / (1.02 * len(groups) + 0.4)))
+    h, w = dataset.pixels.shape[1:]
+    sheet = np.full((len(groups) * (h + 3), N_SAMPLES * (w + 3)), 255, np.uint8)
+    for y, rows in enumerate(groups):
+        for x, row in enumerate(rows[:N_SAMPLES]):
+            sheet[y * (h + 3) : y * (h + 3) + h, x * (w + 3) : x * (w + 3) + w] = dataset.pixels[row]
+    axes.imshow(sheet, cmap="gray", vmin=0, vmax=255, aspect="auto", interpolation="nearest")
+    axes.set_axis_off()
+    axes.set_title("Near-copies: each row is one photograph, as far as its content tells", loc="left", fontsize=11)
+    _save(figure, path)
+
+
+def choose_near_copies(dataset: Dataset) -> list[NDArray[np.int64]]:
+    """Return rows of different images of at most N_GROUPS groups of near-copies, half of them the largest."""
+    first = np.unique(dataset.group, return_index=True)[1]
+    sizes = np.bincount(dataset.relative[first])
+    largest = [int(g) for g in np.argsort(-sizes, kind="stable") if sizes[g] > 1]
+    others = np.random.default_rng(0).permutation(largest[N_GROUPS // 2 :])[: N_GROUPS // 2].tolist()
+    return [first[dataset.relative[first] == group] for group in [*largest[: N_GROUPS // 2], *others]]
 
 
 def _check_free(path: Path) -> None:

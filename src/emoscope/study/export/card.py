@@ -228,7 +228,7 @@ def _describe_recipe(model: Path, final: Final, recipe: Path, dataset: Dataset) 
     Raises:
         InputError: they are not those that made the network: a run is named by its settings, split, data and teacher.
     """
-    study, run = StudyConfig.load(recipe), Recognizer(model).spec.run
+    study, spec = StudyConfig.load(recipe), Recognizer(model).spec
     if study.student:
         raise InputError(f"{recipe} has a student, whose run its teachers name too; name the study's folder instead")
     names, facts = [], []
@@ -236,11 +236,13 @@ def _describe_recipe(model: Path, final: Final, recipe: Path, dataset: Dataset) 
         if isinstance(member, str):
             names.append(Recognizer(member).spec.run)
         else:
-            names.append(name_run(member, create_split(dataset, member), dataset))
+            # Files do not say it of networks that were trained before near-copies were known; those themselves do.
+            split = create_split(dataset, dataclasses.replace(member, near_copies=spec.near_copies))
+            names.append(name_run(member, split, dataset))
             facts.append({**_describe_config(names[-1], member), "file": recipe.as_posix()})
-    if " + ".join(names) != run:
+    if " + ".join(names) != spec.run:
         raise InputError(
-            f"{recipe} asks for the run {' + '.join(names)}, but {run} made the network; name the file that did"
+            f"{recipe} asks for the run {' + '.join(names)}, but {spec.run} made the network; name the file that did"
         )
     return Subject(model, final, facts, [], members=[m for m in study.members if isinstance(m, str)])
 

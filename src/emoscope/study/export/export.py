@@ -35,7 +35,7 @@ from emoscope.study.training.run_folder import Run, load_run
 
 log = logging.getLogger(__name__)
 
-SPLIT_KEYS = ("protocol", "split_seed", "fold", "n_folds", "fold_seed")
+SPLIT_KEYS = ("protocol", "split_seed", "fold", "n_folds", "fold_seed", "near_copies")
 MAX_DIFFERENCE = 1e-4
 """Largest allowed difference of probabilities between torch and ONNX Runtime."""
 

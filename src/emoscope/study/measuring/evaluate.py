@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emoscope.core.errors import InputError
 from emoscope.faces.recognize import Recognizer
@@ -12,7 +13,7 @@ from emoscope.faces.registry import find_network
 from emoscope.faces.spec import ModelSpec
 from emoscope.study.data.dataset import Dataset
 from emoscope.study.data.splits import Rows, create_split
-from emoscope.study.measuring.final import find_leaked
+from emoscope.study.measuring.final import find_leaked, find_related
 from emoscope.study.measuring.ledger import record_measurement
 from emoscope.study.measuring.metrics import compute_metrics
 from emoscope.study.measuring.robustness import measure_robustness, read_changed
@@ -48,6 +49,15 @@ def find_rows(dataset: Dataset, split: str, spec: ModelSpec) -> Rows:
     return parts.validation if split == "validation" else parts.test
 
 
+def _measure_kept(
+    probabilities: NDArray[np.floating], labels: NDArray[np.integer], is_kept: NDArray[np.bool_]
+) -> dict[str, Any]:
+    if not is_kept.any():
+        return {"accuracy": None, "macro_f1": None, "n": 0}
+    figures = compute_metrics(probabilities[is_kept], labels[is_kept])
+    return {key: figures[key] for key in ("accuracy", "macro_f1", "n", "interval_95")}
+
+
 def evaluate(
     dataset: Dataset,
     split: str,
@@ -68,8 +78,9 @@ def evaluate(
 
     Returns:
         compute_metrics() of all images, with split, views, balanced, model, protocol, data_sha256; for `public` and
-        `private` also without_leaked: accuracy, macro_f1 and n without the images that also stand in Training; for
-        test images times_measured, this time included; robustness: measure_robustness(), if asked for.
+        `private` also without_leaked and without_near_copies: accuracy, macro_f1 and n without the images that also
+        stand in Training, and without those that have a near-copy in another part; for test images times_measured,
+        this time included; robustness: measure_robustness(), if asked for.
 
     Raises:
         InputError: no such part or model, or robustness on test images.
@@ -101,9 +112,13 @@ def evaluate(
             read_changed(recognizer, dataset.pixels[rows]), labels, recognizer.calibration.uncertain_below
         )
     if split in USAGES:
-        clean = ~find_leaked(dataset, rows, np.flatnonzero(dataset.usage == "Training"))
-        without = compute_metrics(probabilities[clean], labels[clean])
-        figures["without_leaked"] = {key: without[key] for key in ("accuracy", "macro_f1", "n")}
+        others = np.flatnonzero(np.isin(dataset.usage, ("Training", *USAGES.values())))
+        figures["without_leaked"] = _measure_kept(
+            probabilities, labels, ~find_leaked(dataset, rows, np.flatnonzero(dataset.usage == "Training"))
+        )
+        figures["without_near_copies"] = _measure_kept(
+            probabilities, labels, ~find_related(dataset, rows, np.setdiff1d(others, rows))
+        )
     if split in ("private", "test"):
         part = "PrivateTest" if split == "private" else "test"
         figures["times_measured"] = record_measurement(find_network(model), part, [n_views], dataset.sha256)

@@ -1,7 +1,7 @@
 """The last measurement: a finished network and its test images in, every figure out, once, and written down."""
 
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +40,11 @@ def find_leaked(dataset: Dataset, rows: Rows, train: Rows) -> NDArray[np.bool_]:
     return np.isin(dataset.group[rows], dataset.group[train])
 
 
+def find_related(dataset: Dataset, rows: Rows, others: Rows) -> NDArray[np.bool_]:
+    """Return for each row whether a near-copy of it stands among others."""
+    return np.isin(dataset.relative[rows], dataset.relative[others])
+
+
 def describe_test(
     spec: ModelSpec, dataset: Dataset, rows: Rows, logits: dict[int, NDArray[np.float32]]
 ) -> dict[str, TestFigures]:
@@ -53,12 +58,17 @@ def describe_test(
 
     Returns:
         By number of views: compute_metrics(), with balanced (the second operating point), uncalibrated, and unless
-        the protocol keeps copies on one side without_leaked; sets, where a ratio for sets of emotions was fitted.
+        the protocol keeps copies on one side without_leaked, and unless the split keeps near-copies there
+        without_near_copies; sets, where a ratio for sets of emotions was fitted.
     """
     labels = dataset.emotion[rows]
-    clean = None
-    if spec.protocol != "thesis":
-        clean = ~find_leaked(dataset, rows, create_split(dataset, spec).train)
+    without: dict[Literal["without_leaked", "without_near_copies"], NDArray[np.bool_]] = {}
+    if spec.near_copies or spec.protocol == "naive":
+        split = create_split(dataset, spec)
+        if spec.protocol != "thesis":
+            without["without_leaked"] = ~find_leaked(dataset, rows, split.train)
+        others = np.concatenate([split.train, split.validation])
+        without["without_near_copies"] = ~find_related(dataset, rows, others)
     figures: dict[str, TestFigures] = {}
     for n_views, values in logits.items():
         calibration = spec.find_calibration(n_views)
@@ -75,8 +85,9 @@ def describe_test(
         if spec.set_ratio:
             read = Read(probabilities, np.zeros(len(labels), np.bool_))
             entry["sets"] = measure_sets(read, labels, spec.set_ratio)
-        if clean is not None:
-            entry["without_leaked"] = compute_metrics(probabilities[clean], labels[clean])
+        for key, kept in without.items():
+            if kept.any():
+                entry[key] = compute_metrics(probabilities[kept], labels[kept])
         figures[str(n_views)] = entry
     return figures
 

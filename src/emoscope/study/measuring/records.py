@@ -55,4 +55,7 @@ class TestFigures(Figures):
     balanced: Figures
     uncalibrated: Losses
     without_leaked: NotRequired[Figures]
+    """Without images of which an identical one trained."""
+    without_near_copies: NotRequired[Figures]
+    """Without images of which a near-copy trained or validated."""
     sets: NotRequired[SetFigures]

@@ -54,6 +54,9 @@ class TrainConfig:
     protocol: Protocol = "official"
     """`official`: the publisher's split; `thesis`: 20 % test, 70/10 hold-out, duplicates on one side; `naive`: the
     same with duplicates wherever they fall, to show what that is worth."""
+    near_copies: bool = False
+    """Let near-copies of test and validation images train (identical ones in the thesis protocol never do), as all
+    networks before version 0.7 did."""
     split_seed: Seed = 0
     """Seed of the thesis protocol's test part."""
     fold: Annotated[int, Field(ge=0, le=1000)] = 0

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 from typing_extensions import TypedDict
 
 from emoscope.core.errors import DamagedError, InputError
@@ -41,6 +42,8 @@ class SplitFolder:
             InputError: the file was changed; restore it or begin in another folder.
         """
         name = f"{config.protocol}-{config.split_seed}-{config.n_folds}-{config.fold_seed}-{config.fold}"
+        # Splits of earlier versions, which did not know near-copies, keep their names.
+        name += "" if config.near_copies or config.protocol == "naive" else "-apart"
         if name in self.known:
             return self.known[name]
         path, index_path = self.folder / f"{name}.npz", self.folder / "splits.json"
@@ -66,7 +69,8 @@ class SplitFolder:
             return None
         try:
             split = Split.load(path)
-            if split.train.size + split.validation.size + split.test.size != len(self.dataset):
+            rows = np.concatenate([split.train, split.validation, split.test])
+            if np.unique(rows).size != rows.size or rows.min() < 0 or rows.max() >= len(self.dataset):
                 raise DamagedError(path, "it is of another dataset")
         except DamagedError as e:
             set_aside(e)
