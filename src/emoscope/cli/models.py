@@ -23,6 +23,8 @@ class PrecisionChoice(StrEnum):
 class SplitChoice(StrEnum):
     """Values of --split."""
 
+    all = "all"
+    train = "train"
     validation = "validation"
     test = "test"
     public = "public"
@@ -32,13 +34,15 @@ class SplitChoice(StrEnum):
 @add_settings("model", "views", "balanced")
 def evaluate(
     data: Data,
-    split: Annotated[SplitChoice, typer.Option(help="Which images: by the model's protocol or by usage.")],
+    split: Annotated[
+        SplitChoice, typer.Option(help="Which images: all, by the model's protocol on its own data, or by usage.")
+    ],
     *,
     settings: Settings,
     robustness: Annotated[bool, typer.Option("--robustness", help="Also on images made worse in known ways.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Measure a model on a part of a dataset."""
+    """Measure a model on a part of a dataset: how good is it on my labelled pictures?"""
     require("sklearn")
     from emoscope.study.data.dataset import Dataset
     from emoscope.study.measuring.evaluate import evaluate as measure
@@ -48,8 +52,16 @@ def evaluate(
         print_json(figures)
         return
     for key in ("model", "split", "views", "n", "accuracy", "macro_f1", "ece", "nll", "brier"):
-        value = figures[key]
-        typer.echo(f"{key:10}{value:.4f}" if isinstance(value, float) else f"{key:10}{value}")
+        value, interval = figures[key], figures["interval_95"].get(key)
+        text = f"{value:.4f}" if isinstance(value, float) else value
+        typer.echo(f"{key:10}{text}" + (f" (95 %: {interval[0]:.3f} to {interval[1]:.3f})" if interval else ""))
+    for key in ("without_leaked", "without_near_copies"):
+        if (row := figures.get(key)) and row["n"]:
+            typer.echo(
+                f"{key.replace('_', ' ')}: accuracy {row['accuracy']:.4f}  macro_f1 {row['macro_f1']:.4f}  n {row['n']}"
+            )
+    if figures["missing"]:
+        typer.echo(f"no image of {', '.join(figures['missing'])}: macro F1 is the mean over the others")
     for name, row in figures["per_class"].items():
         typer.echo(
             f"{name:10}precision {row['precision']:.3f}  recall {row['recall']:.3f}  f1 {row['f1']:.3f}  n {row['n']}"

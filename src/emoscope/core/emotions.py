@@ -31,6 +31,7 @@ ALIASES: Final = {
     "sadness": "sad",
     "surprised": "surprise",
     "surprize": "surprise",
+    "suprise": "surprise",
 }
 """Other spellings found as folder names in public copies of FER2013 and in similar sets."""
 

@@ -3,6 +3,7 @@
 import contextlib
 import lzma
 import struct
+import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -11,15 +12,15 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from emoscope.core.emotions import EMOTIONS
 from emoscope.core.errors import InputError
 from emoscope.study.data.dataset import SIDE_PX, USAGES, Dataset
+from emoscope.study.data.labels import Labels
 
 MAX_LINE = 1 << 16
 """Bytes; a row of 2,304 pixels takes at most 9.3 kB, so a longer line is no row and is not read into memory."""
 
-LABELS = tuple(str(i).encode() for i in range(len(EMOTIONS)))
-"""How a class index stands in a cell."""
+MAX_IMAGES = 2_000_000
+"""No set of faces is larger; what a packed file may unpack to is bounded by it."""
 
 FAULTS = (
     OSError,
@@ -30,8 +31,17 @@ FAULTS = (
     zlib.error,
     lzma.LZMAError,
     zipfile.BadZipFile,
+    tarfile.TarError,
 )
 """What opening and reading a damaged or forbidden file, zip or npz may raise."""
+
+
+USAGE_WORDS = {
+    **dict.fromkeys((b"train", b"training"), "Training"),
+    **dict.fromkeys((b"val", b"valid", b"validation"), "PublicTest"),
+    b"test": "Test",
+}
+"""Other words for parts, as copies have them."""
 
 
 def show(value: object) -> str:
@@ -90,37 +100,42 @@ def _find_columns(header: bytes, name: str) -> tuple[int, int, int | None, int]:
     return names.index("emotion"), names.index("pixels"), usage, len(names)
 
 
-def import_csv(file: BinaryIO, name: str) -> Dataset:
+def import_csv(file: BinaryIO, name: str, labels: Labels | None = None) -> Dataset:
     """Read `emotion,pixels,Usage`: columns by name, in any order; Usage may be absent.
 
     Args:
         file: opened for bytes.
         name: of the file, for messages.
+        labels: what they mean; None: numbers as FER2013 has them, or words.
 
     Raises:
         InputError: names the row that is wrong, counted from 1 after the header; mend it.
     """
-    lines = _read_lines(file, name)
+    lines, labels = _read_lines(file, name), labels or Labels()
     _, header = next(lines, (0, b""))
     at_emotion, at_pixels, at_usage, n_columns = _find_columns(header, name)
-    usages = {usage.encode(): usage for usage in USAGES if usage}
+    usages = {usage.encode(): usage for usage in USAGES if usage} | USAGE_WORDS
     pixels, emotion, usage = bytearray(), bytearray(), []
     for row, (number, line) in enumerate(lines, start=1):
         cells = _split_cells(line)
         image = None
         if len(cells) != n_columns:
             problem = f"has {len(cells)} columns, expected {n_columns} as in the header"
-        elif cells[at_emotion] not in LABELS:
-            problem = f"has the emotion {_show_cell(cells[at_emotion])}, expected 0..6"
         elif at_usage is not None and cells[at_usage] not in usages:
-            problem = f"has the usage {_show_cell(cells[at_usage])}, expected one of {', '.join(usages.values())}"
+            problem = f"has the usage {_show_cell(cells[at_usage])}, expected one of {', '.join(USAGES[:-1])}"
         elif (image := _parse_pixels(cells[at_pixels])) is None:
             problem = _explain_pixels(cells[at_pixels])
         if image is None:
             raise InputError(f"{name}: row {row} (line {number}) {problem}; mend this row or fetch the file again")
+        label = labels.find(cells[at_emotion].decode("utf-8", "replace"), f"in row {row}")
+        if label is None:
+            continue
+        if len(emotion) == MAX_IMAGES:
+            raise InputError(f"{name} has more than {MAX_IMAGES:,} rows, which is no set of faces; give another file")
         pixels += image.tobytes()
-        emotion.append(LABELS.index(cells[at_emotion]))
+        emotion.append(label)
         usage.append("" if at_usage is None else usages[cells[at_usage]])
+    labels.check(name)
     if not emotion:
         raise InputError(f"{name} has a header and no rows, expected one row per image; fetch the file again")
     images = np.frombuffer(pixels, np.uint8).reshape(-1, SIDE_PX, SIDE_PX)

@@ -1,13 +1,9 @@
-"""Import FER2013 in all its public forms, or any folder or zip sorted by emotion: a path in, a Dataset out."""
+"""Import FER2013 in its public forms, or other sets of faces, sorted by emotion: a path in, a Dataset out."""
 
 import contextlib
-import io
-import os
+import gzip
 import re
-import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
@@ -20,28 +16,33 @@ from emoscope.core.errors import InputError
 from emoscope.core.headers import is_cut_off
 from emoscope.faces.preprocess import resize, to_grey
 from emoscope.media.sequence import PICTURE_SUFFIXES
-from emoscope.study.data.csv_rows import FAULTS, import_csv, reading, show
+from emoscope.study.data.array_files import import_npy, import_npz, import_parquet
+from emoscope.study.data.csv_rows import import_csv, reading, show
 from emoscope.study.data.dataset import SIDE_PX, Dataset
+from emoscope.study.data.entries import ARCHIVES, Entry, Lister, is_hidden, open_file
+from emoscope.study.data.labels import MAPS, Labels
 
-KNOWN_CSVS = ("fer2013.csv", "icml_face_data.csv")
-"""The names under which FER2013 was published; such a file decides how a folder or zip is read."""
+KNOWN_CSVS = ("fer2013.csv", "icml_face_data.csv", "fer2013.csv.gz", "icml_face_data.csv.gz")
+"""The names under which FER2013 was published; such a file decides how a folder or archive is read."""
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".pgm", ".tif", ".tiff")
 """Files with other endings (read-me files, thumbnails' databases) are passed over."""
 
 SPLIT_FOLDERS = {
-    **dict.fromkeys(("train", "training"), "Training"),
-    **dict.fromkeys(("public", "publictest", "val", "valid", "validation"), "PublicTest"),
+    **dict.fromkeys(("train", "training", "train_set", "train_class"), "Training"),
+    **dict.fromkeys(("public", "publictest"), "PublicTest"),
+    **dict.fromkeys(("val", "valid", "validation", "val_set", "valid_class", "dev"), "PublicTest"),
     **dict.fromkeys(("private", "privatetest"), "PrivateTest"),
-    "test": "Test",
+    **dict.fromkeys(("test", "testing", "test_set", "test_class"), "Test"),
 }
 """Usage by the name of the folder above the emotions; Kaggle's copy keeps both test parts in `test`."""
 
-MAX_PICTURE = 1 << 26
-"""Bytes; a file that holds or unpacks to more is no picture of a face."""
+RAF_LIST = "list_patition_label.txt"
+"""RAF-DB's list of its pictures: a name, which begins with train or test, and a number, on each line."""
 
-MAX_DEPTH = 4
-"""Folders below the source in which pictures are looked for; two are needed, and links may form a ring."""
+MAX_LIST = 1 << 24
+MAX_PICTURE = 1 << 26
+"""Bytes; a file that holds or unpacks to more is no list, no picture of a face."""
 
 Take = Callable[[bytes, str], NDArray[np.uint8] | None]
 """A picture file's content and name in, a grey face (48, 48) out; None leaves the picture out."""
@@ -49,99 +50,66 @@ Take = Callable[[bytes, str], NDArray[np.uint8] | None]
 _PREFIXED = re.compile(r"(Training|PublicTest|PrivateTest|Test)_(\d+)", re.ASCII)
 
 
-@dataclass(frozen=True)
-class _Entry:
-    """A file in a folder or in a zip."""
-
-    path: PurePosixPath
-    open: Callable[[], BinaryIO]
-
-
-def import_dataset(source: str | Path, take: Take | None = None) -> Dataset:
+def import_dataset(source: str | Path, take: Take | None = None, labels: Labels | None = None) -> Dataset:
     """Read a labelled set of faces; the same images give the same dataset, whatever their form.
 
     Args:
-        source: fer2013.csv, icml_face_data.csv or a CSV like them; a folder `train|test/<emotion>/` or `<emotion>/`;
-            a zip of either; an npz file with pixels, emotion and usage.
+        source: fer2013.csv, icml_face_data.csv or a CSV like them, also as `.gz`; a folder `train|test/<emotion>/` or
+            `<emotion>/`; RAF-DB's folder with its list; a Parquet file with pictures and labels; an npz file, or two
+            npy files, with pixels and labels; a zip or tar of any of these, and archives within them.
         take: what finds the face in whole photographs, see FaceTaker; None: each picture is a face.
+        labels: what its labels mean, and which are left out.
 
     Returns:
         Rows in the order of the CSV; pictures by the number in their names where all have one
         (`PublicTest_28710.png`), otherwise by path.
 
     Raises:
-        InputError: names the row or file that is wrong; mend it and import again.
+        InputError: names the row or file that is wrong, or all unknown labels; mend it and import again.
     """
-    path = Path(source)
+    path, labels = Path(source), labels or Labels()
     name = show(source)
     with reading(name):
         is_there = bool(str(source)) and path.exists()
-        is_zip = path.is_file() and zipfile.is_zipfile(path)
     if not is_there:
-        raise InputError(f"there is no file or folder '{name}'; give the path of a CSV, folder or zip of faces")
-    if path.is_dir():
-        return _import_entries(_list_folder(path), name, take)
-    if not path.is_file():
-        raise InputError(f"{name} is neither a file nor a folder; give the path of a CSV, folder or zip of faces")
-    if take and path.suffix.lower() != ".zip":
-        raise InputError(f"{name} holds faces that are cut already; leave out --faces, or name a folder of photographs")
-    if path.stat().st_size == 0:
-        raise InputError(f"{name} is an empty file, expected a CSV, a zip or an npz of faces; fetch it again")
-    if path.suffix.lower() == ".npz":
-        return _import_npz(path, name)
-    if is_zip:
-        return _import_zip(path, name, take)
-    if path.suffix.lower() == ".zip":
-        raise InputError(f"{name} is a broken zip (it has no table of contents); fetch or pack it again")
-    with reading(name):
-        file = path.open("rb")
-    with file:
-        return import_csv(file, name)
-
-
-def _raise(error: OSError) -> None:
-    raise error
-
-
-def _list_folder(folder: Path) -> list[_Entry]:
-    entries = []
-    # os.walk passes over folders that it may not read; a class would be missing without a word.
-    with reading(show(folder)):
-        for root, folders, names in os.walk(folder, followlinks=True, onerror=_raise):
-            below = PurePosixPath(Path(root).relative_to(folder).as_posix())
-            if len(below.parts) >= MAX_DEPTH:
-                folders.clear()
-            entries += [_Entry(below / name, partial(_open_file, Path(root, name))) for name in names]
-    return entries
-
-
-def _open_file(path: Path) -> BinaryIO:
-    return path.open("rb")
-
-
-def _import_zip(path: Path, name: str, take: Take | None) -> Dataset:
+        raise InputError(f"there is no file or folder '{name}'; give a CSV, folder or archive of faces")
     with contextlib.ExitStack() as stack:
+        lister = Lister(stack)
+        if path.is_dir():
+            return _import_entries(lister.list_folder(path), name, take, labels)
+        if not path.is_file():
+            raise InputError(f"{name} is neither a file nor a folder; give a CSV, folder or archive of faces")
+        is_archive = path.name.lower().endswith(ARCHIVES)
+        if take and not is_archive:
+            raise InputError(
+                f"{name} holds faces that are cut already; leave out --faces, or name a folder of photographs"
+            )
+        if path.stat().st_size == 0:
+            raise InputError(f"{name} is an empty file, expected a CSV, an archive or an npz of faces; fetch it again")
         with reading(name):
-            archive = stack.enter_context(zipfile.ZipFile(path))
-        infos = [info for info in archive.infolist() if not info.is_dir()]
-        if any(info.flag_bits & 1 for info in infos):
-            raise InputError(f"{name} is protected by a password; pack it again without one")
-        entries = [
-            _Entry(PurePosixPath(info.filename.replace("\\", "/").lstrip("/")), partial(_open_member, archive, info))
-            for info in infos
-        ]
-        return _import_entries(entries, name, take)
+            file = stack.enter_context(open_file(path))
+        if is_archive:
+            return _import_entries(lister.list_archive(file, name), name, take, labels)
+        return _import_file(file, path.name, name, labels)
 
 
-def _open_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> BinaryIO:
-    # The archive's own readline with a limit goes byte by byte.
-    return io.BufferedReader(archive.open(info), 1 << 18)  # type: ignore[type-var]
+def _import_file(file: BinaryIO, file_name: str, name: str, labels: Labels) -> Dataset:
+    """Read one file, by its name's ending."""
+    ending = file_name.lower().rpartition(".")[2]
+    if ending == "npz":
+        return import_npz(file, name, labels)
+    if ending == "parquet":
+        return import_parquet([(file, name, "")], labels)
+    if ending == "gz":
+        with reading(name):
+            file = gzip.GzipFile(fileobj=file)  # type: ignore[assignment]
+    return import_csv(file, name, labels)
 
 
-def _import_entries(entries: list[_Entry], name: str, take: Take | None) -> Dataset:
-    """Read the one CSV, or else the pictures, of a folder or zip."""
-    entries = [e for e in entries if not any(part.startswith(".") or part == "__MACOSX" for part in e.path.parts)]
-    csvs = [e for e in entries if e.path.suffix.lower() == ".csv"]
+def _import_entries(entries: list[Entry], name: str, take: Take | None, labels: Labels) -> Dataset:
+    """Read the one CSV, the arrays, or else the pictures, of a folder or archive."""
+    entries = [entry for entry in entries if not is_hidden(entry.path)]
+    csvs = [e for e in entries if e.path.name.lower().endswith((".csv", ".csv.gz"))]
     known = [e for e in csvs if e.path.name.lower() in KNOWN_CSVS]
     pictures = [e for e in entries if e.path.suffix.lower() in (PICTURE_SUFFIXES if take else PICTURES)]
     chosen = known if len(known) == 1 else [] if pictures or take else csvs
@@ -150,70 +118,126 @@ def _import_entries(entries: list[_Entry], name: str, take: Take | None) -> Data
         with reading(full_name):
             file = chosen[0].open()
         with file:
-            return import_csv(file, full_name)
+            return _import_file(file, chosen[0].path.name, full_name, labels)
     if pictures:
-        return _import_pictures(pictures, name, take)
+        return _import_pictures(entries, pictures, name, take, labels)
+    if (found := _import_arrays(entries, name, labels)) is not None:
+        return found
     what = f"{len(csvs)} CSV files ({show(', '.join(str(e.path) for e in csvs[:4]))})" if csvs else "no picture"
     raise InputError(
         f"{name} holds {what}, expected folders such as train/happy with pictures in them, or one fer2013.csv; "
-        "name the folder, zip or CSV that holds the faces"
+        "name the folder, archive or CSV that holds the faces"
     )
 
 
+def _import_arrays(entries: list[Entry], name: str, labels: Labels) -> Dataset | None:
+    """Read Parquet files, two npy files or one npz; None where there are none."""
+    with contextlib.ExitStack() as stack:
+        by_ending: dict[str, list[tuple[BinaryIO, str, str]]] = {"parquet": [], "npy": [], "npz": []}
+        for entry in sorted(entries, key=lambda e: e.path.as_posix()):
+            if (found := by_ending.get(entry.path.suffix.lower()[1:])) is None or len(found) >= 1000:
+                continue
+            full_name = f"{name}/{show(entry.path)}"
+            with reading(full_name):
+                # Parquet's files are named train-00000-of-00001.
+                part = re.split(r"[-_.]", entry.path.name.lower())[0]
+                found.append((stack.enter_context(entry.open()), full_name, SPLIT_FOLDERS.get(part, "")))
+        if by_ending["parquet"]:
+            return import_parquet(by_ending["parquet"], labels)
+        if len(by_ending["npy"]) == 2:
+            return import_npy([(file, full_name) for file, full_name, _ in by_ending["npy"]], labels)
+        if len(by_ending["npz"]) == 1:
+            return import_npz(by_ending["npz"][0][0], by_ending["npz"][0][1], labels)
+    return None
+
+
 def _strip_top(paths: list[PurePosixPath]) -> list[PurePosixPath]:
-    """Remove a folder around the whole set, as archives often have one."""
-    top = paths[0].parts[0]
-    if any(len(path.parts) < 3 or path.parts[0] != top for path in paths):
-        return paths
-    if top.lower() in SPLIT_FOLDERS or find_emotion(top) is not None:
-        return paths
-    return [PurePosixPath(*path.parts[1:]) for path in paths]
+    """Remove folders around the whole set, as archives often have one or more."""
+    while True:
+        top = paths[0].parts[0]
+        if any(len(path.parts) < 3 or path.parts[0] != top for path in paths):
+            return paths
+        if top.lower() in SPLIT_FOLDERS or find_emotion(top) is not None:
+            return paths
+        paths = [PurePosixPath(*path.parts[1:]) for path in paths]
 
 
-def _import_pictures(entries: list[_Entry], name: str, take: Take | None) -> Dataset:
+def _import_pictures(
+    entries: list[Entry], pictures: list[Entry], name: str, take: Take | None, labels: Labels
+) -> Dataset:
+    listed = _read_raf_list(entries, name)
     items = []
-    paths = _strip_top([entry.path for entry in entries])
-    for entry, path in zip(entries, paths, strict=True):
-        emotion, usage, number = _find_label(path, f"{name}/{show(entry.path)}")
-        items.append((number, path, entry, emotion, usage))
+    if listed is None:
+        paths = _strip_top([entry.path for entry in pictures])
+        for entry, path in zip(pictures, paths, strict=True):
+            label, usage, number = _find_label(path, f"{name}/{show(entry.path)}")
+            emotion = labels.find(label, show(entry.path), {})
+            if emotion is not None:
+                items.append((number, path, entry, emotion, usage))
+    else:
+        for entry in pictures:
+            if (found := listed.get(entry.path.stem.removesuffix("_aligned"))) is not None:
+                usage = SPLIT_FOLDERS.get(entry.path.name.split("_")[0].lower(), "")
+                emotion = labels.find(found, RAF_LIST, MAPS["raf-db"])
+                if emotion is not None:
+                    items.append((None, entry.path, entry, emotion, usage))
+    labels.check(name)
     has_numbers = all(item[0] is not None for item in items)
     items.sort(key=lambda item: (item[0] if has_numbers and item[0] is not None else 0, item[1].as_posix()))
-    pixels, labels = [], []
+    faces, kept = [], []
     for _, _, entry, emotion, usage in items:
         face = _read_picture(entry, f"{name}/{show(entry.path)}", take or _decode_face)
         if face is not None:
-            pixels.append(face)
-            labels.append((emotion, usage))
-    if not pixels:
+            faces.append(face)
+            kept.append((emotion, usage))
+    if not faces:
         raise InputError(
             f"no face was found in the {len(items)} pictures of {name}; leave out --faces if each is a face already"
         )
-    emotions, usages = zip(*labels, strict=True)
-    return Dataset.create(np.stack(pixels), np.array(emotions, np.uint8), np.array(usages))
+    emotions, usages = zip(*kept, strict=True)
+    return Dataset.create(np.stack(faces), np.array(emotions, np.uint8), np.array(usages))
 
 
-def _find_label(path: PurePosixPath, name: str) -> tuple[int, str, int | None]:
-    """Return class index, usage and number (None without one) by a picture's folders and name."""
-    folder = path.parent.name
-    split = path.parent.parent.name.lower()
+def _read_raf_list(entries: list[Entry], name: str) -> dict[str, str] | None:
+    """Return RAF-DB's labels by picture; None where its list is not there.
+
+    Raises:
+        InputError: a line is no name with a label.
+    """
+    lists = [entry for entry in entries if entry.path.name.lower() == RAF_LIST]
+    if not lists:
+        return None
+    full_name = f"{name}/{show(lists[0].path)}"
+    with reading(full_name), lists[0].open() as file:
+        text = file.read(MAX_LIST).decode("utf-8", "replace")
+    listed = {}
+    for number, line in enumerate(text.splitlines(), start=1):
+        words = line.split()
+        if words and len(words) != 2:
+            raise InputError(f"{full_name}: line {number} is {show(line)[:60]!r}, expected a picture's name and label")
+        if words:
+            listed[PurePosixPath(words[0]).stem] = words[1]
+    return listed
+
+
+def _find_label(path: PurePosixPath, name: str) -> tuple[str, str, int | None]:
+    """Return label, usage and number (None without one) by a picture's folders and name."""
+    folder, above = path.parent.name, path.parent.parent.name
+    if folder.lower() in SPLIT_FOLDERS and above and above.lower() not in SPLIT_FOLDERS:
+        folder, above = above, folder
+    split = above.lower()
     if not folder or len(path.parts) > 3 or (split and split not in SPLIT_FOLDERS):
         raise InputError(
             f"{name} is not in a folder such as train/happy or happy; "
             f"sort the pictures into train|validation|test, and there into {'|'.join(EMOTIONS)}"
         )
-    emotion = find_emotion(folder)
-    if emotion is None:
-        raise InputError(
-            f"{name}: the folder '{show(folder)}' is no known emotion, expected {', '.join(EMOTIONS)}; "
-            "rename or remove it"
-        )
     if match := _PREFIXED.fullmatch(path.stem):
         # Digits beyond 18 are no row number, and Python refuses to convert thousands of them.
-        return emotion, match[1], int(match[2][:18])
-    return emotion, SPLIT_FOLDERS.get(split, ""), None
+        return folder, match[1], int(match[2][:18])
+    return folder, SPLIT_FOLDERS.get(split, ""), None
 
 
-def _read_picture(entry: _Entry, name: str, take: Take) -> NDArray[np.uint8] | None:
+def _read_picture(entry: Entry, name: str, take: Take) -> NDArray[np.uint8] | None:
     """Return a (48, 48) grey picture; None where it is left out."""
     with reading(name), entry.open() as f:
         data = f.read(MAX_PICTURE + 1)
@@ -231,19 +255,3 @@ def _decode_face(data: bytes, name: str) -> NDArray[np.uint8]:
     if image is None:
         raise InputError(f"the picture {name} cannot be decoded (damaged or no picture); replace or remove it")
     return resize(to_grey(np.asarray(image, np.uint8)), SIDE_PX)
-
-
-def _import_npz(path: Path, name: str) -> Dataset:
-    try:
-        with np.load(path, allow_pickle=False) as z:
-            pixels, emotion, usage = z["pixels"], z["emotion"], z["usage"]
-        if pixels.dtype != np.uint8 or emotion.dtype.kind not in "iu" or usage.dtype.kind != "U":
-            raise ValueError("its arrays are not uint8 pixels, integer emotion and text usage")
-        if emotion.size and not 0 <= emotion.min() <= emotion.max() < len(EMOTIONS):
-            raise ValueError(f"its emotions are {emotion.min()}..{emotion.max()}, expected 0..6")
-    except (*FAULTS, KeyError, TypeError, AttributeError) as e:
-        raise InputError(
-            f"{name} is no npz with pixels (n, 48, 48), emotion (n,) and usage (n,) ({show(e)[:120]}); "
-            "give a CSV, folder or zip of faces"
-        ) from e
-    return Dataset.create(pixels, emotion.astype(np.uint8), usage)

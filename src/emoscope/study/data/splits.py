@@ -24,7 +24,7 @@ class SplitSettings(Protocol):
 
     @property
     def protocol(self) -> str:
-        """`official`, `thesis` or `naive`; empty: official."""
+        """`official`, `thesis`, `naive` or `folders`; empty: official."""
 
     @property
     def split_seed(self) -> int:
@@ -97,6 +97,26 @@ def create_official_split(dataset: Dataset) -> Split:
     return Split(*parts)
 
 
+def create_folders_split(dataset: Dataset, settings: SplitSettings) -> Split:
+    """Take the parts that a dataset marks, whatever it has of them; a fold of the training part may validate.
+
+    Raises:
+        InputError: it marks no training or no test part; use the thesis protocol.
+    """
+    train, validation = (np.flatnonzero(dataset.usage == usage) for usage in ("Training", "PublicTest"))
+    test = np.flatnonzero(np.isin(dataset.usage, ("Test", "PrivateTest")))
+    if not len(train) or not len(test):
+        raise InputError(
+            "the dataset marks no train and test images, as folders of these names do; use `--protocol thesis`, which "
+            "draws its own parts"
+        )
+    if not len(validation):
+        seed = settings.split_seed if settings.fold_seed < 0 else settings.fold_seed
+        groups = dataset.group if settings.near_copies else dataset.relative
+        train, validation = _hold_out(dataset.emotion, groups, train, settings.n_folds, seed, settings.fold)
+    return Split(train, validation, test)
+
+
 def create_thesis_split(
     dataset: Dataset,
     seed: int,
@@ -145,7 +165,7 @@ def keep_apart(split: Split, dataset: Dataset) -> Split:
     train = _leave_out(dataset, split.train, np.concatenate([validation, split.test]))
     if not len(train) or not len(validation):
         raise InputError(
-            "all images that train or validate are near-copies of test images; add other images, or use --near-copies"
+            "all images that train or validate are near-copies of test images; add others, or say near_copies: true"
         )
     return Split(train, validation, split.test)
 
@@ -169,8 +189,9 @@ def _hold_out(
 
 def create_split(dataset: Dataset, settings: SplitSettings) -> Split:
     """Create the split that a training's config asks for or that a network's spec tells of."""
-    if settings.protocol in ("", "official"):
-        split = create_official_split(dataset)
+    if settings.protocol in ("", "official", "folders"):
+        is_official = settings.protocol != "folders"
+        split = create_official_split(dataset) if is_official else create_folders_split(dataset, settings)
         return split if settings.near_copies else keep_apart(split, dataset)
     return create_thesis_split(
         dataset,

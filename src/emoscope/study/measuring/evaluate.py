@@ -1,12 +1,14 @@
 """Evaluation: a dataset, a part of it and an exported model in, every number out; ONNX Runtime, no torch."""
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emoscope.core.emotions import EMOTIONS
 from emoscope.core.errors import InputError
 from emoscope.faces.recognize import Recognizer
 from emoscope.faces.registry import find_network
@@ -15,13 +17,19 @@ from emoscope.study.data.dataset import Dataset
 from emoscope.study.data.splits import Rows, create_split
 from emoscope.study.measuring.final import find_leaked, find_related
 from emoscope.study.measuring.ledger import record_measurement
-from emoscope.study.measuring.metrics import compute_metrics
+from emoscope.study.measuring.metrics import compute_intervals, compute_metrics
 from emoscope.study.measuring.robustness import measure_robustness, read_changed
 
 log = logging.getLogger(__name__)
 
 USAGES = {"public": "PublicTest", "private": "PrivateTest"}
-SPLITS = ("validation", "test", *USAGES)
+SPLITS = ("all", "train", "validation", "test", *USAGES)
+PARTS: Final[Mapping[str, tuple[str, ...]]] = {
+    "train": ("Training",),
+    "validation": ("PublicTest",),
+    "test": ("Test", "PrivateTest"),
+}
+"""Usages of the parts of a dataset that the network was not trained on."""
 
 
 def find_rows(dataset: Dataset, split: str, spec: ModelSpec) -> Rows:
@@ -29,7 +37,8 @@ def find_rows(dataset: Dataset, split: str, spec: ModelSpec) -> Rows:
 
     Args:
         dataset: any dataset.
-        split: `public` and `private` by the publisher's usage; `validation` and `test` by the model's own protocol.
+        split: `all`; `public` and `private` by the publisher's usage; `train`, `validation` and `test` by the model's
+            own protocol on the data that it was trained on, else by the usages that the dataset marks.
         spec: of the model.
 
     Raises:
@@ -45,8 +54,38 @@ def find_rows(dataset: Dataset, split: str, spec: ModelSpec) -> Rows:
         return rows
     if split not in SPLITS:
         raise InputError(f"there is no split {split!r}; choose one of {', '.join(SPLITS)}")
-    parts = create_split(dataset, spec)
-    return parts.validation if split == "validation" else parts.test
+    if split == "all":
+        return np.arange(len(dataset))
+    usages = {str(usage) for usage in np.unique(dataset.usage)}
+    is_own = dataset.sha256 == spec.data_sha256 or usages >= {"Training", *USAGES.values()}
+    if is_own or spec.protocol in ("thesis", "naive"):
+        parts = create_split(dataset, spec)
+        return np.asarray(getattr(parts, split), np.int64)
+    rows = np.flatnonzero(np.isin(dataset.usage, PARTS[split]))
+    if len(rows) == 0:
+        raise InputError(
+            f"the dataset marks no {split} images; choose --split all, or import a folder with train, validation and "
+            "test in it"
+        )
+    return rows
+
+
+def compute_present(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> dict[str, Any]:
+    """Compute the figures of images that may lack a class: means and intervals are over those that there are.
+
+    Returns:
+        compute_metrics(), and `missing`, the classes of which there is no image.
+    """
+    figures: dict[str, Any] = {**compute_metrics(probabilities, labels), "missing": []}
+    counts = np.bincount(labels, minlength=len(EMOTIONS))
+    if not counts.all():
+        present = counts > 0
+        rows = [figures["per_class"][EMOTIONS[label]] for label in np.flatnonzero(present)]
+        for key in ("precision", "recall", "f1"):
+            figures[f"macro_{key}"] = float(np.mean([row[key] for row in rows]))
+        figures["interval_95"] = compute_intervals(np.array(figures["confusion"]), present=present)
+        figures["missing"] = [EMOTIONS[label] for label in np.flatnonzero(~present)]
+    return figures
 
 
 def _measure_kept(
@@ -70,14 +109,14 @@ def evaluate(
 
     Args:
         dataset: any dataset.
-        split: validation, test, public or private.
+        split: one of SPLITS.
         model: an embedded network's name or an ONNX file.
         n_views: 1, 2 or 10 views averaged.
         balanced: use the operating point with the higher macro F1.
         robustness: also measure it on the images made worse in known ways; not on test images.
 
     Returns:
-        compute_metrics() of all images, with split, views, balanced, model, protocol, data_sha256; for `public` and
+        compute_present() of all images, with split, views, balanced, model, protocol, data_sha256; for `public` and
         `private` also without_leaked and without_near_copies: accuracy, macro_f1 and n without the images that also
         stand in Training, and without those that have a near-copy in another part; for test images times_measured,
         this time included; robustness: measure_robustness(), if asked for.
@@ -90,7 +129,7 @@ def evaluate(
         raise InputError("robustness is measured on validation images, expected --split validation or public")
     recognizer = Recognizer(model, n_views, balanced)
     spec = recognizer.spec
-    if split not in USAGES and spec.protocol not in ("", "official") and dataset.sha256 != spec.data_sha256:
+    if split not in (*USAGES, "all") and spec.protocol not in ("", "official") and dataset.sha256 != spec.data_sha256:
         log.warning(
             "%s was trained on another dataset (%s...): which of these images it has seen cannot be told",
             spec.name,
@@ -99,7 +138,7 @@ def evaluate(
     rows = find_rows(dataset, split, spec)
     probabilities, labels = recognizer.predict(dataset.pixels[rows]), dataset.emotion[rows]
     figures: dict[str, Any] = {
-        **compute_metrics(probabilities, labels),
+        **compute_present(probabilities, labels),
         "split": split,
         "views": n_views,
         "balanced": balanced,
@@ -119,7 +158,7 @@ def evaluate(
         figures["without_near_copies"] = _measure_kept(
             probabilities, labels, ~find_related(dataset, rows, np.setdiff1d(others, rows))
         )
-    if split in ("private", "test"):
-        part = "PrivateTest" if split == "private" else "test"
+    if split in ("private", "test") or (split == "all" and dataset.sha256 == spec.data_sha256):
+        part = "PrivateTest" if split == "private" else split
         figures["times_measured"] = record_measurement(find_network(model), part, [n_views], dataset.sha256)
     return figures

@@ -56,7 +56,9 @@ def compute_f1_of(confusion: NDArray[np.integer]) -> NDArray[np.float64]:
     return np.asarray(2 * right / np.maximum(both, 1))
 
 
-def compute_intervals(confusion: NDArray[np.integer], n_draws: int = 10_000) -> dict[str, list[float]]:
+def compute_intervals(
+    confusion: NDArray[np.integer], n_draws: int = 10_000, present: NDArray[np.bool_] | slice = slice(None)
+) -> dict[str, list[float]]:
     """Compute 95 % intervals: Wilson for accuracy, percentile bootstrap over images for macro F1.
 
     Both figures depend on the counts of (label, prediction) alone, so drawing images with replacement is one
@@ -65,11 +67,12 @@ def compute_intervals(confusion: NDArray[np.integer], n_draws: int = 10_000) -> 
     Args:
         confusion: (7, 7) counts, rows are labels.
         n_draws: of the bootstrap; its seed is fixed.
+        present: classes (7,) whose F1 counts.
     """
     n = int(confusion.sum())
     wilson = binomtest(int(np.trace(confusion)), n).proportion_ci(0.95, method="wilson")
     draws = np.random.default_rng(0).multinomial(n, confusion.reshape(-1) / n, n_draws)
-    scores = compute_f1_of(draws.reshape(n_draws, *confusion.shape)).mean(-1)
+    scores = compute_f1_of(draws.reshape(n_draws, *confusion.shape))[:, present].mean(-1)
     low, high = np.percentile(scores, [2.5, 97.5])
     return {"accuracy": [float(wilson.low), float(wilson.high)], "macro_f1": [float(low), float(high)]}
 

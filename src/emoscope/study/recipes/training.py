@@ -11,7 +11,7 @@ from pydantic.dataclasses import dataclass
 from emoscope.core.validation import InvalidError, validate
 from emoscope.study.recipes.file import find_unknown_networks, load_yaml
 
-Protocol = Literal["official", "thesis", "naive"]
+Protocol = Literal["official", "thesis", "naive", "folders"]
 Kernel = Literal["auto", "nearest", "bilinear", "bicubic", "area", "lanczos3", "lanczos5", "gaussian", "mitchell"]
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -53,7 +53,8 @@ class TrainConfig:
     """Width of the head's dense layers."""
     protocol: Protocol = "official"
     """`official`: the publisher's split; `thesis`: 20 % test, 70/10 hold-out, duplicates on one side; `naive`: the
-    same with duplicates wherever they fall, to show what that is worth."""
+    same with duplicates wherever they fall, to show what that is worth; `folders`: the parts that a dataset marks, as
+    train, validation and test folders do; without a validation part a fold of the training part validates."""
     near_copies: bool = False
     """Let near-copies of test and validation images train (identical ones in the thesis protocol never do), as all
     networks before version 0.7 did."""

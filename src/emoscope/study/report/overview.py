@@ -29,6 +29,7 @@ PHASE_NAMES = {"search": "search", "crossval": "cross-validation", "final": "fin
 SAMPLERS = {"gp": "Gaussian process with expected improvement", "tpe": "Parzen estimator", "random": "random"}
 PROTOCOLS = {
     "thesis": "thesis (20 % test; the rest drawn into train and validation; copies of an image stay on one side)",
+    "folders": "folders (the parts that the dataset marks)",
     "naive": "naive (20 % test; copies of an image may stand on both sides)",
 }
 LEAK_WARNING = (

@@ -1,0 +1,142 @@
+"""Faces as arrays: npz, npy and Parquet files in, a Dataset out."""
+
+import json
+from typing import Any, BinaryIO, Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from emoscope.core.errors import InputError
+from emoscope.faces.preprocess import resize, to_grey
+from emoscope.study.data.csv_rows import FAULTS, MAX_IMAGES, reading, show
+from emoscope.study.data.dataset import SIDE_PX, USAGES, Dataset
+from emoscope.study.data.labels import Labels
+
+FACES: Final = ("pixels", "X", "x", "images", "image", "data", "faces", "img")
+MARKS: Final = ("emotion", "y", "Y", "labels", "label", "emotions", "expression")
+"""Names of arrays and columns, as public copies have them."""
+
+
+def import_npz(file: BinaryIO, name: str, labels: Labels) -> Dataset:
+    """Read an npz file with pixels (n, 48, 48) and labels (n,), perhaps also usage (n,)."""
+    try:
+        with np.load(file, allow_pickle=False) as z:
+            faces, marks = (next(z[key] for key in keys if key in z) for keys in (FACES, MARKS))
+            usage = z["usage"] if "usage" in z else np.full(len(faces), "")
+    except (*FAULTS, KeyError, TypeError, AttributeError, StopIteration, RuntimeError) as e:
+        raise _explain(name, show(e)[:120] or "it has none") from e
+    return _create(faces, marks, usage, name, labels)
+
+
+def import_npy(files: list[tuple[BinaryIO, str]], labels: Labels) -> Dataset:
+    """Read two npy files, faces and labels, in any order."""
+    arrays = []
+    for file, name in files:
+        try:
+            arrays.append(np.lib.format.read_array(file, allow_pickle=False))
+        except (*FAULTS, TypeError, AttributeError) as e:
+            raise _explain(name, show(e)[:120]) from e
+    # One row of labels, or one column per class, is less than any picture.
+    arrays.sort(key=lambda array: array.size)
+    return _create(arrays[1], arrays[0], np.full(len(arrays[1]) if arrays[1].ndim else 0, ""), files[0][1], labels)
+
+
+def _explain(name: str, reason: str) -> InputError:
+    return InputError(
+        f"{name} is no npz with pixels (n, 48, 48), emotion (n,) and usage (n,) ({reason}); "
+        "give a CSV, folder or archive of faces"
+    )
+
+
+def _create(faces: NDArray[Any], marks: NDArray[Any], usage: NDArray[Any], name: str, labels: Labels) -> Dataset:
+    faces = faces[..., 0] if faces.ndim == 4 and faces.shape[-1] == 1 else faces
+    if faces.ndim == 2 and faces.shape[1] == SIDE_PX**2:
+        faces = faces.reshape(-1, SIDE_PX, SIDE_PX)
+    # One column per class.
+    marks = marks.argmax(axis=1) if marks.ndim == 2 and marks.shape[1] > 1 and marks.dtype.kind in "iufb" else marks
+    marks = marks[:, 0] if marks.ndim == 2 else marks
+    is_like = faces.ndim == 3 and faces.dtype.kind in "iuf" and marks.shape == usage.shape == faces.shape[:1]
+    if not is_like or marks.dtype.kind not in "iuU" or usage.dtype.kind != "U" or not len(faces):
+        raise _explain(
+            name, f"they are {faces.dtype} {faces.shape}, {marks.dtype} {marks.shape} and {usage.dtype} {usage.shape}"
+        )
+    if unknown := sorted(set(np.unique(usage).tolist()) - set(USAGES)):
+        raise InputError(f"{name} has the usages {show(unknown)[:80]}, expected {', '.join(filter(None, USAGES))}")
+    emotion = [labels.find(str(mark), f"in row {row}") for row, mark in enumerate(marks.tolist(), start=1)]
+    labels.check(name)
+    kept = np.array([label is not None for label in emotion])
+    values = faces[kept]
+    if values.dtype != np.uint8:
+        # Shares of white, or numbers that are whole already.
+        values = values * 255 if values.dtype.kind == "f" and values.max(initial=0) <= 1 else values
+        if not np.isfinite(values).all() or values.min(initial=0) < 0 or values.max(initial=0) > 255:
+            raise _explain(name, "its pixels are not 0 to 255, or 0 to 1")
+        values = np.rint(values).astype(np.uint8)
+    if values.shape[1:] != (SIDE_PX, SIDE_PX):
+        values = np.stack([resize(face, SIDE_PX) for face in values])
+    return Dataset.create(values, np.array([i for i in emotion if i is not None], np.uint8), usage[kept])
+
+
+def import_parquet(files: list[tuple[BinaryIO, str, str]], labels: Labels) -> Dataset:
+    """Read Parquet files with a column of pictures (bytes, as Hugging Face's sets have them) and one of labels.
+
+    Args:
+        files: open file, its name for messages, and usage, of each.
+        labels: what the labels mean, unless the file says so itself.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    faces, emotion, usages = [], [], []
+    for file, name, usage in files:
+        try:
+            table = pq.ParquetFile(file)
+            columns = table.schema_arrow.names
+            image, mark = (next(key for key in keys if key in columns) for keys in (FACES, MARKS))
+            words = _find_words(table.schema_arrow.metadata or {}, mark)
+            if table.metadata.num_rows > MAX_IMAGES:
+                raise ValueError(f"it has {table.metadata.num_rows} rows")
+            row = 0
+            for batch in table.iter_batches(256, columns=[image, mark]):
+                for cell, value in zip(batch.column(0).to_pylist(), batch.column(1).to_pylist(), strict=True):
+                    row += 1
+                    label = labels.find(words.get(str(value), str(value)), f"in row {row} of {name}")
+                    if label is not None:
+                        faces.append(_decode(cell, f"{name}: row {row}"))
+                        emotion.append(label)
+                        usages.append(usage)
+        except (*FAULTS, pa.ArrowException, KeyError, TypeError, AttributeError, StopIteration) as e:
+            raise InputError(
+                f"{name} is no Parquet file with a column of pictures ({', '.join(FACES[:4])}) and one of labels "
+                f"({', '.join(MARKS[:4])}) ({show(e)[:120] or 'it has none'}); give a CSV, folder or archive of faces"
+            ) from e
+    labels.check(files[0][1])
+    if not faces:
+        raise InputError(f"{files[0][1]} has no rows, expected one per image; fetch the file again")
+    return Dataset.create(np.stack(faces), np.array(emotion, np.uint8), np.array(usages))
+
+
+def _find_words(metadata: dict[bytes, bytes], column: str) -> dict[str, str]:
+    """Return the words of numbered labels, as Hugging Face's files tell them; empty where they do not."""
+    try:
+        names = json.loads(metadata[b"huggingface"])["info"]["features"][column]["names"]
+        return {str(i): str(word) for i, word in enumerate(names)}
+    except (KeyError, TypeError, ValueError):
+        return {}
+
+
+def _decode(cell: Any, name: str) -> NDArray[np.uint8]:
+    """Return the face of a cell: a picture file's bytes, or FER2013's pixels as text or numbers."""
+    data = cell.get("bytes") if isinstance(cell, dict) else cell
+    if isinstance(data, bytes):
+        image = None
+        with reading(name):
+            image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_ANYCOLOR) if data else None
+        if image is not None:
+            return resize(to_grey(np.asarray(image, np.uint8)), SIDE_PX)
+    if isinstance(data, str | list):
+        values = np.array(data.split() if isinstance(data, str) else data, np.float64)
+        if values.size == SIDE_PX**2 and values.min() >= 0 and values.max() <= 255:
+            return values.reshape(SIDE_PX, SIDE_PX).astype(np.uint8)
+    raise InputError(f"{name} holds no picture that can be decoded; replace or remove it")
