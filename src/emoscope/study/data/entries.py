@@ -76,6 +76,8 @@ class Lister:
         with reading(name):
             if zipfile.is_zipfile(file):
                 entries = self._list_zip(file, name)
+            elif name.lower().endswith(".zip"):
+                raise InputError(f"{name} is a broken zip (it has no table of contents); fetch or pack it again")
             else:
                 file.seek(0)
                 entries = self._list_tar(self._unpack(file, name), name)

@@ -356,7 +356,8 @@ def load_run(folder: Path) -> Run:
         raise InputError(f"{folder} is no run (it has no run.json); name a folder that `emoscope train` made")
     facts = load_json(path, Facts)
     try:
-        return Run(folder, TrainConfig.from_dict(facts["config"]), facts["data"])
+        # Trainings of versions that did not know near-copies had them.
+        return Run(folder, TrainConfig.from_dict({"near_copies": True, **facts["config"]}), facts["data"])
     except InputError as e:
         raise DamagedError(path, e) from e
 
