@@ -115,7 +115,8 @@ def test_a_video_is_read_followed_and_deleted(server: Server, clip: Path) -> Non
     assert read_events(server, job["id"]) == [events[-1]] == server.client.get("/v1/jobs").json()["jobs"]
     files = {name: server.client.get(link) for name, link in events[-1]["links"].items() if name != "events"}
     assert set(files) == {
-        *("self", "report", "summary", "observations.csv", "observations.parquet", "audience.csv", "annotated.mp4")
+        *("self", "report", "summary", "observations.csv", "observations.parquet", "audience.csv", "annotated.mp4"),
+        "people",
     }
     assert {answer.status_code for answer in files.values()} == {200}
     # Nowhere the server's own names and folders.

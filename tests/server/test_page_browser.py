@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 import pillow_heif
 import pytest
+from finished_job import JOB_ID, lay_out_job
 from PIL import Image as PilImage
 from server_process import SHARED, WAIT_S, Server
 
@@ -348,3 +349,44 @@ def test_the_interface_is_shown_without_a_connection(browser: Any, server: Serve
     assert page.is_visible("[data-path='/v1/jobs']")
     own = server.address.rstrip("/") + "/"
     assert [url for url in asked if not url.startswith((own, "data:"))] == [] and complaints == []
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1280, "light")])
+def test_people_are_put_in_order_by_click(browser: Any, tmp_path: Path, width: int, scheme: str) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    folder = lay_out_job(tmp_path / "data")
+    server = Server(tmp_path / "data")
+    try:
+        page = open_page(browser, server, width, color_scheme=scheme, reduced_motion="reduce")
+        page.click("text=Who is who")
+        page.wait_for_selector("#people[open] fieldset:nth-of-type(3)")
+        assert page.locator("#people img.face").evaluate_all("all => all.every(i => i.naturalWidth > 0)")
+        found = Axe().run(page).response["violations"]
+        assert [v["id"] for v in found if v["impact"] in ("serious", "critical")] == []
+        assert page.evaluate(
+            "document.querySelector('#people').scrollWidth <= document.querySelector('#people').clientWidth"
+        )
+        first, second, third = page.locator("#people fieldset").all()
+        first.locator("[name=name]").fill("Anna")
+        second.locator("[name=merged_with]").select_option("1")
+        third.locator("[name=role]").select_option("interviewer")
+        third.locator("[name=name]").fill("anna")
+        page.click("#people-save")
+        wait_until(page, lambda: "both named 'anna'" in page.inner_text("#people-trouble"), "no mistake is shown")
+        assert not (folder / "people.csv").exists()
+        third.locator("[name=name]").fill("")
+        page.click("#people-save")
+        page.wait_for_selector("#people", state="hidden")
+        wait_until(page, lambda: "person 3 (interviewer)" in page.inner_text(".job .note"), "it is not said")
+        assert "Anna" in (folder / "report.html").read_text(encoding="utf-8")
+        # What was said stands there again.
+        page.click("text=Who is who")
+        page.wait_for_selector("#people[open] fieldset")
+        assert page.locator("#people [name=name]").first.input_value() == "Anna"
+        page.keyboard.press("Escape")
+        # The refused attempt is the one thing the browser complains about.
+        assert all("422" in complaint for complaint in page.complaints) and JOB_ID in page.inner_html("#job-list")
+        page.close()
+    finally:
+        server.kill()

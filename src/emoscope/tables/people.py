@@ -43,17 +43,38 @@ def load_people(path: Path, table: Observations) -> Curation:
     Raises:
         InputError: all that is wrong with the file, in one line.
     """
-    rows, problems = read_people_rows(path)
+    try:
+        curation = curate(*read_people_rows(path), table)
+    except _RowsError as e:
+        raise InputError(f"{path}: {e}; correct the file") from e
+    return replace(curation, sha256=hash_people(path))
+
+
+class _RowsError(InputError):
+    """What is said of people does not fit."""
+
+
+def curate(rows: Sequence[PersonRow], problems: Sequence[str], table: Observations) -> Curation:
+    """Return who counts as whom by what is said of people.
+
+    Args:
+        rows: what is said.
+        problems: what is wrong with what could not be understood.
+        table: the observations as they were read.
+
+    Raises:
+        InputError: all that is wrong, in one line.
+    """
     survey = _survey(table)
-    problems += _check(rows, survey)
+    problems = [*problems, *_check(rows, survey)]
     curation = Curation()
     if not problems:
-        curation = replace(_curate(rows, survey), sha256=hash_people(path))
+        curation = _curate(rows, survey)
         problems += _find_together(table, curation)
     if problems:
         more = f"; and {len(problems) - MAX_PROBLEMS} more" if len(problems) > MAX_PROBLEMS else ""
         shown = "; ".join(shorten(make_printable(problem), 400) for problem in problems[:MAX_PROBLEMS])
-        raise InputError(f"{path}: {shown}{more}; correct the file")
+        raise _RowsError(f"{shown}{more}")
     return replace(curation, message=_describe(curation, *_count(table, curation)))
 
 

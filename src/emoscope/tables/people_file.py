@@ -64,14 +64,14 @@ def read_people_rows(path: Path) -> tuple[list[PersonRow], list[str]]:
         marks = {} if table.separator == "," else {ord(","): "."}
         texts = {key: cell if key in ("name", "role") else cell.translate(marks) for key, cell in cells.items()}
         try:
-            rows.append(_parse_row(f"line {line}", texts))
+            rows.append(parse_person_row(f"line {line}", texts))
         except InputError as e:
             problems.append(f"line {line}: {e}")
     return rows, problems
 
 
-def _parse_row(where: str, cells: Mapping[str, str]) -> PersonRow:
-    """Return a row.
+def parse_person_row(where: str, cells: Mapping[str, str]) -> PersonRow:
+    """Return a row; `where` is what messages call it.
 
     Raises:
         InputError: all that is wrong with it.

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from fastapi import Depends, Path, Request
 from pydantic import BaseModel, ConfigDict, Field
 
+from emoscope.analysis.recorder import TABLE_FILE
 from emoscope.server.http.problems import ProblemError
 from emoscope.server.jobs.record import Job, State
 from emoscope.server.jobs.supervisor import Jobs
@@ -106,6 +107,7 @@ def describe_job(jobs: Jobs, job: Job) -> JobAnswer:
     if job.state == "finished":
         folder = jobs.store.get_result(job.id)
         links |= {name: f"{base}/{name}" for name, (file, _) in FILES.items() if (folder / file).exists()}
+        links |= {"people": f"{base}/people"} if (folder / TABLE_FILE).exists() else {}
     progress = run.progress if run else 1.0 if job.state == "finished" else None if job.state == "failed" else 0.0
     left_s = run.left_s if run else None
     return JobAnswer(

@@ -40,6 +40,8 @@ async def open_jobs(app: FastAPI, options: ServerOptions) -> AsyncIterator[Jobs]
         OutputError: the data folder cannot be used.
     """
     jobs = app.state.jobs = Jobs(options, getattr(app.state, "metrics", None))
+    # Making results anew takes memory: one after the other.
+    app.state.people_lock = asyncio.Lock()
     app.state.streams = Places(MAX_STREAMS, MAX_STREAMS_PER_CLIENT)
     supervisor = asyncio.create_task(jobs.supervise())
     try:

@@ -2,6 +2,7 @@
 // Videos and recordings: uploads on their way, jobs as they run, results to read, downloads, deletion.
 import { request, upload } from "./api.js";
 import { $, complain, make, reveal, say, setText } from "./dom.js";
+import { editPeople } from "./people.js";
 
 const LIST_EVERY_MS = 5000;
 // Browsers open six connections to a server at most; each watched job takes one for as long as it runs.
@@ -64,6 +65,13 @@ const makeLinks = (job) => {
     report.append(make("span", { className: "hidden" }, ` of ${job.name} (opens in a new tab)`));
     links.push(report);
   }
+  if (job.links.people) {
+    const people = make("button", { type: "button", className: "button small" }, "Who is who");
+    people.append(make("span", { className: "hidden" }, ` in ${job.name}`));
+    people.onclick = () => editPeople(job.links.people, job.name, (message) => tellPeople(job, message))
+      .catch((error) => complain("jobs-trouble", error.message));
+    links.push(people);
+  }
   for (const [key, text] of Object.entries(DOWNLOADS)) {
     if (!job.links[key]) continue;
     const link = make("a", { href: job.links[key], download: "" }, text);
@@ -71,6 +79,12 @@ const makeLinks = (job) => {
     links.push(link);
   }
   return links;
+};
+
+// What was set aside stands beside the job until the list is loaded anew; the report itself says it, too.
+const tellPeople = (job, message) => {
+  const row = rows.get(job.id);
+  if (row) setText(row.note, [describe(job), message || "everyone counts"].join(" · "));
 };
 
 const showJob = (job, isFirst = false) => {
