@@ -22,6 +22,8 @@ from colour_vision import GROUNDS, VISIONS, Floats, measure_contrast, measure_di
 
 NEEDED = {"full": 20.0, "protanopia": 15.0, "deuteranopia": 15.0, "tritanopia": 13.0}
 NEEDED_OF_NEIGHBOURS = 20.5
+APART = {("happy", "surprise")}
+"""Further ones that are kept apart as neighbours are."""
 LEAST_CONTRAST = 3.0
 STEP = 5
 """Between values of red, green and blue that are tried."""
@@ -78,7 +80,8 @@ def search(scheme: str, seed: int) -> tuple[float, tuple[str, ...]]:
     members = list_members(scheme, random)
     near: dict[tuple[int, int], Floats] = {}
     for i, j in PAIRS:
-        needed = {vision: NEEDED_OF_NEIGHBOURS if j == i + 1 else NEEDED[vision] for vision in VISIONS}
+        is_near = j == i + 1 or (EMOTIONS[i], EMOTIONS[j]) in APART
+        needed = {vision: NEEDED_OF_NEIGHBOURS if is_near else NEEDED[vision] for vision in VISIONS}
         distances = [measure_distances(members[i], members[j], v) / needed[v] for v in VISIONS]
         near[i, j] = np.min(distances, axis=0)
         near[j, i] = near[i, j].T

@@ -256,6 +256,21 @@ def test_figures_are_saved_whole(browser: Any, result: Path, tmp_path: Path) -> 
     assert tab.complaints == []
 
 
+def test_a_page_of_one_person_is_short(browser: Any, tmp_path: Path) -> None:
+    table = make_table({1: (0, 15)}, 15, fps=25)
+    write_faces(tmp_path / "thumbnails", 64, [(1, float(t)) for t in range(0, 15, 2)])
+    moments = [make_moment(t, track_id=1) for t in (2.1, 5.0, 8.0, 12.0)]
+    document = create_report(table, make_summary(table, duration_s=15.0, moments=moments), tmp_path)
+    (tmp_path / "report.html").write_text(document, encoding="utf-8")
+    tab = Tab(browser, tmp_path / "report.html")
+    # Of 4,200 in version 0.6.0; what unfolds has all of the page's width.
+    assert tab.page.evaluate("document.querySelector('main').getBoundingClientRect().height") <= 1400
+    tab.page.click(".limits summary")
+    width = "document.querySelector('.limits').getBoundingClientRect().width"
+    assert tab.page.evaluate(width) > 900
+    tab.page.close()
+
+
 def test_one_emotion_stands_alone(browser: Any, result: Path) -> None:
     tab = Tab(browser, result / "report.html")
     page = tab.page

@@ -9,12 +9,13 @@ from typing import Final
 EMOTIONS: Final = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 """Class names; the position is the class index (0 angry ... 6 neutral)."""
 
-COLOURS: Final = ("#7d0028", "#509b78", "#a06eff", "#b98200", "#192d91", "#a54623", "#696978")
-"""One sRGB colour per class, for a light ground. Neighbours differ by 20 or more in CIEDE2000, seen with full colour
-vision and with each of the three deficiencies, any two by 20, 15 and 12 (found by benchmarks/colours.py, measured by
-tests/core/test_colours.py). No seven of 3:1 with both grounds do: a dark ground has colours of its own."""
+COLOURS: Final = ("#b93246", "#149b8c", "#9b69f5", "#b48200", "#0a37c8", "#732800", "#373c46")
+"""One sRGB colour per class, for a light ground. Neighbours, and happy and surprise, differ by 20 or more in CIEDE2000,
+seen with full colour vision and with each of the three deficiencies, any two by 20, 15 and 14 (found by
+benchmarks/colours.py, measured by tests/core/test_colours.py). No seven of 3:1 with both grounds do: a dark ground has
+colours of its own."""
 
-COLOURS_ON_DARK: Final = ("#be465a", "#3cebb9", "#d2beff", "#facd0a", "#0a64fa", "#e6825f", "#828291")
+COLOURS_ON_DARK: Final = ("#f07869", "#87e1cd", "#b49bff", "#ffc30a", "#4169d2", "#aa5a0a", "#7d7d82")
 """The same hues for a dark ground, to which they have 3:1."""
 
 VALENCE: Final = (-1, -1, -1, 1, -1, 0, 0)
