@@ -150,6 +150,11 @@ def create_thesis_split(
     rest, test = _hold_out(dataset.emotion, groups, np.arange(len(dataset)), 5, seed, 0)
     if not near_copies and not is_naive:
         groups, rest = dataset.relative, _leave_out(dataset, rest, test)
+        if set(dataset.emotion[rest].tolist()) != set(dataset.emotion.tolist()):
+            raise InputError(
+                "all images of a class are near-copies of its test images, such as frames of one film; "
+                "add others, or say near_copies: true (--near-copies)"
+            )
     train, validation = _hold_out(dataset.emotion, groups, rest, n_folds, seed if fold_seed < 0 else fold_seed, fold)
     return Split(train, validation, test)
 
@@ -165,7 +170,8 @@ def keep_apart(split: Split, dataset: Dataset) -> Split:
     train = _leave_out(dataset, split.train, np.concatenate([validation, split.test]))
     if not len(train) or not len(validation):
         raise InputError(
-            "all images that train or validate are near-copies of test images; add others, or say near_copies: true"
+            "all images that train or validate are near-copies of test images; add others, or say near_copies: true "
+            "(--near-copies)"
         )
     return Split(train, validation, split.test)
 
