@@ -63,6 +63,40 @@ async (crops) => {{
 """
 
 
+RECORD = f"""
+async ([minutes, perSecond, people]) => {{
+  {OPEN}
+  const {{ Recording }} = await import("./recording.js"), {{ createReport }} = await import("./report.js");
+  const forms = await (await fetch("./forms.json")).json();
+  const made = new Recording(facts, "simulated", "live", facts.settings), n = facts.emotions.length;
+  let seed = 1;
+  const draw = () => (seed = (seed * 48271) % 2147483647) / 2147483647;
+  const toFace = (id) => {{
+    const raw = facts.emotions.map(draw), sum = raw.reduce((a, b) => a + b), p = raw.map((value) => value / sum);
+    const probability = Math.max(...p), emotion = facts.emotions[p.indexOf(probability)];
+    return {{
+      track_id: id, xyxy: [80 * id, 50, 80 * id + 70, 140], score: 0.9, emotion, probability, raw: p,
+      uncertain: probability < 0.2, quality: {{ roll_deg: 0, frontal: 1, size_px: 70, sharpness: draw(), light: 1, contrast: 1 }},
+    }};
+  }};
+  const ids = Array.from({{ length: people }}, (_, i) => i + 1), before = performance.getEntriesByType("resource").length;
+  for (let i = 0; i < 60 * minutes * perSecond; i++) made.add(ids.map(toFace), [640, 480], i / perSecond);
+  const start = performance.now(), report = createReport(made, 60 * minutes, forms), report_s = (performance.now() - start) / 1000;
+  const requests = performance.getEntriesByType("resource").length - before;
+  return {{ minutes, people, readings: made.rows.length, report_s, report_bytes: report.size, file_bytes: made.toFile(60 * minutes).size, requests }};
+}}
+"""
+"""Records for so many minutes, without the clock, and makes the report."""
+GROW = f"""
+async ([n, {{ width, height, pixels }}]) => {{
+  {OPEN}
+  const data = decode(pixels);
+  for (let i = 0; i < n; i++) await reader.read({{ width, height, channels: 4, data }}, i / 20);
+}}
+"""
+"""Reads a frame n times."""
+
+
 class Quiet(SimpleHTTPRequestHandler):
     """Says nothing."""
 
@@ -123,6 +157,13 @@ def compare(page: Any, analyzer: Analyzer, recordings: list[list[Frame]]) -> dic
     }
 
 
+def put_together(frames: list[Frame]) -> list[Frame]:
+    """Return frames of 640 x 480 that show each picture four times."""
+    small = [cv2.resize(frame.image, (320, 240)) for frame in frames]
+    both = [np.vstack([np.hstack([image, image]), np.hstack([image, image])]) for image in small]
+    return [Frame(image, frame.index, frame.time_s, "four") for image, frame in zip(both, frames, strict=True)]
+
+
 def compare_crops(page: Any, frames: list[Frame], detector: Any, model: str) -> dict[str, Any]:
     """Read the very same crops by both networks."""
     recognizer = Recognizer(model)
@@ -131,6 +172,20 @@ def compare_crops(page: Any, frames: list[Frame], detector: Any, model: str) -> 
     sent = [{"side": c.shape[0], "pixels": base64.b64encode(np.ascontiguousarray(c).tobytes()).decode()} for c in crops]
     found, own = np.array(page.evaluate(RECOGNISE, sent)), recognizer.predict(crops)
     return {"crops": len(crops), "probability_off_at_most": float(np.abs(found - own).max())}
+
+
+def measure_growth(page: Any, frame: Frame, n: int = 600) -> dict[str, Any]:
+    """Return the memory of the page's heap after some readings, and after n more."""
+    session = page.context.new_cdp_session(page)
+
+    def collect() -> int:
+        session.send("HeapProfiler.collectGarbage")
+        return int(session.send("Runtime.getHeapUsage")["usedSize"])
+
+    page.evaluate(GROW, [n // 4, encode(frame)])
+    before = collect()
+    page.evaluate(GROW, [n, encode(frame)])
+    return {"readings": n, "bytes_before": before, "bytes_after": collect()}
 
 
 def measure(model: str, clip: Path, pictures: list[Path]) -> dict[str, Any]:
@@ -155,6 +210,11 @@ def measure(model: str, clip: Path, pictures: list[Path]) -> dict[str, Any]:
                 "clip": compare(page, analyzer, [films]),
                 "pictures": compare(page, analyzer, alone) if alone else None,
                 "camera_640_480": compare(page, analyzer, [at_camera_size]),
+                "four_faces": compare(page, analyzer, [put_together(films[::2])]),
+                "recordings": [
+                    page.evaluate(RECORD, [minutes, 20, people]) for minutes, people in ((10, 1), (10, 4), (60, 2))
+                ],
+                "memory": measure_growth(page, at_camera_size[0]),
                 "equal_crops": compare_crops(page, films[::4], create_detector().detector, model),
             }
             browser.close()
