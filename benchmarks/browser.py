@@ -68,22 +68,25 @@ async ([minutes, perSecond, people]) => {{
   {OPEN}
   const {{ Recording }} = await import("./recording.js"), {{ createReport }} = await import("./report.js");
   const forms = await (await fetch("./forms.json")).json();
-  const made = new Recording(facts, "simulated", "live", facts.settings), n = facts.emotions.length;
+  const countRequests = () => performance.getEntriesByType("resource").length;
+  const made = new Recording(facts, "simulated", "live", facts.settings), before = countRequests();
   let seed = 1;
   const draw = () => (seed = (seed * 48271) % 2147483647) / 2147483647;
   const toFace = (id) => {{
-    const raw = facts.emotions.map(draw), sum = raw.reduce((a, b) => a + b), p = raw.map((value) => value / sum);
-    const probability = Math.max(...p), emotion = facts.emotions[p.indexOf(probability)];
+    const numbers = facts.emotions.map(draw), sum = numbers.reduce((a, b) => a + b);
+    const raw = numbers.map((value) => value / sum), probability = Math.max(...raw);
     return {{
-      track_id: id, xyxy: [80 * id, 50, 80 * id + 70, 140], score: 0.9, emotion, probability, raw: p,
-      uncertain: probability < 0.2, quality: {{ roll_deg: 0, frontal: 1, size_px: 70, sharpness: draw(), light: 1, contrast: 1 }},
+      track_id: id, xyxy: [80 * id, 50, 80 * id + 70, 140], score: 0.9, raw, probability,
+      emotion: facts.emotions[raw.indexOf(probability)], uncertain: probability < 0.2,
+      quality: {{ roll_deg: 0, frontal: 1, size_px: 70, sharpness: draw(), light: 1, contrast: 1 }},
     }};
   }};
-  const ids = Array.from({{ length: people }}, (_, i) => i + 1), before = performance.getEntriesByType("resource").length;
+  const ids = Array.from({{ length: people }}, (_, i) => i + 1);
   for (let i = 0; i < 60 * minutes * perSecond; i++) made.add(ids.map(toFace), [640, 480], i / perSecond);
-  const start = performance.now(), report = createReport(made, 60 * minutes, forms), report_s = (performance.now() - start) / 1000;
-  const requests = performance.getEntriesByType("resource").length - before;
-  return {{ minutes, people, readings: made.rows.length, report_s, report_bytes: report.size, file_bytes: made.toFile(60 * minutes).size, requests }};
+  const start = performance.now(), report = createReport(made, 60 * minutes, forms);
+  const report_s = (performance.now() - start) / 1000, file_bytes = made.toFile(60 * minutes).size;
+  const requests = countRequests() - before;
+  return {{ minutes, people, rows: made.rows.length, report_s, report_bytes: report.size, file_bytes, requests }};
 }}
 """
 """Records for so many minutes, without the clock, and makes the report."""
