@@ -1,5 +1,6 @@
 """Trainings that begin with an existing network's weights: from a run, its export in any precision, an ensemble."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from emoscope.study.networks.catalogue import create_network
 from emoscope.study.recipes.training import TrainConfig
 from emoscope.study.training.batches import create_batch
 from emoscope.study.training.initial import find_head, load_initial
+from emoscope.study.training.own_faces import choose_fine_tuning, choose_split
 from emoscope.study.training.run_folder import Run, name_run
 from emoscope.study.training.train import train
 
@@ -104,3 +106,16 @@ def test_fine_tuning_by_the_command(faces_file: Path, tmp_path: Path, emoscope: 
     assert code == 0 and np.isfinite(float(stdout.split('"macro_f1": ')[1].split(",")[0])), stderr
     code, _, stderr = emoscope(*options, "--init", "nothing")
     assert code == 2 and stderr.count("\n") == 1 and "nothing" in stderr
+
+
+def test_parts_that_are_marked_are_kept_and_small_sets_have_small_batches(faces: Dataset) -> None:
+    few = faces.sample(112, 0)
+    unmarked = np.array([""] * len(few))
+    for usage, expected in (
+        (unmarked, {"protocol": "thesis", "n_folds": 5}),
+        (np.array([*["Training"] * 60, *["Test"] * (len(few) - 60)]), {"protocol": "folders"}),
+        (np.array([*["Training"] * 60, *["PublicTest"] * 20, *["PrivateTest"] * (len(few) - 80)]), {}),
+    ):
+        assert choose_split(dataclasses.replace(few, usage=usage)) == expected
+    chosen = choose_fine_tuning("default", few)
+    assert chosen["network"] == "compact-wide" and chosen["batch_size"] == 8

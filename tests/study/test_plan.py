@@ -107,6 +107,11 @@ def test_a_plan_of_a_student_of_networks_that_exist(faces_file: Path, tmp_path: 
     assert code == 0 and json.loads(stdout)["runs"] == 1, stderr
 
 
+def test_a_plan_of_networks_that_exist_is_nothing_to_train(faces_file: Path, emoscope: Command) -> None:
+    code, stdout, stderr = emoscope("study", "plan", STUDIES / "compact-pair.yaml", "--data", faces_file, "--json")
+    assert code == 0 and json.loads(stdout)["runs"] == 0, stderr
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_the_plan_of_the_quick_study_holds(faces_file: Path, tmp_path: Path, emoscope: Command) -> None:

@@ -34,11 +34,12 @@ def run_study(folder: Path, faces_file: Path, n_threads: int, *options: object, 
         env={**os.environ, "OMP_NUM_THREADS": str(n_threads)},
         check=True,
         capture_output=True,
-        timeout=280,
+        timeout=800,
     )
     return read_figures(folder)
 
 
+@pytest.mark.timeout(900)
 def test_workers_and_the_environments_threads_change_nothing(faces_file: Path, tmp_path: Path) -> None:
     first = run_study(tmp_path / "one", faces_file, 1)
     assert first == run_study(tmp_path / "two", faces_file, 2)

@@ -196,6 +196,10 @@ def _adapt(phase: str, config: Comparison) -> tuple[Callable[[TrainConfig], Trai
 
 
 def _add_up(family: str, phase: str, costs: Sequence[Cost], n_runs: int, n_at_once: int) -> PhasePlan:
+    if not costs:
+        # Networks that exist are only put together.
+        return PhasePlan(family, phase, 0, (0.0, 0.0, 0.0), 0.0, 1)
+
     def average(key: str) -> float:
         return statistics.fmean(getattr(cost, key) for cost in costs)
 

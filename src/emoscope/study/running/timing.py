@@ -140,7 +140,7 @@ class Timer:
 
     def find_split(self, config: TrainConfig) -> Split:
         """Return a split of the size of a training's: drawing a real one by groups takes half a minute."""
-        if config.protocol in ("", "official"):
+        if config.protocol not in ("thesis", "naive"):
             return create_split(self.dataset, config)
         if not self.split_s:
             self.split_s = self.time_split(config)

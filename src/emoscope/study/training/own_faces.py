@@ -14,10 +14,13 @@ FEW_PER_CLASS = 80
 def choose_split(dataset: Dataset) -> dict[str, object]:
     """Return settings of the split, as YAML would hold them: the marked parts, or a random one where there are none.
 
-    Its test part is a fifth of the images; of small sets a fifth of the rest validates, of others an eighth.
+    A random one's test part is a fifth of the images; of small sets a fifth of the rest validates, of others an eighth.
     """
-    if set(np.unique(dataset.usage).tolist()) >= PARTS:
+    marked = set(np.unique(dataset.usage).tolist())
+    if marked >= PARTS:
         return {}
+    if "Training" in marked and marked & {"Test", "PrivateTest"}:
+        return {"protocol": "folders"}
     counts = np.bincount(dataset.emotion)
     is_small = counts[counts > 0].min() < FEW_PER_CLASS
     return {"protocol": "thesis", **({"n_folds": 5} if is_small else {})}
