@@ -108,9 +108,11 @@ def test_recordings_are_aligned_by_their_films_sound(project: Path, emoscope: Co
     assert starts == {"anna": (pytest.approx(3.2, abs=0.04), "sound"), "ben": (pytest.approx(-1.5, abs=0.04), "sound")}
     page = (project / "results" / "index.html").read_text(encoding="utf-8")
     assert "2 recordings were aligned by sound" in page and "Knapp" in page
+    # The table in which they are to be helped names them.
+    table = project / "results" / "participants.csv"
+    assert "other,other" in table.read_text(encoding="utf-8") and "gone,gone" in table.read_text(encoding="utf-8")
     # What was heard is kept as long as film and stimulus are the same; a table comes first.
     (project / "films" / "anna.m4a").unlink()
-    table = project / "results" / "participants.csv"
     table.write_text("recording,start_s\nanna,\nben,0:02\n", encoding="utf-8")
     assert emoscope(*command)[0] == 0
     assert read_starts(project) == {"anna": starts["anna"], "ben": (2.0, "table")}

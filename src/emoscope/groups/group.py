@@ -79,6 +79,6 @@ def group(results: Path, wish: Wish | None = None, output: Path | None = None, o
     write_page(page, text, KIND, of, overwrite)
     names = list(dict.fromkeys(track.recording.name for track in project.tracks))
     template = results / FILE
-    is_new = wish.by is None and write_template(template, names)
+    is_new = wish.by is None and write_template(template, project.recordings)
     notes = (*project.notes, *computed.find_notes())
     return Written(page, folder, len(project.names), len(names), template if is_new else None, notes)

@@ -1,6 +1,7 @@
 """The sound of recordings: their films in, when the stimulus begins in each out; what was heard once is kept."""
 
 import contextlib
+import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,8 @@ from emoscope.groups.alignment import RATE_HZ, Offset, Onsets, compute_onsets, f
 from emoscope.groups.participants import FILE as TABLE
 from emoscope.groups.recordings import Recording
 from emoscope.outputs.sound import Sound
+
+log = logging.getLogger(__name__)
 
 ALIGNMENT: Final = "alignment.json"
 VERSION: Final = 1
@@ -124,6 +127,7 @@ def _listen(missing: Sequence[tuple[Recording, Mark]], stimulus: Path) -> list[O
         except InputError as e:
             return str(e)
 
+    log.info("reading the sound of %d recordings", len(missing))
     # Decoding and transforms leave Python's lock.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         return list(pool.map(listen, missing))

@@ -86,6 +86,8 @@ class Project:
     stimulus: Path | None = None
     alignment: Alignment | None = None
     """What is known of the recordings' sound."""
+    recordings: tuple[str, ...] = ()
+    """All in the folder, also those that are left out."""
     names: tuple[str, ...] = field(init=False)
     """The participants, in the order of the table."""
 
@@ -227,7 +229,7 @@ def load_project(results: Path, wish: Wish | None = None, kept: Alignment | None
     reader = _Reader(clock, wish, by or own)
     tracks = reader.read(placed)
     notes += [*places.notes, *reader.find_notes()]
-    return Project(results, clock, tuple(tracks), tuple(notes), wish.stimulus, alignment)
+    return Project(results, clock, tuple(tracks), tuple(notes), wish.stimulus, alignment, tuple(recordings))
 
 
 class _Reader:
