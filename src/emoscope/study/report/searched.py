@@ -10,9 +10,9 @@ from emoscope.study.report.blocks import Block, Drawing, Drawings, Paragraph
 from emoscope.study.report.evidence import Entry, Family
 from emoscope.study.report.hyperparameters import format_setting, list_varied, name_setting
 from emoscope.study.report.svg import create_svg
-from emoscope.study.running.search import create_true_distributions, describe_value
+from emoscope.study.running.search import create_true_distributions, describe_value, quiet
 
-MIN_TRIALS = 4
+MIN_TRIALS = 6
 """Fewer say nothing of which setting decides."""
 
 
@@ -63,13 +63,14 @@ def compute_importances(space: Space, done: Sequence[tuple[Entry, float]]) -> di
     if len(done) < MIN_TRIALS or len({score for _, score in done}) == 1 or len(keys) < 2:
         return {}
     distributions = create_true_distributions(space)
-    study = optuna.create_study(direction="maximize")
-    for entry, score in done:
-        params = {key: describe_value(_find_value(space, key, entry)) for key in keys}
-        own = {key: distributions[key] for key in keys}
-        study.add_trial(optuna.trial.create_trial(value=score, params=params, distributions=own))
-    evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
-    return dict(optuna.importance.get_param_importances(study, evaluator=evaluator, params=keys))
+    with quiet():
+        study = optuna.create_study(direction="maximize")
+        for entry, score in done:
+            params = {key: describe_value(_find_value(space, key, entry)) for key in keys}
+            own = {key: distributions[key] for key in keys}
+            study.add_trial(optuna.trial.create_trial(value=score, params=params, distributions=own))
+        evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
+        return dict(optuna.importance.get_param_importances(study, evaluator=evaluator, params=keys))
 
 
 def _find_score(entry: Entry) -> float | None:

@@ -81,7 +81,7 @@ def create_sampler(kind: Sampler, seed: int, n_startup: int) -> optuna.samplers.
     """Create one of Optuna's samplers."""
     if kind == "gp":
         # The objective is a trained network's figure: the same config gives the same value.
-        with _quiet():
+        with quiet():
             return optuna.samplers.GPSampler(seed=seed, n_startup_trials=n_startup, deterministic_objective=True)
     if kind == "tpe":
         return optuna.samplers.TPESampler(seed=seed, n_startup_trials=n_startup)
@@ -247,7 +247,7 @@ def _ask(study: optuna.Study, space: Space, sampler: optuna.samplers.BaseSampler
     The sampler sees indices, which keep the order and the even distances of the values that a file lists.
     """
     earlier, distributions = _find_earlier(study, space), create_distributions(space)
-    with _quiet():
+    with quiet():
         indexed = optuna.create_study(direction="maximize", sampler=sampler)
         for trial in earlier:
             indexed.add_trial(_index(space, trial, distributions))
@@ -276,7 +276,7 @@ def _index(space: Space, trial: FrozenTrial, distributions: dict[str, BaseDistri
 def _tell(study: optuna.Study, trial: FrozenTrial, outcome: Outcome) -> FrozenTrial:
     """Tell a trial's outcome; return the trial with it."""
     open_trial = optuna.Trial(study, trial._trial_id)
-    with _quiet():
+    with quiet():
         if outcome.run:
             open_trial.set_user_attr("run", outcome.run)
         if outcome.is_stopped:
@@ -385,7 +385,7 @@ def _open_study(storage: str | None, name: str) -> optuna.Study:
         storage = f"postgresql+psycopg{storage.removeprefix('postgresql')}"
     # Any failure of a database we did not make: not there, not ours, locked, no driver.
     try:
-        with _quiet():
+        with quiet():
             return optuna.create_study(storage=storage, study_name=name, direction="maximize", load_if_exists=True)
     except Exception as e:
         raise InputError(
@@ -412,7 +412,7 @@ def _describe(storage: str | None) -> str:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep Optuna's log of every trial off the terminal; ours tells the same."""
     level = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
