@@ -115,6 +115,10 @@ def test_films_and_pictures(chromium: Any, address: str, clip: Path, portrait: I
     page.set_input_files("#choose", [tmp_path / "face.png", clip, tmp_path / "notes.txt"])
     page.wait_for_selector("text=cannot play this film", timeout=WAIT_MS)
     assert page.inner_text("#picture-list .verdict").startswith("happy")
+    with page.expect_download() as download:
+        page.click("#pictures-save")
+    [header, row] = download.value.path().read_text().splitlines()
+    assert header.startswith("picture,face,x1") and row.startswith("face.png,1,") and ",happy," in row
     page.evaluate("document.querySelector('#settings').open = true")
     page.select_option("[name=smooth]", "0.5")
     page.set_input_files("#choose", clip)

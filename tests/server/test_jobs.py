@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import time
+import zipfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -20,6 +21,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from emoscope.analysis.settings import Settings
+from emoscope.core.manifest import MANIFEST
 from emoscope.server.app import create_app
 from emoscope.server.jobs import process
 from emoscope.server.jobs import supervisor as runner
@@ -116,8 +118,15 @@ def test_a_video_is_read_followed_and_deleted(server: Server, clip: Path) -> Non
     files = {name: server.client.get(link) for name, link in events[-1]["links"].items() if name != "events"}
     assert set(files) == {
         *("self", "report", "summary", "observations.csv", "observations.parquet", "audience.csv", "annotated.mp4"),
-        "people",
+        *("all.zip", "people"),
     }
+    archive = zipfile.ZipFile(io.BytesIO(files["all.zip"].content))
+    packed = {name: archive.read(name) for name in archive.namelist()}
+    assert packed["observations.csv"] == files["observations.csv"].content
+    assert {"report.html", "summary.json", "annotated.mp4", MANIFEST} <= packed.keys() and files["all.zip"].headers[
+        "content-length"
+    ]
+    assert not any(str(server.data).encode() in content for content in packed.values())
     assert {answer.status_code for answer in files.values()} == {200}
     # Nowhere the server's own names and folders.
     for answer in files.values():

@@ -1,10 +1,26 @@
 // @ts-check
 // Pictures: read at once, shown with boxes and bars.
 import { $, fit, make, reveal, say } from "./dom.js";
-import { describe } from "./emotions.js";
+import { EMOTIONS, describe } from "./emotions.js";
 import { FaceCards, drawBoxes } from "./faces.js";
+import { save, toCsv } from "./texts.js";
 
 const MAX_SHOWN_PX = 2000;
+const HEADER = ["picture", "face", "x1", "y1", "x2", "y2", "emotion", "probability", "uncertain", ...EMOTIONS.map((name) => `p_${name}`)];
+/** @type {Map<HTMLElement, any[][]>} the table's rows of each picture that stands on the page */
+const tables = new Map();
+
+const toRows = (name, faces) => (faces.length ? faces : [[null, null]]).map(([number, face]) => [
+  name, number, ...(face ? face.xyxy : [null, null, null, null]), face?.emotion, face?.probability, face?.uncertain,
+  ...EMOTIONS.map((emotion) => face?.probabilities[emotion]),
+]);
+
+$("pictures-save").onclick = () => {
+  // In the order of the page.
+  const rows = [...$("picture-list").children].flatMap((card) => tables.get(/** @type {HTMLElement} */ (card)) ?? []);
+  save(toCsv([HEADER, ...rows]), "pictures.csv");
+};
+const showSave = () => { $("pictures-save").hidden = tables.size === 0; };
 
 // What the browser can show of a file; null where it does not know the kind.
 const load = async (file) => {
@@ -32,6 +48,8 @@ const show = (card, file, bitmap, answer) => {
   /** @type {[number, import("./emotions.js").Face][]} */
   const faces = [...answer.faces].sort((a, b) => a.xyxy[0] - b.xyxy[0]).map((face, i) => [i + 1, face]);
   const count = faces.length === 1 ? "1 face" : `${faces.length || "no"} face${faces.length ? "s" : ""}`;
+  tables.set(card.element, toRows(file.name, faces));
+  showSave();
   const canvas = make("canvas", { className: "picture" });
   canvas.style.aspectRatio = answer.size_wh.join(" / ");
   canvas.style.maxWidth = `${Math.max(240, Math.round(70 * answer.size_wh[0] / answer.size_wh[1]))}vh`;
@@ -59,6 +77,8 @@ const makeCard = (file) => {
     make("div", { className: "card-head" }, make("h3", {}, file.name), note, remove), body);
   remove.onclick = () => {
     element.remove();
+    tables.delete(element);
+    showSave();
     $("pictures").hidden = !$("picture-list").children.length;
     $("choose").focus();
   };

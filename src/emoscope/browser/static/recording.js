@@ -1,14 +1,9 @@
 // @ts-check
 // A recording: readings in, the observations table out, as a CSV file and as a file that emoscope makes a report of.
 
-const BOX = ["x1", "y1", "x2", "y2"];
+import { toCsv } from "./texts.js";
 
-const toCell = (value) => {
-  if (value === null || value === undefined || Number.isNaN(value)) return "";
-  if (typeof value === "boolean") return value ? "true" : "false";
-  const text = String(value);
-  return /[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-};
+const BOX = ["x1", "y1", "x2", "y2"];
 
 export class Recording {
   /** @type {(number | string | boolean | null)[][]} */
@@ -62,8 +57,7 @@ export class Recording {
   }
 
   toCsv() {
-    const lines = [this.columns, ...this.rows].map((row) => row.map(toCell).join(","));
-    return new Blob([lines.join("\n"), "\n"], { type: "text/csv" });
+    return toCsv([this.columns, ...this.rows]);
   }
 
   /** What `emoscope receive` takes. */

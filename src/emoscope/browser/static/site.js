@@ -11,7 +11,7 @@ import { createReport } from "./report.js";
 import {
   ONLY_NUMBERS, camera, focusStage, hideStage, onConsent, showReading, showStage, timeline,
 } from "./stage.js";
-import { formatClock } from "./texts.js";
+import { formatClock, save } from "./texts.js";
 
 const FACTS_MS = 1000;
 
@@ -35,12 +35,6 @@ new PerformanceObserver((list) => {
   nRequests += list.getEntries().filter(isOutside).length;
   showRequests();
 }).observe({ type: "resource" });
-
-const download = (blob, name) => {
-  const link = make("a", { href: URL.createObjectURL(blob), download: name });
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 60000);
-};
 
 /** Put a film or recording on the list. */
 const makeItem = (name, text) => {
@@ -68,10 +62,10 @@ const list = (made, duration, note) => {
   const [first, second] = invited ? ["button primary", "button"] : ["button", "button primary"];
   const file = make("button", { type: "button", className: first }, invited ? "Save the file to send" : "Save for emoscope");
   const table = make("button", { type: "button", className: "button" }, "Save as a table (CSV)");
-  file.onclick = () => download(made.toFile(duration), `${stem}.emoscope.json`);
-  table.onclick = () => download(made.toCsv(), `${stem}.csv`);
+  file.onclick = () => save(made.toFile(duration), `${stem}.emoscope.json`);
+  table.onclick = () => save(made.toCsv(), `${stem}.csv`);
   const report = make("button", { type: "button", className: second }, "Save the report");
-  report.onclick = () => download(createReport(made, duration, forms), `${stem}.html`);
+  report.onclick = () => save(createReport(made, duration, forms), `${stem}.html`);
   const people = new Set(made.rows.map((row) => row[made.columns.indexOf("track_id")]).filter(Boolean)).size;
   const text = `${formatClock(duration)} · ${made.frames} pictures read · ${people} ${people === 1 ? "person" : "people"}${note}`;
   const { item } = makeItem(made.source, text);

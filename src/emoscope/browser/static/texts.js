@@ -1,5 +1,5 @@
 // @ts-check
-// Words of times and counts, as report/wording.py writes them.
+// Words of times and counts, as report/wording.py writes them, and cells of tables, as core/texts.py does.
 const NBSP = "\u00a0";
 
 /** `m:ss`, or `h:mm:ss` from one hour on; cut, not rounded, like a player's display. */
@@ -22,4 +22,22 @@ export const formatConstant = (seconds) => `${seconds}${NBSP}s`;
 export const formatCreated = (iso) => {
   const date = new Date(iso), day = date.toLocaleDateString("en-GB", { day: "numeric", month: "long", year: "numeric", timeZone: "UTC" });
   return `${day}, ${iso.slice(11, 16)} UTC`;
+};
+
+/** A cell of a CSV file; no spreadsheet takes one for a formula. */
+export const toCell = (value) => {
+  if (value === null || value === undefined || Number.isNaN(value)) return "";
+  if (typeof value === "boolean") return value ? "true" : "false";
+  const text = typeof value === "string" && /^[=+\-@\t\r]/.test(value) && !Number.isFinite(Number(value)) ? `'${value}` : String(value);
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+};
+
+/** @param {any[][]} rows the header first */
+export const toCsv = (rows) => new Blob(rows.map((row) => `${row.map(toCell).join(",")}\n`), { type: "text/csv" });
+
+/** Let the browser save what the page made. */
+export const save = (blob, name) => {
+  const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(blob), download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60000);
 };

@@ -107,6 +107,7 @@ def describe_job(jobs: Jobs, job: Job) -> JobAnswer:
     if job.state == "finished":
         folder = jobs.store.get_result(job.id)
         links |= {name: f"{base}/{name}" for name, (file, _) in FILES.items() if (folder / file).exists()}
+        links |= {"all.zip": f"{base}/all.zip"}
         links |= {"people": f"{base}/people"} if (folder / TABLE_FILE).exists() else {}
     progress = run.progress if run else 1.0 if job.state == "finished" else None if job.state == "failed" else 0.0
     left_s = run.left_s if run else None

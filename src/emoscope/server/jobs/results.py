@@ -1,15 +1,21 @@
 """Results: the files of a finished job, as downloads and pages."""
 
+import asyncio
+import tempfile
+import zipfile
+from collections.abc import Iterator
 from pathlib import Path as FilePath
+from typing import IO
 
 from fastapi import APIRouter, Response
-from fastapi.responses import FileResponse
+from fastapi.responses import FileResponse, StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
 from emoscope.server.http.problems import ProblemError, create_answer, create_problem, describe
 from emoscope.server.jobs.answers import FILES, AJob, AllJobs
 from emoscope.server.jobs.record import Job
 from emoscope.server.jobs.supervisor import Jobs
+from emoscope.server.jobs.upload import explain_full
 
 router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["results"])
 
@@ -18,6 +24,7 @@ REPORT_CSP = (
     "sandbox allow-scripts allow-popups allow-downloads"
 )
 """Beside the report's own meta policy, which names the one script it may run: it loses the server's origin too."""
+PART_BYTES = 1 << 16
 WITH_VIDEO = " allow-same-origin"
 """A report that plays annotated.mp4 keeps the origin: browsers give others no file of this server."""
 
@@ -46,11 +53,15 @@ class ResultFile(FileResponse):
         await super().__call__(scope, receive, check)
 
 
-def _send(jobs: Jobs, job: Job, name: str, is_shown: bool = False) -> ResultFile:
-    file, media_type = FILES[name]
+def _check_finished(job: Job) -> None:
     if job.state != "finished":
         detail = f"the job is {job.state}, expected a finished one" + (f": {job.message}" if job.message else "")
         raise ProblemError(409, "No results", detail)
+
+
+def _send(jobs: Jobs, job: Job, name: str, is_shown: bool = False) -> ResultFile:
+    file, media_type = FILES[name]
+    _check_finished(job)
     path = jobs.store.get_result(job.id) / file
     try:
         found = path.stat()
@@ -103,3 +114,40 @@ _add_file("observations.csv", "Read the observations, one row per face and frame
 _add_file("observations.parquet", "Read the observations as Parquet.")
 _add_file("audience.csv", "Read the numbers of each second over all people.")
 _add_file("annotated.mp4", "Watch the annotated video, where it was asked for.", is_shown=True)
+
+
+@router.get("/all.zip", response_class=Response, responses=_describe_file("application/zip") | describe(507))
+async def read_all(jobs: AllJobs, job: AJob) -> StreamingResponse:
+    """Read everything that the job made, as one zip archive."""
+    _check_finished(job)
+    try:
+        packed = await asyncio.to_thread(_pack, jobs.store.get_result(job.id), jobs.store.folder)
+    except OSError as e:
+        raise explain_full(e, "the archive was not made") from e
+    name = f"{FilePath(job.name).stem}.zip"
+    size = packed.seek(0, 2)
+    packed.seek(0)
+    answer = StreamingResponse(_read(packed), media_type="application/zip")
+    # As a file's name is told: also in letters that headers do not know.
+    told = FileResponse(FilePath(name), filename=name, content_disposition_type="attachment")
+    answer.headers.update({"content-length": str(size), "content-disposition": told.headers["content-disposition"]})
+    return answer
+
+
+def _pack(result: FilePath, folder: FilePath) -> IO[bytes]:
+    """Return an archive of a result folder, in a file without a name: whatever happens, it is gone with the answer."""
+    packed = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 _read closes it
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in sorted(result.rglob("*")):
+            if path.is_symlink() or not path.is_file():
+                continue
+            # Videos and Parquet are packed already.
+            kind = zipfile.ZIP_STORED if path.suffix in (".mp4", ".parquet", ".jpg") else zipfile.ZIP_DEFLATED
+            archive.write(path, path.relative_to(result), kind)
+    return packed
+
+
+def _read(packed: IO[bytes]) -> Iterator[bytes]:
+    with packed:
+        while part := packed.read(PART_BYTES):
+            yield part

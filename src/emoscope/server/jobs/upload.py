@@ -17,11 +17,11 @@ MAX_FIELDS, MAX_FIELD_BYTES, MAX_NAME = 32, 4096, 200
 EXPECTED = "expected the video as field file"
 
 
-def explain_full(error: OSError) -> ProblemError:
-    """Return the answer where the disk is full, or raise what else it was."""
+def explain_full(error: OSError, so: str = "the video was not kept") -> ProblemError:
+    """Return the answer where the disk is full, and so what; or raise what else it was."""
     if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         raise error
-    detail = "the server's disk is full, so the video was not kept; delete finished jobs, or try again later"
+    detail = f"the server's disk is full, so {so}; delete finished jobs, or try again later"
     return ProblemError(507, "Insufficient storage", detail)
 
 

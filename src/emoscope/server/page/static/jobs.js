@@ -9,6 +9,7 @@ const LIST_EVERY_MS = 5000;
 const MAX_WATCHED = 2;
 const DOWNLOADS = {
   "observations.csv": "Table (CSV)", "observations.parquet": "Parquet", summary: "Summary", "annotated.mp4": "Video",
+  "all.zip": "Everything (zip)",
 };
 const rows = new Map();
 const watched = new Map();
