@@ -49,7 +49,7 @@ def study(faces: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_student_learns_the_mean_of_its_teachers(study: Path, faces: Dataset) -> None:
     """In the order of its training images."""
-    pixels = faces.pixels[faces.usage == "Training"]
+    pixels = faces.pixels[create_split(faces, TrainConfig()).train]
     mean = np.mean([Recognizer(name, 2).predict(pixels) for name in ("compact-2-int8", "compact-3-int8")], axis=0)
     with np.load(study / "pupil-teacher.npz") as z:
         np.testing.assert_allclose(z["probabilities"], mean, atol=1e-5)
