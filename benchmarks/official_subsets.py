@@ -1,7 +1,7 @@
-"""Measure embedded networks on PrivateTest once more, one view: all images, without identical ones, without near-copies.
+"""Measure embedded networks on PrivateTest once more, one view: all images, without identical, without near-copies.
 
-For networks that were measured before near-copies were known, and whose predictions were not kept. Nothing is chosen by it;
-each measurement is counted in the user's ledger as every other (`emoscope evaluate --split private`).
+For networks that were measured before near-copies were known and whose predictions were not kept. Nothing is chosen by
+it; each measurement is counted in the user's ledger as every other (`emoscope evaluate --split private`).
 """
 
 from pathlib import Path
