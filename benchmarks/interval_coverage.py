@@ -71,8 +71,10 @@ def measure_contrasts(rng: np.random.Generator, n_samples: int) -> list[dict[str
                 "coverage": float(np.mean((ends[:, 0] <= truth) & (truth <= ends[:, 1]))),
             }
             if effect is not None:
-                found = np.array([c.effect.interval or (np.nan, np.nan) for c in contrasts], float)
-                row["effect_coverage"] = float(np.nanmean((found[:, 0] <= effect) & (effect <= found[:, 1])))
+                # Of those that are printed.
+                found = np.array([c.effect.interval for c in contrasts if c.effect.interval], float).reshape(-1, 2)
+                inside = (found[:, 0] <= effect) & (effect <= found[:, 1])
+                row["effect_coverage"] = float(inside.mean()) if len(inside) else None
             rows.append(row)
             print(row)
     return rows

@@ -1,6 +1,6 @@
 """Observations made up for tests of what comes after recognition."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 from emoscope.core.emotions import EMOTIONS
 from emoscope.core.schema import BOX, COLUMNS, PROBABILITIES, SMOOTHED
 from emoscope.core.types import FrameResult
+from emoscope.tables.event_means import EventNumbers, SegmentSums
+from emoscope.tables.events import Event
 from emoscope.tables.observations import Observations, ObservationsWriter
+from emoscope.tables.rows import read_rows
 
 Mood = NDArray[np.float64]
 
@@ -79,3 +82,11 @@ def create_observations(results: Iterable[FrameResult], path: Path) -> Observati
         for result in results:
             writer.add(result)
     return Observations(path)
+
+
+def compute_events(table: Observations, events: Sequence[Event]) -> EventNumbers:
+    """The numbers of events alone, which summaries hold among others."""
+    sums = SegmentSums(events)
+    for rows in read_rows(table):
+        sums.add(rows)
+    return sums.finish()

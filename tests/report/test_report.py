@@ -399,8 +399,8 @@ def test_segments_together_are_told_once() -> None:
 
     from emoscope.report.event_rows import describe_events
     from emoscope.report.timeline import Timeline
-    from emoscope.tables.event_means import compute_events
     from emoscope.tables.events import Event
+    from made_tables import compute_events
 
     table = make_table({1: (0, 10), 2: (0, 10)}, 10)
     events = [Event("ad", 1, 2, kind="film"), Event("ad", 3, 4, kind="film"), Event("logo", 5, 6, kind="mark")]

@@ -345,8 +345,7 @@ def test_whatever_a_file_holds_it_is_read_or_refused_in_one_line(
 
 
 def test_events_together_count_a_moment_once() -> None:
-    from emoscope.tables.event_means import compute_events
-    from made_tables import feel, make_table
+    from made_tables import compute_events, feel, make_table
 
     times = [i / 5 for i in range(100)]
     table = make_table(times, {1: lambda t: feel("happy" if 2 <= t < 6 else "sad"), 2: lambda t: feel("happy")})

@@ -39,6 +39,12 @@ def test_contrasts_are_those_of_the_textbooks() -> None:
     assert found == [pytest.approx(p) if p else None for p in (0.03, None, 0.06, 0.06, 0.02)]
 
 
+def test_of_three_people_no_interval_of_an_effect_is_printed() -> None:
+    for n, is_printed in ((3, False), (4, True)):
+        [found] = contrast_paired(np.linspace(0.2, 0.5, n)[:, None], np.linspace(0.1, 0.2, n)[:, None])
+        assert found.effect.mean is not None and (found.effect.interval is not None) == is_printed
+
+
 def test_effects_lie_where_the_noncentral_t_puts_them() -> None:
     [paired] = contrast_paired(SLEEP[0][:, None], SLEEP[1][:, None])
     change, n = SLEEP[0] - SLEEP[1], 10

@@ -11,8 +11,7 @@ from emoscope.core.emotions import EMOTIONS
 from emoscope.tables.event_contrasts import By, EventContrast, PeopleIn, contrast_events
 from emoscope.tables.events import Event
 from emoscope.tables.inference import Estimate, Range, estimate_means
-from emoscope.tables.observations import Observations
-from emoscope.tables.rows import NOBODY, SIGNS, GroupedSums, Rows, Seven, read_rows
+from emoscope.tables.rows import NOBODY, SIGNS, GroupedSums, Rows, Seven
 
 LEAST: Final = np.array([0.0] * len(EMOTIONS) + [-1.0])
 RANGE: Final = (LEAST, np.ones(len(LEAST)))
@@ -158,14 +157,6 @@ class SegmentSums:
 def _find_people(name: str, by: By, sums: GroupedSums) -> PeopleIn:
     ids, rows = sums.sort()
     return PeopleIn(name, by, ids, _compute_means(rows))
-
-
-def compute_events(table: Observations, events: Sequence[Event]) -> EventNumbers:
-    """Return the numbers of events from a table that was written earlier, the same as with the analysis itself."""
-    sums = SegmentSums(events)
-    for rows in read_rows(table) if events else ():
-        sums.add(rows)
-    return sums.finish()
 
 
 def _compute_means(sums: NDArray[np.float64]) -> NDArray[np.float64]:
