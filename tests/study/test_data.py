@@ -201,7 +201,7 @@ BAD = {
     "word": (text(HEADER, f"3,x{GOOD[1:]},Training"), ["row 1", "'x'"]),
     "labels": (
         text(HEADER, ROW, f"7,{GOOD},Training", f"bored,{GOOD},Training", f"7,{GOOD},Training"),
-        ["'7' (2, first in row 2)", "'bored' (1, first in row 3)", "--map '7'=neutral", "--skip '7'"],
+        ["'7' (2, first in row 2", "'bored' (1, first in row 3", "--map '7'=neutral", "--skip '7'"],
     ),
     "usage": (text(HEADER, f"3,{GOOD},Trainin"), ["row 1", "usage 'Trainin'", "PrivateTest"]),
     "no usage": (text(HEADER, f"3,{GOOD},"), ["row 1", "usage ''"]),

@@ -38,6 +38,8 @@ def import_data(
 
     if faces and source == "synthetic":
         raise InputError("synthetic faces are cut already; leave out --faces")
+    if source == "synthetic" and (mapped or skip):
+        raise InputError("synthetic faces have labels that are known; leave out --map and --skip")
     labels = Labels(mapped or (), skip or ())
     taker = FaceTaker() if faces else None
     dataset = (

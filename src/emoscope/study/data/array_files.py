@@ -1,17 +1,18 @@
 """Faces as arrays: npz, npy and Parquet files in, a Dataset out."""
 
 import json
+from collections.abc import Collection
 from typing import Any, BinaryIO, Final
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from emoscope.core.errors import InputError
-from emoscope.faces.preprocess import resize, to_grey
-from emoscope.study.data.csv_rows import FAULTS, MAX_IMAGES, reading, show
+from emoscope.faces.preprocess import resize
+from emoscope.study.data.csv_rows import MAX_IMAGES, show
 from emoscope.study.data.dataset import SIDE_PX, USAGES, Dataset
 from emoscope.study.data.labels import Labels
+from emoscope.study.data.picture_files import check_picture, decode_face
 
 FACES: Final = ("pixels", "X", "x", "images", "image", "data", "faces", "img")
 MARKS: Final = ("emotion", "y", "Y", "labels", "label", "emotions", "expression")
@@ -22,10 +23,11 @@ def import_npz(file: BinaryIO, name: str, labels: Labels) -> Dataset:
     """Read an npz file with pixels (n, 48, 48) and labels (n,), perhaps also usage (n,)."""
     try:
         with np.load(file, allow_pickle=False) as z:
-            faces, marks = (next(z[key] for key in keys if key in z) for keys in (FACES, MARKS))
+            faces, marks = (z[key] for key in _find_names(z.files))
             usage = z["usage"] if "usage" in z else np.full(len(faces), "")
-    except (*FAULTS, KeyError, TypeError, AttributeError, StopIteration, RuntimeError) as e:
-        raise _explain(name, show(e)[:120] or "it has none") from e
+    # Bytes that were made up bring the readers to errors of every kind.
+    except Exception as e:
+        raise _explain(name, show(e)[:120]) from e
     return _create(faces, marks, usage, name, labels)
 
 
@@ -35,11 +37,23 @@ def import_npy(files: list[tuple[BinaryIO, str]], labels: Labels) -> Dataset:
     for file, name in files:
         try:
             arrays.append(np.lib.format.read_array(file, allow_pickle=False))
-        except (*FAULTS, TypeError, AttributeError) as e:
+        except Exception as e:
             raise _explain(name, show(e)[:120]) from e
     # One row of labels, or one column per class, is less than any picture.
     arrays.sort(key=lambda array: array.size)
     return _create(arrays[1], arrays[0], np.full(len(arrays[1]) if arrays[1].ndim else 0, ""), files[0][1], labels)
+
+
+def _find_names(names: Collection[str]) -> tuple[str, str]:
+    """Return what faces and labels are called.
+
+    Raises:
+        ValueError: none of the names means faces, or none labels, or one stands twice.
+    """
+    found = [[key for key in keys if key in names] for keys in (FACES, MARKS)]
+    if not all(found) or any(list(names).count(keys[0]) > 1 for keys in found):
+        raise ValueError(f"it has {', '.join(names) or 'nothing'}")
+    return found[0][0], found[1][0]
 
 
 def _explain(name: str, reason: str) -> InputError:
@@ -55,9 +69,9 @@ def _create(faces: NDArray[Any], marks: NDArray[Any], usage: NDArray[Any], name:
         faces = faces.reshape(-1, SIDE_PX, SIDE_PX)
     # One column per class.
     marks = marks.argmax(axis=1) if marks.ndim == 2 and marks.shape[1] > 1 and marks.dtype.kind in "iufb" else marks
-    marks = marks[:, 0] if marks.ndim == 2 else marks
+    marks = marks[:, 0] if marks.ndim == 2 and marks.shape[1] == 1 else marks
     is_like = faces.ndim == 3 and faces.dtype.kind in "iuf" and marks.shape == usage.shape == faces.shape[:1]
-    if not is_like or marks.dtype.kind not in "iuU" or usage.dtype.kind != "U" or not len(faces):
+    if not is_like or marks.dtype.kind not in "iuU" or usage.dtype.kind != "U" or not faces.size:
         raise _explain(
             name, f"they are {faces.dtype} {faces.shape}, {marks.dtype} {marks.shape} and {usage.dtype} {usage.shape}"
         )
@@ -68,14 +82,20 @@ def _create(faces: NDArray[Any], marks: NDArray[Any], usage: NDArray[Any], name:
     kept = np.array([label is not None for label in emotion])
     values = faces[kept]
     if values.dtype != np.uint8:
-        # Shares of white, or numbers that are whole already.
-        values = values * 255 if values.dtype.kind == "f" and values.max(initial=0) <= 1 else values
-        if not np.isfinite(values).all() or values.min(initial=0) < 0 or values.max(initial=0) > 255:
+        values = _convert(values)
+        if values is None:
             raise _explain(name, "its pixels are not 0 to 255, or 0 to 1")
-        values = np.rint(values).astype(np.uint8)
     if values.shape[1:] != (SIDE_PX, SIDE_PX):
         values = np.stack([resize(face, SIDE_PX) for face in values])
     return Dataset.create(values, np.array([i for i in emotion if i is not None], np.uint8), usage[kept])
+
+
+def _convert(values: NDArray[Any]) -> NDArray[np.uint8] | None:
+    """Return pixels that are 0 to 255, or shares of white, as bytes; None where they are neither."""
+    if values.dtype.kind not in "iuf" or not np.isfinite(values).all() or values.min(initial=0) < 0:
+        return None
+    values = values * 255 if values.dtype.kind == "f" and values.max(initial=0) <= 1 else values
+    return np.rint(values).astype(np.uint8) if values.max(initial=0) <= 255 else None
 
 
 def import_parquet(files: list[tuple[BinaryIO, str, str]], labels: Labels) -> Dataset:
@@ -85,7 +105,6 @@ def import_parquet(files: list[tuple[BinaryIO, str, str]], labels: Labels) -> Da
         files: open file, its name for messages, and usage, of each.
         labels: what the labels mean, unless the file says so itself.
     """
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     faces, emotion, usages = [], [], []
@@ -93,7 +112,7 @@ def import_parquet(files: list[tuple[BinaryIO, str, str]], labels: Labels) -> Da
         try:
             table = pq.ParquetFile(file)
             columns = table.schema_arrow.names
-            image, mark = (next(key for key in keys if key in columns) for keys in (FACES, MARKS))
+            image, mark = _find_names(columns)
             words = _find_words(table.schema_arrow.metadata or {}, mark)
             if table.metadata.num_rows > MAX_IMAGES:
                 raise ValueError(f"it has {table.metadata.num_rows} rows")
@@ -103,13 +122,15 @@ def import_parquet(files: list[tuple[BinaryIO, str, str]], labels: Labels) -> Da
                     row += 1
                     label = labels.find(words.get(str(value), str(value)), f"in row {row} of {name}")
                     if label is not None:
-                        faces.append(_decode(cell, f"{name}: row {row}"))
+                        faces.append(_decode(cell, f"in row {row} of {name}"))
                         emotion.append(label)
                         usages.append(usage)
-        except (*FAULTS, pa.ArrowException, KeyError, TypeError, AttributeError, StopIteration) as e:
+        except InputError:
+            raise
+        except Exception as e:
             raise InputError(
                 f"{name} is no Parquet file with a column of pictures ({', '.join(FACES[:4])}) and one of labels "
-                f"({', '.join(MARKS[:4])}) ({show(e)[:120] or 'it has none'}); give a CSV, folder or archive of faces"
+                f"({', '.join(MARKS[:4])}) ({show(e)[:120]}); give a CSV, folder or archive of faces"
             ) from e
     labels.check(files[0][1])
     if not faces:
@@ -130,13 +151,13 @@ def _decode(cell: Any, name: str) -> NDArray[np.uint8]:
     """Return the face of a cell: a picture file's bytes, or FER2013's pixels as text or numbers."""
     data = cell.get("bytes") if isinstance(cell, dict) else cell
     if isinstance(data, bytes):
-        image = None
-        with reading(name):
-            image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_ANYCOLOR) if data else None
-        if image is not None:
-            return resize(to_grey(np.asarray(image, np.uint8)), SIDE_PX)
+        check_picture(data, name)
+        return decode_face(data, name)
     if isinstance(data, str | list):
-        values = np.array(data.split() if isinstance(data, str) else data, np.float64)
-        if values.size == SIDE_PX**2 and values.min() >= 0 and values.max() <= 255:
-            return values.reshape(SIDE_PX, SIDE_PX).astype(np.uint8)
-    raise InputError(f"{name} holds no picture that can be decoded; replace or remove it")
+        values = np.array(data.split(), np.float64) if isinstance(data, str) else np.array(data)
+        # Whole numbers that are written as others are no shares of white, as dark as they may be.
+        is_whole = values.dtype.kind == "f" and not (values % 1).any()
+        pixels = _convert(values.astype(np.int64) if is_whole else values) if values.size == SIDE_PX**2 else None
+        if pixels is not None:
+            return pixels.reshape(SIDE_PX, SIDE_PX)
+    raise InputError(f"the picture {name} is none that can be decoded; replace or remove it")

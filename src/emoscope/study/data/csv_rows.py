@@ -127,7 +127,7 @@ def import_csv(file: BinaryIO, name: str, labels: Labels | None = None) -> Datas
             problem = _explain_pixels(cells[at_pixels])
         if image is None:
             raise InputError(f"{name}: row {row} (line {number}) {problem}; mend this row or fetch the file again")
-        label = labels.find(cells[at_emotion].decode("utf-8", "replace"), f"in row {row}")
+        label = labels.find(cells[at_emotion].decode("utf-8", "replace"), f"in row {row} (line {number})")
         if label is None:
             continue
         if len(emotion) == MAX_IMAGES:

@@ -2,25 +2,26 @@
 
 import contextlib
 import gzip
+import logging
 import re
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from emoscope.core.emotions import EMOTIONS, find_emotion
 from emoscope.core.errors import InputError
-from emoscope.core.headers import is_cut_off
-from emoscope.faces.preprocess import resize, to_grey
 from emoscope.media.sequence import PICTURE_SUFFIXES
 from emoscope.study.data.array_files import import_npy, import_npz, import_parquet
 from emoscope.study.data.csv_rows import import_csv, reading, show
-from emoscope.study.data.dataset import SIDE_PX, Dataset
+from emoscope.study.data.dataset import Dataset
 from emoscope.study.data.entries import ARCHIVES, Entry, Lister, is_hidden, open_file
 from emoscope.study.data.labels import MAPS, Labels
+from emoscope.study.data.picture_files import MAX_PICTURE, check_picture, decode_face
+
+log = logging.getLogger(__name__)
 
 KNOWN_CSVS = ("fer2013.csv", "icml_face_data.csv", "fer2013.csv.gz", "icml_face_data.csv.gz")
 """The names under which FER2013 was published; such a file decides how a folder or archive is read."""
@@ -41,9 +42,6 @@ RAF_LIST = "list_patition_label.txt"
 """RAF-DB's list of its pictures: a name, which begins with train or test, and a number, on each line."""
 
 MAX_LIST = 1 << 24
-MAX_PICTURE = 1 << 26
-"""Bytes; a file that holds or unpacks to more is no list, no picture of a face."""
-
 Take = Callable[[bytes, str], NDArray[np.uint8] | None]
 """A picture file's content and name in, a grey face (48, 48) out; None leaves the picture out."""
 
@@ -175,18 +173,17 @@ def _import_pictures(
             if emotion is not None:
                 items.append((number, path, entry, emotion, usage))
     else:
-        for entry in pictures:
-            if (found := listed.get(entry.path.stem.removesuffix("_aligned"))) is not None:
-                usage = SPLIT_FOLDERS.get(entry.path.name.split("_")[0].lower(), "")
-                emotion = labels.find(found, RAF_LIST, MAPS["raf-db"])
-                if emotion is not None:
-                    items.append((None, entry.path, entry, emotion, usage))
+        for entry, found in _choose_listed(pictures, listed, name, is_aligned=take is None):
+            usage = SPLIT_FOLDERS.get(entry.path.name.split("_")[0].lower(), "")
+            emotion = labels.find(found, RAF_LIST, MAPS["raf-db"])
+            if emotion is not None:
+                items.append((None, entry.path, entry, emotion, usage))
     labels.check(name)
     has_numbers = all(item[0] is not None for item in items)
     items.sort(key=lambda item: (item[0] if has_numbers and item[0] is not None else 0, item[1].as_posix()))
     faces, kept = [], []
     for _, _, entry, emotion, usage in items:
-        face = _read_picture(entry, f"{name}/{show(entry.path)}", take or _decode_face)
+        face = _read_picture(entry, f"{name}/{show(entry.path)}", take or decode_face)
         if face is not None:
             faces.append(face)
             kept.append((emotion, usage))
@@ -220,6 +217,30 @@ def _read_raf_list(entries: list[Entry], name: str) -> dict[str, str] | None:
     return listed
 
 
+def _choose_listed(
+    pictures: list[Entry], listed: dict[str, str], name: str, is_aligned: bool
+) -> list[tuple[Entry, str]]:
+    """Return one picture of each listed name with its label; warn of names without one and of pictures beside it.
+
+    RAF-DB comes with each picture twice: whole photographs, and the faces cut from them as `NAME_aligned.jpg`.
+    """
+    chosen: dict[str, Entry] = {}
+    n_other = 0
+    for entry in pictures:
+        key = entry.path.stem.removesuffix("_aligned")
+        n_other += key not in listed
+        if key in listed and (key not in chosen or (key != entry.path.stem) == is_aligned):
+            chosen[key] = entry
+    if len(chosen) < len(listed) or n_other:
+        log.warning(
+            "%s: %d of the %d pictures that %s names are there; %d pictures are not in that list and were passed over",
+            *(name, len(chosen), len(listed), RAF_LIST, n_other),
+        )
+    if not chosen:
+        raise InputError(f"{name} has none of the pictures that its {RAF_LIST} names; name the folder that holds both")
+    return [(entry, listed[key]) for key, entry in chosen.items()]
+
+
 def _find_label(path: PurePosixPath, name: str) -> tuple[str, str, int | None]:
     """Return label, usage and number (None without one) by a picture's folders and name."""
     folder, above = path.parent.name, path.parent.parent.name
@@ -241,17 +262,5 @@ def _read_picture(entry: Entry, name: str, take: Take) -> NDArray[np.uint8] | No
     """Return a (48, 48) grey picture; None where it is left out."""
     with reading(name), entry.open() as f:
         data = f.read(MAX_PICTURE + 1)
-    # OpenCV fills up a file that was cut short with grey, without a word.
-    reason = "too big" if len(data) > MAX_PICTURE else "empty" if not data else "cut short" if is_cut_off(data) else ""
-    if reason:
-        raise InputError(f"the picture {name} cannot be decoded ({reason}); replace or remove it")
+    check_picture(data, name)
     return take(data, name)
-
-
-def _decode_face(data: bytes, name: str) -> NDArray[np.uint8]:
-    image = None
-    with contextlib.suppress(cv2.error):
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_ANYCOLOR)
-    if image is None:
-        raise InputError(f"the picture {name} cannot be decoded (damaged or no picture); replace or remove it")
-    return resize(to_grey(np.asarray(image, np.uint8)), SIDE_PX)

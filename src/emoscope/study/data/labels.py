@@ -34,13 +34,25 @@ class Labels:
         """
         self.mapped: dict[str, int] = {}
         problems = []
+        pairs: dict[str, int] = {}
+        self.skipped = {label.strip().lower() for label in skipped}
+        self.clashes: list[str] = []
         for text in mapped:
             label, is_pair, emotion = text.rpartition("=")
             known = {label: emotion} if is_pair else MAPS.get(text.lower(), {})
             found = {key.strip().lower(): find_emotion(word) for key, word in known.items()}
             if not known or None in found.values() or "" in found:
                 problems.append(text)
-            self.mapped |= {key: index for key, index in found.items() if index is not None}
+            right = {key: index for key, index in found.items() if index is not None}
+            if is_pair:
+                self.clashes += [key for key, index in right.items() if pairs.setdefault(key, index) != index]
+                self.clashes += [key for key in right if key in self.skipped]
+            else:
+                self.mapped |= right
+        # A word about one label goes before a set's whole list.
+        self.mapped |= pairs
+        self.said = {**dict.fromkeys(pairs, "--map"), **dict.fromkeys(self.skipped, "--skip")}
+        """Labels of which the user spoke, by the option."""
         if problems:
             raise InputError(
                 shorten(
@@ -48,8 +60,11 @@ class Labels:
                     f"(emotions are {', '.join(EMOTIONS)}), or one of {', '.join(MAPS)}"
                 )
             )
-        self.skipped = {label.strip().lower() for label in skipped}
-        self.n_skipped = 0
+        if self.clashes:
+            shown = ", ".join(_show(label) for label in dict.fromkeys(self.clashes))
+            raise InputError(shorten(f"--map and --skip say different things of {shown}; say one of each label"))
+        self.n_skipped = self.n_found = 0
+        self.found: set[str] = set()
         self.unknown: dict[str, tuple[int, str]] = {}
 
     def find(self, label: str, place: str, numbers: Mapping[str, str] = MAPS["fer2013"]) -> int | None:
@@ -61,6 +76,8 @@ class Labels:
             numbers: what numbers mean here, unless the user says something else.
         """
         key = label.strip().lower()
+        if key in self.said:
+            self.found.add(key)
         if key in self.skipped:
             self.n_skipped += 1
             return None
@@ -70,15 +87,18 @@ class Labels:
         if index is None:
             n, first = self.unknown.get(label, (0, place))
             self.unknown[label] = (n + 1, first)
+        self.n_found += index is not None
         return index
 
     def check(self, name: str) -> None:
-        """Check that all were known, after the whole source was looked at.
+        """Check that all were known, and all that was said applied, after the whole source was looked at.
 
         Raises:
-            InputError: tells those that were not, how many there are and where the first stands.
+            InputError: tells those that were not, how many there are and where the first stands; or what --map and
+                --skip say of labels that there are not, or that nothing is left.
         """
         if not self.unknown:
+            self._check_said(name)
             return
         # Whatever a file holds instead of labels, a message is a line.
         shown = [f"{_show(label)} ({n}, first {place})" for label, (n, place) in list(self.unknown.items())[:12]]
@@ -88,6 +108,15 @@ class Labels:
             f"{name} has labels that are no known emotion: {', '.join(shown)}{more}; expected {', '.join(EMOTIONS)}; "
             f"say what they are by --map {label}=neutral or --map {'|'.join(MAPS)}; or leave out by --skip {label}"
         )
+
+    def _check_said(self, name: str) -> None:
+        # As a misspelt label: pictures would be kept, or keep their emotion, without a word.
+        if unused := sorted(f"{option} {_show(key)}" for key, option in self.said.items() if key not in self.found):
+            raise InputError(
+                shorten(f"{name} has no image of {', '.join(unused)}; name labels as the source has them, or none")
+            )
+        if self.n_skipped and not self.n_found:
+            raise InputError(f"all {self.n_skipped} images of {name} are left out by --skip; keep some labels")
 
 
 def _show(label: str) -> str:
