@@ -1,5 +1,8 @@
 """People of a finished job by requests: the same people.csv that commands use, all mistakes at once, or nothing."""
 
+import io
+import os
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -77,3 +80,43 @@ def test_all_mistakes_are_said_and_nothing_is_written(client: TestClient, folder
         assert str(folder) not in detail
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
     assert client.get("/v1/jobs/" + "f" * 32 + "/people").status_code == 404
+
+
+def test_a_job_deleted_meanwhile_is_no_job(client: TestClient, folder: Path) -> None:
+    """Whatever is asked of its files as they go: it is said that the job is gone, and nothing half is sent."""
+    from emoscope.analysis import people_edit
+    from emoscope.core.errors import InputError
+    from emoscope.server.jobs import results
+
+    load, pack = people_edit.load_said, results._pack
+
+    def delete() -> None:
+        client.app.state.jobs.store.all.pop(JOB_ID, None)  # type: ignore[attr-defined]
+
+    def vanish(*_: object) -> Any:
+        delete()
+        raise InputError("observations.parquet is no table")
+
+    def pack_nothing(result: Path, place: Path) -> Any:
+        delete()
+        return pack(result / "gone", place)
+
+    known = dict(client.app.state.jobs.store.all)  # type: ignore[attr-defined]
+    for call, patch in (
+        (lambda: client.get(PEOPLE), mock.patch.object(people_edit, "load_said", vanish)),
+        (lambda: client.put(PEOPLE, json={"people": []}), mock.patch.object(people_edit, "save_said", vanish)),
+        (lambda: client.get(f"/v1/jobs/{JOB_ID}/all.zip"), mock.patch.object(results, "_pack", pack_nothing)),
+    ):
+        client.app.state.jobs.store.all.update(known)  # type: ignore[attr-defined]
+        with patch:
+            answer = call()
+        assert answer.status_code == 404 and "there is no job" in answer.json()["detail"]
+    assert people_edit.load_said is load and folder.is_dir()
+
+
+def test_all_is_packed_whatever_the_clock_said(client: TestClient, folder: Path) -> None:
+    os.utime(folder / "summary.json", (0, 0))
+    answer = client.get(f"/v1/jobs/{JOB_ID}/all.zip")
+    assert answer.status_code == 200
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        assert archive.read("summary.json") == (folder / "summary.json").read_bytes()

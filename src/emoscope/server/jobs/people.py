@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from emoscope.core.errors import EmoscopeError
 from emoscope.core.schema import NOBODY
 from emoscope.server.http.problems import ProblemError, describe
-from emoscope.server.jobs.answers import AJob, AllJobs
+from emoscope.server.jobs.answers import AJob, AllJobs, find_job
 from emoscope.server.jobs.record import Job
 from emoscope.server.jobs.supervisor import Jobs
 
@@ -68,6 +68,8 @@ async def change_people(form: PeopleForm, request: Request, jobs: AllJobs, job: 
     _check_finished(job)
     lock: asyncio.Lock = request.app.state.people_lock
     async with lock:
+        # It may have been deleted while others' results were made.
+        find_job(jobs, job.id)
         await asyncio.to_thread(_save, jobs, job, form)
     return await asyncio.to_thread(_read, jobs, job)
 
@@ -120,6 +122,8 @@ def _save(jobs: Jobs, job: Job, form: PeopleForm) -> None:
 
 
 def _hide_folder(error: EmoscopeError, jobs: Jobs, job: Job) -> ProblemError:
+    # Deleted meanwhile: then that is what is wrong, not its files.
+    find_job(jobs, job.id)
     # Where the server keeps its results is nobody's business.
     text = str(error).replace(f"{jobs.store.get_result(job.id)}/", "").replace(str(jobs.store.get_result(job.id)), "it")
     return ProblemError(error.http_status, "People", text)

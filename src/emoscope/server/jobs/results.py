@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path as FilePath
 from typing import IO
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse, StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
 from emoscope.server.http.problems import ProblemError, create_answer, create_problem, describe
-from emoscope.server.jobs.answers import FILES, AJob, AllJobs
+from emoscope.server.jobs.answers import FILES, AJob, AllJobs, find_job
 from emoscope.server.jobs.record import Job
 from emoscope.server.jobs.supervisor import Jobs
 from emoscope.server.jobs.upload import explain_full
@@ -117,13 +117,19 @@ _add_file("annotated.mp4", "Watch the annotated video, where it was asked for.",
 
 
 @router.get("/all.zip", response_class=Response, responses=_describe_file("application/zip") | describe(507))
-async def read_all(jobs: AllJobs, job: AJob) -> StreamingResponse:
+async def read_all(request: Request, jobs: AllJobs, job: AJob) -> StreamingResponse:
     """Read everything that the job made, as one zip archive."""
     _check_finished(job)
+    lock: asyncio.Lock = request.app.state.people_lock
     try:
-        packed = await asyncio.to_thread(_pack, jobs.store.get_result(job.id), jobs.store.folder)
+        # Never half of it from before its people were put in order.
+        async with lock:
+            packed = await asyncio.to_thread(_pack, jobs.store.get_result(job.id), jobs.store.folder)
     except OSError as e:
+        find_job(jobs, job.id)
         raise explain_full(e, "the archive was not made") from e
+    # Deleted meanwhile: some of its files, or none, would look like all.
+    find_job(jobs, job.id)
     name = f"{FilePath(job.name).stem}.zip"
     size = packed.seek(0, 2)
     packed.seek(0)
@@ -137,7 +143,7 @@ async def read_all(jobs: AllJobs, job: AJob) -> StreamingResponse:
 def _pack(result: FilePath, folder: FilePath) -> IO[bytes]:
     """Return an archive of a result folder, in a file without a name: whatever happens, it is gone with the answer."""
     packed = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 _read closes it
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED, strict_timestamps=False) as archive:
         for path in sorted(result.rglob("*")):
             if path.is_symlink() or not path.is_file():
                 continue
