@@ -1,6 +1,7 @@
 """Alignment by sound: the stimulus is found where it begins, or it is said that this is uncertain."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -150,3 +151,10 @@ def test_kept_offsets_are_checked(project: Path, emoscope: Command) -> None:
     assert emoscope(*command)[0] == 2
     assert emoscope(*command, "--overwrite")[0] == 0
     assert read_starts(project)["anna"][0] == pytest.approx(3.2, abs=0.04)
+
+
+def test_a_stimulus_that_is_no_file_is_said_at_once(project: Path, emoscope: Command) -> None:
+    os.mkfifo(project / "pipe.mp4")
+    for name in ("films", "pipe.mp4"):
+        code, _, err = emoscope("group", project / "results", "--stimulus", project / name)
+        assert code == 2 and "is no file; name a video or a sound" in err and err.count("\n") == 1

@@ -50,6 +50,9 @@ def measure_length(stimulus: Path) -> float:
     """
     import av
 
+    # A folder has no sound, and a pipe would be waited for without end.
+    if stimulus.exists() and not stimulus.is_file():
+        raise InputError(f"the stimulus {stimulus} is no file; name a video or a sound")
     try:
         with av.open(str(stimulus)) as container:
             if container.duration:
