@@ -13,6 +13,7 @@ import pytest
 
 from conftest import Command
 from emoscope.core.emotions import EMOTIONS
+from emoscope.core.manifest import MANIFEST, Identity, Manifest
 from emoscope.groups.contrasts import Results, find_design
 from emoscope.groups.project import Wish, load_project
 from emoscope.tables.events import Event
@@ -65,6 +66,19 @@ def test_a_participant_is_the_mean_of_their_recordings(tmp_path: Path) -> None:
     assert np.allclose(results.project.curves[0, :, 1 + HAPPY], 0.4)
     # A frame's reading is what was shown most often in its bin, over both recordings.
     assert np.allclose(results.project.shown[1, :, HAPPY], 1)
+
+
+def test_the_same_film_twice_is_said(tmp_path: Path) -> None:
+    write_constant(tmp_path / "results", {"anna": 0.2, "bert": 0.6, "copy": 0.2})
+    for name, content in (("anna", b"one"), ("bert", b"other"), ("copy", b"one")):
+        (tmp_path / f"{name}.mp4").write_bytes(content)
+        folder = tmp_path / "results" / name
+        source = Identity.create(tmp_path / f"{name}.mp4").describe(folder)
+        (folder / MANIFEST).write_text(Manifest("analysis", source, {}).to_json())
+    notes = load_project(tmp_path / "results").notes
+    assert [note for note in notes if "same file" in note] == [
+        "anna, copy are one and the same file, and each counts; move away all but one"
+    ]
 
 
 def test_recordings_are_aligned_at_the_start_of_the_stimulus(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "list": lambda content: b"[]\n",
     "deep": lambda content: b"[" * 100_000,
 }
-STUDY = ("study.json", "results.json", "search.db", "splits/splits.json", "splits/*-8--1-0.npz")
+STUDY = ("study.json", "results.json", "search.db", "splits/splits.json", "splits/*-8--1-0-apart.npz")
 RUN = (
     *("run.json", "split.npz", "metrics.csv", "result.json", "validation.npz", "best.safetensors"),
     *("final.json", "test.npz"),

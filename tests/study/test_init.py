@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
@@ -60,6 +61,19 @@ def test_the_new_network_computes_what_the_old_one_did(
         # And goes on learning where the old one stood: batch norms that were folded away are there again.
         new.train()
         assert (new(x) - theirs).abs().mean() < 0.3 + tolerance
+
+
+def test_weights_that_are_no_numbers_are_refused(run: Run, faces: Dataset, tmp_path: Path) -> None:
+    spec = export_run(run.folder, tmp_path / "mine.onnx")
+    model = onnx.load(tmp_path / "mine.onnx")
+    [weights, *_] = [w for w in model.graph.initializer if len(w.dims) == 4]
+    values = onnx.numpy_helper.to_array(weights).copy()
+    values.flat[0] = np.nan
+    weights.CopyFrom(onnx.numpy_helper.from_array(values, weights.name))
+    onnx.save(model, tmp_path / "broken.onnx")
+    network, x = create_network("compact-tiny", seed=5, size_px=24), create_inputs(faces, spec)
+    with pytest.raises(InputError, match="no finite numbers"):
+        load_initial(network, "compact-tiny", str(tmp_path / "broken.onnx"), x)
 
 
 def test_an_embedded_network_nearly(faces: Dataset) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from emoscope.analysis.recorder import SUMMARY_FILE, TABLE_FILE
 from emoscope.analysis.result_folder import load_result
 from emoscope.core.errors import EmoscopeError, InputError
-from emoscope.core.manifest import WORKING
+from emoscope.core.manifest import WORKING, Manifest
 from emoscope.core.replacing import find_cut_off
 from emoscope.core.texts import name_some
 from emoscope.groups.participants import join_problems
@@ -91,7 +91,22 @@ def load_recordings(results: Path) -> tuple[dict[str, Recording], list[str]]:
         what = "pictures only, which have no time" if pictures else "no results"
         raise InputError(f"{results} holds {what}; name the folder that `emoscope analyze FOLDER -o` wrote")
     notes = [f"pictures have no time and are left out: {name_some(pictures)}"] if pictures else []
-    return recordings, notes + find_differences(recordings)
+    return recordings, notes + find_copies(recordings) + find_differences(recordings)
+
+
+def find_copies(recordings: Mapping[str, Recording]) -> list[str]:
+    """Return which recordings were made from one and the same file, a line each group: each of them counts."""
+    by_file: dict[tuple[int, str], list[str]] = {}
+    for recording in recordings.values():
+        manifest = Manifest.load(recording.folder)
+        source = manifest.source if manifest else {}
+        if (size := source.get("size")) and (digest := source.get("sha256_of_ends")):
+            by_file.setdefault((size, digest), []).append(recording.name)
+    return [
+        f"{name_some(names)} are one and the same file, and each counts; move away all but one"
+        for names in by_file.values()
+        if len(names) > 1
+    ]
 
 
 def find_differences(recordings: Mapping[str, Recording]) -> list[str]:

@@ -79,6 +79,8 @@ def load_initial(network: nn.Module, name: str, init: str, x: Tensor) -> None:
         weights: Mapping[str, NDArray[np.generic]] = {key: tensor.numpy() for key, tensor in tensors.items()}
     else:
         weights = read_weights(initial.path)[initial.networks.index(name)]
+    if broken := [key for key, values in weights.items() if not np.isfinite(values).all()]:
+        raise InputError(f"{init} is damaged: its weights {broken[0]} are no finite numbers; take an undamaged copy")
     missing = _copy_weights(network, weights, initial.labels)
     folded = {name for name, module in network.named_modules() if isinstance(module, nn.BatchNorm2d)}
     folded -= {key.rpartition(".")[0] for key in weights}
