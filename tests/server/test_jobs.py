@@ -255,7 +255,7 @@ def test_event_streams_are_counted(server: Server, clip: Path) -> None:
 
 
 def test_a_crashed_worker_fails_its_job_alone(server: Server, clip: Path) -> None:
-    first, second = server.send(clip, "first.mp4").json()["id"], server.send(clip).json()["id"]
+    first, second = server.send(clip, "first.mp4", views="10").json()["id"], server.send(clip).json()["id"]
     server.wait(first, "running")
     os.kill(server.wait_for_process(), signal.SIGSEGV)
     found = server.wait(first)
