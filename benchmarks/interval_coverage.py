@@ -11,7 +11,8 @@ import numpy as np
 from scipy import stats
 
 from common import write_result
-from emoscope.tables.inference import compute_intervals, contrast_independent, contrast_paired, find_clusters
+from emoscope.tables.curve_inference import find_clusters
+from emoscope.tables.inference import compute_intervals, contrast_independent, contrast_paired
 
 SIZES = (3, 5, 10, 20)
 Draw = Callable[[np.random.Generator, tuple[int, ...]], Any]

@@ -25,7 +25,7 @@ import numpy as np
 
 from common import ROOT, create_parser, write_result
 from emoscope.groups.contrasts import LEVEL, center
-from emoscope.tables.inference import find_clusters
+from emoscope.tables.curve_inference import find_clusters
 from emoscope.tables.rows import SIGNS
 from made_results import Stimulus, make_probabilities, write_project
 

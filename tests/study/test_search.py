@@ -20,7 +20,7 @@ import pytest
 from emoscope.core.errors import InputError, MissingExtraError
 from emoscope.study.recipes.families import Comparison, Space
 from emoscope.study.recipes.training import TrainConfig
-from emoscope.study.running import search as search_module
+from emoscope.study.running import search_storage
 from emoscope.study.running.search import Outcome, Trial, compute_bars, find_best, rehearse_search, search
 
 SPACE = Space(
@@ -135,7 +135,7 @@ def test_a_search_in_postgresql(postgresql: str) -> None:
 def test_what_is_said_without_a_database(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match=r"cannot use the storage postgresql\+?\w*://me:\*\*\*@127.0.0.1:9/db"):
         rehearse_search(SPACE, score, n_trials=1, storage="postgresql://me:secret@127.0.0.1:9/db")
-    monkeypatch.setattr(search_module, "find_spec", lambda name: None)
+    monkeypatch.setattr(search_storage, "find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"pip install -e '\.\[postgresql\]'"):
         rehearse_search(SPACE, score, n_trials=1, storage="postgresql://127.0.0.1:9/db")
 

@@ -9,15 +9,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
+from emoscope.tables.curve_inference import correlate_subjects, find_clusters, find_least_p
 from emoscope.tables.inference import (
     adjust_holm,
     compute_intervals,
     contrast_independent,
     contrast_paired,
-    correlate_subjects,
     estimate_means,
-    find_clusters,
-    find_least_p,
 )
 
 RNG = np.random.default_rng

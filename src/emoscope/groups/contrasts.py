@@ -10,18 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emoscope.groups.project import MEASURES, RANGE, Project, Track, average_people, compute_curve
+from emoscope.tables.curve_inference import Cluster, correlate_subjects, find_clusters
 from emoscope.tables.inference import (
     MIN_PEOPLE,
-    Cluster,
     Contrast,
     Estimate,
     compute_intervals,
     contrast_independent,
     contrast_paired,
     correct,
-    correlate_subjects,
     estimate_means,
-    find_clusters,
 )
 
 Floats = NDArray[np.float64]

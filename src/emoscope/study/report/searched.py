@@ -10,7 +10,8 @@ from emoscope.study.report.blocks import Block, Drawing, Drawings, Paragraph
 from emoscope.study.report.evidence import Entry, Family
 from emoscope.study.report.hyperparameters import format_setting, list_varied, name_setting
 from emoscope.study.report.svg import create_svg
-from emoscope.study.running.search import create_true_distributions, describe_value, quiet
+from emoscope.study.running.search import create_true_distributions, describe_value
+from emoscope.study.running.search_storage import quiet
 
 MIN_TRIALS = 6
 """Fewer say nothing of which setting decides."""

@@ -22,7 +22,8 @@ from emoscope.study.networks.timm_networks import WeightsError
 from emoscope.study.recipes.families import Comparison, create_fold_config, create_repeat_config
 from emoscope.study.recipes.training import TrainConfig
 from emoscope.study.running.queue import Trainings
-from emoscope.study.running.search import Outcome, Trial, check_database, find_best, search
+from emoscope.study.running.search import Outcome, Trial, find_best, search
+from emoscope.study.running.search_storage import check_database
 from emoscope.study.running.split_folder import SplitFolder, draw_faces
 from emoscope.study.running.status import estimate_left_s, find_status
 from emoscope.study.running.study_folder import (

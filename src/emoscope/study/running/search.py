@@ -5,29 +5,22 @@ the same trials as one that never was. Optuna's storage remembers them, with tru
 figure, so that Optuna's own tools can open it; the run folders hold all figures.
 """
 
-import contextlib
 import dataclasses
 import itertools
-import re
-import sqlite3
-import warnings
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
 import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy.exc import SQLAlchemyError
 
-from emoscope.core.errors import DamagedError, InputError, MissingExtraError, OutputError, shorten
-from emoscope.core.files import set_aside
+from emoscope.core.errors import InputError
 from emoscope.study.recipes.families import Pruner, Sampler, Space
 from emoscope.study.recipes.training import TrainConfig
+from emoscope.study.running.search_storage import explain_failures, open_study, quiet
 from emoscope.study.running.together import run_together, wait_for
 from emoscope.study.training.run_folder import Bars
 
@@ -48,8 +41,6 @@ class Outcome(NamedTuple):
     is_stopped: bool = False
     """Whether it was pruned."""
 
-
-POSTGRESQL = "postgresql://"
 
 LOG_RANGE = 8
 """From this ratio on ordered values are drawn on a logarithmic axis."""
@@ -175,8 +166,8 @@ async def search(
     futures: dict[TrainConfig, Future[T] | None] = {}
     flying: deque[tuple[FrozenTrial, TrainConfig]] = deque()
     was_known = False
-    with _explain_failures(storage):
-        study = _open_study(storage, name)
+    with explain_failures(storage):
+        study = open_study(storage, name)
         earlier = _find_earlier(study, space)
         n_asked = len(earlier)
         for trial in earlier:
@@ -355,70 +346,3 @@ def _remember(
 def _find_problem(trial: FrozenTrial) -> str:
     problem: Any = trial.user_attrs.get("problem", "")
     return str(problem)
-
-
-def check_database(path: Path) -> None:
-    """Set a study's own database aside where it is damaged: the trainings are kept, and are asked for again."""
-    if not path.is_file():
-        return
-    try:
-        with contextlib.closing(sqlite3.connect(path)) as connection:
-            [found] = connection.execute("PRAGMA integrity_check(1)").fetchone()
-            # To SQLite an emptied file is a new database.
-            found = found if path.stat().st_size else "it is empty"
-    except sqlite3.OperationalError:
-        # Locked, or not to be opened: the search says what to do.
-        return
-    except sqlite3.DatabaseError as e:
-        found = str(e)
-    if found != "ok":
-        # What SQLite has still to do in the old one must not be done to the new one.
-        for other in (path, *path.parent.glob(f"{path.name}-*")):
-            set_aside(DamagedError(other, found))
-
-
-def _open_study(storage: str | None, name: str) -> optuna.Study:
-    if storage and storage.startswith(POSTGRESQL):
-        if find_spec("psycopg") is None:
-            raise MissingExtraError.create(f"the storage {_describe(storage)} needs psycopg", "postgresql")
-        # A URL without a driver means psycopg 2 to some versions of SQLAlchemy.
-        storage = f"postgresql+psycopg{storage.removeprefix('postgresql')}"
-    # Any failure of a database we did not make: not there, not ours, locked, no driver.
-    try:
-        with quiet():
-            return optuna.create_study(storage=storage, study_name=name, direction="maximize", load_if_exists=True)
-    except Exception as e:
-        raise InputError(
-            f"the search cannot use the storage {_describe(storage)} ({shorten(e)}); name a database that you "
-            "may write to, such as sqlite:///search.db"
-        ) from e
-
-
-@contextlib.contextmanager
-def _explain_failures(storage: str | None) -> Iterator[None]:
-    try:
-        yield
-    except (optuna.exceptions.StorageInternalError, SQLAlchemyError) as e:
-        # Optuna's own message speaks of invalid data, the database's says what it is.
-        raise OutputError(
-            f"the search's database {_describe(storage)} cannot be used any more ({shorten(e.__cause__ or e)}); make "
-            "room or mend it, and run the command again: finished trainings are kept"
-        ) from e
-
-
-def _describe(storage: str | None) -> str:
-    """Return a storage's URL without its password."""
-    return re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", storage or "in memory")
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Keep Optuna's log of every trial off the terminal; ours tells the same."""
-    level = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            yield
-    finally:
-        optuna.logging.set_verbosity(level)
