@@ -8,7 +8,7 @@ import random
 import shutil
 import subprocess
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,28 @@ class CutOffError(Exception):
     """Stands for the kill of the process."""
 
 
+async def end_one_by_one(
+    trials: Coroutine[Any, Any, list[Trial]],
+    begun: dict[Any, Any],
+    finish: Callable[[Any], Any],
+    order: random.Random,
+    n_steps: int | None,
+) -> list[Trial]:
+    """Let trainings that have begun end in a random order; after `n_steps` of them the search is cut off."""
+    task = asyncio.ensure_future(trials)
+    for ended in itertools.count():
+        # As far as it gets without the end of another training.
+        for _ in range(10):
+            await asyncio.sleep(0)
+        if task.done():
+            return task.result()
+        if ended == n_steps:
+            raise CutOffError
+        future = order.choice(list(begun))
+        future.set_result(finish(future))
+    raise AssertionError
+
+
 def score(config: TrainConfig) -> Outcome:
     if config.learning_rate == 0.01:
         return Outcome(None, "diverged")
@@ -61,18 +83,8 @@ def search_slowly(in_flight: int, order: random.Random, n_steps: int | None = No
         return future
 
     async def drive() -> list[Trial]:
-        task = asyncio.ensure_future(search(SPACE, submit, Future.result, in_flight=in_flight, **options))
-        for ended in itertools.count():
-            # As far as it gets without the end of another training.
-            for _ in range(10):
-                await asyncio.sleep(0)
-            if task.done():
-                return task.result()
-            if ended == n_steps:
-                raise CutOffError
-            future = order.choice(list(begun))
-            future.set_result(score(begun.pop(future)))
-        raise AssertionError
+        trials = search(SPACE, submit, Future.result, in_flight=in_flight, **options)
+        return await end_one_by_one(trials, begun, lambda future: score(begun.pop(future)), order, n_steps)
 
     trials = asyncio.run(drive())
     assert most <= in_flight
@@ -211,19 +223,13 @@ def prune(in_flight: int, order: random.Random, n_steps: int | None = None, **op
         return future
 
     async def drive() -> list[Trial]:
-        task = asyncio.ensure_future(
-            search(SPACE, submit, Future.result, in_flight=in_flight, pruner="median", n_trials=20, **options)
+        return await end_one_by_one(
+            search(SPACE, submit, Future.result, in_flight=in_flight, pruner="median", n_trials=20, **options),
+            begun,
+            begun.pop,
+            order,
+            n_steps,
         )
-        for ended in itertools.count():
-            for _ in range(10):
-                await asyncio.sleep(0)
-            if task.done():
-                return task.result()
-            if ended == n_steps:
-                raise CutOffError
-            future = order.choice(list(begun))
-            future.set_result(begun.pop(future))
-        raise AssertionError
 
     return asyncio.run(drive()), n_epochs
 
