@@ -18,7 +18,7 @@ from emoscope.core.owned import open_owned
 from emoscope.core.texts import make_cell
 from emoscope.faces.recalibration import Recalibration
 from emoscope.groups.agreement import Comparison, Reliability, compare, measure_reliability, number_names
-from emoscope.groups.coded import Coded, Key, Recording, list_notes, load_recordings
+from emoscope.groups.coded import Coded, Key, RecordingFaces, list_notes, load_recordings
 from emoscope.groups.codes import find_participants, load_coders
 from emoscope.groups.recalibrate import create_recalibration
 
@@ -33,7 +33,7 @@ NAMES: Final = (FIGURES, PAGE, MOMENTS)
 class Agreement:
     """What coders saw beside what was read."""
 
-    recordings: tuple[Recording, ...]
+    recordings: tuple[RecordingFaces, ...]
     coders: tuple[Coded, ...]
     participants: dict[tuple[int, int], str]
     """Name of each person of each recording."""
@@ -180,20 +180,20 @@ def _to_labels(coded: Coded, keys: Sequence[Key]) -> NDArray[np.int64]:
 
 
 def _compare_with_reading(
-    coded: Coded, keys: Sequence[Key], recordings: Sequence[Recording], participants: dict[tuple[int, int], str]
+    coded: Coded, keys: Sequence[Key], recordings: Sequence[RecordingFaces], participants: dict[tuple[int, int], str]
 ) -> Comparison:
     read = np.array([recordings[key[0]].reading[coded.rows[key]] for key in keys], np.int64)
     whose = number_names([participants[key[:2]] for key in keys])
     return compare(_to_labels(coded, keys), read, whose, not coded.has_stretches)
 
 
-def _measure(coded: Coded, recordings: Sequence[Recording]) -> Reliability:
+def _measure(coded: Coded, recordings: Sequence[RecordingFaces]) -> Reliability:
     keys = sorted(coded.labels)
     probabilities = np.array([recordings[key[0]].probabilities[coded.rows[key]] for key in keys])
     return measure_reliability(probabilities, _to_labels(coded, keys))
 
 
-def _weigh(coded: Coded, recordings: Sequence[Recording]) -> float | None:
+def _weigh(coded: Coded, recordings: Sequence[RecordingFaces]) -> float | None:
     """Return the share agreed, every read emotion weighed as in all of the coded recordings.
 
     None where an emotion that is read in them was never coded when it was read.

@@ -11,10 +11,8 @@ from numpy.typing import NDArray
 from emoscope.analysis.recorder import SUMMARY_FILE
 from emoscope.analysis.result_folder import load_result, reading
 from emoscope.core.errors import InputError
-from emoscope.groups.recordings import find_folders
-from emoscope.tables.observations import Observations
+from emoscope.groups.recordings import Recording, find_folders
 from emoscope.tables.rows import read_rows
-from emoscope.tables.summary import Summary
 
 CANNOT_TELL: Final = frozenset({"cannot tell", "can't tell", "unclear", "unsure", "unknown", "u", "?"})
 """Words of a coder who looked and could not say."""
@@ -23,14 +21,9 @@ NEAR_S: Final = 0.25
 
 
 @dataclass(frozen=True)
-class Recording:
+class RecordingFaces(Recording):
     """One recording's faces, in the order of time."""
 
-    name: str
-    """The result folder, relative to that of all results, with slashes."""
-    folder: Path
-    table: Observations
-    summary: Summary
     frame_no: NDArray[np.int64]
     """(m,) of each face."""
     time_s: NDArray[np.float64]
@@ -44,7 +37,7 @@ class Recording:
     """Between analysed frames, in the middle."""
 
     @classmethod
-    def load(cls, name: str, folder: Path) -> "Recording":
+    def load(cls, name: str, folder: Path) -> "RecordingFaces":
         """Read a result folder.
 
         Raises:
@@ -125,18 +118,18 @@ class Coded:
         return [f"{len(twice)} moments of {self.coder} are coded in another file too"] if twice else []
 
 
-def load_recordings(root: Path) -> list[Recording]:
+def load_recordings(root: Path) -> list[RecordingFaces]:
     """Read a result folder, or all below a folder.
 
     Raises:
         InputError: there is none, or one is damaged.
     """
     if (root / SUMMARY_FILE).is_file():
-        return [Recording.load(root.resolve().name, root)]
+        return [RecordingFaces.load(root.resolve().name, root)]
     folders = find_folders(root)
     if not folders:
         raise InputError(f"{root} holds no result folder; name the folder that `emoscope analyze` wrote")
-    return [Recording.load(folder.relative_to(root).as_posix(), folder) for folder in folders]
+    return [RecordingFaces.load(folder.relative_to(root).as_posix(), folder) for folder in folders]
 
 
 def parse_person(text: str) -> int | None:
@@ -145,7 +138,7 @@ def parse_person(text: str) -> int | None:
     return int(number) if number.isascii() and number.isdecimal() and 0 < int(number) < 2**31 else None
 
 
-def match_codes(codes: Codes, recordings: Sequence[Recording]) -> tuple[Coded, list[str]]:
+def match_codes(codes: Codes, recordings: Sequence[RecordingFaces]) -> tuple[Coded, list[str]]:
     """Find the faces that a coder spoke of.
 
     Returns:
@@ -173,7 +166,7 @@ def match_codes(codes: Codes, recordings: Sequence[Recording]) -> tuple[Coded, l
     return found, problems
 
 
-def find_recording(name: str, recordings: Sequence[Recording]) -> int:
+def find_recording(name: str, recordings: Sequence[RecordingFaces]) -> int:
     """Return the number of the recording that a name means: its result's path, its file, or that without its ending.
 
     Raises:
@@ -192,7 +185,7 @@ def find_recording(name: str, recordings: Sequence[Recording]) -> int:
     raise InputError(f"there is no recording {name!r} among the results" if name else "no recording")
 
 
-def _find_faces(code: Code, place: int, recording: Recording) -> dict[Key, int]:
+def _find_faces(code: Code, place: int, recording: RecordingFaces) -> dict[Key, int]:
     """Return the faces that a code speaks of, by key, and where the recording has them.
 
     Raises:
@@ -217,7 +210,7 @@ def _find_faces(code: Code, place: int, recording: Recording) -> dict[Key, int]:
     return keys
 
 
-def _find_face(recording: Recording, time_s: float, person: int | None) -> int | None:
+def _find_face(recording: RecordingFaces, time_s: float, person: int | None) -> int | None:
     """Return the face nearest in time, None where there is none.
 
     Raises:

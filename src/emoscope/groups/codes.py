@@ -10,7 +10,7 @@ from emoscope.core.csv_table import read_csv_table
 from emoscope.core.emotions import EMOTIONS, find_emotion
 from emoscope.core.errors import InputError
 from emoscope.core.timecode import parse_time
-from emoscope.groups.coded import CANNOT_TELL, Code, Coded, Codes, Recording, match_codes, parse_person
+from emoscope.groups.coded import CANNOT_TELL, Code, Coded, Codes, RecordingFaces, match_codes, parse_person
 from emoscope.groups.elan_codes import ENDING, load_elan_codes
 from emoscope.groups.participants import FILE, join_problems, load_participants
 
@@ -18,7 +18,7 @@ COLUMNS: Final = ("recording", "time_s", "start_s", "end_s", "person", "track_id
 EXPECTED: Final = "expected a CSV file with the columns recording, time_s (or start_s and end_s), person and emotion"
 
 
-def load_codes(path: Path, tiers: Sequence[str], recordings: Sequence[Recording]) -> list[Codes]:
+def load_codes(path: Path, tiers: Sequence[str], recordings: Sequence[RecordingFaces]) -> list[Codes]:
     """Read what one file holds: a coder's table, or an ELAN document of one or more coders.
 
     Raises:
@@ -90,7 +90,7 @@ def _read_row(line: int, cells: Mapping[str, str], separator: str) -> Code:
     return Code(f"line {line}", cells.get("recording", ""), start_s, end_s, person, emotion)
 
 
-def load_coders(paths: Sequence[Path], recordings: Sequence[Recording], tiers: Sequence[str] = ()) -> list[Coded]:
+def load_coders(paths: Sequence[Path], recordings: Sequence[RecordingFaces], tiers: Sequence[str] = ()) -> list[Coded]:
     """Read the files of all coders.
 
     Args:
@@ -127,7 +127,7 @@ def load_coders(paths: Sequence[Path], recordings: Sequence[Recording], tiers: S
     return list(coders.values())
 
 
-def find_participants(root: Path, recordings: Sequence[Recording]) -> dict[tuple[int, int], str]:
+def find_participants(root: Path, recordings: Sequence[RecordingFaces]) -> dict[tuple[int, int], str]:
     """Return whose each person of each recording is: as participants.csv says, else each recording is a participant.
 
     Raises:

@@ -21,7 +21,7 @@ from emoscope.core.schema import BOX
 from emoscope.core.types import Image
 from emoscope.faces.crop import crop_faces
 from emoscope.groups.agree import identify
-from emoscope.groups.coded import Recording, load_recordings
+from emoscope.groups.coded import RecordingFaces, load_recordings
 from emoscope.media.video import load_frames
 from emoscope.outputs.thumbnails import MARGIN, encode_jpeg
 from emoscope.report.page import render
@@ -58,7 +58,7 @@ class Page:
     """What is not in it, and why."""
 
 
-def sample_moments(recordings: Sequence[Recording], usable: Sequence[int], n: int, seed: int) -> list[Sample]:
+def sample_moments(recordings: Sequence[RecordingFaces], usable: Sequence[int], n: int, seed: int) -> list[Sample]:
     """Choose moments evenly over the emotions that were read, and within each over the people of all recordings.
 
     Args:
@@ -96,7 +96,7 @@ def sample_moments(recordings: Sequence[Recording], usable: Sequence[int], n: in
     return [chosen[i] for i in rng.permutation(len(chosen)).tolist()]
 
 
-def find_source(recording: Recording) -> Path:
+def find_source(recording: RecordingFaces) -> Path:
     """Return where a recording's source lies: as it was named, or in or beside its result folder.
 
     Raises:
@@ -119,7 +119,7 @@ def find_source(recording: Recording) -> Path:
     raise InputError(f"{recording.name}: {path.name} {reason}")
 
 
-def load_faces(recording: Recording, source: Path, rows: Sequence[int]) -> Iterator[tuple[int, bytes]]:
+def load_faces(recording: RecordingFaces, source: Path, rows: Sequence[int]) -> Iterator[tuple[int, bytes]]:
     """Yield small pictures of faces of a recording: row and JPEG; those that cannot be had again are left out."""
     boxes, numbers, files = _find_boxes(recording)
     order = sorted(rows, key=lambda row: (recording.time_s[row], row))
@@ -135,7 +135,7 @@ def load_faces(recording: Recording, source: Path, rows: Sequence[int]) -> Itera
         yield order[i], _cut(image, boxes[order[i]])
 
 
-def _find_boxes(recording: Recording) -> tuple[NDArray[np.float64], NDArray[np.int64], list[str]]:
+def _find_boxes(recording: RecordingFaces) -> tuple[NDArray[np.float64], NDArray[np.int64], list[str]]:
     """Return each face's box, frame and file."""
     parts = [rows.faces for rows in read_rows(recording.table, BOX)]
     boxes = np.concatenate([stack(part, BOX) for part in parts])

@@ -8,13 +8,13 @@ from urllib.parse import unquote
 from emoscope.core.emotions import EMOTIONS, find_emotion
 from emoscope.core.errors import InputError
 from emoscope.core.texts import name_some
-from emoscope.groups.coded import CANNOT_TELL, Code, Codes, Recording, find_recording, parse_person
+from emoscope.groups.coded import CANNOT_TELL, Code, Codes, RecordingFaces, find_recording, parse_person
 from emoscope.tables.event_formats.elan import Document, read_document
 
 ENDING: Final = ".eaf"
 
 
-def load_elan_codes(path: Path, tiers: Sequence[str], recordings: Sequence[Recording]) -> Iterator[Codes]:
+def load_elan_codes(path: Path, tiers: Sequence[str], recordings: Sequence[RecordingFaces]) -> Iterator[Codes]:
     """Yield what stands in a document, tier by tier.
 
     Args:
@@ -47,7 +47,7 @@ def load_elan_codes(path: Path, tiers: Sequence[str], recordings: Sequence[Recor
         yield Codes(tier.name if tiers else path.stem, codes, problems, tier.entries.left_out.total())
 
 
-def _find_recording(path: Path, document: Document, recordings: Sequence[Recording]) -> str:
+def _find_recording(path: Path, document: Document, recordings: Sequence[RecordingFaces]) -> str:
     if len(recordings) == 1 and not document.media:
         return recordings[0].name
     linked = [PurePosixPath(unquote(url).replace("\\", "/")).name for pair in document.media for url in pair if url]

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from emoscope.core.errors import InputError
 from emoscope.faces.recalibration import MAX_BIAS, MAX_TEMPERATURE, Recalibration, identify_model, recalibrate
-from emoscope.groups.coded import Recording
+from emoscope.groups.coded import RecordingFaces
 
 MIN_CODES: Final = 50
 MIN_PARTICIPANTS: Final = 4
@@ -78,7 +78,7 @@ def create_recalibration(
     probabilities: Floats,
     labels: Floats,
     participants: NDArray[np.int64],
-    recordings: Sequence[Recording],
+    recordings: Sequence[RecordingFaces],
     coders: Sequence[str],
 ) -> Recalibration:
     """Fit a project's calibration.
