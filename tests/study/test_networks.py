@@ -1,5 +1,7 @@
 """Networks: one contract for all, the reference study's ten through the real loop, Keras's weights, errors said."""
 
+import dataclasses
+import json
 import os
 import resource
 import subprocess
@@ -19,11 +21,12 @@ from emoscope.faces.spec import ModelSpec
 from emoscope.study.data.dataset import Dataset
 from emoscope.study.data.synthetic import create_synthetic
 from emoscope.study.networks.catalogue import NETWORKS, OWN, REFERENCE, SLIM, TINY, create_network, find_network_facts
-from emoscope.study.networks.keras_resnet import KerasResNetV2, load_keras_weights
+from emoscope.study.networks.keras_resnet import DEPTHS, KerasResNetV2, load_keras_weights
 from emoscope.study.networks.timm_networks import TIMM_NAMES, WeightsError
 from emoscope.study.networks.vgg import Branches
 from emoscope.study.recipes.training import TrainConfig
-from emoscope.study.training.build import describe_input
+from emoscope.study.training.build import build_network, describe_input
+from emoscope.study.training.optimize import create_optimizer
 from emoscope.study.training.train import train
 
 BY_NAME = [*OWN, *TINY, *SLIM, "timm:convnext_atto", "timm:vit_tiny_patch16_224"]
@@ -106,37 +109,99 @@ def test_branches_are_those_of_the_reference_study() -> None:
 
 
 KERAS = """
-import sys, numpy as np, h5py, keras
+import json, sys, numpy as np, h5py, keras
 from keras.src.legacy.saving import legacy_h5_format
 rng = np.random.default_rng(0)
-model = keras.applications.ResNet152V2(weights=None, include_top=False, pooling="avg", input_shape=(64, 64, 3))
-for weight in model.weights:
-    # Fresh normalisation would hide a swapped mean or variance, fresh biases are all zero.
-    if weight.path.endswith(("moving_mean", "beta", "bias")):
-        weight.assign(rng.normal(0, 0.1, weight.shape))
-    elif weight.path.endswith(("moving_variance", "gamma")):
-        weight.assign(rng.uniform(0.8, 1.2, weight.shape))
-with h5py.File(sys.argv[1] + "/w.h5", "w") as f:
-    legacy_h5_format.save_weights_to_hdf5_group(f, model)
-x = rng.normal(0, 1, (3, 64, 64, 1)).astype("float32")
-np.savez(sys.argv[1] + "/xy.npz", x=x, y=model.predict(np.repeat(x, 3, axis=3), verbose=0))
+folder, counts = sys.argv[1], {}
+for name in ("ResNet50V2", "ResNet101V2", "ResNet152V2"):
+    make = getattr(keras.applications, name)
+    model = make(weights=None, include_top=False, pooling="avg", input_shape=(64, 64, 3))
+    for weight in model.weights:
+        # Fresh normalisation would hide a swapped mean or variance, fresh biases are all zero.
+        if weight.path.endswith(("moving_mean", "beta", "bias")):
+            weight.assign(rng.normal(0, 0.1, weight.shape))
+        elif weight.path.endswith(("moving_variance", "gamma")):
+            weight.assign(rng.uniform(0.8, 1.2, weight.shape))
+    with h5py.File(f"{folder}/{name.lower()}.h5", "w") as f:
+        legacy_h5_format.save_weights_to_hdf5_group(f, model)
+    x = rng.normal(0, 1, (3, 64, 64, 1)).astype("float32")
+    np.savez(f"{folder}/{name.lower()}.npz", x=x, y=model.predict(np.repeat(x, 3, axis=3), verbose=0))
+    counts[name.lower()] = model.count_params()
+json.dump(counts, open(f"{folder}/counts.json", "w"))
 """
 
 
-def test_keras_weights_give_keras_features(tmp_path: Path) -> None:
-    environment = {**os.environ, "KERAS_BACKEND": "torch", "KERAS_HOME": str(tmp_path)}
-    subprocess.run([sys.executable, "-c", KERAS, str(tmp_path)], check=True, env=environment, capture_output=True)
-    network = KerasResNetV2().eval()
-    load_keras_weights(network, tmp_path / "w.h5")
-    with np.load(tmp_path / "xy.npz") as z, torch.inference_mode():
-        ours = network.compute_features(torch.from_numpy(z["x"].transpose(0, 3, 1, 2))).numpy()
+@pytest.fixture(scope="module")
+def keras_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of each of Keras's three: random weights, pictures and features, the number of its parameters."""
+    folder = tmp_path_factory.mktemp("keras")
+    environment = {**os.environ, "KERAS_BACKEND": "torch", "KERAS_HOME": str(folder)}
+    subprocess.run([sys.executable, "-c", KERAS, str(folder)], check=True, env=environment, capture_output=True)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "n_parameters"), [("resnet50v2", 23_564_800), ("resnet101v2", 42_626_560), ("resnet152v2", None)]
+)
+def test_keras_weights_give_keras_features(name: str, n_parameters: int | None, keras_files: Path) -> None:
+    network = KerasResNetV2(DEPTHS[name]).eval()
+    load_keras_weights(network, keras_files / f"{name}.h5")
+    with np.load(keras_files / f"{name}.npz") as z, torch.inference_mode():
+        x = torch.from_numpy(z["x"].transpose(0, 3, 1, 2))
+        ours = network.compute_features(x).numpy()
         assert np.abs(ours - z["y"]).max() <= 1e-4 * max(1.0, float(np.abs(z["y"]).max()))
         assert np.abs(z["y"]).max() > 0.1 and z["y"].std() > 0.01
+        flat = KerasResNetV2(DEPTHS[name], size_px=64).eval()
+        load_keras_weights(flat, keras_files / f"{name}.h5")
+        assert flat.compute_features(x).shape == (3, 2048 * 4)
+        torch.testing.assert_close(flat.compute_features(x).view(3, 2048, 4).mean(2), torch.from_numpy(ours))
+    # Keras counts statistics, and two more colours of the first convolution.
+    arrays = network.state_dict().items()
+    n = sum(t.numel() for k, t in arrays if not k.startswith("classifier") and "num_batches" not in k) + 2 * 64 * 49
+    counted = json.loads((keras_files / "counts.json").read_text())[name]
+    assert n == counted == (n_parameters or counted)
+
+
+def test_other_files_are_no_keras_weights(keras_files: Path, tmp_path: Path) -> None:
     (tmp_path / "no.h5").write_bytes(b"nothing")
     with pytest.raises(InputError, match="holds no weights of this network"):
-        load_keras_weights(network, tmp_path / "no.h5")
-    with pytest.raises(InputError, match=r"no weights|does not fit"):
-        load_keras_weights(KerasResNetV2((1, 1, 1, 1)), tmp_path / "w.h5")
+        load_keras_weights(KerasResNetV2((1, 1, 1, 1)), tmp_path / "no.h5")
+    for other in ((1, 1, 1, 1), DEPTHS["resnet101v2"]):
+        with pytest.raises(InputError, match=r"no weights|does not fit"):
+            load_keras_weights(KerasResNetV2(other), keras_files / "resnet50v2.h5")
+
+
+@pytest.mark.parametrize(
+    ("name", "n_channels", "size_px"),
+    [("densenet121", 1024, 96), ("inception_v3", 2048, 139), ("resnet50v2", 2048, 64)],
+)
+def test_a_head_flattens_where_it_is_told(name: str, n_channels: int, size_px: int) -> None:
+    network = create_network(name, 0.5, 1, size_px=size_px, pooling="flatten").eval()
+    side = 3 if size_px > 64 else 2
+    assert network.classifier.in_features == n_channels * side**2
+    plain = create_network(name, 0.5, 1, size_px=size_px).eval()
+    theirs = {k.removeprefix("body."): v for k, v in network.state_dict().items()}
+    names = {"fc.", "classifier."}
+    assert {k for k in plain.state_dict() if not k.startswith(tuple(names))} <= set(theirs)
+    assert network(torch.zeros(2, 1, size_px - 8, size_px - 8)).shape == (2, 7), "smaller sizes fit too"
+
+
+def test_vgg_averages_where_it_is_told() -> None:
+    features = [create_network("vgg16", size_px=96, pooling=p).classifier.in_features for p in ("own", "average")]
+    assert features == [512 * 9, 512]
+
+
+def test_constants_of_norms_and_optimisers_are_settings() -> None:
+    constants = {"norm_momentum": 0.01, "norm_epsilon": 1.001e-5, "momentum": 0.0, "epsilon": 1e-7}
+    config = TrainConfig(network="resnet50v2-tiny", **constants)  # type: ignore[arg-type]
+    norms = [m for m in build_network(config).modules() if isinstance(m, nn.BatchNorm2d)]
+    assert norms and {(m.momentum, m.eps) for m in norms} == {(0.01, 1.001e-5)}
+    own = [m for m in build_network(TrainConfig(network="inception_v3")).modules() if isinstance(m, nn.BatchNorm2d)]
+    assert {m.eps for m in own} == {1e-3}, "those of the network where nothing is set"
+    network = nn.Linear(2, 2)
+    sgd = create_optimizer(network, dataclasses.replace(config, optimizer="sgd")).param_groups[0]
+    assert (sgd["momentum"], sgd["nesterov"]) == (0.0, False)
+    assert create_optimizer(network, dataclasses.replace(config, optimizer="adam")).param_groups[0]["eps"] == 1e-7
 
 
 @pytest.fixture
@@ -146,9 +211,7 @@ def hub_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "hub"
 
 
-@pytest.mark.parametrize(
-    ("name", "kept"), [("vgg16", "features."), ("densenet121", ""), ("inception_v3", ""), ("resnet50v2", "")]
-)
+@pytest.mark.parametrize(("name", "kept"), [("vgg16", "features."), ("densenet121", ""), ("inception_v3", "")])
 def test_cached_weights_for_three_colours_read_grey(name: str, kept: str, hub_cache: Path) -> None:
     cfg = timm.get_pretrained_cfg(TIMM_NAMES[name])
     extra: dict[str, Any] = {"aux_logits": True} if name == "inception_v3" else {"mlp_ratio": 0.01} if kept else {}
@@ -175,7 +238,7 @@ def test_cached_weights_for_three_colours_read_grey(name: str, kept: str, hub_ca
     assert {k.rsplit(".", 1)[0] for k in ours if not torch.equal(ours[k], others[k])} <= {"classifier", "fc", "head.fc"}
 
 
-@pytest.mark.parametrize("name", ["vgg16", "densenet121", "resnet152v2", "timm:convnext_atto"])
+@pytest.mark.parametrize("name", ["vgg16", "densenet121", "resnet50v2", "resnet152v2", "timm:convnext_atto"])
 @pytest.mark.usefixtures("hub_cache")
 def test_without_a_network_pretrained_fails_at_once(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
@@ -193,6 +256,8 @@ def test_what_is_wrong_with_a_network_is_said() -> None:
         ("timm:resnetv2_152", {"pretrained": True}, "no ImageNet weights"),
         ("densenet121", {"branches": Branches(1)}, "takes no branches"),
         ("vgg16", {"size_px": 16}, "at least 32 px"),
+        ("compact", {"pooling": "flatten"}, "compact takes no head_pooling"),
+        ("timm:vit_tiny_patch16_224", {"pooling": "flatten"}, "no map of features to flatten"),
         ("timm:inception_v4", {"size_px": 32}, "takes no input of 32 px"),
     ):
         with pytest.raises(InputError, match=words):

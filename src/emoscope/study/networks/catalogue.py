@@ -9,7 +9,8 @@ from torch.nn import functional as F  # noqa: N812  (torch's own short name)
 
 from emoscope.core.emotions import EMOTIONS
 from emoscope.core.errors import InputError
-from emoscope.study.networks.keras_resnet import draw_convolutions
+from emoscope.study.networks.heads import Pooling
+from emoscope.study.networks.keras_resnet import DEPTHS, draw_convolutions
 from emoscope.study.networks.thin import ThinInception, create_thin_densenet, create_thin_resnet, create_thin_vgg
 from emoscope.study.networks.timm_networks import (
     Build,
@@ -141,8 +142,7 @@ accelerator; compact-tiny: for tests and first tries, seconds per run."""
 
 REFERENCE: dict[str, Constructor] = {
     **{name: partial(create_vgg, name) for name in ("vgg16", "vgg19")},
-    **{name: partial(create_known, name) for name in ("resnet50v2", "resnet101v2")},
-    "resnet152v2": create_keras_resnet,
+    **{name: partial(create_keras_resnet, name) for name in DEPTHS},
     **{name: partial(create_known, name) for name in ("densenet121", "densenet169", "densenet201")},
     **{name: partial(create_known, name) for name in ("inception_v3", "inception_resnet_v2")},
 }
@@ -203,6 +203,7 @@ def create_network(
     size_px: int = 48,
     pretrained: bool = False,
     branches: Branches | None = None,
+    pooling: Pooling = "own",
 ) -> nn.Module:
     """Create a network: grey pictures (n, 1, s, s) in, logits (n, 7) out.
 
@@ -213,20 +214,23 @@ def create_network(
         size_px: side of the final input.
         pretrained: load ImageNet weights.
         branches: of VGG.
+        pooling: how the last map of features becomes a vector.
 
     Raises:
-        InputError: no such network, or it has no such weights, branches or input size.
+        InputError: no such network, or it has no such weights, branches, pooling or input size.
         WeightsError: the weights cannot be fetched.
     """
     facts, branches = find_network_facts(name), branches or Branches()
     if branches != Branches() and name not in BRANCHED:
         raise InputError(f"{name} takes no branches and head layers; set them to 0 or choose one of {BRANCHED}")
+    is_known = name in NETWORKS
+    if pooling != "own" and is_known and name not in REFERENCE:
+        raise InputError(f"{name} takes no head_pooling; set it to own, or choose one of {', '.join(REFERENCE)}")
     if pretrained and not facts.weights:
         raise InputError(f"there are no ImageNet weights of {name}; set `pretrained: false` or take another network")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        build = Build(dropout, size_px, pretrained, branches)
-        is_known = name in NETWORKS
+        build = Build(dropout, size_px, pretrained, branches, pooling)
         network = NETWORKS[name](build) if is_known else create_timm(name.removeprefix("timm:"), build)
     probe(network, name, size_px)
     return network

@@ -1,10 +1,11 @@
-"""Keras's ResNet V2 and the weights that Keras publishes for it: timm has none for ResNet152V2.
+"""Keras's ResNet V2 and the weights that Keras publishes for it, which are those of the reference study.
 
 He et al., Identity mappings in deep residual networks, 2016, as keras.applications builds it: a stack's stride stands
 in its last block, the outer convolutions have biases, and the first pooling pads with zeros.
 """
 
 import hashlib
+import math
 import re
 import urllib.request
 from collections.abc import Sequence
@@ -20,11 +21,16 @@ from emoscope.core.errors import InputError, shorten
 from emoscope.core.files import open_atomic
 
 URL = (
-    "https://storage.googleapis.com/tensorflow/keras-applications/resnet/"
-    "resnet152v2_weights_tf_dim_ordering_tf_kernels_notop.h5"
+    "https://storage.googleapis.com/tensorflow/keras-applications/resnet/{}_weights_tf_dim_ordering_tf_kernels_notop.h5"
 )
-MD5 = "ed17cf2e0169df9d443503ef94b23b33"
-"""As keras/src/applications/resnet.py gives it."""
+MD5S = {
+    "resnet50v2": "fac2f116257151a9d068a22e544a4917",
+    "resnet101v2": "c0ed64b8031c3730f411d2eb4eea35b5",
+    "resnet152v2": "ed17cf2e0169df9d443503ef94b23b33",
+}
+"""Of the weights without top, as keras/src/applications/resnet.py gives them."""
+DEPTHS = {"resnet50v2": (3, 4, 6, 3), "resnet101v2": (3, 4, 23, 3), "resnet152v2": (3, 8, 36, 3)}
+"""Blocks of each stack."""
 EPSILON = 1.001e-5
 """Of all batch normalisations, Keras's value."""
 
@@ -64,9 +70,9 @@ class Block(nn.Module):
 
 
 class KerasResNetV2(nn.Module):
-    """ResNet V2 over grey pictures (n, 1, s, s)."""
+    """ResNet V2 over grey pictures (n, 1, s, s); `size_px` is their side where features are flattened, else 0."""
 
-    def __init__(self, depths: Sequence[int] = (3, 8, 36, 3), dropout: float = 0.0) -> None:
+    def __init__(self, depths: Sequence[int], dropout: float = 0.0, size_px: int = 0) -> None:
         super().__init__()
         self.conv1_conv = nn.Conv2d(1, 64, 7, 2, 3)
         blocks: dict[str, nn.Module] = {}
@@ -79,17 +85,20 @@ class KerasResNetV2(nn.Module):
                 n_in = 4 * n_filters
         self.blocks = nn.ModuleDict(blocks)
         self.post_bn = nn.BatchNorm2d(n_in, eps=EPSILON)
+        side = math.ceil(size_px / 32) or 1
+        self.pool = nn.AdaptiveAvgPool2d(side)
         self.dropout = nn.Dropout(dropout)
-        self.classifier = nn.Linear(n_in, len(EMOTIONS))
+        self.classifier = nn.Linear(n_in * side**2, len(EMOTIONS))
         draw_convolutions(self)
 
     def compute_features(self, x: Tensor) -> Tensor:
-        """Return the globally averaged features (n, 2048) of (n, 1, s, s)."""
+        """Return the features of (n, 1, s, s): averaged over the picture (n, 2048), or flattened."""
         # Features may be negative here, so that padding with zeros is not what torch's pooling does.
         x = F.max_pool2d(F.pad(self.conv1_conv(x), (1, 1, 1, 1)), 3, 2)
         for block in self.blocks.values():
             x = block(x)
-        return F.relu(self.post_bn(x)).mean((2, 3))
+        features: Tensor = self.pool(F.relu(self.post_bn(x))).flatten(1)
+        return features
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits (n, 7)."""
@@ -147,19 +156,20 @@ def _translate(layer: str) -> str:
     return f"blocks.{block}.{'preact_bn' if preact else kind + number}"
 
 
-def fetch_keras_weights() -> Path:
-    """Return the published file, fetched on first use into torch's own cache of weights.
+def fetch_keras_weights(name: str) -> Path:
+    """Return the published file of one of DEPTHS, fetched on first use into torch's own cache of weights.
 
     Raises:
         OSError, HTTPException: it cannot be fetched, or is not what was published.
         OutputError: the cache cannot be written.
     """
-    path = Path(torch.hub.get_dir()) / "checkpoints" / URL.rsplit("/", 1)[1]
+    url = URL.format(name)
+    path = Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[1]
     if not path.is_file():
-        with urllib.request.urlopen(URL, timeout=10) as answer:
+        with urllib.request.urlopen(url, timeout=10) as answer:
             content = answer.read()
-        if hashlib.md5(content, usedforsecurity=False).hexdigest() != MD5:
-            raise OSError(f"{URL} gave something else than Keras published, its md5 differs")
+        if hashlib.md5(content, usedforsecurity=False).hexdigest() != MD5S[name]:
+            raise OSError(f"{url} gave something else than Keras published, its md5 differs")
         with open_atomic(path) as temporary:
             temporary.write_bytes(content)
     return path

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from emoscope.core.emotions import EMOTIONS
 from emoscope.core.errors import InputError, shorten
 from emoscope.faces.spec import ModelSpec
-from emoscope.study.networks.keras_resnet import KerasResNetV2, fetch_keras_weights, load_keras_weights
+from emoscope.study.networks.heads import FlattenedHead, Pooling
+from emoscope.study.networks.keras_resnet import DEPTHS, KerasResNetV2, fetch_keras_weights, load_keras_weights
 from emoscope.study.networks.vgg import BranchedVgg, Branches
 
 
@@ -38,6 +39,8 @@ class Build:
     """Load ImageNet weights."""
     branches: Branches
     """Of VGG."""
+    pooling: Pooling
+    """Of the reference study's networks and timm's."""
 
 
 @dataclass(frozen=True)
@@ -59,15 +62,14 @@ class NetworkFacts:
 TIMM_NAMES = {
     "vgg16": "vgg16.tv_in1k",
     "vgg19": "vgg19.tv_in1k",
-    "resnet50v2": "resnetv2_50.a1h_in1k",
-    "resnet101v2": "resnetv2_101.a1h_in1k",
-    "densenet121": "densenet121.ra_in1k",
+    "densenet121": "densenet121.tv_in1k",
     "densenet169": "densenet169.tv_in1k",
     "densenet201": "densenet201.tv_in1k",
     "inception_v3": "inception_v3.tv_in1k",
     "inception_resnet_v2": "inception_resnet_v2.tf_in1k",
 }
-"""Our names to timm's. resnet152v2 has no ImageNet weights there: Keras's network and weights stand in."""
+"""Our names to timm's. The three ResNet V2 are Keras's: timm's of 50 and 101 layers are laid out and were trained
+otherwise, and it has no weights of 152."""
 
 MIN_SIZES_PX = {
     "vgg16": 32,
@@ -79,7 +81,7 @@ MIN_SIZES_PX = {
 }
 """Measured: below, a layer has nothing left to see. 75 px is what Keras asks for the Inceptions."""
 
-KERAS = NetworkFacts(32, 0.5, 0.5, "Keras resnet152v2", "apache-2.0")
+KERAS = {name: NetworkFacts(32, 0.5, 0.5, f"Keras {name}", "apache-2.0") for name in DEPTHS}
 
 
 def find_timm_cfg(name: str) -> Any:
@@ -119,8 +121,8 @@ def find_timm_facts(name: str) -> NetworkFacts:
 
 def find_architecture_facts(name: str) -> NetworkFacts:
     """Return the facts of a known architecture or of `timm:NAME`."""
-    if name == "resnet152v2":
-        return KERAS
+    if name in KERAS:
+        return KERAS[name]
     if name.startswith("timm:"):
         return find_timm_facts(name.removeprefix("timm:"))
     if name not in TIMM_NAMES:
@@ -141,6 +143,8 @@ def create_timm(name: str, build: Build) -> nn.Module:
     is_fixed = cfg is not None and cfg.fixed_input_size
     if is_fixed:
         options["img_size"] = build.size_px
+    if build.pooling == "flatten":
+        options |= {"num_classes": 0, "global_pool": "", "drop_rate": 0.0}
     if build.pretrained:
         file = fetch_timm_weights(cfg.hf_hub_id, facts.weights)
         options |= {"pretrained": True, "pretrained_cfg_overlay": {"file": str(file)}}
@@ -156,6 +160,8 @@ def create_timm(name: str, build: Build) -> nn.Module:
         ) from e
     if is_fixed:
         network.register_forward_pre_hook(partial(_check_size, name, build.size_px))
+    if build.pooling == "flatten":
+        return FlattenedHead(network, name, build.size_px, build.dropout)
     return network
 
 
@@ -215,26 +221,28 @@ def create_known(name: str, build: Build) -> nn.Module:
 def create_vgg(name: str, build: Build) -> nn.Module:
     """Create VGG16 or VGG19, with branches if asked; the original's dense layers are left out."""
     if build.pretrained:
-        body = create_known(name, dataclasses.replace(build, dropout=0.0, size_px=224))
+        body = create_known(name, dataclasses.replace(build, dropout=0.0, size_px=224, pooling="own"))
     else:
         # Thin dense layers: the original's 120 M numbers would be drawn to be thrown away.
         body = timm.create_model(TIMM_NAMES[name].split(".")[0], in_chans=1, num_classes=1, mlp_ratio=0.01)
     assert isinstance(body.features, nn.Sequential)
-    return BranchedVgg(list(body.features), build.size_px, build.branches, build.dropout)
+    return BranchedVgg(
+        list(body.features), build.size_px, build.branches, build.dropout, is_averaged=build.pooling == "average"
+    )
 
 
-def create_keras_resnet(build: Build) -> nn.Module:
-    """Create ResNet152V2.
+def create_keras_resnet(name: str, build: Build) -> nn.Module:
+    """Create one of Keras's ResNet V2.
 
     Raises:
         WeightsError: Keras's weights cannot be fetched.
     """
-    network = KerasResNetV2(dropout=build.dropout)
+    network = KerasResNetV2(DEPTHS[name], build.dropout, build.size_px if build.pooling == "flatten" else 0)
     if build.pretrained:
         try:
-            path = fetch_keras_weights()
+            path = fetch_keras_weights(name)
         except (OSError, HTTPException) as e:
-            raise create_weights_error(KERAS.weights, e) from e
+            raise create_weights_error(KERAS[name].weights, e) from e
         load_keras_weights(network, path)
     return network
 

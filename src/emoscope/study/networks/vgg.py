@@ -44,7 +44,14 @@ class BranchedVgg(nn.Module):
     final ones fit too: before a flattening, features are averaged to the final size.
     """
 
-    def __init__(self, features: Sequence[nn.Module], size_px: int, branches: Branches, dropout: float) -> None:
+    def __init__(
+        self,
+        features: Sequence[nn.Module],
+        size_px: int,
+        branches: Branches,
+        dropout: float,
+        is_averaged: bool = False,
+    ) -> None:
         super().__init__()
         self.blocks = nn.ModuleList()
         block: list[nn.Module] = []
@@ -55,6 +62,7 @@ class BranchedVgg(nn.Module):
                 block = []
         shapes = self._find_shapes(size_px)
         n_channels, side = shapes[-1]
+        side = 1 if is_averaged else side
         self.body = nn.Sequential(nn.AdaptiveAvgPool2d(side), nn.Flatten())
         n_features = n_channels * side**2
         self.branches = nn.ModuleDict()

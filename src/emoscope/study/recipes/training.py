@@ -25,6 +25,7 @@ SWITCHES: Final[Mapping[str, tuple[str, ...]]] = {
     "mixup_alpha": ("mixup_off",),
     "distil_weight": ("distil_temperature", "views"),
     "patience": ("min_delta",),
+    "augment": ("augmentation",),
 }
 """Settings that have no effect where the first is 0."""
 
@@ -51,6 +52,13 @@ class TrainConfig:
     """VGG only: dense layers before the outputs."""
     head_width: Width = 2048
     """Width of the head's dense layers."""
+    head_pooling: Literal["own", "average", "flatten"] = "own"
+    """The reference study's networks and timm's: how the last map of features becomes a vector; `own` flattens VGG's
+    and averages all others'."""
+    norm_momentum: Share = 0.0
+    """Share of a new batch in the running statistics of batch norms, 1 - Keras's momentum; 0: the network's own."""
+    norm_epsilon: Annotated[float, Field(ge=0, le=0.1)] = 0.0
+    """Added to the variance in batch norms; 0: the network's own."""
     protocol: Protocol = "official"
     """`official`: the publisher's split; `thesis`: 20 % test, 70/10 hold-out, duplicates on one side; `naive`: the
     same with duplicates wherever they fall, to show what that is worth; `folders`: the parts that a dataset marks, as
@@ -73,7 +81,11 @@ class TrainConfig:
     batch_size: Annotated[int, Field(ge=2, le=65_536)] = 128
     """Images per step; a last incomplete batch is left out, another one every epoch."""
     optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
-    """SGD is Nesterov's, momentum 0.9."""
+    """SGD is Nesterov's where it has a momentum."""
+    momentum: Annotated[float, Field(ge=0, le=0.999)] = 0.9
+    """Of SGD; the one-cycle schedule sets its own."""
+    epsilon: Annotated[float, Field(ge=1e-12, le=1)] = 1e-8
+    """Of Adam and AdamW; Keras's is 1e-7."""
     sam_rho: Annotated[float, Field(ge=0, le=10)] = 0.0
     """Sharpness-aware minimisation around the optimiser, with this radius; 0 switches it off. Doubles the cost of a
     step (Foret et al., 2021)."""
@@ -94,7 +106,10 @@ class TrainConfig:
     ema_decay: Annotated[float, Field(ge=0, le=0.99999)] = 0.998
     """Moving average of the weights per step; 0 switches it off."""
     augment: bool = True
-    """One affine warp, brightness, contrast, erasing; see training/batches.py."""
+    """Change training images anew in every epoch, each by its own draw; see training/batches.py."""
+    augmentation: Literal["strong", "thesis"] = "strong"
+    """`thesis`: mirror, rotation, zoom, shift, all mild, as the reference study; `strong`: brightness, contrast and
+    erasing, too."""
     degrade: Share = 0.0
     """Share of the faces that are softened, and share of those that get noise: robustness to distance and poor light;
     0 leaves both out."""
@@ -136,7 +151,7 @@ class TrainConfig:
     frozen: Share = 0.0
     """Share of the epochs, the first ones, in which only the classifier learns, for `init` and `pretrained`."""
 
-    @field_validator("size_shares", "fold_seed", "n_folds", "repeats", "devices", "views")
+    @field_validator("size_shares", "fold_seed", "n_folds", "repeats", "devices")
     @classmethod
     def check_with_others(cls, value: Any, info: ValidationInfo) -> Any:
         """Check what only fits together; settings that are wrong by themselves are not among the others."""
@@ -151,11 +166,19 @@ class TrainConfig:
         elif info.field_name == "fold_seed":
             if others.get("protocol") == "official" and (others.get("fold", 0) > 0 or value >= 0):
                 raise ValueError("fold and fold_seed go with `protocol: thesis`; the official split has no folds")
-        elif info.field_name == "views":
-            if value and not (others.get("distil_weight", 1) and others.get("augment", True)):
-                raise ValueError(f"views is {value}, expected 0: views belong to a student that augments")
         elif (n := others.get("batch_size", 0)) % value:
             raise ValueError(f"batch_size is {n}, expected a multiple of {info.field_name} ({value})")
+        return value
+
+    @field_validator("views")
+    @classmethod
+    def check_views(cls, value: int, info: ValidationInfo) -> int:
+        """Check that who learns from views augments as they are drawn."""
+        others = info.data
+        if value and not (others.get("distil_weight", 1) and others.get("augment", True)):
+            raise ValueError(f"views is {value}, expected 0: views belong to a student that augments")
+        if value and others.get("augmentation", "strong") != "strong":
+            raise ValueError(f"views is {value}, expected 0 with `augmentation: {others['augmentation']}`")
         return value
 
     @field_validator("init", "frozen")

@@ -15,7 +15,7 @@ from emoscope.study.data.dataset import SIDE_PX, Dataset
 from emoscope.study.drawings.figures import choose_samples
 from emoscope.study.recipes.training import TrainConfig
 from emoscope.study.report.blocks import Picture, Pictures
-from emoscope.study.training.batches import Augmentation, create_batch
+from emoscope.study.training.batches import STRENGTHS, create_batch
 from emoscope.study.training.build import describe_input, find_size_px
 
 GAP_PX = 3
@@ -81,13 +81,14 @@ def show_augmented(dataset: Dataset, config: TrainConfig) -> Pictures:
             continue
         faces = torch.from_numpy(dataset.pixels[np.repeat(rows, N_AUGMENTED)])
         plain = create_batch(faces[:1], size_px, spec, None, generator)
-        batch = torch.cat([plain, create_batch(faces, size_px, spec, Augmentation(), generator)])
+        batch = torch.cat([plain, create_batch(faces, size_px, spec, STRENGTHS[config.augmentation], generator)])
         grey = ((batch[:, 0] * spec.std + spec.mean) * 255).round().clamp(0, 255).to(torch.uint8).numpy()
         alt = f"One face labelled {name} as it is, then {N_AUGMENTED} times augmented"
         pictures.append(_create_row(name, list(grey), alt))
+    light = ", brightness, contrast and erasing" if config.augmentation == "strong" else ""
     caption = (
-        f"Augmentation: left a face as it is, then {N_AUGMENTED} draws of mirror, rotation, zoom, shift, brightness, "
-        f"contrast and erasing, at {size_px} px."
+        f"Augmentation: left a face as it is, then {N_AUGMENTED} draws of mirror, rotation, zoom, shift{light}, at "
+        f"{size_px} px."
     )
     return Pictures("augmentation", caption, pictures, "rows")
 

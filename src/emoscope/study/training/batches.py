@@ -33,6 +33,13 @@ class Augmentation:
     """Standard deviation of the strongest softening, as a share of the side."""
 
 
+STRENGTHS = {
+    "strong": Augmentation(),
+    "thesis": Augmentation(brightness=0.0, contrast=0.0, erase_probability=0.0),
+}
+"""By the name that a recipe has for them; `thesis` has the reference study's kinds of change and no others."""
+
+
 def _uniform(n: int, low: float, high: float, generator: torch.Generator) -> Tensor:
     return torch.empty(n, device=generator.device).uniform_(low, high, generator=generator)
 

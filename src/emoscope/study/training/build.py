@@ -6,6 +6,7 @@ from torch import nn
 
 from emoscope.faces.spec import ModelSpec
 from emoscope.study.networks.catalogue import create_network, find_network_facts
+from emoscope.study.networks.heads import set_norms
 from emoscope.study.networks.vgg import Branches
 from emoscope.study.recipes.training import TrainConfig
 
@@ -38,7 +39,7 @@ def build_network(config: TrainConfig, *, is_new: bool = True) -> nn.Module:
         InputError: no such network, or not with this input.
         WeightsError: the ImageNet weights cannot be had.
     """
-    return create_network(
+    network = create_network(
         config.network,
         config.dropout,
         config.seed,
@@ -52,7 +53,10 @@ def build_network(config: TrainConfig, *, is_new: bool = True) -> nn.Module:
             config.head_layers,
             config.head_width,
         ),
+        pooling=config.head_pooling,
     )
+    set_norms(network, config.norm_momentum, config.norm_epsilon)
+    return network
 
 
 def describe_weights(config: TrainConfig) -> tuple[str, str]:

@@ -31,9 +31,10 @@ def create_optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.Opt
     """Create the optimiser; norms and biases get no weight decay."""
     groups = param_groups_weight_decay(network, config.weight_decay)
     if config.optimizer == "sgd":
-        return torch.optim.SGD(groups, config.learning_rate, momentum=0.9, nesterov=True, foreach=True)
+        momentum = config.momentum
+        return torch.optim.SGD(groups, config.learning_rate, momentum, nesterov=momentum > 0, foreach=True)
     kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
-    return kind(groups, config.learning_rate, foreach=True)
+    return kind(groups, config.learning_rate, eps=config.epsilon, foreach=True)
 
 
 def create_schedule(optimizer: torch.optim.Optimizer, config: TrainConfig, n_steps: int) -> Schedule:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from emoscope.core.files import open_atomic
-from emoscope.study.training.batches import Augmentation, alter
+from emoscope.study.training.batches import STRENGTHS, alter
 
 CHUNK = 4096
 """Images drawn at once: they and their floats take 150 MB."""
@@ -35,7 +35,7 @@ def draw_view(pixels: NDArray[np.uint8], view: int, seed: int) -> NDArray[np.uin
     views = []
     for i in range(0, len(pixels), CHUNK):
         faces = torch.from_numpy(pixels[i : i + CHUNK]).unsqueeze(1).float().div_(255)
-        drawn = alter(faces, max(faces.shape[-2:]), Augmentation(), generator)
+        drawn = alter(faces, max(faces.shape[-2:]), STRENGTHS["strong"], generator)
         views.append(drawn.mul_(255).round_().to(torch.uint8).squeeze(1))
     return torch.cat(views).numpy()
 

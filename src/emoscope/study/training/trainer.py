@@ -1,5 +1,6 @@
 """What one training does: an epoch at a time, each ending with a checkpoint in the run's folder."""
 
+import dataclasses
 import logging
 import time
 from collections.abc import Sequence
@@ -22,7 +23,7 @@ from emoscope.study.data.dataset import Dataset
 from emoscope.study.data.splits import Split
 from emoscope.study.measuring.metrics import compute_f1_of, compute_metrics
 from emoscope.study.recipes.training import TrainConfig
-from emoscope.study.training.batches import Augmentation, create_batch
+from emoscope.study.training.batches import STRENGTHS, create_batch
 from emoscope.study.training.build import build_network, describe_input, find_size_px
 from emoscope.study.training.checkpoint import State, read_precision, save_tensors
 from emoscope.study.training.initial import N_MEASURED, find_head, load_initial
@@ -164,7 +165,8 @@ class Trainer:
     ) -> tuple[Tensor, Tensor, Tensor | None]:
         """Return inputs (n, c, s, s), labels (n,) or mixed (n, 7), and the teacher's probabilities (n, 7) if any."""
         config = self.config
-        how = Augmentation(degrade_probability=config.degrade) if config.augment else None
+        strength = dataclasses.replace(STRENGTHS[config.augmentation], degrade_probability=config.degrade)
+        how = strength if config.augment else None
         size_px = find_size_px(config, config.find_size_px(epoch))
         labels, teacher = self.labels[rows], None if self.teacher is None else self.teacher[rows]
         if self.pool is None or teacher is None:
