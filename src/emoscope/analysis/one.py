@@ -1,8 +1,10 @@
 """One source: its frames in, an Analysis out, which can also be loaded from the folder that it left."""
 
+import contextlib
 import os
 import shutil
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,7 +22,7 @@ from emoscope.core.owned import open_owned
 from emoscope.core.types import FrameResult
 from emoscope.media.source import Source
 from emoscope.outputs.formats import TIMED
-from emoscope.pipeline.analyzer import PICTURE_SIDE_PX, VIDEO_SIDE_PX, Analyzer
+from emoscope.pipeline.analyzer import PICTURE_SIDE_PX, VIDEO_SIDE_PX, Analyzer, read_ahead
 from emoscope.tables.observations import Observations
 from emoscope.tables.people_file import PEOPLE_FILE
 from emoscope.tables.summary import End, Summary, UsedSettings
@@ -189,11 +191,14 @@ def analyze_source(
         OSError: the folder cannot be written.
     """
     start = time.perf_counter()
-    analyzer = create_analyzer(settings, is_video=source.kind == "video")
-    with Recorder(folder, settings, analyzer, source.label, source.kind, source) as recorder:
-        for frame, result in analyzer.analyze_frames(source):
-            recorder.add(frame, result)
-            on_frame(result)
+    # What each step loads it loads while others work: the networks while the source is opened, the report's parts while
+    # it is read.
+    with read_ahead(source) as frames:
+        analyzer = create_analyzer(settings, is_video=source.kind == "video")
+        with Recorder(folder, settings, analyzer, source.label, source.kind, source) as recorder, prepare_end(settings):
+            for frame, result in analyzer.analyze_frames(frames):
+                recorder.add(frame, result)
+                on_frame(result)
     if recorder.table.n_rows == 0 and not source.stop.is_set():
         raise InputError(f"{source.label}: none of its pictures can be read; first: {source.problems[0]}")
     wall_s = round(time.perf_counter() - start, 3)
@@ -202,6 +207,30 @@ def analyze_source(
     end = describe_end(source, [*recorder.problems, *recorder.find_inverted(), *unused])
     _, summary = recorder.finish(end, used, fingerprint)
     return Analysis(summary.open_table(folder / TABLE_FILE), summary, folder)
+
+
+@contextlib.contextmanager
+def prepare_end(settings: Settings) -> Iterator[None]:
+    """Load in a thread of its own what an analysis needs at its end."""
+    thread = threading.Thread(target=_load_end, args=(settings.report,), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+
+
+def _load_end(has_report: bool) -> None:
+    # Whatever is amiss shows again where it is needed.
+    with contextlib.suppress(Exception):
+        import pyarrow.compute
+        import pyarrow.csv
+        import pyarrow.parquet  # noqa: F401
+
+        if has_report:
+            from emoscope.report import prepare_report
+
+            prepare_report()
 
 
 def find_timed(settings: Settings, source: Source) -> Iterator[str]:

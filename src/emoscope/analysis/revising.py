@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
-from urllib.request import url2pathname
 
 from emoscope.analysis.recorder import AUDIENCE_FILE, REPORT_FILE, SUMMARY_FILE, TABLE_FILE
 from emoscope.analysis.result_folder import load_result, load_summary, reading, recompute
@@ -133,6 +132,9 @@ def _write_tables(
 
 def _find_media(path: Path) -> Path | None:
     """Return the video that a document of ours names, by its whole address or as seen from the document."""
+    # Not above: it loads what speaks to servers.
+    from urllib.request import url2pathname
+
     from emoscope.tables.event_formats.elan import read_media
 
     for whole, relative in read_media(path, path.read_bytes()):

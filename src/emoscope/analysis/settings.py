@@ -27,7 +27,7 @@ from pydantic import (
 from emoscope.core.errors import InputError
 from emoscope.core.schema import ATTENTION, SET_90, SMOOTHED
 from emoscope.core.timecode import Baseline, Every, parse_baseline, parse_every, parse_time
-from emoscope.core.validation import find_problems, suggest
+from emoscope.core.validation import describe_fields, find_problems, suggest
 from emoscope.core.version import read_version
 from emoscope.faces.recalibration import Recalibration, load_recalibration
 from emoscope.tables.events import Event, load_events, select_events
@@ -105,7 +105,7 @@ class Settings(BaseModel):
         InputError: all that is wrong with the values.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     every: Annotated[
         Every,
@@ -272,3 +272,6 @@ class Settings(BaseModel):
         values = self.model_dump_json(exclude={"events", "event_columns", "event_tiers"})
         text = f"{values} {state!a} {read_version()}"
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+describe_fields(Settings)

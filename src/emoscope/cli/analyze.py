@@ -98,11 +98,13 @@ def group_results(results: "Sequence[SourceResult]", output: Path) -> "Written |
 
     What stands in the way, such as a table of participants with mistakes, is said, and the results stay as they are.
     """
+    if sum(r.output is not None for r in results) < 2:
+        return None
     from emoscope.core.errors import EmoscopeError
     from emoscope.groups.group import group
     from emoscope.groups.recordings import count_films
 
-    if sum(r.output is not None for r in results) < 2 or count_films(output) < 2:
+    if count_films(output) < 2:
         return None
     try:
         return group(output)

@@ -9,7 +9,7 @@ import typer
 from emoscope.cli.options import AsJson, Overwrite, print_json, require, say
 from emoscope.core.errors import InputError
 
-data_app = typer.Typer(help="Datasets: import them once, look at them.", no_args_is_help=True)
+data_app = typer.Typer(help="Datasets: import them once, look at them.", no_args_is_help=True, add_completion=False)
 
 
 @data_app.command("import")

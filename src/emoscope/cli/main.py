@@ -1,41 +1,92 @@
 """The command line put together: every command, the log, and each error as one line."""
 
+import importlib
 import logging
 import sys
-from typing import Annotated
+from collections.abc import Iterator, MutableMapping
+from typing import Annotated, Any, Final
 
 import typer
+from typer.core import TyperGroup
 
-from emoscope.cli.agree import agree
-from emoscope.cli.analyze import analyze
-from emoscope.cli.data import data_app
-from emoscope.cli.group import group
-from emoscope.cli.live import live
-from emoscope.cli.models import evaluate, export, models
 from emoscope.cli.options import say
-from emoscope.cli.page import page, receive
-from emoscope.cli.people import people
-from emoscope.cli.report import compare, report
-from emoscope.cli.serve import serve
-from emoscope.cli.study import study_app
-from emoscope.cli.train import train
 from emoscope.core.errors import EmoscopeError, shorten
 from emoscope.core.texts import make_printable
 from emoscope.core.version import read_version
 
+HOMES: Final = {
+    "analyze": "analyze",
+    "live": "live",
+    "report": "report",
+    "people": "people",
+    "group": "group",
+    "compare": "report",
+    "agree": "agree",
+    "serve": "serve",
+    "page": "page",
+    "receive": "page",
+    "train": "train",
+    "evaluate": "models",
+    "export": "models",
+    "models": "models",
+    "data": "data",
+    "study": "study",
+}
+"""In which module of this package each command is: as a function of its name, or a group of several as NAME_app."""
+
+
+class Commands(MutableMapping[str, Any]):
+    """The commands by name, each made when it is asked for: loading all of them takes longer than loading a network."""
+
+    def __init__(self) -> None:
+        self.made: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        """Return typer's command.
+
+        Raises:
+            KeyError: there is none of this name.
+        """
+        if name not in self.made:
+            module = importlib.import_module(f"emoscope.cli.{HOMES[name]}")
+            app = getattr(module, f"{name}_app", None)
+            if app is None:
+                app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+                app.command(name)(getattr(module, name))
+            command: Any = typer.main.get_command(app)
+            command.name = name
+            self.made[name] = command
+        return self.made[name]
+
+    def __setitem__(self, name: str, command: Any) -> None:
+        self.made[name] = command
+
+    def __delitem__(self, name: str) -> None:
+        raise TypeError("commands stay")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(HOMES)
+
+    def __len__(self) -> int:
+        return len(HOMES)
+
+
+class Group(TyperGroup):
+    """All commands."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands = Commands()
+
+
 app = typer.Typer(
     name="emoscope",
+    cls=Group,
     help="The emotions people's faces express, from pictures and video to a report.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (analyze, live, report, people, group, compare, agree, serve, page, receive):
-    app.command()(command)
-app.add_typer(data_app, name="data")
-app.add_typer(study_app, name="study")
-for command in (train, evaluate, export, models):
-    app.command()(command)
 
 
 def print_version(is_asked: bool) -> None:

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from emoscope.study.running.plan import Plan
     from emoscope.study.running.status import TrainingStatus
 
-study_app = typer.Typer(help="Studies: whole recipes from a file, their state, report and card.", no_args_is_help=True)
+study_app = typer.Typer(
+    help="Studies: whole recipes from a file, their state, report and card.", no_args_is_help=True, add_completion=False
+)
 
 
 @study_app.command("run")

