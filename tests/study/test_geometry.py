@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from emoscope.core.errors import InputError
-from emoscope.faces.recognize import create_session
+from emoscope.faces.devices import create_session
 from emoscope.faces.upright import SIZE_PX, standardize
 from emoscope.study.data.dataset import Dataset
 from emoscope.study.geometry.fit import Recipe, fit

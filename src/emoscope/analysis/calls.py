@@ -11,12 +11,13 @@ from typing import overload
 from emoscope.analysis.one import Analysis, Progress, analyze_source, create_analyzer, create_reporter
 from emoscope.analysis.recorder import KIND, OUTPUT_NAMES
 from emoscope.analysis.result_folders import identify
-from emoscope.analysis.settings import Detector, Settings, Thumbnails
+from emoscope.analysis.settings import Detector, Reading, Settings, Thumbnails
 from emoscope.core.errors import InputError
 from emoscope.core.owned import open_owned
 from emoscope.core.picture import Picture, Pictures
 from emoscope.core.timecode import Baseline
 from emoscope.core.types import FrameResult
+from emoscope.faces.devices import DeviceName
 from emoscope.faces.recalibration import Recalibration
 from emoscope.faces.registry import YUNET
 from emoscope.media.find import find_sources
@@ -38,6 +39,7 @@ def analyze_image(  # type: ignore[overload-overlap]
     balanced: bool = ...,
     set_90: bool = ...,
     max_side_px: int = ...,
+    device: DeviceName = ...,
 ) -> FrameResult: ...
 
 
@@ -51,6 +53,7 @@ def analyze_image(
     balanced: bool = ...,
     set_90: bool = ...,
     max_side_px: int = ...,
+    device: DeviceName = ...,
 ) -> list[FrameResult]: ...
 
 
@@ -63,6 +66,7 @@ def analyze_image(
     balanced: bool = False,
     set_90: bool = False,
     max_side_px: int = PICTURE_SIDE_PX,
+    device: DeviceName = "auto",
 ) -> FrameResult | list[FrameResult]:
     """Read the faces of one picture, or of each in a list.
 
@@ -77,6 +81,7 @@ def analyze_image(
         balanced: name rare emotions more often: higher macro F1.
         set_90: also tell for each face the emotions among which the right one is in nine of ten.
         max_side_px: a larger picture is reduced to this for detection; faces are read at full resolution.
+        device: where networks run: `auto`, `cpu`, `cuda`, `openvino`, `coreml` or `directml`.
 
     Returns:
         What was read; for a list, a list in its order.
@@ -130,6 +135,8 @@ def analyze_video(
     views: int = 1,
     balanced: bool = False,
     set_90: bool = False,
+    reading: Reading = "every",
+    device: DeviceName = "auto",
     calibration: str | Path | Recalibration | None = None,
     max_side_px: int | None = None,
     report: bool = True,
@@ -162,6 +169,9 @@ def analyze_video(
         views: 1, 2 or 10 views averaged per face.
         balanced: name rare emotions more often: higher macro F1.
         set_90: also tell for each face the emotions among which the right one is in nine of ten.
+        reading: `every` face of every frame, or `adaptive`: a face that hardly changes keeps its reading; the table's
+            column `kept` marks it.
+        device: where networks run: `auto`, `cpu`, `cuda`, `openvino`, `coreml` or `directml`.
         calibration: a file of `emoscope agree --write-calibration`: probabilities as people saw these recordings.
         max_side_px: a larger frame is reduced to this for detection; None: larger for pictures than for video.
         report: make report.html.

@@ -257,6 +257,8 @@ def create_analyzer(settings: Settings, is_video: bool = True) -> Analyzer:
         set_90=settings.set_90,
         attention=settings.attention,
         calibration=settings.calibration,
+        reading=settings.reading,
+        device=settings.device,
     )
 
 

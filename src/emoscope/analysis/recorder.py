@@ -220,6 +220,8 @@ class Recorder:
             used,
             detector=analyzer.detector.name,
             detector_reason=analyzer.detector_reason,
+            device=analyzer.recognizer.device.name,
+            device_reason=analyzer.recognizer.device.reason,
             max_side_px=analyzer.max_side_px,
             model=analyzer.recognizer.spec.name,
             start_s=self.source.start_s if self.source else 0.0,

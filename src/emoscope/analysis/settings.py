@@ -25,10 +25,11 @@ from pydantic import (
 )
 
 from emoscope.core.errors import InputError
-from emoscope.core.schema import ATTENTION, SET_90, SMOOTHED
+from emoscope.core.schema import ATTENTION, KEPT, SET_90, SMOOTHED
 from emoscope.core.timecode import Baseline, Every, parse_baseline, parse_every, parse_time
 from emoscope.core.validation import describe_fields, find_problems, suggest
 from emoscope.core.version import read_version
+from emoscope.faces.devices import DeviceName
 from emoscope.faces.recalibration import Recalibration, load_recalibration
 from emoscope.tables.events import Event, load_events, select_events
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from emoscope.tables.summary import UsedSettings
 
 Detector = Literal["auto", "yunet", "own"]
+Reading = Literal["every", "adaptive"]
 Thumbnails = Literal["none", "clear", "blurred"]
 Smooth = Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False)]
 
@@ -169,6 +171,10 @@ class Settings(BaseModel):
     """Name rare emotions more often: higher macro F1."""
     set_90: Annotated[bool, Shown(FACES)] = False
     """Also tell for each face the emotions among which the right one is in nine of ten."""
+    reading: Annotated[Reading, Shown(FACES)] = "every"
+    """Every face of every frame, or adaptive: a face that hardly changes keeps its reading, which the table marks."""
+    device: Annotated[DeviceName, Shown(FACES)] = "auto"
+    """Where networks run; what is not installed falls back to the processor, said in a warning."""
     calibration: Annotated[
         Recalibration | None, _read(lambda text: load_recalibration(Path(text))), TEXT, Shown(FACES, "FILE")
     ] = None
@@ -218,7 +224,12 @@ class Settings(BaseModel):
     @property
     def extra_columns(self) -> tuple[str, ...]:
         """Columns of the observations beside those that are always there."""
-        asked = (SMOOTHED, self.smooth), ((SET_90,), self.set_90), (tuple(ATTENTION), self.attention)
+        asked = (
+            (SMOOTHED, self.smooth),
+            ((SET_90,), self.set_90),
+            (tuple(ATTENTION), self.attention),
+            ((KEPT,), self.reading == "adaptive"),
+        )
         return tuple(name for names, is_asked in asked if is_asked for name in names)
 
     @property
@@ -247,6 +258,7 @@ class Settings(BaseModel):
             thumbnails=self.thumbnails,
             anonymous=self.anonymous,
             calibration=self.calibration.describe() if self.calibration else None,
+            reading=self.reading,
             emoscope=read_version(),
         )
 

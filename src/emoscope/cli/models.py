@@ -3,13 +3,16 @@
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from emoscope.analysis.settings import Settings
-from emoscope.cli.options import STUDY_PACKAGES, AsJson, Data, Overwrite, add_settings, print_json, require
+from emoscope.cli.options import STUDY_PACKAGES, AsJson, Data, Overwrite, add_settings, print_json, require, say
 from emoscope.core.errors import InputError
+
+if TYPE_CHECKING:
+    from emoscope.core.types import Frame
 
 
 class PrecisionChoice(StrEnum):
@@ -104,12 +107,21 @@ def models(
     browser: Annotated[
         bool, typer.Option("--browser", help="With --fetch: also what `emoscope page` needs, 33 MB.")
     ] = False,
+    check_device: Annotated[
+        bool,
+        typer.Option("--check-device", help="Instead compare the devices that are installed with the processor."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """List the networks and detectors, embedded or fetched; --json also tells hashes, licences and all figures."""
     from emoscope.faces import registry
     from emoscope.faces.listing import list_models
 
+    if check_device and (fetch or browser):
+        raise InputError("--check-device compares what is there; leave out --fetch and --browser")
+    if check_device:
+        print_devices(as_json)
+        return
     if browser and not fetch:
         raise InputError("--browser goes with --fetch; add it")
     wanted = (*registry.FETCHED, *registry.BROWSER) if browser else registry.FETCHED
@@ -124,3 +136,48 @@ def models(
         figures = "accuracy {accuracy:.3f}, macro F1 {macro_f1:.3f}".format(**measured) if measured else ""
         aliases = ", ".join(entry.aliases)
         typer.echo(f"{entry.name:16}{entry.role:10}{entry.status:12}{aliases:19}{figures}".rstrip())
+
+
+def print_devices(as_json: bool) -> None:
+    """Print how each installed device reads three drawn people, next to the processor."""
+    from emoscope.analysis.device_check import check_devices
+    from emoscope.core.native import set_up_libraries
+    from emoscope.faces.devices import PROVIDERS, list_devices
+
+    set_up_libraries()
+    rows = check_devices(draw_film(), list_devices())
+    if as_json:
+        print_json({"devices": [asdict(row) for row in rows]})
+        return
+    titles = "same emotion", "largest difference", "ms a face", "ms a look"
+    say("device     people  faces" + "".join(f"  {title}" for title in titles))
+    for row in rows:
+        say(
+            f"{row.device:10}{row.people:7}{row.faces:7}{row.same_emotion:14.4f}{row.max_difference:20.6f}"
+            f"{row.ms_per_face:11.2f}{row.ms_per_look:11.2f}"
+            + (f"  ran on {row.used}: {row.reason}" if row.used != row.device else "")
+        )
+    if len(rows) == 1:
+        others = ", ".join(f"{name} ({p.package})" for name, p in PROVIDERS.items() if name != "cpu")
+        say(f"no other device is installed; with their packages in place of onnxruntime there are: {others}")
+
+
+def draw_film() -> "list[Frame]":
+    """Draw two seconds of three people who move and change their expression; a film that every installation has."""
+    import cv2
+    import numpy as np
+
+    from emoscope.core.emotions import EMOTIONS
+    from emoscope.core.types import Frame
+    from emoscope.study.data.cartoon import draw_face
+
+    frames = []
+    for i in range(48):
+        canvas = np.full((360, 640, 3), 120, np.uint8)
+        for person in range(3):
+            # One stream for each person: the same one in every picture.
+            face = draw_face((i // 8 + 2 * person) % len(EMOTIONS), np.random.default_rng(person), 140)
+            x, y = 40 + 200 * person + i // 2, 90 + 10 * person + i % 5
+            canvas[y : y + 140, x : x + 140] = cv2.cvtColor(face, cv2.COLOR_GRAY2BGR)
+        frames.append(Frame(canvas, i, i / 24, "drawn"))
+    return frames

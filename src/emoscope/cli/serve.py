@@ -39,7 +39,7 @@ GRACE_S = 5
 """How long answers under way may take when the server ends; live connections have no end of their own."""
 
 
-@add_settings("detector", "model")
+@add_settings("detector", "model", "device")
 def serve(
     host: Annotated[str, typer.Option(help="Address to listen on; others than this machine's need a token.")] = (
         "127.0.0.1"
@@ -91,6 +91,7 @@ def serve(
         token=read_token(token, token_file),
         detector=settings.detector,
         model=settings.model,
+        device=settings.device,
         workers=workers,
         max_upload_bytes=max_upload * 1_000_000,
         max_duration_s=parse_time(max_duration),
@@ -183,8 +184,9 @@ def check_models(options: "ServerOptions") -> "ServerOptions":
     from emoscope.faces.detect import create_detector
     from emoscope.faces.recognize import Recognizer
 
-    Recognizer(options.model)
-    return dataclasses.replace(options, detector=create_detector(options.detector).detector.name)
+    Recognizer(options.model, device=options.device)
+    chosen = create_detector(options.detector, device=options.device)
+    return dataclasses.replace(options, detector=chosen.detector.name)
 
 
 def run(

@@ -27,3 +27,11 @@ def set_up_libraries() -> None:
     for handler in logger.handlers:
         if isinstance(handler, logging.StreamHandler):
             handler.setStream(sys.stderr)
+
+
+def count_cores() -> int:
+    """Return how many processor cores this process may use."""
+    # Not everywhere: macOS and Windows have none.
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

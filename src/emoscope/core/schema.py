@@ -41,7 +41,9 @@ ATTENTION: Final = {
     "eyes_closed": "bool",
 }
 """How a head is held, see emoscope.faces.mesh; columns and types, there only where it was asked for."""
-EXTRA_COLUMNS: Final = {**dict.fromkeys(SMOOTHED, "float64"), SET_90: "string", **ATTENTION}
+KEPT: Final = "kept"
+"""Whether a face kept another frame's reading; there only where reading was adaptive."""
+EXTRA_COLUMNS: Final = {**dict.fromkeys(SMOOTHED, "float64"), SET_90: "string", **ATTENTION, KEPT: "bool"}
 """Those that may follow, in this order, each with its Arrow type."""
 
 CHANGES: Final = tuple(f"change_{name}" for name in EMOTIONS)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from emoscope.core.emotions import EMOTIONS
 from emoscope.core.errors import InputError
 from emoscope.core.html import create_table
-from emoscope.core.schema import ALL_DTYPES, ATTENTION, COLUMNS, QUALITY, SET_90, SETS, SMOOTHED
+from emoscope.core.schema import ALL_DTYPES, ATTENTION, COLUMNS, KEPT, QUALITY, SET_90, SETS, SMOOTHED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,6 +81,7 @@ FACE_SHAPES: Final[dict[str, tuple[int, ...]]] = {
     "quality": (len(QUALITY),),
     "unreadable": (),
     "attention": (len(ATTENTION),),
+    "kept": (),
 }
 """What the parts of Faces have behind the number of faces."""
 
@@ -117,6 +118,8 @@ class Faces:
     face."""
     unreadable: NDArray[np.bool_] | None = None
     """(n,) whether a face is beyond what the model was measured to read."""
+    kept: NDArray[np.bool_] | None = None
+    """(n,) whether a face kept another frame's reading, where reading was adaptive."""
 
     def __post_init__(self) -> None:
         """Check that all parts speak of the same n faces.
@@ -315,7 +318,12 @@ class FrameResult:
         """Return a pandas table of a row per face, with the columns of the observations."""
         import pandas as pd
 
-        parts = (SMOOTHED, self.faces.smoothed), ((SET_90,), self.sets), (tuple(ATTENTION), self.faces.attention)
+        parts = (
+            (SMOOTHED, self.faces.smoothed),
+            ((SET_90,), self.sets),
+            (tuple(ATTENTION), self.faces.attention),
+            ((KEPT,), self.faces.kept),
+        )
         extra = [name for names, values in parts if values is not None for name in names]
         dtypes = {name: ALL_DTYPES[name] for name in (*COLUMNS, *extra)}
         cells = {"source": self.source, "frame": self.index, "time_s": self.time_s, "shot": self.shot}
@@ -342,6 +350,8 @@ class FrameResult:
             more[SET_90] = self.sets @ (1.0 * 2 ** np.arange(len(EMOTIONS)))
         if faces.attention is not None:
             more |= zip(ATTENTION, faces.attention.T, strict=True)
+        if faces.kept is not None:
+            more[KEPT] = faces.kept
         parts += [more[name] for name in extra]
         return np.column_stack(parts).astype(np.float64, copy=False)
 

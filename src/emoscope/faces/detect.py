@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from emoscope.core.errors import InputError, ModelError
 from emoscope.core.types import Faces, Image
+from emoscope.faces.devices import CPU, Device, choose_device, open_session
 from emoscope.faces.own import OwnDetector
 from emoscope.faces.preprocess import shrink
-from emoscope.faces.recognize import create_session
 from emoscope.faces.registry import DETECTOR, YUNET, check_sha256, fetch
 
 log = logging.getLogger(__name__)
@@ -42,6 +42,8 @@ class Detector(Protocol):
     """A larger image is reduced to this before detection."""
     turns_deg: tuple[int, ...]
     """Where no face stands upright, faces turned so far are looked for, one after the other."""
+    device: Device
+    """Where its network runs."""
 
     def detect(self, image: Image, reduce: int = 1) -> Faces:
         """Return the faces of one image, best first.
@@ -70,17 +72,18 @@ class YuNetDetector:
     name = "yunet"
     turns_deg: tuple[int, ...] = (90, 270, 180, 45, 315, 135, 225)
 
-    def __init__(self, path: Path, max_side_px: int = 640) -> None:
+    def __init__(self, path: Path, max_side_px: int = 640, device: Device = CPU) -> None:
         """Load the network.
 
         Args:
             path: the ONNX file.
             max_side_px: a larger image is reduced to this before detection.
+            device: where it runs.
 
         Raises:
             ModelError: the file is damaged.
         """
-        self.session = create_session(path)
+        self.session, self.device = open_session(path, device)
         self.max_side_px = max_side_px
         self.outputs = [f"{part}_{stride}" for part in ("cls", "obj", "bbox", "kps") for stride in STRIDES]
 
@@ -225,28 +228,34 @@ class Choice:
     reason: str
 
 
-def create_detector(name: str = "auto", max_side_px: int = 640) -> Choice:
+def create_detector(name: str = "auto", max_side_px: int = 640, device: str = "auto") -> Choice:
     """Create a detector.
 
     Args:
         name: `yunet`, `own`, or `auto` for YuNet when it is cached or can be fetched, else the embedded one.
         max_side_px: a larger image is reduced to this before detection.
+        device: where it runs, see emoscope.faces.devices.
 
     Raises:
-        InputError: an unknown name.
+        InputError: an unknown name or device.
         ModelError: `yunet` was asked for and is neither cached nor to be fetched.
     """
+    place = choose_device(device)
     if name == "own":
-        return Choice(OwnDetector(check_sha256(DETECTOR), max_side_px), "asked for")
+        return Choice(_create_own(max_side_px, place), "asked for")
     if name == "yunet":
-        return Choice(YuNetDetector(fetch(YUNET), max_side_px), "asked for")
+        return Choice(YuNetDetector(fetch(YUNET), max_side_px, place), "asked for")
     if name != "auto":
         raise InputError(f"there is no detector {name!r}; choose auto, yunet or own")
     try:
-        return Choice(YuNetDetector(fetch(YUNET), max_side_px), "best available")
+        return Choice(YuNetDetector(fetch(YUNET), max_side_px, place), "best available")
     except ModelError as e:
         _warn_of_own(str(e))
-        return Choice(OwnDetector(check_sha256(DETECTOR), max_side_px), "YuNet was neither cached nor to be fetched")
+        return Choice(_create_own(max_side_px, place), "YuNet was neither cached nor to be fetched")
+
+
+def _create_own(max_side_px: int, device: Device) -> OwnDetector:
+    return OwnDetector(check_sha256(DETECTOR), max_side_px, device=device)
 
 
 @cache

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emoscope.core.types import Faces, Image
+from emoscope.faces.devices import CPU, Device, open_session
 from emoscope.faces.preprocess import shrink, to_grey
-from emoscope.faces.recognize import create_session
 
 STRIDES = (8, 16, 32)
 OUTPUTS = tuple(f"map_{stride}" for stride in STRIDES)
@@ -84,18 +84,21 @@ class OwnDetector:
     name = "own"
     turns_deg: tuple[int, ...] = (90, 270, 180)
 
-    def __init__(self, path: Path, max_side_px: int = 640, least: float = SCORE_THRESHOLD) -> None:
+    def __init__(
+        self, path: Path, max_side_px: int = 640, least: float = SCORE_THRESHOLD, device: Device = CPU
+    ) -> None:
         """Load the network.
 
         Args:
             path: the ONNX file.
             max_side_px: a larger image is reduced to this before detection.
             least: score from which a face counts.
+            device: where it runs.
 
         Raises:
             ModelError: the file is damaged.
         """
-        self.session = create_session(path)
+        self.session, self.device = open_session(path, device)
         self.max_side_px = max_side_px
         self.least = least
 

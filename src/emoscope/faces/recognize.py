@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from emoscope.core.emotions import EMOTIONS
 from emoscope.core.errors import InputError, ModelError
 from emoscope.core.picture import Picture, Pictures, to_image
+from emoscope.faces.devices import choose_device, open_session
 from emoscope.faces.preprocess import check_crops, create_views, is_crop, preprocess, to_grey
 from emoscope.faces.recalibration import Recalibration
 from emoscope.faces.registry import find_network, is_embedded
@@ -23,34 +24,6 @@ BATCH = 64
 """Pictures per call of the network; bounds memory, larger ones are no faster on a CPU."""
 MAX_LOGIT = 1e6
 """Far beyond what any network means."""
-
-
-def create_session(path: Path, content: bytes | None = None) -> "onnxruntime.InferenceSession":
-    """Open an ONNX file on the CPU with one thread.
-
-    One thread: several make single faces slower whenever the other cores are busy (measured, 2.5 to 8.6 ms).
-
-    Args:
-        path: the file.
-        content: its bytes, where they were read already.
-
-    Raises:
-        ModelError: the file is not ONNX or damaged.
-    """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    try:
-        return onnxruntime.InferenceSession(content or str(path), options, providers=["CPUExecutionProvider"])
-    # ONNX Runtime's exceptions share no base class but Exception.
-    except Exception as e:
-        raise ModelError(
-            f"{path} is no ONNX model that can be loaded ({type(e).__name__}); "
-            "expected a file made by `emoscope export`"
-        ) from e
 
 
 def compute_probabilities(logits: NDArray[np.floating], temperature: float = 1.0) -> NDArray[np.float64]:
@@ -172,6 +145,7 @@ class Recognizer:
         views: int = 1,
         balanced: bool = False,
         recalibration: Recalibration | None = None,
+        device: str = "auto",
     ) -> None:
         """Load a network.
 
@@ -180,16 +154,17 @@ class Recognizer:
             views: 1, 2 (with the mirror image) or 10 (five crops, mirrored): probabilities are averaged.
             balanced: use the operating point with the higher macro F1: rare emotions are named more often.
             recalibration: a project's own, on top of the network's.
+            device: where it runs: `auto`, or one of emoscope.faces.devices.PROVIDERS.
 
         Raises:
-            InputError: no such model, another number of views, no second operating point in this model, or a
+            InputError: no such model or device, another number of views, no second operating point in this model, or a
                 calibration made for another.
             ModelError: the file is damaged or not one of ours.
         """
         self.path = path = find_network(model)
         if not is_embedded(path):
             try_out(path)
-        self.session = create_session(path)
+        self.session, self.device = open_session(path, choose_device(device))
         self.spec = read_spec(self.session, path)
         self.n_views, self.balanced = views, balanced
         self.calibration = self.spec.find_calibration(views)

@@ -106,7 +106,8 @@ def main() -> None:
 def _read_blank(path: Path) -> None:
     import numpy as np
 
-    from emoscope.faces.recognize import create_session, read_spec, run_network
+    from emoscope.faces.devices import create_session
+    from emoscope.faces.recognize import read_spec, run_network
 
     # From its bytes: what lies beside it does not belong to it.
     session = create_session(path, path.read_bytes())

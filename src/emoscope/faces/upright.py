@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from emoscope.core.types import Faces, Image
 from emoscope.faces.crop import Grey, crop_faces, crop_turned
+from emoscope.faces.devices import create_session
 from emoscope.faces.preprocess import resize, to_grey
 from emoscope.faces.quality import SIDE_PX, find_unreadable, measure_quality
-from emoscope.faces.recognize import create_session
 from emoscope.faces.registry import ROLL, check_sha256
 
 SIZE_PX = 32

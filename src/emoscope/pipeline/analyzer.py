@@ -1,10 +1,14 @@
 """The pipeline: Frame in, FrameResult out. Detect, track, crop, preprocess, recognise, smooth."""
 
 import contextlib
+from collections import deque
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from os import PathLike
 from pathlib import Path
+from typing import Literal
 
+from emoscope.core.native import count_cores
 from emoscope.core.picture import Picture, to_image
 from emoscope.core.types import Faces, Frame, FrameResult
 from emoscope.faces.detect import VideoDetector, create_detector
@@ -12,7 +16,8 @@ from emoscope.faces.mesh import Mesh
 from emoscope.faces.recalibration import Recalibration
 from emoscope.faces.recognize import Recognizer
 from emoscope.faces.upright import Cutter
-from emoscope.pipeline.prefetch import Ahead
+from emoscope.pipeline.keeping import Keeper
+from emoscope.pipeline.prefetch import MAX_BYTES, Ahead
 from emoscope.tracking.smooth import Smoother
 from emoscope.tracking.track import Tracker
 
@@ -49,6 +54,8 @@ class Analyzer:
         set_90: bool = False,
         attention: bool = False,
         calibration: Recalibration | None = None,
+        reading: Literal["every", "adaptive"] = "every",
+        device: str = "auto",
     ) -> None:
         """Load detector and network.
 
@@ -62,19 +69,24 @@ class Analyzer:
             set_90: also give for each face the emotions among which the right one is in nine of ten faces.
             attention: also tell how heads are held and whether eyes are closed.
             calibration: a project's own, made for this model, these views and this operating point.
+            reading: `every` face of every frame, or `adaptive`: faces that hardly change keep their last reading.
+            device: where networks run, see emoscope.faces.devices.
 
         Raises:
             InputError: an unknown detector or model, an impossible number, or a model that knows no sets.
             ModelError: a model file that is damaged or not to be had; the mesh has not been fetched.
         """
-        self.recognizer = Recognizer(model, views, balanced, calibration)
+        self.recognizer = Recognizer(model, views, balanced, calibration, device)
         self.set_ratio = self.recognizer.find_set_ratio() if set_90 else None
         self.cutter = Cutter(self.recognizer.spec.crop_margin, self.recognizer.spec.limits)
         self.mesh = Mesh() if attention else None
-        choice = create_detector(detector, max_side_px)
+        choice = create_detector(detector, max_side_px, device)
         self.detector, self.detector_reason = VideoDetector(choice.detector), choice.reason
         self.max_side_px = max_side_px
         self.smooth_s = smooth
+        self.is_adaptive = reading == "adaptive"
+        # What is kept depends on what was read before, and other devices than processors take one call at a time.
+        self.n_readers = 1 if self.is_adaptive or self.recognizer.device.name != "cpu" else min(count_cores(), 4)
         self.begin()
 
     def __repr__(self) -> str:
@@ -85,6 +97,7 @@ class Analyzer:
         self.tracker = Tracker()
         self.detector.forget()
         self.smoother = Smoother(self.smooth_s) if self.smooth_s else None
+        self.keeper = Keeper() if self.is_adaptive else None
         self.source: str | None = None
 
     def analyze(self, picture: Frame | Picture) -> FrameResult:
@@ -104,7 +117,7 @@ class Analyzer:
                 return self.analyze(frame)
             finally:
                 self.begin()
-        [(_, result)] = self._recognize([self._look(picture)])
+        [(_, result)] = self._complete(self._read([self._look(picture)]))
         return result
 
     def analyze_frames(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, FrameResult]]:
@@ -116,9 +129,17 @@ class Analyzer:
         with (
             contextlib.nullcontext(frames) if isinstance(frames, Ahead) else read_ahead(frames) as decoded,
             Ahead((self._look(frame) for frame in decoded), lambda look: look[0].image.nbytes) as looks,
+            ThreadPoolExecutor(self.n_readers) as readers,
         ):
-            while batch := looks.take(FRAMES_AT_ONCE):
-                yield from self._recognize(batch)
+            # Several faces take longer to read than all else: cores that are left read the next frames meanwhile.
+            reading: deque[tuple[int, Future[list[Look]]]] = deque()
+            batch: list[Look] | None = None
+            while batch is None or batch:
+                if batch := looks.take(FRAMES_AT_ONCE):
+                    n_bytes = sum(frame.image.nbytes for frame, _ in batch)
+                    reading.append((n_bytes, readers.submit(self._read, batch)))
+                while reading and (not batch or len(reading) > self.n_readers or _is_full(reading)):
+                    yield from self._complete(reading.popleft()[1].result())
 
     def _look(self, frame: Frame) -> Look:
         """Find and follow the faces of one frame."""
@@ -131,16 +152,29 @@ class Analyzer:
         faces = self.detector.detect(frame.image, frame.time_s, expected_xyxy)
         return frame, self.tracker.update(faces, frame.time_s, frame.image, frame.n_breaks, frame.is_blend)
 
-    def _recognize(self, looks: list[Look]) -> list[tuple[Frame, FrameResult]]:
-        """Cut out and read the faces of several frames at once."""
+    def _read(self, looks: list[Look]) -> list[Look]:
+        """Cut out and read the faces of several frames at once; several threads may be at it unless some are kept."""
         cut = self.cutter.cut_all([(frame.image, faces) for frame, faces in looks])
-        probabilities = self.recognizer.predict([crop for _, crops in cut for crop in crops])
-        results, first = [], 0
-        for (frame, _), (found, _) in zip(looks, cut, strict=True):
-            faces = found.replace(probabilities=probabilities[first : first + len(found)])
+        crops = [crop for _, crops in cut for crop in crops]
+        kept = None
+        if self.keeper is None:
+            probabilities = self.recognizer.predict(crops)
+        else:
+            times = [(frame.time_s, faces) for frame, faces in looks]
+            probabilities, kept = self.keeper.read(times, crops, self.recognizer.predict)
+        read, first = [], 0
+        for (frame, _), (faces, _) in zip(looks, cut, strict=True):
+            part = slice(first, first := first + len(faces))
+            parts = {} if kept is None else {"kept": kept[part]}
+            read.append((frame, faces.replace(probabilities=probabilities[part], **parts)))
+        return read
+
+    def _complete(self, looks: list[Look]) -> list[tuple[Frame, FrameResult]]:
+        """Add what follows people from frame to frame, in the order of time."""
+        results = []
+        for frame, faces in looks:
             if self.mesh is not None:
                 faces = self.mesh.measure(frame.image, faces)
-            first += len(found)
             if self.smoother is not None and faces.track_id is not None and faces.probabilities is not None:
                 smoothed = self.smoother.update(faces.track_id, faces.probabilities, frame.time_s)
                 faces = faces.replace(smoothed=smoothed)
@@ -149,6 +183,10 @@ class Analyzer:
             result = FrameResult(*place, faces, uncertain_below, frame.shot, self.set_ratio)
             results.append((frame, result))
         return results
+
+
+def _is_full(reading: Iterable[tuple[int, object]]) -> bool:
+    return sum(n_bytes for n_bytes, _ in reading) > 2 * MAX_BYTES
 
 
 def read_ahead(frames: Iterable[Frame]) -> Ahead[Frame]:

@@ -27,6 +27,8 @@ class ServerOptions:
     """As in Settings."""
     model: str | Path = "default"
     """As in Settings."""
+    device: str = "auto"
+    """As in Settings."""
     workers: int = 2
     """Videos analysed at the same time, and processes that read pictures."""
     max_queued: int = 100

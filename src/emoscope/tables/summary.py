@@ -39,6 +39,9 @@ class UsedSettings:
     detector: str | None = None
     """The one that was used, `auto` resolved."""
     detector_reason: str | None = None
+    device: str | None = None
+    """Where the network ran, `auto` resolved."""
+    device_reason: str | None = None
     max_side_px: int | None = None
     model: str | None = None
     views: int | None = None
@@ -53,6 +56,8 @@ class UsedSettings:
     """Whether the numbers leave out observations beyond the model's limits."""
     thumbnails: str | None = None
     anonymous: bool | None = None
+    reading: str | None = None
+    """`every` face of every frame, or `adaptive`: a face that hardly changed kept its reading."""
     calibration: str | None = None
     """What probabilities were calibrated by, beside the network's own calibration."""
     emoscope: str | None = None
@@ -76,9 +81,12 @@ SETTING_LABELS: Final = {
     "anonymous": "Without face boxes",
     "detector": "Face detector",
     "detector_reason": "Why this detector",
+    "device": "Networks ran on",
+    "device_reason": "Why there",
     "model": "Model",
     "views": "Views averaged per face",
     "balanced": "Balanced operating point",
+    "reading": "Faces read",
     "calibration": "Calibrated",
     "emoscope": "emoscope version",
     "wall_s": "Time the analysis took",
@@ -91,6 +99,7 @@ COMPARED_SETTINGS: Final = {
     "every": "distances between frames (--every)",
     "views": "numbers of views",
     "balanced": "operating points (--balanced)",
+    "reading": "ways of reading (--reading)",
     "calibration": "calibrations (--calibration)",
     "smoothing_s": "smoothing times in seconds",
     "baseline": "baselines",

@@ -10,7 +10,17 @@ from emoscope.analysis.settings import Settings
 from emoscope.core.errors import InputError
 from emoscope.core.validation import suggest
 
-NOT_ASKED: Final = {"calibration", "events", "report", "explain", "formats", "model", "max_side_px", "sequence"}
+NOT_ASKED: Final = {
+    "calibration",
+    "events",
+    "report",
+    "explain",
+    "formats",
+    "model",
+    "device",
+    "max_side_px",
+    "sequence",
+}
 """Settings that a client has no say in."""
 
 
@@ -29,7 +39,9 @@ def _describe_fields() -> dict[str, JsonDict]:
 FIELDS: Final = _describe_fields()
 
 
-def read_form(values: Mapping[str, object], detector: str, model: str | Path, events: Path | None = None) -> Settings:
+def read_form(
+    values: Mapping[str, object], detector: str, model: str | Path, events: Path | None = None, device: str = "auto"
+) -> Settings:
     """Return the settings of an analysis.
 
     Args:
@@ -37,6 +49,7 @@ def read_form(values: Mapping[str, object], detector: str, model: str | Path, ev
         detector: the server's, where the form names none.
         model: the server's.
         events: the file of events that was sent along.
+        device: the server's.
 
     Raises:
         InputError: a field that there is not, or all that is wrong with the values.
@@ -44,6 +57,6 @@ def read_form(values: Mapping[str, object], detector: str, model: str | Path, ev
     if unknown := [name for name in values if name not in FIELDS]:
         raise InputError("; ".join(f"there is no field {name}, {suggest(name, FIELDS)}" for name in unknown))
     marked = {} if events is None else {"events": events}
-    settings = Settings.model_validate({"detector": detector, "model": model, **values, **marked})
+    settings = Settings.model_validate({"detector": detector, "model": model, "device": device, **values, **marked})
     settings.check_baseline()
     return settings

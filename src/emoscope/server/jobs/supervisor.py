@@ -172,6 +172,7 @@ class Jobs:
             "form": dict(job.settings),
             "limits": self._describe_limits(),
             "detector": options.detector,
+            "device": options.device,
             # The worker runs in another folder.
             "model": str(options.model.resolve() if isinstance(options.model, Path) else options.model),
         }

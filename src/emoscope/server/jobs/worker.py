@@ -54,6 +54,7 @@ class Task(TypedDict, total=False):
     form: dict[str, Setting]
     """Fields as the client sent them."""
     detector: str
+    device: str
     model: str
 
 
@@ -184,7 +185,8 @@ def analyze(task: Task, on_progress: OnProgress) -> Report:
     shutil.rmtree(RESULT, ignore_errors=True)
     path, limits = Path(next(name for name in (ANIMATION, UPLOAD) if Path(name).exists())), task["limits"]
     events = Path(EVENTS) if Path(EVENTS).is_file() else None
-    settings = read_form(task["form"], task["detector"], task["model"], events).select_events(Path(task["name"]))
+    settings = read_form(task["form"], task["detector"], task["model"], events, task["device"])
+    settings = settings.select_events(Path(task["name"]))
     source = Source(path, "video", every=settings.every, start_s=settings.start, end_s=settings.end, name=task["name"])
 
     def take(result: FrameResult) -> None:

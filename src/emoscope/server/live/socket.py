@@ -43,7 +43,9 @@ class Pool:
 
     def __init__(self, app: FastAPI, options: ServerOptions) -> None:
         self.app, self.options = app, options
-        self.settings = Settings.model_validate({"detector": options.detector, "model": options.model})
+        self.settings = Settings.model_validate(
+            {"detector": options.detector, "model": options.model, "device": options.device}
+        )
         self.free: list[Analyzer] = []
         self.places = Places(options.max_live, options.max_live_per_client)
         # As many threads as cores: their queue serves the connections in turn, more threads would only share cores.

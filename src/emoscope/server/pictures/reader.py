@@ -129,9 +129,9 @@ def _create_stages(options: ServerOptions) -> "tuple[Detector, Recognizer, Cutte
     from emoscope.pipeline.analyzer import PICTURE_SIDE_PX
 
     set_up_libraries()
-    recognizer = Recognizer(options.model)
+    recognizer = Recognizer(options.model, device=options.device)
     cutter = Cutter(recognizer.spec.crop_margin, recognizer.spec.limits)
-    return create_detector(options.detector, PICTURE_SIDE_PX).detector, recognizer, cutter
+    return create_detector(options.detector, PICTURE_SIDE_PX, options.device).detector, recognizer, cutter
 
 
 def _load(options: ServerOptions) -> None:

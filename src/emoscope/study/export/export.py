@@ -20,8 +20,9 @@ from torch import Tensor, nn
 from emoscope.core.errors import EmoscopeError, InputError, ModelError, OutputError
 from emoscope.core.files import open_atomic
 from emoscope.faces.crop import CROP_MARGIN
+from emoscope.faces.devices import create_session
 from emoscope.faces.preprocess import VIEWS, preprocess
-from emoscope.faces.recognize import Recognizer, calibrate, compute_probabilities, create_session
+from emoscope.faces.recognize import Recognizer, calibrate, compute_probabilities
 from emoscope.faces.registry import LICENCE
 from emoscope.faces.spec import Calibration, ModelSpec
 from emoscope.study.data.dataset import Dataset

@@ -13,7 +13,7 @@ from torch import nn
 
 from emoscope.core.errors import ModelError
 from emoscope.core.files import open_atomic
-from emoscope.faces.recognize import create_session
+from emoscope.faces.devices import create_session
 from emoscope.study.export.export import create_onnx
 from emoscope.study.export.quantize import quantize
 
