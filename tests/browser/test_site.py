@@ -7,12 +7,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import emoscope as product
-from conftest import Command
+from conftest import Command, write_clip
 from emoscope.analysis.received import ENDING, receive_recording
 from emoscope.browser import site
 from emoscope.browser.facts import collect_facts
@@ -173,3 +174,15 @@ def test_anything_else_is_one_line(tmp_path_factory: pytest.TempPathFactory, con
     with pytest.raises(InputError):
         receive_recording(folder / "file", folder / "result")
     assert not (folder / "result").exists()
+
+
+def test_a_stimulus_is_a_film_that_browsers_play(runtime: None, tmp_path: Path, clip: Path, emoscope: Command) -> None:
+    frames = [(np.full((64, 64, 3), 90, np.uint8), i / 10) for i in range(3)]
+    write_clip(tmp_path / "old.avi", frames, codec="mpeg4")
+    (tmp_path / "text.mp4").write_text("no film")
+    for name, words in (("old.avi", "which browsers do not all play; convert it"), ("text.mp4", "text.mp4")):
+        command = ("page", "-o", tmp_path / "page", "--detector", "own", "--stimulus", tmp_path / name)
+        code, _, err = emoscope(*command)
+        assert code == 2 and words in err and err.count("\n") == 1 and not (tmp_path / "page").exists()
+    command = ("page", "-o", tmp_path / "page", "--detector", "own", "--stimulus", clip)
+    assert emoscope(*command)[0] == 0 and (tmp_path / "page" / clip.name).read_bytes() == clip.read_bytes()

@@ -134,7 +134,7 @@ def test_nothing_is_written_where_no_recording_can_be_aligned(project: Path, emo
 def test_a_stimulus_without_sound_needs_a_time(project: Path, emoscope: Command) -> None:
     silent = write_sound(project / "silent.m4a", np.zeros(10 * RATE_HZ))
     code, _, err = emoscope("group", project / "results", "--stimulus", silent)
-    assert code == 2 and "it is silent" in err and "--start 0" in err and err.count("\n") == 1
+    assert code == 2 and "nothing is heard in it" in err and "--start 0" in err and err.count("\n") == 1
     assert emoscope("group", project / "results", "--stimulus", silent, "--start", "0")[0] == 0
     assert set(read_starts(project).values()) == {(0.0, "table")}
 

@@ -1,5 +1,6 @@
 """The static site: a folder that any web server can give, which reads faces in the browser and sends nothing."""
 
+import contextlib
 import hashlib
 import json
 import re
@@ -17,6 +18,7 @@ from emoscope.core.manifest import MANIFEST, Identity
 from emoscope.core.numbers import SCRIPT_RULE
 from emoscope.core.owned import open_owned
 from emoscope.faces.registry import BROWSER, fetch
+from emoscope.media.video import find_stream, open_container
 from emoscope.report.page import load_script, load_style
 
 CSP: Final = (
@@ -28,6 +30,9 @@ CSP: Final = (
 KIND: Final = "page"
 NAME: Final = re.compile(r"[^/\\\\:?#%.][^/\\\\:?#%]*")
 """What a link can name, as js/invitation.js reads it."""
+CODECS: Final = ("h264", "vp8", "vp9", "av1")
+KINDS: Final = frozenset({"mp4", "webm"})
+"""What every browser plays, by FFmpeg's names of codecs and containers."""
 RUNTIME: Final = "ort"
 """Folder of onnxruntime-web."""
 
@@ -97,6 +102,12 @@ def _check_stimulus(path: Path, taken: tuple[str, ...]) -> str:
         raise InputError(f"there is no film {path}; --stimulus takes a film that browsers play, such as MP4 or WebM")
     if path.name in (*taken, "index.html", "files.json", RUNTIME, MANIFEST) or not NAME.fullmatch(path.name):
         raise InputError(f"a film beside the page cannot be called {path.name}; rename it to letters, digits, - and _")
+    with contextlib.closing(open_container(path)) as container:
+        codec, kinds = find_stream(path, container).codec_context.name, container.format.name
+    if codec not in CODECS or not KINDS & set(kinds.split(",")):
+        raise InputError(
+            f"{path} is {codec} in {kinds}, which browsers do not all play; convert it to H.264 in an MP4 file, or WebM"
+        )
     return path.name
 
 

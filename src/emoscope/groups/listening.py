@@ -163,7 +163,7 @@ def read_onsets(film: Path) -> Onsets:
     finally:
         sound.close()
     if not onsets.any():
-        raise InputError("its sound is damaged" if sound.problems else "it is silent")
+        raise InputError("its sound is damaged" if sound.problems else "nothing is heard in it")
     return onsets
 
 

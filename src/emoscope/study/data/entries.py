@@ -72,7 +72,7 @@ class Lister:
         """
         self.n_archives += 1
         if self.n_archives > MAX_ARCHIVES:
-            raise InputError(f"{name} is one of more than {MAX_ARCHIVES} archives in each other; unpack them first")
+            raise InputError(f"{name} is one of more than {MAX_ARCHIVES} archives; unpack them first")
         with reading(name):
             if zipfile.is_zipfile(file):
                 entries = self._list_zip(file, name)
