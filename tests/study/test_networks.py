@@ -20,7 +20,17 @@ from emoscope.core.errors import InputError
 from emoscope.faces.spec import ModelSpec
 from emoscope.study.data.dataset import Dataset
 from emoscope.study.data.synthetic import create_synthetic
-from emoscope.study.networks.catalogue import NETWORKS, OWN, REFERENCE, SLIM, TINY, create_network, find_network_facts
+from emoscope.study.networks import efficientnet
+from emoscope.study.networks.catalogue import (
+    NETWORKS,
+    OWN,
+    REFERENCE,
+    SLIM,
+    TINY,
+    TRANSFER,
+    create_network,
+    find_network_facts,
+)
 from emoscope.study.networks.keras_resnet import DEPTHS, KerasResNetV2, load_keras_weights
 from emoscope.study.networks.timm_networks import TIMM_NAMES, WeightsError
 from emoscope.study.networks.vgg import Branches
@@ -29,7 +39,7 @@ from emoscope.study.training.build import build_network, describe_input
 from emoscope.study.training.optimize import create_optimizer
 from emoscope.study.training.train import train
 
-BY_NAME = [*OWN, *TINY, *SLIM, "timm:convnext_atto", "timm:vit_tiny_patch16_224"]
+BY_NAME = [*OWN, *TINY, *SLIM, *TRANSFER, "timm:convnext_atto", "timm:vit_tiny_patch16_224"]
 
 
 @pytest.mark.parametrize("name", [*BY_NAME, *REFERENCE])
@@ -238,11 +248,29 @@ def test_cached_weights_for_three_colours_read_grey(name: str, kept: str, hub_ca
     assert {k.rsplit(".", 1)[0] for k in ours if not torch.equal(ours[k], others[k])} <= {"classifier", "fc", "head.fc"}
 
 
-@pytest.mark.parametrize("name", ["vgg16", "densenet121", "resnet50v2", "resnet152v2", "timm:convnext_atto"])
+def test_weights_out_of_the_package_index_read_grey(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    colour = timm.create_model("tf_efficientnet_lite0").eval()
+    # Their names are others, their order is the same.
+    torch.save({f"_layer{i}.{k}": v for i, (k, v) in enumerate(colour.state_dict().items())}, tmp_path / "w.pth")
+    monkeypatch.setattr(efficientnet, "fetch", lambda model: tmp_path / "w.pth")
+    grey = create_network("efficientnet_lite0", seed=1, size_px=64, pretrained=True).eval()
+    other = create_network("efficientnet_lite0", seed=2, size_px=64, pretrained=True).eval()
+    x = torch.randn(2, 1, 64, 64)
+    with torch.inference_mode():
+        theirs = colour.forward_features(x.expand(-1, 3, -1, -1))
+        assert (grey.forward_features(x) - theirs).abs().max() <= 1e-4 * theirs.abs().max()
+        assert not torch.equal(grey(x), other(x)), "the classifier is new, drawn by the seed"
+
+
+@pytest.mark.parametrize(
+    "name", ["vgg16", "densenet121", "resnet50v2", "resnet152v2", "efficientnet_lite0", "timm:convnext_atto"]
+)
 @pytest.mark.usefixtures("hub_cache")
 def test_without_a_network_pretrained_fails_at_once(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    with pytest.raises(WeightsError, match=r"cannot be fetched \(no .*`pretrained: false`"):
+    monkeypatch.setenv("EMOSCOPE_CACHE", str(tmp_path))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    with pytest.raises(WeightsError, match=r"cannot (be )?fetch(ed)? .*`pretrained: false`"):
         create_network(name, pretrained=True)
 
 

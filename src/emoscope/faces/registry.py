@@ -29,7 +29,7 @@ LICENCE = (
 """Of what was trained by us."""
 
 
-Role = Literal["emotion", "detector", "roll", "mesh", "browser"]
+Role = Literal["emotion", "detector", "roll", "mesh", "browser", "weights"]
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from torch.nn import functional as F  # noqa: N812  (torch's own short name)
 
 from emoscope.core.emotions import EMOTIONS
 from emoscope.core.errors import InputError
+from emoscope.study.networks import efficientnet
 from emoscope.study.networks.heads import Pooling
 from emoscope.study.networks.keras_resnet import DEPTHS, draw_convolutions
 from emoscope.study.networks.thin import ThinInception, create_thin_densenet, create_thin_resnet, create_thin_vgg
@@ -173,7 +174,10 @@ SLIM: dict[str, Constructor] = {
 """As deep as the reference study's, an eighth as wide (ResNet a sixteenth), the Inception shallower: for a study that a
 processor runs in a night."""
 
-NETWORKS = OWN | REFERENCE | TINY | MINI | SLIM
+TRANSFER: dict[str, Constructor] = {"efficientnet_lite0": efficientnet.create_efficientnet}
+"""With ImageNet weights out of the package index, which are at hand where no hub of models is."""
+
+NETWORKS = OWN | REFERENCE | TRANSFER | TINY | MINI | SLIM
 """Name to constructor; each leaves aside what it does not need."""
 
 BRANCHED = ("vgg16", "vgg19", "vgg16-tiny", "vgg16-slim", "vgg19-slim")
@@ -192,6 +196,8 @@ def find_network_facts(name: str) -> NetworkFacts:
         raise InputError(
             f"there is no network {name!r}; choose one of {', '.join(NETWORKS)}, or timm:NAME for any of timm's"
         )
+    if name in TRANSFER:
+        return efficientnet.FACTS
     return find_architecture_facts(name)
 
 
