@@ -12,9 +12,46 @@ from sklearn.metrics import roc_auc_score
 
 from emoscope.core.emotions import EMOTIONS
 from emoscope.core.errors import InputError
-from emoscope.study.measuring.metrics import compute_metrics, describe_auc
+from emoscope.study.measuring.metrics import compute_f1, compute_f1_deviation, compute_metrics, describe_auc
 from emoscope.study.measuring.reference import METRICS, compute_headline, find_reference, load_reference
-from emoscope.study.measuring.statistics import compute_corrected_t_test, compute_mcnemar, compute_mean_interval
+from emoscope.study.measuring.statistics import (
+    compute_corrected_t_test,
+    compute_mcnemar,
+    compute_mean_interval,
+    widen_by_images,
+)
+
+
+def draw_answers(n_repeats: int, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Labels (n,) of seven unequal classes, and answers (n_repeats, n): some images are easy for all."""
+    labels = rng.choice(7, n, p=[0.05, 0.1, 0.1, 0.15, 0.15, 0.2, 0.25])
+    able, easy = rng.normal(0.5, 0.1, (n_repeats, 1)), rng.normal(0, 1, n)
+    is_right = able + easy + rng.normal(0, 0.5, (n_repeats, n)) > 0
+    return np.where(is_right, labels, (labels + rng.integers(1, 7, (n_repeats, n))) % 7), labels
+
+
+@pytest.mark.parametrize("n_repeats", [3, 10])
+def test_intervals_over_repeats_and_images_hold_what_they_say(n_repeats: int) -> None:
+    rng = np.random.default_rng(0)
+    answers, labels = draw_answers(400, 20_000, rng)
+    truth = np.mean([compute_f1(a, labels).mean() for a in answers])
+    held, held_repeats = 0, 0
+    for _ in range(400):
+        answers, labels = draw_answers(n_repeats, 700, rng)
+        repeats = compute_mean_interval([compute_f1(a, labels).mean() for a in answers])
+        both = widen_by_images(repeats, compute_f1_deviation(answers, labels, 100))
+        held += both[0] <= truth <= both[1]
+        held_repeats += repeats["interval_95"][0] <= truth <= repeats["interval_95"][1]
+    # 95 +- 2 % is what 400 draws of a true 95 % show.
+    assert 0.93 <= held / 400 <= 0.99
+    assert held_repeats < held, "the interval over repeats alone speaks of these images only"
+
+
+def test_a_single_repeat_has_no_interval() -> None:
+    assert widen_by_images(compute_mean_interval([0.5]), 0.1) is None
+    both = widen_by_images(compute_mean_interval([0.5, 0.6]), 0.0)
+    assert both == pytest.approx(compute_mean_interval([0.5, 0.6])["interval_95"])
+
 
 scores = st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=12)
 

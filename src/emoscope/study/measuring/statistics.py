@@ -1,5 +1,6 @@
 """Paired scores or predictions of two networks in, whether they differ by more than chance out; all JSON-ready."""
 
+import math
 from collections.abc import Sequence
 from typing import TypedDict
 
@@ -75,6 +76,26 @@ def compute_mean_interval(values: Sequence[float]) -> MeanInterval:
         return {"mean": mean, "sd": None, "interval_95": None, "n": 1}
     sd = _compute_sd(scores)
     return {"mean": mean, "sd": sd, "interval_95": _compute_interval(mean, sd / n**0.5, n), "n": n}
+
+
+def widen_by_images(repeats: MeanInterval, deviation: float) -> list[float] | None:
+    """Return the interval of a mean over repeats for other repeats on other test images.
+
+    Both move the mean independently of each other, so the halves of their intervals add by their squares (recovery of
+    variance estimates: Zou and Donner, Construction of confidence limits about effect measures, 2008).
+
+    Args:
+        repeats: of scores on the same images.
+        deviation: standard deviation of that mean over other images.
+
+    Returns:
+        Both ends; None for a single repeat.
+    """
+    if repeats["interval_95"] is None:
+        return None
+    half = (repeats["interval_95"][1] - repeats["interval_95"][0]) / 2
+    half = math.hypot(half, float(stats.norm.ppf((1 + CONFIDENCE) / 2)) * deviation)
+    return [repeats["mean"] - half, repeats["mean"] + half]
 
 
 def compute_corrected_t_test(ours: Sequence[float], theirs: Sequence[float], n_train: int, n_test: int) -> Difference:

@@ -1,19 +1,25 @@
 """The families side by side: evidence in; test figures with intervals, and which differences are findings, out."""
 
 import itertools
+from collections.abc import Mapping
 
 import pandas as pd
 
 from emoscope.study.drawings.axes import Estimate, draw_estimates
 from emoscope.study.measuring.reference import METRICS
-from emoscope.study.measuring.statistics import compute_corrected_t_test, compute_mcnemar, compute_mean_interval
+from emoscope.study.measuring.statistics import (
+    MeanInterval,
+    compute_corrected_t_test,
+    compute_mcnemar,
+    compute_mean_interval,
+)
 from emoscope.study.report.blocks import Block, Drawing, Drawings, Paragraph, Section, TableBlock
 from emoscope.study.report.evidence import Evidence, Family, Training
 from emoscope.study.report.family import (
     FIGURES,
     FINAL_FIGURES,
     TITLES,
-    estimate,
+    estimate_f1,
     estimate_repeats,
     format_spreads,
     list_f1,
@@ -46,20 +52,24 @@ def create_comparison(evidence: Evidence) -> Section:
         section.blocks.append(Paragraph(f"Not measured on test images yet: {', '.join(waiting)}.", "missing"))
     if families:
         # The best first, as in the reference study.
-        families.sort(key=lambda f: -estimate(list_f1(f))["mean"])
-        section.blocks += [TableBlock(_create_headline(evidence, families)), _draw_headline(evidence, families)]
+        ours = {family.name: estimate_f1(family) for family in families}
+        families.sort(key=lambda f: -ours[f.name]["mean"])
+        section.blocks += [
+            TableBlock(_create_headline(evidence, families, ours)),
+            _draw_headline(evidence, families, ours),
+        ]
     if len(evidence.families) > 1:
         section.sections.append(Section("paired", "Which differences are findings", _create_paired(evidence)))
     return section
 
 
-def _create_headline(evidence: Evidence, families: list[Family]) -> Table:
+def _create_headline(evidence: Evidence, families: list[Family], ours: Mapping[str, MeanInterval]) -> Table:
     rows = []
     for family in families:
         estimates = {key: estimate_repeats(family.measured, key) for key in FINAL_FIGURES}
         cells = [family.name, family.measured[0].config.network, str(len(family.measured))]
         cells += format_spreads([estimates[key] for key in FIGURES])
-        cells.append(format_interval(estimates["macro_f1"]["interval_95"]))
+        cells.append(format_interval(ours[family.name]["interval_95"]))
         cells += [format_figure(estimates[key]["mean"]) for key in ("mean_auc", "mean_auc_hard", "ece")]
         rows.append(Row(cells, is_first=True, is_best=family is families[0]))
         beside = _find_final(evidence, family)
@@ -76,7 +86,9 @@ def _create_headline(evidence: Evidence, families: list[Family]) -> Table:
     columns = [Column("family", "text"), Column("network", "text"), Column("repeats"), *map(Column, TITLES)]
     columns += [Column(INTERVAL), Column("mean AUC"), Column("mean AUC, hard predictions"), Column("ECE")]
     notes = [
-        "Mean ± standard deviation over the final repeats, single views. Reference: the figures of the reference study "
+        "Mean ± standard deviation over the final repeats, single views. Our interval is that of other repeats on "
+        "other test images of the same kind (t over the repeats and bootstrap over the images together), the "
+        "reference's that of other repeats on its own. Reference: the figures of the reference study "
         "(2022) on its own test part, of which copies stood among its training images; its AUC is its best repeat's, "
         "from hard predictions."
     ]
@@ -90,15 +102,14 @@ def _find_final(evidence: Evidence, family: Family) -> pd.DataFrame:
     return find_beside("final", family.name, evidence.comparison.families[family.name])
 
 
-def _draw_headline(evidence: Evidence, families: list[Family]) -> Drawings:
+def _draw_headline(evidence: Evidence, families: list[Family], ours: Mapping[str, MeanInterval]) -> Drawings:
     rows = []
     for family in families:
-        values = list_f1(family)
-        ours = estimate(values)
+        found = ours[family.name]
         beside = _find_final(evidence, family)["f1_macro"].tolist()
         theirs = compute_mean_interval(beside) if beside else None
         reference = (theirs["mean"], theirs["interval_95"]) if theirs else None
-        rows.append(Estimate(family.name, values, ours["mean"], ours["interval_95"], reference))
+        rows.append(Estimate(family.name, list_f1(family), found["mean"], found["interval_95"], reference))
     alt = "Mean test macro F1: " + ", ".join(f"{row.name} {row.mean:.4f}" for row in rows)
     size = (9.0, 1.3 + 0.55 * len(rows))
     svg = create_svg("estimates", size, lambda axes: draw_estimates(axes, rows, "test macro F1"), alt)
@@ -110,13 +121,15 @@ def _draw_headline(evidence: Evidence, families: list[Family]) -> Drawings:
 
 def _create_paired(evidence: Evidence) -> list[Block]:
     pairs = list(itertools.combinations(evidence.families.values(), 2))
-    folds = [row for pair in pairs if (row := _compare_folds(evidence, *pair, n_pairs=len(pairs)))]
-    images = [row for pair in pairs if (row := _compare_images(*pair, n_pairs=len(pairs)))]
+    # Two tables with one row per pair each: a chance finding may come out of either.
+    n_compared = 2 * len(pairs)
+    folds = [row for pair in pairs if (row := _compare_folds(evidence, *pair, n_compared))]
+    images = [row for pair in pairs if (row := _compare_images(*pair, n_compared))]
     blocks: list[Block] = [
         Paragraph(
-            f"The p values are not corrected for the number of comparisons, {len(pairs)}. A difference is "
-            f"called a finding only where p < {LEVEL / len(pairs):.2g}, which is {LEVEL} / {len(pairs)} (Bonferroni); "
-            f"a hint where p < {LEVEL}. Anything else may be chance, whatever its sign."
+            f"The p values are not corrected for the number of comparisons, {n_compared} in both tables. A difference "
+            f"is called a finding only where p < {LEVEL / n_compared:.2g}, which is {LEVEL} / {n_compared} "
+            f"(Bonferroni); a hint where p < {LEVEL}. Anything else may be chance, whatever its sign."
         )
     ]
     if folds:
@@ -151,14 +164,14 @@ def find_winner_folds(evidence: Evidence, family: Family) -> list[Training]:
     return family.candidates[family.winner].folds if family.winner is not None else []
 
 
-def judge(p: float | None, n_pairs: int) -> str:
+def judge(p: float | None, n_compared: int) -> str:
     """Return what a difference with this p value is among so many comparisons."""
     if p is None:
         return NONE
-    return "finding" if p < LEVEL / n_pairs else "hint" if p < LEVEL else "no finding"
+    return "finding" if p < LEVEL / n_compared else "hint" if p < LEVEL else "no finding"
 
 
-def _compare_folds(evidence: Evidence, first: Family, second: Family, n_pairs: int) -> Row | None:
+def _compare_folds(evidence: Evidence, first: Family, second: Family, n_compared: int) -> Row | None:
     ours, theirs = find_winner_folds(evidence, first), find_winner_folds(evidence, second)
     if not ours or [t.facts["split"] for t in ours] != [t.facts["split"] for t in theirs]:
         return None
@@ -168,11 +181,11 @@ def _compare_folds(evidence: Evidence, first: Family, second: Family, n_pairs: i
     t = NONE if test["t"] is None else f"{test['t']:.2f}".replace("-", "−")
     cells = [f"{first.name} − {second.name}", format_difference(test["mean_difference"])]
     cells += [format_interval(test["interval_95"], is_difference=True), t, format_p(test["p"]), str(test["n"])]
-    verdict = judge(test["p"], n_pairs)
+    verdict = judge(test["p"], n_compared)
     return Row([*cells, verdict], is_best=verdict == "finding")
 
 
-def _compare_images(first: Family, second: Family, n_pairs: int) -> Row | None:
+def _compare_images(first: Family, second: Family, n_compared: int) -> Row | None:
     """Compare the first repeats of the same number that both families have, if their test images are the same."""
     for i, (a, b) in enumerate(zip(first.final, second.final, strict=False)):
         if a.training and b.training and a.training.test and b.training.test:
@@ -180,7 +193,7 @@ def _compare_images(first: Family, second: Family, n_pairs: int) -> Row | None:
             if rows.tolist() != other_rows.tolist():
                 return None
             test = compute_mcnemar(ours[:, 0].argmax(1) == labels, theirs[:, 0].argmax(1) == labels)
-            verdict = judge(test["p"], n_pairs)
+            verdict = judge(test["p"], n_compared)
             cells = [f"{first.name} − {second.name}", f"{test['b']:,}", f"{test['c']:,}", format_p(test["p"])]
             return Row([*cells, f"{test['n']:,}", str(i + 1), verdict], is_best=verdict == "finding")
     return None

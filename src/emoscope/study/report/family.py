@@ -3,11 +3,19 @@
 from collections.abc import Sequence
 from typing import Final, Literal
 
+import numpy as np
 import pandas as pd
 
 from emoscope.study.drawings.axes import draw_search
+from emoscope.study.measuring.metrics import compute_f1_deviation
 from emoscope.study.measuring.reference import METRICS
-from emoscope.study.measuring.statistics import MeanInterval, Unknown, compute_corrected_t_test, compute_mean_interval
+from emoscope.study.measuring.statistics import (
+    MeanInterval,
+    Unknown,
+    compute_corrected_t_test,
+    compute_mean_interval,
+    widen_by_images,
+)
 from emoscope.study.recipes.families import Comparison, Space
 from emoscope.study.report.best import create_best
 from emoscope.study.report.blocks import Block, Drawing, Drawings, Paragraph, Section, TableBlock
@@ -240,6 +248,20 @@ def estimate(values: Sequence[float]) -> MeanInterval:
 def list_f1(family: Family) -> list[float]:
     """Return the test macro F1 of each repeat that was measured."""
     return [t.test["macro_f1"] for t in family.measured if t.test]
+
+
+def estimate_f1(family: Family) -> MeanInterval:
+    """Compute mean, standard deviation and interval of test macro F1, for other repeats on other test images.
+
+    Where repeats were measured on different images, their spread holds both already.
+    """
+    found = compute_mean_interval(list_f1(family))
+    measured = [t.predictions for t in family.measured if t.test]
+    rows, labels, _ = measured[0]
+    if len(measured) > 1 and all(np.array_equal(rows, other) for other, _, _ in measured[1:]):
+        predictions = np.stack([logits[:, 0].argmax(1) for _, _, logits in measured])
+        found = {**found, "interval_95": widen_by_images(found, compute_f1_deviation(predictions, labels))}
+    return {**found, "interval_95": bound(found["interval_95"])}
 
 
 def _create_final(family: Family, space: Space) -> list[Block]:

@@ -10,7 +10,7 @@ from emoscope.study.networks.catalogue import find_network_facts
 from emoscope.study.recipes.training import TrainConfig
 from emoscope.study.report.blocks import Block, Drawing, Drawings, Facts, Paragraph, Section, TableBlock
 from emoscope.study.report.evidence import Evidence, Family
-from emoscope.study.report.family import estimate, list_f1
+from emoscope.study.report.family import estimate_f1
 from emoscope.study.report.hyperparameters import SOURCE
 from emoscope.study.report.samples import show_augmented, show_samples
 from emoscope.study.report.svg import create_svg
@@ -63,7 +63,7 @@ def _write_lead(evidence: Evidence) -> str:
     measured = [family for family in evidence.families.values() if family.measured]
     if not measured:
         return ""
-    ours = {family.name: estimate(list_f1(family)) for family in measured}
+    ours = {family.name: estimate_f1(family) for family in measured}
     best = max(measured, key=lambda family: ours[family.name]["mean"])
     top = ours[best.name]
     interval = format_interval(top["interval_95"])
