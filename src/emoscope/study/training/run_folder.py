@@ -293,6 +293,12 @@ def open_run(
     return run
 
 
+REMADE = {"resnet50v2": "Keras's", "resnet101v2": "Keras's"}
+"""Networks that were others under the same name before version 0.7; runs of those are not runs of these."""
+OTHER_WEIGHTS = {"densenet121": "torchvision's"}
+"""Those that began with other ImageNet weights before."""
+
+
 def name_run(
     config: TrainConfig, split: Split, dataset: Dataset, teacher_sha256: str = "", n_threads: int = 1, bars: Bars = ()
 ) -> str:
@@ -318,6 +324,10 @@ def _identify(
         identity["init"] = compute_sha256(find_initial_file(config.init))
     if bars:
         identity["bars"] = list(bars)
+    if made := REMADE.get(config.network):
+        identity["network"] = made
+    if config.pretrained and (weights := OTHER_WEIGHTS.get(config.network)):
+        identity["weights"] = weights
     return identity
 
 
