@@ -66,13 +66,14 @@ pictures: .venv-dev/installed
 notebooks: .venv-dev/installed
 	.venv-dev/bin/jupytext --sync notebooks/*.py
 
-# Needs FER2013 (DATA) and a video (CLIP); each writes its file in results/. benchmarks/accuracy.py collects a study's
+# Needs FER2013 (DATA), a video (CLIP) and a picture of five people (PICTURE); each writes its file in results/. benchmarks/accuracy.py collects a study's
 # figures and is called after `emoscope study run --final`.
 DATA ?= fer2013.npz
 CLIP ?= clip.mp4
+PICTURE ?= people.jpg
 benchmarks: .venv-dev/installed
 	.venv-dev/bin/python benchmarks/recognition.py --data $(DATA)
-	.venv-dev/bin/python benchmarks/analyze.py $(CLIP)
+	.venv-dev/bin/python benchmarks/analyze.py $(CLIP) $(PICTURE)
 	.venv-dev/bin/python benchmarks/startup.py
 	.venv-dev/bin/python benchmarks/training.py
 

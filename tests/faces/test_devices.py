@@ -34,12 +34,13 @@ def forget_warnings() -> Iterator[None]:
 @pytest.mark.parametrize(
     ("asked", "available", "expected", "reason"),
     [
-        ("auto", LINUX, "cpu", "no cuda or openvino is installed"),
+        ("auto", LINUX, "cpu", "no cuda is installed"),
         ("auto", NVIDIA, "cuda", "best available"),
-        ("auto", INTEL, "openvino", "best available"),
-        ("auto", MACOS, "cpu", "no cuda or openvino is installed"),
-        ("auto", WINDOWS, "cpu", "no cuda or openvino is installed"),
+        ("auto", INTEL, "cpu", "no cuda is installed"),
+        ("auto", MACOS, "cpu", "no cuda is installed"),
+        ("auto", WINDOWS, "cpu", "no cuda is installed"),
         ("cpu", NVIDIA, "cpu", "asked for"),
+        ("openvino", INTEL, "openvino", "asked for"),
         ("coreml", MACOS, "coreml", "asked for"),
         ("directml", WINDOWS, "directml", "asked for"),
         ("cuda", LINUX, "cpu", "cuda was asked for, but it needs the package onnxruntime-gpu"),

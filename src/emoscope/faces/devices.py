@@ -56,9 +56,10 @@ PROVIDERS: Final = {
     "directml": Provider("DmlExecutionProvider", "onnxruntime-directml", {"device_id": "0"}, is_sequential=True),
 }
 """By the device's name."""
-AUTOMATIC: Final = ("cuda", "openvino")
-"""What `auto` takes where it is installed, in this order: in full precision the same readings as the processor's. Core
-ML, which every macOS package carries, and DirectML may compute in half precision: they are for those who ask."""
+AUTOMATIC: Final = ("cuda",)
+"""What `auto` takes where it is installed, in this order. OpenVINO rounds int8 networks otherwise, which changes more
+readings than it saves time (results/devices.json); Core ML, which every macOS package carries, and DirectML may compute
+in half precision: they are for those who ask."""
 
 
 @dataclass(frozen=True)
