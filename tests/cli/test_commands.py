@@ -1,13 +1,17 @@
 """The command line as a whole: version, help, completion, the list of models."""
 
+import ast
 import os
 import re
 import subprocess
 import sys
+from typing import Any
 
 import pytest
+import typer
 
 from conftest import Command
+from emoscope.cli.main import HOMES, app
 from emoscope.core.version import read_version
 from emoscope.faces.registry import load_embedded
 
@@ -38,6 +42,26 @@ def test_completion(words: str, expected: str) -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, env=os.environ | asked, check=True
     )
     assert found.stdout.split() == [expected], found.stderr
+
+
+def test_a_command_loads_itself_alone() -> None:
+    code = (
+        "import sys; from emoscope.cli.main import app; import typer; "
+        "command = typer.main.get_command(app).commands['analyze']; "
+        "print(command.name, [m for m in sys.modules if m.startswith(('emoscope.cli.', 'emoscope.study'))])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = ["emoscope.cli.options", "emoscope.cli.main", "emoscope.cli.analyze"]
+    name, _, modules = done.stdout.partition(" ")
+    assert name == "analyze" and sorted(ast.literal_eval(modules)) == sorted(loaded)
+
+
+def test_every_command_is_found_by_its_name(emoscope: Command) -> None:
+    commands: Any = typer.main.get_command(app)
+    assert list(commands.commands) == list(HOMES) and len(HOMES) == 16
+    assert all(command.name == name and command.help for name, command in commands.commands.items())
+    code, _, err = emoscope("analyse")
+    assert code == 2 and "No such command" in err and "analyze" in err
 
 
 def test_models_are_a_line_each_and_the_default_is_marked(emoscope: Command) -> None:

@@ -8,8 +8,9 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, field_validator, model_validator
 from pydantic.dataclasses import dataclass as checked
 
+from emoscope.analysis.settings import Settings
 from emoscope.core.errors import InputError
-from emoscope.core.validation import explain, read, validate
+from emoscope.core.validation import describe_fields, explain, read, validate
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -129,3 +130,28 @@ def test_what_is_right_is_read_beside_what_is_wrong() -> None:
     assert (file.name, file.sizes, file.parts) == ("n", (3,), {"a": {"k": 1}})
     assert [problem.split()[0] for problem in problems] == ["sizes[1]", "parts.a.l", "parts.b", "unknown"]
     assert read(File, {"sizes": [1]}) == (File(sizes=(1,)), [])
+
+
+class Described(BaseModel):
+    """A model whose fields are described below them."""
+
+    model_config = ConfigDict(defer_build=True)
+
+    side: int = 1
+    """Length of an edge,
+    in pixels."""
+    plain: int = 2
+    name: str = ""
+    """What it is called."""
+
+
+def test_fields_are_described_by_the_docstrings_below_them() -> None:
+    describe_fields(Described)
+    properties = Described.model_json_schema()["properties"]
+    described = {name: field.get("description") for name, field in properties.items()}
+    assert described == {"side": "Length of an edge,\nin pixels.", "plain": None, "name": "What it is called."}
+    assert Described(side=3).side == 3
+
+
+def test_every_setting_is_described() -> None:
+    assert [name for name, field in Settings.model_fields.items() if not field.description] == []
