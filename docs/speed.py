@@ -22,7 +22,10 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 
 def describe_result(result: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the lines: how they were measured, then two charts."""
+    """Yield the lines: how they were measured, then two charts; of an earlier form of the benchmark that it is one."""
+    if "films" not in result:
+        yield "Not measured yet in this form: run `python benchmarks/analyze.py clip.mp4 people.jpg`."
+        return
     yield f"Measured on {result['date']} ({result['machine']}): `{result['command']}`."
     bars: list[Bar] = []
     for name, values in result["measured"].items():

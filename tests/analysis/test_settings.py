@@ -34,7 +34,7 @@ def test_every_option_is_asked_for_everywhere_by_the_same_name_with_the_same_def
     picture = inspect.signature(product.analyze_image).parameters
     # A picture's size is known, so that the default is.
     assert {name: picture[name].default for name in picture if name not in ("picture", "max_side_px")} == {
-        name: defaults[name] for name in ("detector", "model", "views", "balanced", "set_90")
+        name: defaults[name] for name in ("detector", "model", "views", "balanced", "set_90", "device")
     }
     options = find_options("analyze")
     assert set(defaults) < set(options)
@@ -46,7 +46,7 @@ def test_every_option_is_asked_for_everywhere_by_the_same_name_with_the_same_def
         Settings(model="x")
     )
     assert set(find_options("live")) & set(defaults) == {
-        *("smooth", "exclude", "report", "anonymous", "detector", "model", "views", "balanced")
+        *("smooth", "exclude", "report", "anonymous", "detector", "model", "views", "balanced", "device")
     }
 
 

@@ -20,7 +20,7 @@ CONSENT = (
 )
 
 
-@add_settings("smooth", "exclude", "report", "anonymous", "detector", "model", "views", "balanced")
+@add_settings("smooth", "exclude", "report", "anonymous", "detector", "model", "views", "balanced", "device")
 def live(
     camera: Annotated[
         str, typer.Argument(metavar="[CAMERA|RTSP|FILE]", help="Number, network address, or a video as if live.")

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 Kind = Literal["video", "pictures", "live"]
 LEFT_OUT: Final = (
     *("calibration", "container_start_s", "fingerprint", "exclude", "dropped", "wall_s", "attention"),
+    *("device", "device_reason", "reading"),
     *("kind", "recording", "events_message", "event_contrasts", "no_baseline", "name", "role", "merged", "curated"),
 )
 """Keys that JSON has only where there is a value."""
