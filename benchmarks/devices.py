@@ -6,11 +6,11 @@ Bar: the same likeliest emotion in at least 99.5 % of validation faces.
 
 import statistics
 import time
-from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 
 from common import create_parser, write_result
 from emoscope.analysis.device_check import check_devices
@@ -45,7 +45,6 @@ def main() -> None:
     clip = [vars(row) for row in check_devices(list(source), names)]
     if arguments.without_times:
         clip = [{key: value for key, value in row.items() if not key.startswith("ms_")} for row in clip]
-    packages = {d.name: d.version for d in distributions() if d.name.startswith("onnxruntime")}
     bars = {
         f"{alias} on {name}: same emotion >= 0.995": row["same_emotion"] >= 0.995
         for alias, by_device in networks.items()
@@ -54,7 +53,8 @@ def main() -> None:
     write_result(
         "devices",
         {
-            "packages": packages,
+            "onnxruntime": onnxruntime.__version__,
+            "providers": onnxruntime.get_available_providers(),
             "faces": len(rows),
             "networks": {aliases[alias]: by_device for alias, by_device in networks.items()},
             "clip": {"name": arguments.clip.name, "devices": clip},
