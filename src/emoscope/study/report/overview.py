@@ -45,9 +45,10 @@ def create_summary(evidence: Evidence) -> Section:
     if "naive" in evidence.protocols:
         blocks.append(Paragraph(LEAK_WARNING, "warning"))
     if evidence.comparison.images:
+        share = "each class with its share" if evidence.comparison.stratified else "as many of each class"
         text = (
-            f"This study uses about {evidence.comparison.images:,} images, as many of each class. Such a sample tells "
-            "whether everything works, not how good a network is."
+            f"This study uses about {evidence.comparison.images:,} images, {share}. Such a sample compares its networks "
+            "with each other at best; it does not tell how good a network is with all images."
         )
         blocks.append(Paragraph(text, "warning"))
     if lead := _write_lead(evidence):
