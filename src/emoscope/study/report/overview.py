@@ -47,8 +47,8 @@ def create_summary(evidence: Evidence) -> Section:
     if evidence.comparison.images:
         share = "each class with its share" if evidence.comparison.stratified else "as many of each class"
         text = (
-            f"This study uses about {evidence.comparison.images:,} images, {share}. Such a sample compares its networks "
-            "with each other at best; it does not tell how good a network is with all images."
+            f"This study uses about {evidence.comparison.images:,} images, {share}. Such a sample compares networks "
+            "with each other at best; it does not tell how good one is with all images."
         )
         blocks.append(Paragraph(text, "warning"))
     if lead := _write_lead(evidence):
