@@ -77,6 +77,43 @@ def test_running_ahead_waits_for_the_reader_and_ends_with_it(monkeypatch: pytest
     assert ended.wait(5) and len(made) <= 5
 
 
+def test_of_items_that_wait_alone_the_next_is_not_made_before_one_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ahead, "MAX_BYTES", 100)
+    made: list[int] = []
+
+    def work() -> Iterator[int]:
+        for i in range(5):
+            made.append(i)
+            yield i
+
+    with Ahead(work(), lambda item: 101) as running:
+        for n in range(1, 4):
+            time.sleep(0.1)
+            assert len(made) == n, "one waits, and no other is made"
+            assert running.take(8) == [n - 1]
+        assert [*running] == [3, 4]
+
+
+@pytest.mark.parametrize("max_bytes", [1, 400_000, 18 << 20])
+def test_several_readers_give_results_in_order_however_few_frames_fit(
+    max_bytes: int, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("prefetch", "analyzer"):
+        monkeypatch.setattr(f"emoscope.pipeline.{module}.MAX_BYTES", max_bytes)
+    [source] = find_sources([clip])
+    analyzer = Analyzer(detector="own")
+    analyzer.n_readers, seen, read = 3, set[int](), analyzer._read
+
+    def note(looks: list[tuple[Frame, Faces]]) -> list[tuple[Frame, Faces]]:
+        seen.add(threading.get_ident())
+        time.sleep(0.02 if looks[0][0].index % 16 == 0 else 0)
+        return read(looks)
+
+    monkeypatch.setattr(analyzer, "_read", note)
+    assert [result.index for _, result in analyzer.analyze_frames(source)] == list(range(30))
+    assert threading.get_ident() not in seen
+
+
 class FakeDetector:
     """Counts looks by their reduction; sees faces of at least `visible_px` in its picture."""
 

@@ -133,13 +133,16 @@ class Analyzer:
         ):
             # Several faces take longer to read than all else: cores that are left read the next frames meanwhile.
             reading: deque[tuple[int, Future[list[Look]]]] = deque()
-            batch: list[Look] | None = None
-            while batch is None or batch:
-                if batch := looks.take(FRAMES_AT_ONCE):
-                    n_bytes = sum(frame.image.nbytes for frame, _ in batch)
-                    reading.append((n_bytes, readers.submit(self._read, batch)))
-                while reading and (not batch or len(reading) > self.n_readers or _is_full(reading)):
+            is_over = False
+            while not is_over:
+                batch = looks.take(FRAMES_AT_ONCE)
+                n_bytes, is_over = sum(frame.image.nbytes for frame, _ in batch), not batch
+                while reading and (is_over or len(reading) > self.n_readers or _is_full(reading, n_bytes)):
                     yield from self._complete(reading.popleft()[1].result())
+                if batch:
+                    reading.append((n_bytes, readers.submit(self._read, batch)))
+                # Large frames are not kept while the next are waited for.
+                del batch
 
     def _look(self, frame: Frame) -> Look:
         """Find and follow the faces of one frame."""
@@ -185,8 +188,8 @@ class Analyzer:
         return results
 
 
-def _is_full(reading: Iterable[tuple[int, object]]) -> bool:
-    return sum(n_bytes for n_bytes, _ in reading) > 2 * MAX_BYTES
+def _is_full(reading: Iterable[tuple[int, object]], more_bytes: int) -> bool:
+    return more_bytes + sum(n_bytes for n_bytes, _ in reading) > 2 * MAX_BYTES
 
 
 def read_ahead(frames: Iterable[Frame]) -> Ahead[Frame]:

@@ -61,6 +61,11 @@ class Ahead(Generic[T]):
             self.n_bytes += size
             if len(self.waiting) >= self.n_wanted:
                 self.changed.notify_all()
+            # Of what is so large that one waits alone the next is not even made before it is taken.
+            while size > MAX_BYTES and self.waiting and not self.is_closed:
+                self.is_full = True
+                self.changed.notify_all()
+                self.changed.wait()
             return not self.is_closed
 
     def _has_room(self, size: int) -> bool:
