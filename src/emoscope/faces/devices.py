@@ -57,9 +57,9 @@ PROVIDERS: Final = {
 }
 """By the device's name."""
 AUTOMATIC: Final = ("cuda",)
-"""What `auto` takes where it is installed, in this order. OpenVINO rounds int8 networks otherwise, which changes more
-readings than it saves time (results/devices.json); Core ML, which every macOS package carries, and DirectML may compute
-in half precision: they are for those who ask."""
+"""What `auto` takes where it is installed, in this order. OpenVINO rounds int8 networks otherwise and gives the same
+emotion in 99.15 % of validation faces, fewer than the 99.5 we ask for (results/devices.json); Core ML, which every
+macOS package carries, and DirectML may compute in half precision: they are for those who ask. CUDA is not measured."""
 
 
 @dataclass(frozen=True)
