@@ -2,8 +2,8 @@
 
 Films: those that are named, and some made from a picture of five people by benchmarks/analyze.py, which also takes the
 times. The rule's bounds were chosen on WolfgangLanger_Pexels.mp4: its row says how well they fit there, not how well
-they hold. Films made of pictures show expressions that never change. Bar: the same emotion in at least 99 % of the faces of
-all films.
+they hold. Films made of pictures show expressions that never change. Bar: the same emotion in at least 99 % of the
+faces of all films.
 """
 
 import tempfile
