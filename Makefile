@@ -3,7 +3,7 @@ PYTHON ?= python3
 EVENTS := 'name,start_s,end_s\ntogether,3,7\n'
 PIP_FLAGS := --disable-pip-version-check --quiet --constraint constraints.txt
 
-.PHONY: demo test test-slow test-random check check-js audit format docs pictures notebooks benchmarks clean
+.PHONY: demo test test-slow test-random check check-js audit format docs pictures notebooks notebook-pages benchmarks clean
 
 demo: .venv/installed
 	.venv/bin/python demo/make_clip.py demo/clip.mp4
@@ -65,6 +65,10 @@ pictures: .venv-dev/installed
 # An .ipynb beside each notebook's .py; Jupyter with jupytext keeps the two in step.
 notebooks: .venv-dev/installed
 	.venv-dev/bin/jupytext --sync notebooks/*.py
+
+# Runs the notebooks of the background and writes the site's pages of them, outputs included.
+notebook-pages: .venv-dev/installed
+	OMP_NUM_THREADS=1 .venv-dev/bin/python docs/notebooks.py notebooks/[a-e]_*.py
 
 # Needs FER2013 (DATA), a video (CLIP) and a picture of five people (PICTURE); each writes its file in results/. benchmarks/accuracy.py collects a study's
 # figures and is called after `emoscope study run --final`.

@@ -2,12 +2,14 @@
 
 import ast
 import importlib
+import re
 import resource
 import shutil
 from pathlib import Path
 
 import jupytext
 import pytest
+import yaml
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
@@ -19,7 +21,7 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.py"))
 def test_every_notebook_converts_and_imports_what_exists(path: Path) -> None:
     notebook = jupytext.read(path, fmt="py:percent")
     kinds = [cell.cell_type for cell in notebook.cells]
-    assert kinds[0] == "markdown" and notebook.cells[0].source.startswith(f"# {path.stem[0]}. ")
+    assert kinds[0] == "markdown" and notebook.cells[0].source.startswith(f"# {path.stem[0].upper()}. ")
     # Every piece of code has its words before it.
     assert kinds.count("markdown") >= 4 and "code" in kinds
     tree = ast.parse("\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code"))
@@ -29,8 +31,30 @@ def test_every_notebook_converts_and_imports_what_exists(path: Path) -> None:
             assert [alias.name for alias in node.names if not hasattr(module, alias.name)] == []
 
 
-def test_there_are_six() -> None:
-    assert [path.stem[:2] for path in NOTEBOOKS] == ["1_", "2_", "3_", "4_", "5_", "6_"]
+def test_there_are_six_chapters_and_five_of_background() -> None:
+    assert [path.stem[:2] for path in NOTEBOOKS] == [f"{sign}_" for sign in "123456abcde"]
+
+
+SHOWN = [path for path in NOTEBOOKS if path.stem[0].isalpha()]
+"""Their outputs stand in the documentation."""
+
+
+@pytest.mark.parametrize("path", SHOWN, ids=lambda path: path.stem)
+def test_the_sites_page_is_that_of_the_notebook(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "docs")
+    hook = importlib.import_module("notebooks")
+    text = (hook.PAGES / f"{path.stem}.md").read_text(encoding="utf-8")
+    place = 0
+    for cell in jupytext.read(path, fmt="py:percent").cells:
+        found = text.find(hook.show_source(cell), place)
+        assert found >= 0, f"run `make notebook-pages`: another text or code than {cell.source[:60]!r}"
+        place = found + len(hook.show_source(cell))
+    assert text.count("<figure") >= 4 and text.count("<style") == 1
+    # What comes from elsewhere, and what grows the repository.
+    assert not re.search(r"""(?:src|href)=["'](?!#|data:)""", text) and len(text.encode()) < 300_000
+    site = yaml.load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"), yaml.BaseLoader)
+    assert f"notebooks/{path.stem}.md" in str(site["nav"])
+    assert f"(../notebooks/{path.stem}.md)" in (ROOT / "docs" / "how-to" / "notebooks.md").read_text(encoding="utf-8")
 
 
 def run_notebook(path: Path, folder: Path) -> NotebookNode:

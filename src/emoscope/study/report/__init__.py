@@ -3,13 +3,14 @@
 Every figure is read from a run's folder; figures of the reference study stand beside them, named as such.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+from matplotlib.figure import Figure
 
 from emoscope.core.errors import InputError
 from emoscope.core.manifest import Identity, Mark
@@ -18,11 +19,12 @@ from emoscope.core.version import read_version
 from emoscope.report.page import load_style
 from emoscope.study.data.dataset import Dataset
 from emoscope.study.report.between_families import create_comparison
-from emoscope.study.report.blocks import Block, Section, number
+from emoscope.study.report.blocks import Block, Drawing, Drawings, Section, number
 from emoscope.study.report.evidence import Evidence, load_evidence
 from emoscope.study.report.family import create_family
 from emoscope.study.report.overview import create_data, create_summary
 from emoscope.study.report.resizing import create_resizing
+from emoscope.study.report.svg import create_figure_svg
 from emoscope.study.report.typeset import escape_latex
 from emoscope.study.running.split_folder import draw_faces
 
@@ -103,6 +105,22 @@ def show_blocks(*blocks: Block) -> Excerpt:
     section = Section("excerpt", "", list(blocks))
     number([section])
     return Excerpt([section])
+
+
+def show_figure(key: str, caption: str, size: tuple[float, float], draw: Callable[[Figure], None]) -> Excerpt:
+    """Draw a figure for a notebook: as SVG, in the notebook's own colours, light or dark.
+
+    Args:
+        key: unlike that of any other figure in the notebook.
+        caption: what it shows.
+        size: width and height in inches; text is set in points.
+        draw: draws on the figure it is given.
+    """
+    svg = create_figure_svg(key, size, draw, caption)
+    # No larger than it was drawn: a small figure's text would be huge.
+    sized = Markup(str(svg).replace("<svg ", f'<svg style="max-width: {96 * size[0]:.0f}px" ', 1))
+    # Not numbered: a notebook's cells do not know of each other.
+    return Excerpt([Section(key, "", [Drawings([Drawing(key, caption, sized)])])])
 
 
 def create_sections(evidence: Evidence, dataset: Dataset | None) -> list[Section]:

@@ -52,10 +52,15 @@ def create_svg(key: str, size: tuple[float, float], draw: Callable[[Axes], None]
         draw: draws on the axes it is given.
         alt: what the drawing shows, for those who do not see it.
     """
+    return create_figure_svg(key, size, lambda figure: draw(figure.add_subplot()), alt)
+
+
+def create_figure_svg(key: str, size: tuple[float, float], draw: Callable[[Figure], None], alt: str) -> Markup:
+    """Draw on a fresh figure, which takes as many axes as are wanted; see create_svg() for the rest."""
     with matplotlib.rc_context({**STYLE, "svg.hashsalt": key}):
         figure = Figure(figsize=size, layout="constrained")
         FigureCanvasSVG(figure)
-        draw(figure.add_subplot())
+        draw(figure)
         buffer = io.BytesIO()
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     return Markup(_clean(buffer.getvalue(), key, alt))
@@ -74,6 +79,10 @@ def _clean(svg: bytes, key: str, alt: str) -> str:
         if attributes.get("id") not in used:
             attributes.pop("id", None)
         element.attrib.clear()
+        if element.tag == "image":
+            # A picture of few pixels is stretched: its factors are exact, and each pixel stays a square.
+            element.attrib.update({**attributes, "style": "image-rendering: pixelated"})
+            continue
         element.attrib.update({name: _rewrite(name, value, key) for name, value in attributes.items()})
     view = root.attrib["viewBox"]
     root.attrib.clear()
