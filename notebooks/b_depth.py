@@ -162,9 +162,9 @@ show_figure(
 
 # %% [markdown]
 # Where no slope arrives, nothing is learnt. Shortcuts without batch norm add to the values layer after layer, and at
-# this rate that network goes astray. Shortcuts on top of batch norm are no gain yet: 24 layers and forty steps are too
-# few to show it. He et al. (*Deep residual learning*, 2016) found plain networks with batch norm to become worse as they
-# grew from 20 to 56 layers, and residual ones better.
+# this rate that network goes astray. Shortcuts on top of batch norm are no gain yet: 24 layers and forty steps are
+# too few to show it. He et al. (*Deep residual learning*, 2016) found plain networks with batch norm to become worse
+# as they grew from 20 to 56 layers, and residual ones better.
 #
 # ## Batch normalisation
 # Without it, what a layer gets depends on all layers before, and shrinks or grows with depth. A batch norm subtracts
