@@ -11,13 +11,15 @@ JOB_ID = "0123456789abcdef0123456789abcdef"
 NAMES = ("summary.json", "observations.parquet", "report.html", "thumbnails")
 
 
-def lay_out_job(data: Path) -> Path:
+def lay_out_job(
+    data: Path, job_id: str = JOB_ID, source: str = "talk.mp4", seed: int = 0, model: str | None = None
+) -> Path:
     """Three people, the first two of whom are never there together; their faces are kept."""
-    table = make_table({1: (0, 8), 2: (9, 20), 3: (2, 18)}, 20)
-    summary = make_summary(table, duration_s=20.0, source="talk.mp4")
-    folder = data / "jobs" / JOB_ID / "result"
+    table = make_table({1: (0, 8), 2: (9, 20), 3: (2, 18)}, 20, seed=seed)
+    summary = make_summary(table, duration_s=20.0, source=source, settings={"model": model} if model else None)
+    folder = data / "jobs" / job_id / "result"
     folder.parent.mkdir(parents=True)
-    with open_owned(folder, "result", Identity.create_once("talk.mp4"), NAMES) as new:
+    with open_owned(folder, "result", Identity.create_once(source), NAMES) as new:
         write_result(new / "made", table, summary)
         for path in (new / "made").iterdir():
             path.rename(new / path.name)

@@ -1,5 +1,6 @@
 """The how-to's clients, run as they stand there."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import cv2
 import pytest
+from finished_job import lay_out_job
 from server_process import Server
 
 from emoscope.core.types import Image
@@ -39,3 +41,24 @@ def test_the_how_to_s_clients_run(
     lines = done.stdout.splitlines()
     assert lines[0].startswith("happy ")
     assert language != "python" or re.fullmatch(r"\d people", lines[-1])
+
+
+def test_the_how_to_s_requests_make_a_project(tmp_path: Path) -> None:
+    if shutil.which("curl") is None:
+        pytest.skip("curl is not installed here")
+    for i in range(2):
+        lay_out_job(tmp_path / "data", f"{i + 1:032x}", f"{i}.mp4", i)
+    server = Server(tmp_path / "data", "--workers", "1")
+    try:
+        [code] = re.findall(r"```bash\n(.*?)```", HOW_TO.read_text(encoding="utf-8"), re.DOTALL)
+        code = f"set -e\n{code}".replace("http://127.0.0.1:8000", server.address.rstrip("/"))
+        done = subprocess.run(
+            ["bash"], input=code, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert json.loads((tmp_path / "anna.json").read_bytes())["label"] == "Anna"
+        assert "Anna" in (tmp_path / "comparison.html").read_text(encoding="utf-8")
+        project = json.loads((tmp_path / "project.json").read_bytes())
+        assert project["label"] == "Adverts" and [r["name"] for r in project["recordings"]] == ["Anna", "0"]
+    finally:
+        server.kill()

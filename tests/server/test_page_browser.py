@@ -97,6 +97,12 @@ def wait_until(page: Any, is_so: Callable[[], Any], what: str) -> None:
         page.wait_for_timeout(100)
 
 
+def choose(page: Any, words: str, job: int = 0) -> None:
+    """Choose something of a job's menu; jobs count from the newest."""
+    page.locator(".job .menu:last-child").nth(job).locator("summary").click()
+    page.click(f".menu[open] >> text={words}")
+
+
 def start_camera(page: Any) -> None:
     page.click("#camera-open")
     page.check("#agree")
@@ -132,14 +138,15 @@ def test_a_clip_is_sent_and_its_report_read(browser: Any, server: Server, film: 
     wait_until(report, lambda: report.inner_text("#window") != whole, "the report's script does not run")
     report.close()
     assert "done" in page.inner_text("#spoken")
+    page.click(".job .menu >> text=Save")
     with page.expect_download() as download:
         page.click("text=Table (CSV)")
     rows = download.value.path().read_text().splitlines()
     assert rows[0].startswith('"source","frame","time_s"') and len(rows) > 20
-    page.click(".job button")
+    choose(page, "Delete")
     page.keyboard.press("Escape")
     assert page.locator(".job").count() == 1
-    page.click(".job button")
+    choose(page, "Delete")
     page.click("#confirm [value=yes]")
     page.wait_for_selector(".job", state="detached")
     page.reload()
@@ -203,7 +210,7 @@ def test_the_camera_is_read_and_recorded(browser: Any, server: Server) -> None:
     page.click("#camera-stop")
     assert page.is_hidden("#live") and page.evaluate("window.theTrack.readyState") == "ended"
     assert page.evaluate("document.activeElement.id") == "camera-open"
-    page.click(".job button")
+    choose(page, "Delete")
     page.click("#confirm [value=yes]")
     page.wait_for_selector(".job", state="detached")
     assert page.complaints == []
@@ -229,7 +236,7 @@ def test_everything_works_by_keyboard(browser: Any, server: Server) -> None:
     page.evaluate("() => { document.activeElement.onclick = (e) => { e.preventDefault(); window.isPressed = true; }; }")
     page.keyboard.press("Space")
     assert page.evaluate("window.isPressed")
-    for _ in range(2):
+    for _ in range(3):
         page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.id") == "camera-open"
     page.keyboard.press("Enter")

@@ -12,7 +12,7 @@ from emoscope.server.http import openapi, problems, service, session
 from emoscope.server.http.access import Access
 from emoscope.server.http.guard import Guard
 from emoscope.server.http.prometheus import Metrics
-from emoscope.server.jobs import people, results
+from emoscope.server.jobs import comparison, people, projects, results, segments
 from emoscope.server.jobs import routes as videos
 from emoscope.server.live import socket as live
 from emoscope.server.page import docs, here, index
@@ -60,6 +60,9 @@ def create_app(options: ServerOptions) -> FastAPI:
     app.include_router(videos.router)
     app.include_router(results.router)
     app.include_router(people.router)
+    app.include_router(segments.router)
+    app.include_router(comparison.router)
+    app.include_router(projects.router)
     app.include_router(live.router)
     app.include_router(index.router)
     app.include_router(docs.router)

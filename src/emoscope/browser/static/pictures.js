@@ -3,6 +3,7 @@
 import { $, fit, make, reveal, say } from "./dom.js";
 import { EMOTIONS, describe } from "./emotions.js";
 import { FaceCards, drawBoxes } from "./faces.js";
+import { showMore } from "./short.js";
 import { save, toCsv } from "./texts.js";
 
 const MAX_SHOWN_PX = 2000;
@@ -20,7 +21,10 @@ $("pictures-save").onclick = () => {
   const rows = [...$("picture-list").children].flatMap((card) => tables.get(/** @type {HTMLElement} */ (card)) ?? []);
   save(toCsv([HEADER, ...rows]), "pictures.csv");
 };
-const showSave = () => { $("pictures-save").hidden = tables.size === 0; };
+const showCount = () => {
+  $("pictures-save").hidden = tables.size === 0;
+  showMore("picture-list", "pictures-more");
+};
 
 // What the browser can show of a file; null where it does not know the kind.
 const load = async (file) => {
@@ -49,7 +53,7 @@ const show = (card, file, bitmap, answer) => {
   const faces = [...answer.faces].sort((a, b) => a.xyxy[0] - b.xyxy[0]).map((face, i) => [i + 1, face]);
   const count = faces.length === 1 ? "1 face" : `${faces.length || "no"} face${faces.length ? "s" : ""}`;
   tables.set(card.element, toRows(file.name, faces));
-  showSave();
+  showCount();
   const canvas = make("canvas", { className: "picture" });
   canvas.style.aspectRatio = answer.size_wh.join(" / ");
   canvas.style.maxWidth = `${Math.max(240, Math.round(70 * answer.size_wh[0] / answer.size_wh[1]))}vh`;
@@ -57,8 +61,9 @@ const show = (card, file, bitmap, answer) => {
   canvas.ariaLabel = `${file.name} with ${count}`;
   const list = make("div", { className: "faces" });
   new FaceCards(list, "Face").show(faces);
+  const [, only] = faces[0] ?? [];
   card.note.textContent = [
-    faces.length ? count : "No face was found. Faces that are turned away, covered or very small are missed.",
+    faces.length === 1 ? `${count}, ${describe(only)}` : faces.length ? count : "No face was found. Faces that are turned away, covered or very small are missed.",
     bitmap ? "" : "This browser cannot show this kind of picture; the boxes are on an empty ground.",
   ].filter(Boolean).join(" · ");
   card.body.append(canvas, list);
@@ -73,12 +78,14 @@ const makeCard = (file) => {
   const note = make("p", { className: "note" }, "Reading…"), body = make("div", { className: "picture-body" });
   const remove = make("button", { type: "button", className: "button small" }, "Remove");
   remove.ariaLabel = `Remove ${file.name} from the page`;
-  const element = make("article", { className: "card" },
-    make("div", { className: "card-head" }, make("h3", {}, file.name), note, remove), body);
+  // Folded when the next one comes: many pictures take little room.
+  const fold = make("details", { open: true },
+    make("summary", { className: "card-head" }, make("h3", {}, file.name), note), body);
+  const element = make("article", { className: "card picture-card" }, fold, remove);
   remove.onclick = () => {
     element.remove();
     tables.delete(element);
-    showSave();
+    showCount();
     $("pictures").hidden = !$("picture-list").children.length;
     $("choose").focus();
   };
@@ -89,8 +96,10 @@ const makeCard = (file) => {
 /** @type {(file: File, read: (file: File) => Promise<{faces: import("./emotions.js").Face[], size_wh: number[]}>) => Promise<void>} */
 export const readPicture = async (file, read) => {
   const card = makeCard(file);
+  for (const fold of $("picture-list").querySelectorAll("details")) fold.open = false;
   $("picture-list").prepend(card.element);
   $("pictures").hidden = false;
+  showCount();
   try {
     const [answer, bitmap] = await Promise.all([read(file), load(file)]);
     show(card, file, bitmap, answer);

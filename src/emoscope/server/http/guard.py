@@ -33,6 +33,8 @@ HEADERS: Final = {
 """On every answer that has none of its own."""
 FORM_BYTES = 1 << 16
 """What a form may have beside its file; also the limit of all other bodies."""
+EVENTS_BYTES = 4_000_000
+"""What a file of marked segments may have; a day's coding in ELAN is a tenth of it."""
 SILENCE_S = 30.0
 """A body of which nothing comes for so long is given up: its connection would be held for ever."""
 SLOWEST_BYTES_S = 10_000
@@ -72,7 +74,8 @@ class _Exchange:
         self.status, self.n_bytes, self.is_whole = 0, 0, False
         self.waited_s = 0.0
         """For the client: what the server itself takes does not count against it."""
-        self.limit = guard.limits.get(scope["path"], FORM_BYTES)
+        is_marking = scope["path"].endswith("/segments")
+        self.limit = guard.limits.get(scope["path"], EVENTS_BYTES if is_marking else FORM_BYTES)
 
     async def run(self) -> None:
         """Answer."""

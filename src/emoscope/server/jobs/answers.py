@@ -2,14 +2,16 @@
 
 import datetime
 import time
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import Depends, Path, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from emoscope.analysis.recorder import TABLE_FILE
+from emoscope.core.errors import EmoscopeError
 from emoscope.server.http.problems import ProblemError
-from emoscope.server.jobs.record import Job, State
+from emoscope.server.jobs.grouping import PAGE, TABLE
+from emoscope.server.jobs.record import ENDED, Job, Kind, State
 from emoscope.server.jobs.supervisor import Jobs
 from emoscope.server.jobs.worker import Setting
 
@@ -22,7 +24,20 @@ FILES = {
     "annotated.mp4": ("annotated.mp4", "video/mp4"),
 }
 """Results by their last part of the address: file and type."""
+PROJECT_FILES = {
+    "report": (PAGE, "text/html; charset=utf-8"),
+    "participants.csv": (TABLE, "text/csv; charset=utf-8"),
+}
+"""The same of a project."""
 EXAMPLE_ID = "5f1d7c0a9be24d3c8a6e0f4b7d2c1e90"
+
+
+class RecordingAnswer(BaseModel):
+    """A recording of a project."""
+
+    name: str = Field(description="Its folder in the project, and what the table of participants calls it.")
+    job: str = Field(description="The job's id; the project keeps the recording's numbers when that is deleted.")
+    is_there: bool = Field(description="Whether that job is still there.")
 
 
 class JobAnswer(BaseModel):
@@ -35,6 +50,7 @@ class JobAnswer(BaseModel):
                     "id": EXAMPLE_ID,
                     "kind": "video",
                     "name": "talk.mp4",
+                    "label": "Anna, first visit",
                     "state": "running",
                     "created": "2026-11-25T10:00:00Z",
                     "started": "2026-11-25T10:00:01Z",
@@ -47,14 +63,16 @@ class JobAnswer(BaseModel):
                     "message": None,
                     "settings": {"every": "0.2s"},
                     "links": {"self": f"/v1/jobs/{EXAMPLE_ID}", "events": f"/v1/jobs/{EXAMPLE_ID}/events"},
+                    "recordings": [],
                 }
             ]
         }
     )
 
     id: str = Field(description="32 hex digits.")
-    kind: Literal["video", "live"]
+    kind: Kind
     name: str = Field(description="What the client called the file.")
+    label: str = Field(description="What people call it instead; empty for as the file is called.")
     state: State
     created: datetime.datetime
     started: datetime.datetime | None
@@ -67,6 +85,7 @@ class JobAnswer(BaseModel):
     message: str | None = Field(description="What is amiss, in one line.")
     settings: dict[str, Setting] = Field(description="The form's fields.")
     links: dict[str, str] = Field(description="Addresses of what there is.")
+    recordings: list[RecordingAnswer] = Field(description="Of a project; empty for others.")
 
 
 class JobList(BaseModel):
@@ -97,6 +116,17 @@ def find_job(jobs: AllJobs, job_id: JobId) -> Job:
     return job
 
 
+def hide_folder(error: EmoscopeError, jobs: Jobs, job: Job, title: str) -> ProblemError:
+    """Return the answer to what is wrong with a job's result, without where the server keeps it.
+
+    Raises:
+        ProblemError: the job was deleted meanwhile: then that is what is wrong, not its files.
+    """
+    find_job(jobs, job.id)
+    folder = str(jobs.store.get_result(job.id))
+    return ProblemError(error.http_status, title, str(error).replace(f"{folder}/", "").replace(folder, "it"))
+
+
 AJob = Annotated[Job, Depends(find_job)]
 
 
@@ -106,15 +136,18 @@ def describe_job(jobs: Jobs, job: Job) -> JobAnswer:
     links = {"self": base, "events": f"{base}/events"}
     if job.state == "finished":
         folder = jobs.store.get_result(job.id)
-        links |= {name: f"{base}/{name}" for name, (file, _) in FILES.items() if (folder / file).exists()}
+        links |= {name: f"{base}/{name}" for name, (file, _) in get_files(job).items() if (folder / file).exists()}
         links |= {"all.zip": f"{base}/all.zip"}
-        links |= {"people": f"{base}/people"} if (folder / TABLE_FILE).exists() else {}
+        links |= {name: f"{base}/{name}" for name in ("people", "segments") if (folder / TABLE_FILE).exists()}
+    if job.kind == "project" and job.state in ENDED:
+        links |= {"participants": f"{base}/participants"}
     progress = run.progress if run else 1.0 if job.state == "finished" else None if job.state == "failed" else 0.0
     left_s = run.left_s if run else None
     return JobAnswer(
         id=job.id,
         kind=job.kind,
         name=job.name,
+        label=job.label,
         state=job.state,
         created=datetime.datetime.fromtimestamp(round(job.created, 3), datetime.UTC),
         started=_to_time(job.started),
@@ -127,7 +160,16 @@ def describe_job(jobs: Jobs, job: Job) -> JobAnswer:
         message=job.message,
         settings=dict(job.settings),
         links=links,
+        recordings=[
+            RecordingAnswer(name=name, job=job_id, is_there=jobs.store.find(job_id) is not None)
+            for job_id, name in job.members
+        ],
     )
+
+
+def get_files(job: Job) -> dict[str, tuple[str, str]]:
+    """Return the files that a job's result may have, by the last part of the address: file and type."""
+    return PROJECT_FILES if job.kind == "project" else FILES
 
 
 def _find_expiry(jobs: Jobs, job: Job) -> datetime.datetime | None:

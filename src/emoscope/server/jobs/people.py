@@ -9,8 +9,9 @@ from pydantic import BaseModel, Field
 from emoscope.core.errors import EmoscopeError
 from emoscope.core.schema import NOBODY
 from emoscope.server.http.problems import ProblemError, describe
-from emoscope.server.jobs.answers import AJob, AllJobs, find_job
+from emoscope.server.jobs.answers import AJob, AllJobs, find_job, hide_folder
 from emoscope.server.jobs.record import Job
+from emoscope.server.jobs.results import check_finished
 from emoscope.server.jobs.supervisor import Jobs
 
 router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["results"])
@@ -58,14 +59,14 @@ class PeopleAnswer(BaseModel):
 @router.get("/people", responses=ERRORS)
 async def read_people(jobs: AllJobs, job: AJob) -> PeopleAnswer:
     """Tell who was seen, and what is said of them."""
-    _check_finished(job)
+    _check_people(job)
     return await asyncio.to_thread(_read, jobs, job)
 
 
 @router.put("/people", responses=ERRORS)
 async def change_people(form: PeopleForm, request: Request, jobs: AllJobs, job: AJob) -> PeopleAnswer:
     """Say who is who and who does not count; report and tables are made anew."""
-    _check_finished(job)
+    _check_people(job)
     lock: asyncio.Lock = request.app.state.people_lock
     async with lock:
         # It may have been deleted while others' results were made.
@@ -74,9 +75,10 @@ async def change_people(form: PeopleForm, request: Request, jobs: AllJobs, job: 
     return await asyncio.to_thread(_read, jobs, job)
 
 
-def _check_finished(job: Job) -> None:
-    if job.state != "finished":
-        raise ProblemError(409, "No results", f"the job is {job.state}, expected a finished one")
+def _check_people(job: Job) -> None:
+    check_finished(job)
+    if job.kind == "project":
+        raise ProblemError(422, "A project", "a project has participants; people are those of its recordings")
 
 
 def _read(jobs: Jobs, job: Job) -> PeopleAnswer:
@@ -88,7 +90,7 @@ def _read(jobs: Jobs, job: Job) -> PeopleAnswer:
     try:
         said, now = load_said(folder), load_summary(folder)
     except EmoscopeError as e:
-        raise _hide_folder(e, jobs, job) from e
+        raise hide_folder(e, jobs, job, "People") from e
     pictures = load_images(folder, 1_000_000).thumbnails
     people = []
     for person in said.read.people:
@@ -118,12 +120,4 @@ def _save(jobs: Jobs, job: Job, form: PeopleForm) -> None:
     try:
         save_said(jobs.store.get_result(job.id), {**said, NOBODY: {**NOTHING, "exclude": form.exclude}})
     except EmoscopeError as e:
-        raise _hide_folder(e, jobs, job) from e
-
-
-def _hide_folder(error: EmoscopeError, jobs: Jobs, job: Job) -> ProblemError:
-    # Deleted meanwhile: then that is what is wrong, not its files.
-    find_job(jobs, job.id)
-    # Where the server keeps its results is nobody's business.
-    text = str(error).replace(f"{jobs.store.get_result(job.id)}/", "").replace(str(jobs.store.get_result(job.id)), "it")
-    return ProblemError(error.http_status, "People", text)
+        raise hide_folder(e, jobs, job, "People") from e

@@ -19,21 +19,25 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+Kind = Literal["video", "live", "project"]
 State = Literal["queued", "running", "finished", "failed"]
 Ended = Literal["finished", "failed"]
+ENDED: tuple[Ended, ...] = get_args(Ended)
 STATES: tuple[State, ...] = get_args(State)
 # A damaged number must neither end a list of jobs nor make one expire.
 Seconds = Annotated[float, Field(ge=0, le=1e11, allow_inf_nan=False)]
+JobId = Annotated[str, Field(pattern="^([0-9a-f]{32})?$")]
+FolderName = Annotated[str, Field(pattern=r"^[^./\\\x00][^/\\\x00]*$", max_length=255)]
 Count = Annotated[int, Field(ge=0, le=1 << 53)]
 
 
 @dataclass(frozen=True)
 class Job:
-    """A video to analyse, or a recording of the live view."""
+    """A video to analyse, a recording of the live view, or a project that puts such jobs together."""
 
     id: str
     """32 hex digits, random."""
-    kind: Literal["video", "live"]
+    kind: Kind
     name: str
     """What the client called the file; shown, never opened."""
     state: State = "queued"
@@ -53,6 +57,15 @@ class Job:
     """Place among all jobs, by when they were added."""
     age_s: Seconds = 0.0
     """For how long a server ran since it ended: unlike the time of day, that never jumps."""
+    label: str = ""
+    """What people call it instead, see naming.py; empty for as the file is called."""
+    members: tuple[tuple[JobId, FolderName], ...] = ()
+    """Of a project: each recording's job and its folder in the project; a job may be gone, its recording is not."""
+
+    @property
+    def title(self) -> str:
+        """What people call it."""
+        return self.label or self.name
 
 
 @functools.cache
@@ -93,7 +106,7 @@ def read_earlier_list(folder: Path) -> dict[str, Job]:
     place = folder / "jobs.sqlite"
     if not place.is_file():
         return {}
-    columns = [field.name for field in dataclasses.fields(Job) if field.name != "age_s"]
+    columns = [field.name for field in dataclasses.fields(Job) if field.name not in ("age_s", "label", "members")]
     jobs: dict[str, Job] = {}
     try:
         with contextlib.closing(sqlite3.connect(place)) as connection:

@@ -1,6 +1,7 @@
 """Results: the files of a finished job, as downloads and pages."""
 
 import asyncio
+import stat
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -12,7 +13,8 @@ from fastapi.responses import FileResponse, StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
 from emoscope.server.http.problems import ProblemError, create_answer, create_problem, describe
-from emoscope.server.jobs.answers import FILES, AJob, AllJobs, find_job
+from emoscope.server.jobs.answers import FILES, AJob, AllJobs, find_job, get_files
+from emoscope.server.jobs.naming import name_file
 from emoscope.server.jobs.record import Job
 from emoscope.server.jobs.supervisor import Jobs
 from emoscope.server.jobs.upload import explain_full
@@ -25,8 +27,8 @@ REPORT_CSP = (
 )
 """Beside the report's own meta policy, which names the one script it may run: it loses the server's origin too."""
 PART_BYTES = 1 << 16
-WITH_VIDEO = " allow-same-origin"
-"""A report that plays annotated.mp4 keeps the origin: browsers give others no file of this server."""
+WITH_FILES = " allow-same-origin"
+"""A page that plays a video, or links to tables, keeps the origin: browsers give others no file of this server."""
 
 
 class ResultFile(FileResponse):
@@ -53,21 +55,46 @@ class ResultFile(FileResponse):
         await super().__call__(scope, receive, check)
 
 
-def _check_finished(job: Job) -> None:
+def check_finished(job: Job) -> None:
+    """Check that a job has results.
+
+    Raises:
+        ProblemError: it has none yet, or never will.
+    """
     if job.state != "finished":
         detail = f"the job is {job.state}, expected a finished one" + (f": {job.message}" if job.message else "")
         raise ProblemError(409, "No results", detail)
 
 
 def _send(jobs: Jobs, job: Job, name: str, is_shown: bool = False) -> ResultFile:
-    file, media_type = FILES[name]
-    _check_finished(job)
-    path = jobs.store.get_result(job.id) / file
+    file, media_type = get_files(job).get(name, (name, ""))
+    check_finished(job)
+    return send_file(jobs, job, file if media_type else None, media_type, is_shown)
+
+
+def send_file(jobs: Jobs, job: Job, file: str | None, media_type: str, is_shown: bool = False) -> ResultFile:
+    """Return a file of a result as an answer.
+
+    Args:
+        jobs: all of them.
+        job: a finished one.
+        file: in its result, a path of our own making; None where it can have none.
+        media_type: of the file.
+        is_shown: in the browser, rather than saved.
+
+    Raises:
+        ProblemError: it is not there.
+    """
+    path = jobs.store.get_result(job.id) / (file or "")
     try:
         found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            raise FileNotFoundError
     except OSError as e:
-        raise ProblemError(404, "No such result", f"this job made no {file}; its links name what there is") from e
-    shown = f"{FilePath(job.name).stem}-{file}"
+        raise ProblemError(
+            404, "No such result", f"this job made no {file or 'such file'}; its links name what there is"
+        ) from e
+    shown = f"{name_file(job)}-{path.name}"
     kind = "inline" if is_shown else "attachment"
     return ResultFile(path, media_type=media_type, filename=shown, stat_result=found, content_disposition_type=kind)
 
@@ -75,22 +102,21 @@ def _send(jobs: Jobs, job: Job, name: str, is_shown: bool = False) -> ResultFile
 RESULT_ERRORS = describe(400, 404, 409, 416, 422)
 
 
-def _describe_file(media_type: str) -> dict[int | str, dict[str, object]]:
+def describe_file(media_type: str, has_parts: bool = True) -> dict[int | str, dict[str, object]]:
+    """Return the `responses=` of a route that sends a file, maybe parts of it."""
     schema = {"type": "string"} if media_type.startswith("text") else {"type": "string", "format": "binary"}
     content = {"content": {media_type: {"schema": schema}}}
-    return {
-        200: {"description": "The file", **content},
-        206: {"description": "A part of it", **content},
-        **RESULT_ERRORS,
-    }
+    parts = {206: {"description": "A part of it", **content}} if has_parts else {}
+    return {200: {"description": "The file", **content}, **parts, **RESULT_ERRORS}
 
 
-@router.get("/report", response_class=Response, responses=_describe_file("text/html"))
+@router.get("/report", response_class=Response, responses=describe_file("text/html"))
 async def read_report(jobs: AllJobs, job: AJob) -> ResultFile:
     """Read the report, one self-contained page."""
     answer = _send(jobs, job, "report", is_shown=True)
-    has_video = (jobs.store.get_result(job.id) / FILES["annotated.mp4"][0]).exists()
-    answer.headers["Content-Security-Policy"] = REPORT_CSP + (WITH_VIDEO if has_video else "")
+    # A project's page links to its tables and reports.
+    has_files = job.kind == "project" or (jobs.store.get_result(job.id) / FILES["annotated.mp4"][0]).exists()
+    answer.headers["Content-Security-Policy"] = REPORT_CSP + (WITH_FILES if has_files else "")
     return answer
 
 
@@ -103,7 +129,7 @@ def _add_file(name: str, what: str, is_shown: bool = False) -> None:
     router.get(
         f"/{name}",
         response_class=Response,
-        responses=_describe_file(FILES[name][1]),
+        responses=describe_file(FILES[name][1]),
         name=f"read_{name.replace('.', '_')}",
         description=what,
     )(read_file)
@@ -116,10 +142,10 @@ _add_file("audience.csv", "Read the numbers of each second over all people.")
 _add_file("annotated.mp4", "Watch the annotated video, where it was asked for.", is_shown=True)
 
 
-@router.get("/all.zip", response_class=Response, responses=_describe_file("application/zip") | describe(507))
+@router.get("/all.zip", response_class=Response, responses=describe_file("application/zip") | describe(507))
 async def read_all(request: Request, jobs: AllJobs, job: AJob) -> StreamingResponse:
     """Read everything that the job made, as one zip archive."""
-    _check_finished(job)
+    check_finished(job)
     lock: asyncio.Lock = request.app.state.people_lock
     try:
         # Never half of it from before its people were put in order.
@@ -130,7 +156,7 @@ async def read_all(request: Request, jobs: AllJobs, job: AJob) -> StreamingRespo
         raise explain_full(e, "the archive was not made") from e
     # Deleted meanwhile: some of its files, or none, would look like all.
     find_job(jobs, job.id)
-    name = f"{FilePath(job.name).stem}.zip"
+    name = f"{name_file(job)}.zip"
     size = packed.seek(0, 2)
     packed.seek(0)
     answer = StreamingResponse(_read(packed), media_type="application/zip")

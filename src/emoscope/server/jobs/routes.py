@@ -14,12 +14,13 @@ from emoscope.core.errors import InputError
 from emoscope.server.http.access import get_client
 from emoscope.server.http.places import Places
 from emoscope.server.http.problems import ProblemError, describe
-from emoscope.server.jobs.answers import AJob, AllJobs, JobAnswer, JobId, JobList, describe_job
+from emoscope.server.jobs.answers import AJob, AllJobs, JobAnswer, JobId, JobList, describe_job, find_job
 from emoscope.server.jobs.form import FIELDS, read_form
+from emoscope.server.jobs.naming import LabelForm, check_label
 from emoscope.server.jobs.record import Job
 from emoscope.server.jobs.supervisor import Jobs
 from emoscope.server.jobs.upload import Form, explain_full, receive
-from emoscope.server.jobs.worker import EVENTS
+from emoscope.server.jobs.worker import EVENTS, UPLOAD, Setting
 from emoscope.server.server_options import ServerOptions
 
 router = APIRouter(prefix="/v1", tags=["videos"])
@@ -105,6 +106,29 @@ async def create_job(request: Request, response: Response, jobs: AllJobs) -> Job
     return describe_job(jobs, job)
 
 
+SAMPLE: dict[str, Setting] = {"thumbnails": "clear"}
+"""How the sample is read: its people are in the public domain."""
+
+
+@router.post("/videos/sample", status_code=202, responses=describe(501, 503, 507))
+async def create_sample_job(response: Response, jobs: AllJobs) -> JobAnswer:
+    """Make a clip of ten seconds with two public-domain portraits, and a job of it: something to try at once."""
+    from emoscope.outputs.sample import write_sample
+
+    if not jobs.has_room():
+        detail = f"{jobs.options.max_queued} videos are waiting already; try again later"
+        raise ProblemError(503, "The queue is full", detail, {"Retry-After": str(RETRY_AFTER_S)})
+    try:
+        with jobs.reserve() as job_id:
+            await asyncio.to_thread(write_sample, jobs.store.jobs / job_id / UPLOAD)
+            job = Job(job_id, "video", "sample.mp4", created=time.time(), settings=tuple(SAMPLE.items()))
+            jobs.add(job)
+    except OSError as e:
+        raise explain_full(e, "the sample was not made") from e
+    response.headers["Location"] = f"/v1/jobs/{job_id}"
+    return describe_job(jobs, job)
+
+
 def _check_form(form: Form, folder: Path, options: ServerOptions) -> None:
     place = folder / EVENTS if form.events else None
     try:
@@ -155,6 +179,17 @@ async def follow_job(jobs: AllJobs, job: AJob) -> AsyncIterator[ServerSentEvent]
         if found is None:
             return
         current = found
+
+
+@router.patch("/jobs/{job_id}", responses=describe(404, 422, 507))
+async def rename_job(form: LabelForm, jobs: AllJobs, job: AJob) -> JobAnswer:
+    """Call a job something else; an empty label calls it by its file's name again."""
+    label = check_label(form.label)
+    try:
+        renamed = jobs.store.rename(job.id, label)
+    except OSError as e:
+        raise explain_full(e, "the name was not changed") from e
+    return describe_job(jobs, renamed or find_job(jobs, job.id))
 
 
 @router.delete("/jobs/{job_id}", status_code=204, responses=describe(422))

@@ -22,6 +22,7 @@ from emoscope.analysis.recorder import SUMMARY_FILE
 from emoscope.core.errors import EmoscopeError, OutputError
 from emoscope.core.files import lock_folder, write_json
 from emoscope.core.manifest import CUT_OFF
+from emoscope.server.jobs.grouping import list_recordings, recover
 from emoscope.server.jobs.record import (
     STATES,
     Ended,
@@ -146,6 +147,7 @@ class Store:
             pass
         except ValueError as e:
             log.warning("the record of job %s is damaged (%s) and is made anew", folder.name, type(e).__name__)
+        recover(folder)
         if (folder / RECORDING).is_dir():
             self._finish_recording(folder)
         if (folder / ARRIVING).exists() and not self.load_summary(folder.name):
@@ -188,6 +190,10 @@ class Store:
                 frames=summary.frames,
                 message=summary.all_messages,
             )
+        if (names := list_recordings(folder)) is not None:
+            members = tuple(("", name) for name in names)
+            name = f"Project of {len(names)} recordings"
+            return Job(folder.name, "project", name, "finished", created=created, finished=created, members=members)
         if upload := self.get_upload(folder.name):
             return Job(folder.name, "video", upload.name, created=created)
         return None
@@ -296,6 +302,21 @@ class Store:
                 attempts = job.attempts if is_counted else job.attempts - 1
                 self._change(job, state="queued", started=None, attempts=attempts)
 
+    def queue_again(self, job_id: str) -> Job | None:
+        """Queue a job that has ended and return it as it now is; None where it is gone.
+
+        Raises:
+            OSError: the disk is full.
+        """
+        with self.mutex:
+            job = self.find(job_id)
+            if job is None or job.finished is None:
+                return job
+            blank = {"started": None, "finished": None, "message": None}
+            job = self._change(job, state="queued", attempts=0, age_s=0.0, **blank)
+            self.ended_at.pop(job_id, None)
+            return job
+
     def end(self, job_id: str, state: Ended, message: str | None, frames: int = 0) -> None:
         """Write down how a job ended; it may be gone.
 
@@ -306,6 +327,16 @@ class Store:
             job = self.find(job_id)
             if job is not None and job.finished is None:
                 self._change(job, state=state, finished=time.time(), message=message, frames=frames)
+
+    def rename(self, job_id: str, label: str) -> Job | None:
+        """Call a job something else and return it; None where it is gone.
+
+        Raises:
+            OSError: the disk is full.
+        """
+        with self.mutex:
+            job = self.find(job_id)
+            return job and self._change(job, label=label, age_s=self.compute_age_s(job))
 
     def remove(self, job_id: str) -> None:
         """Forget a job or what was reserved, and remove its files; needs no room on the disk.

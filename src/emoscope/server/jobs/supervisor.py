@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emoscope.analysis.settings import Settings
+from emoscope.server.jobs.grouping import PAGE, recover
 from emoscope.server.jobs.live_job import LiveJob
 from emoscope.server.jobs.process import explain, open_worker, read_reports
 from emoscope.server.jobs.record import Ended, Job
@@ -90,11 +91,11 @@ class Jobs:
         for job in self.store.list_state("running", "queued"):
             if job.id in self.runs:
                 continue
-            if summary := self.store.load_summary(job.id):
+            if job.kind != "project" and (summary := self.store.load_summary(job.id)):
                 self._end(job, "finished", summary.all_messages, summary.frames)
             elif job.attempts >= MAX_ATTEMPTS and job.state == "running":
-                self._end(job, "failed", f"the server ended {job.attempts} times while it read {job.name}")
-            elif self.store.get_upload(job.id) is None:
+                self._end(job, "failed", f"the server ended {job.attempts} times while it read {job.title}")
+            elif job.kind != "project" and self.store.get_upload(job.id) is None:
                 self._end(job, "failed", f"the upload of {job.name} is gone; send it again")
             elif job.state == "running":
                 self.store.put_back(job.id, is_counted=True)
@@ -165,18 +166,7 @@ class Jobs:
             self.wake.set()
 
     async def _watch(self, job: Job, run: Run) -> tuple[Ended, str | None, int]:
-        options = self.options
-        task: Task = {
-            "what": "analyze",
-            "name": job.name,
-            "form": dict(job.settings),
-            "limits": self._describe_limits(),
-            "detector": options.detector,
-            "device": options.device,
-            # The worker runs in another folder.
-            "model": str(options.model.resolve() if isinstance(options.model, Path) else options.model),
-        }
-        end: Report = {}
+        task, end = self._describe_task(job), Report()
         async with open_worker(self.store.jobs / job.id, task) as process:
             run.process = process
             try:
@@ -189,10 +179,33 @@ class Jobs:
             except TimeoutError:
                 process.kill()
                 return "failed", f"no frame of {job.name} was decoded for {STUCK_S / 60:.0f} minutes", 0
+        if job.kind == "project":
+            if end.get("progress") == 1.0:
+                return "finished", end.get("message"), 0
+            problem = end.get("failed") or f"{explain(process)} while it was put together"
+            # What could not be made anew is as it was before.
+            recover(self.store.jobs / job.id)
+            is_there = (self.store.get_result(job.id) / PAGE).is_file()
+            return ("finished", f"not made anew: {problem}", 0) if is_there else ("failed", problem, 0)
         # Not its report: it may have died between its last rename and that.
         if summary := self.store.load_summary(job.id):
             return "finished", summary.all_messages, summary.frames
         return "failed", end.get("failed") or f"{explain(process)} while reading {job.name}", 0
+
+    def _describe_task(self, job: Job) -> Task:
+        options, limits = self.options, self._describe_limits()
+        if job.kind == "project":
+            return {"what": "group", "name": job.name, "limits": limits, "members": list(job.members)}
+        return {
+            "what": "analyze",
+            "name": job.name,
+            "form": dict(job.settings),
+            "limits": limits,
+            "detector": options.detector,
+            "device": options.device,
+            # The worker runs in another folder.
+            "model": str(options.model.resolve() if isinstance(options.model, Path) else options.model),
+        }
 
     def _end(self, job: Job, state: Ended, message: str | None, frames: int = 0) -> None:
         # In this order: a job whose upload is gone must have ended.
@@ -241,10 +254,21 @@ class Jobs:
             self.opening.discard(job_id)
 
     def add(self, job: Job) -> None:
-        """Queue a job whose upload lies in its folder."""
+        """Queue a job whose upload, or table of participants, lies in its folder."""
         self.store.add(job)
         self.count()
         self.wake.set()
+
+    def make_anew(self, job_id: str) -> Job | None:
+        """Queue a project once more, unless it waits already; None where it is gone.
+
+        Raises:
+            OSError: the disk is full.
+        """
+        job = self.store.queue_again(job_id)
+        self.count()
+        self.wake.set()
+        return job
 
     async def remove(self, job_id: str) -> None:
         """Remove a job and all of its files, if there is such a job; a running one is stopped."""

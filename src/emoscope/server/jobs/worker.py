@@ -48,7 +48,7 @@ class Limits(TypedDict):
 class Task(TypedDict, total=False):
     """What a worker is to do; all but `what`, `name` and `limits` only to analyse."""
 
-    what: Literal["check", "analyze"]
+    what: Literal["check", "analyze", "group"]
     name: str
     limits: Limits
     form: dict[str, Setting]
@@ -56,6 +56,8 @@ class Task(TypedDict, total=False):
     detector: str
     device: str
     model: str
+    members: list[tuple[str, str]]
+    """Of a project: the job and the folder of each recording; nothing else is needed for one."""
 
 
 class Report(TypedDict, total=False):
@@ -67,6 +69,8 @@ class Report(TypedDict, total=False):
     """Whether the upload is a single picture."""
     frames: int
     progress: float | None
+    message: str | None
+    """What a reader of a finished project should know."""
 
 
 OnProgress = Callable[[Report], None]
@@ -86,6 +90,11 @@ def main() -> None:
     try:
         if task["what"] == "check":
             answer = check(Path(UPLOAD), task["limits"])
+        elif task["what"] == "group":
+            from emoscope.server.jobs.grouping import put_together
+
+            lock_job()
+            answer = put_together(task["members"])
         else:
             answer = analyze(task, lambda values: print(json.dumps(values, allow_nan=False), file=out))
     except (EmoscopeError, OSError, MemoryError) as e:
@@ -180,7 +189,7 @@ def analyze(task: Task, on_progress: OnProgress) -> Report:
     from emoscope.media.source import Source
     from emoscope.server.jobs.form import read_form
 
-    _lock()
+    lock_job()
     # In a job's folder all is the server's: half a result is what a dead worker left, of an earlier version perhaps.
     shutil.rmtree(RESULT, ignore_errors=True)
     path, limits = Path(next(name for name in (ANIMATION, UPLOAD) if Path(name).exists())), task["limits"]
@@ -207,7 +216,12 @@ def analyze(task: Task, on_progress: OnProgress) -> Report:
     return {"frames": analysis.summary.frames, "progress": 1.0}
 
 
-def _lock() -> None:
+def lock_job() -> None:
+    """Hold this folder until the process ends.
+
+    Raises:
+        OutputError: a worker of a dead server holds it for too long.
+    """
     from emoscope.core.files import lock_folder
 
     end = time.monotonic() + LOCK_WAIT_S

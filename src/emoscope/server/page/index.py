@@ -11,6 +11,7 @@ from emoscope.browser.parts import load_template
 from emoscope.core.emotions import EMOTIONS
 from emoscope.core.numbers import SCRIPT_RULE
 from emoscope.core.version import read_version
+from emoscope.outputs.sample import has_portraits
 from emoscope.report.page import load_script, load_style
 from emoscope.server.page.here import is_there
 
@@ -22,7 +23,8 @@ FRESH = {"Cache-Control": "no-cache"}
 @router.get("/")
 def show_page(request: Request) -> HTMLResponse:
     """Return the page."""
-    return HTMLResponse(render_page(request.app.state.options.token is not None, is_there()), headers=FRESH)
+    has_token = request.app.state.options.token is not None
+    return HTMLResponse(render_page(has_token, is_there(), has_portraits()), headers=FRESH)
 
 
 @router.get("/report.css")
@@ -40,12 +42,13 @@ def show_numbers() -> Response:
 
 
 @cache
-def render_page(has_token: bool, has_here: bool) -> str:
+def render_page(has_token: bool, has_here: bool, has_sample: bool) -> str:
     """Fill the page's template; what a reading cannot tell stands in the reports' template.
 
     Args:
         has_token: whether people sign in, and so may sign out.
         has_here: whether the page that reads in the browser can be given.
+        has_sample: whether a sample clip can be made.
     """
     from jinja2 import Environment, FunctionLoader, StrictUndefined
 
@@ -54,6 +57,7 @@ def render_page(has_token: bool, has_here: bool) -> str:
         "version": read_version(),
         "has_token": has_token,
         "has_here": has_here,
+        "has_sample": has_sample,
         "emotions": json.dumps(EMOTIONS),
         "numbers": json.dumps(SCRIPT_RULE),
         "is_comparison": False,

@@ -3,7 +3,7 @@
 import { request } from "./api.js";
 import { $ } from "./dom.js";
 import { isPicture, onFiles } from "./drop.js";
-import { loadJobs, sendVideo } from "./jobs.js";
+import { loadJobs, sendSample, sendVideo } from "./jobs.js";
 import { readPicture } from "./pictures.js";
 import "./view.js";
 
@@ -46,6 +46,8 @@ const take = async (files) => {
 };
 
 onFiles(take);
+const sample = $("sample");
+if (sample) sample.onclick = () => { sample.disabled = true; sendSample().finally(() => { sample.disabled = false; }); };
 form.addEventListener("change", alignSettings);
 form.addEventListener("submit", (event) => event.preventDefault());
 alignSettings();
