@@ -59,7 +59,8 @@ def _draw(first: Image, second: Image, backdrop: np.ndarray, t: float, seconds: 
     out = _ease(1 - (t - 2)) + _ease(t - (seconds - 2))
     _paste(canvas, second, (470 + 320 * out, 180 + 10 * math.sin(t * 2)), 220, -5 * math.sin(t))
     light = 1 + 0.12 * math.sin(t * 0.7)
-    return np.clip(canvas * light, 0, 255).astype(np.uint8)
+    image: Image = np.clip(canvas * light, 0, 255).astype(np.uint8)
+    return image
 
 
 def _find(package: str, file: str) -> Path:

@@ -75,7 +75,7 @@ def _create(jobs: Jobs, chosen: Sequence[Job]) -> str:
         try:
             recordings.append(Recording(name, job.id, *load_result(jobs.store.get_result(job.id))))
         except EmoscopeError as e:
-            raise hide_folder(e, jobs, job, "Comparison") from e
+            raise hide_folder(type(e)(f"{job.title}: {e}"), jobs, job, "Comparison") from e
     try:
         with reading(Path(", ".join(names))):
             return create_comparison(recordings)

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 PAGE: Final = "index.html"
 TABLE: Final = "participants.csv"
 """In a project's folder as people last wrote it, and in its results as they were made by it."""
-RESULT, MAKING, EARLIER = "result", "making", "earlier"
+RESULT, EARLIER = "result", "earlier"
+MAKING: Final = "project-in-the-making"
 KEPT: Final = ("summary.json", "observations.parquet", "people.csv", "report.html", "emoscope-manifest.json")
 """What a project needs of a recording; neither faces nor videos."""
 MAX_MESSAGE: Final = 1000
@@ -53,7 +54,7 @@ def put_together(members: Sequence[tuple[str, str]]) -> "Report":
     try:
         written = group(making)
     except EmoscopeError as e:
-        raise type(e)(str(e).replace(f"{MAKING}{os.sep}", "")) from e
+        raise type(e)(_hide(str(e))) from e
     for path in making.iterdir():
         # Locks and working folders have done their work.
         if path.name.startswith(".emoscope"):
@@ -62,8 +63,12 @@ def put_together(members: Sequence[tuple[str, str]]) -> "Report":
         result.rename(EARLIER)
     making.rename(result)
     shutil.rmtree(EARLIER, ignore_errors=True)
-    message = "; ".join([written.describe(), *written.notes]).replace(f"{MAKING}{os.sep}", "")
-    return {"progress": 1.0, "message": message[:MAX_MESSAGE]}
+    return {"progress": 1.0, "message": _hide("; ".join([written.describe(), *written.notes]))[:MAX_MESSAGE]}
+
+
+def _hide(text: str) -> str:
+    """Return a message without the folder in which a project is made: nobody will find it there."""
+    return text.replace(f"{MAKING}{os.sep}", "").replace(MAKING, "the project")
 
 
 def recover(folder: Path = Path()) -> None:

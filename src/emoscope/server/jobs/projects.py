@@ -110,6 +110,14 @@ async def read_participants(jobs: AllJobs, job: AJob) -> Participants:
     return Participants(columns=lines[0], rows=[(row + [""] * width)[:width] for row in lines[1:] if row])
 
 
+@router.get("/jobs/{job_id}/participants.csv", response_class=Response, responses=describe_file("text/csv"))
+async def read_participants_file(jobs: AllJobs, job: AJob) -> ResultFile:
+    """Read the table of participants by which a project was made, as a file."""
+    _check_project(job)
+    check_finished(job)
+    return send_file(jobs, job, TABLE, TYPES[".csv"])
+
+
 @router.put("/jobs/{job_id}/participants", status_code=202, responses=describe(404, 409, 422, 507))
 async def change_participants(form: Participants, jobs: AllJobs, job: AJob) -> JobAnswer:
     """Say who is who in a project, which is then made anew; until it is whole, the earlier one stays."""

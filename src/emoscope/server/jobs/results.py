@@ -106,8 +106,8 @@ def describe_file(media_type: str, has_parts: bool = True) -> dict[int | str, di
     """Return the `responses=` of a route that sends a file, maybe parts of it."""
     schema = {"type": "string"} if media_type.startswith("text") else {"type": "string", "format": "binary"}
     content = {"content": {media_type: {"schema": schema}}}
-    parts = {206: {"description": "A part of it", **content}} if has_parts else {}
-    return {200: {"description": "The file", **content}, **parts, **RESULT_ERRORS}
+    found: dict[int | str, dict[str, object]] = {200: {"description": "The file", **content}, **RESULT_ERRORS}
+    return {**found, 206: {"description": "A part of it", **content}} if has_parts else found
 
 
 @router.get("/report", response_class=Response, responses=describe_file("text/html"))

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, File, Form, Request, UploadFile
 from pydantic import BaseModel, ConfigDict, Field
@@ -18,6 +18,9 @@ from emoscope.server.jobs.results import check_finished
 from emoscope.server.jobs.supervisor import Jobs
 from emoscope.server.jobs.upload import clean_name
 from emoscope.server.jobs.worker import EVENTS
+
+if TYPE_CHECKING:
+    from emoscope.tables.events import Event
 
 router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["results"])
 Words = Annotated[str, Form(max_length=1000)]
@@ -106,7 +109,7 @@ def _save(jobs: Jobs, job: Job, fields: Mapping[str, str], content: bytes | None
     from emoscope.analysis.event_marks import set_events
     from emoscope.tables.events import select_events
 
-    marked = ()
+    marked: tuple[Event, ...] = ()
     if content is not None:
         with TemporaryDirectory() as place:
             path = Path(place, EVENTS)
