@@ -28,7 +28,7 @@ export const editParticipants = async (address, job, onSaved) => {
     const field = make("input", { value: row[column] ?? "", maxLength: 200, autocomplete: "off" });
     field.ariaLabel = `${wordsOf(column)} of ${row.recording}`;
     field.oninput = () => { row[column] = field.value; };
-    return make("td", {}, field);
+    return make("td", { className: column === "person" || column === "start_s" ? "short" : "" }, field);
   };
   const makeRow = (row) => {
     const more = make("button", { type: "button", className: "button small" }, "+ Person");
