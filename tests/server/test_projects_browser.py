@@ -79,7 +79,9 @@ def test_recordings_become_a_project(browser: Any, server: Server, tmp_path: Pat
     page.set_input_files("#segments-file", marks)
     check("segments")
     page.click("#segments button.primary")
-    wait_until(page, lambda: "1 segments marked" in page.inner_text(".job .note >> nth=0"), "they are not marked")
+    # The first report of a server takes the longest.
+    page.wait_for_selector("#segments", state="hidden", timeout=90_000)
+    wait_until(page, lambda: "1 segment marked" in page.inner_text(".job .note >> nth=0"), "they are not marked")
     choose(page, "Mark segments")
     page.wait_for_selector("#segments[open]")
     assert "advert 0:02 to 0:08" in page.inner_text("#segments-now")

@@ -47,20 +47,23 @@ export const markSegments = async (address, name, onSaved) => {
   complain("segments-trouble", "");
   form.reset();
   $("segments-title").textContent = `Marked segments of ${name}`;
-  $("segments-now").textContent = segments.length ? `Now: ${list(segments)}. A file replaces them.` : "None yet. The report then compares them, without reading the video again.";
+  const now = segments.length ? `Now: ${list(segments)}. A file replaces them.` : "None yet. The report then compares them, without reading the video again.";
+  $("segments-now").textContent = now;
   $("segments-none").hidden = !segments.length;
   const send = async (options) => {
     complain("segments-trouble", "");
     const buttons = form.querySelectorAll("button");
     for (const button of buttons) button.disabled = true;
+    $("segments-now").textContent = "The report is being made anew…";
     try {
-      const now = await request(address, options);
+      const answer = await request(address, options);
       dialog.close();
-      const words = [now.segments.length ? `${now.segments.length} segments marked` : "no segments marked", now.message];
+      const n = answer.segments.length, words = [`${n || "no"} segment${n === 1 ? "" : "s"} marked`, answer.message];
       say(`${name}: the report was made anew.`);
       onSaved(words.filter(Boolean).join(" · "));
     } catch (error) {
       complain("segments-trouble", error.message);
+      $("segments-now").textContent = now;
     }
     for (const button of buttons) button.disabled = false;
   };
