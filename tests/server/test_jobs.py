@@ -118,7 +118,7 @@ def test_a_video_is_read_followed_and_deleted(server: Server, clip: Path) -> Non
     files = {name: server.client.get(link) for name, link in events[-1]["links"].items() if name != "events"}
     assert set(files) == {
         *("self", "report", "summary", "observations.csv", "observations.parquet", "audience.csv", "annotated.mp4"),
-        *("all.zip", "people"),
+        *("all.zip", "people", "segments"),
     }
     archive = zipfile.ZipFile(io.BytesIO(files["all.zip"].content))
     packed = {name: archive.read(name) for name in archive.namelist()}

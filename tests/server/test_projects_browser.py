@@ -76,6 +76,7 @@ def test_recordings_become_a_project(browser: Any, server: Server, tmp_path: Pat
     marks = tmp_path / "marks.csv"
     marks.write_text("name,start_s,end_s\nadvert,2,8\n")
     choose(page, "Mark segments")
+    page.wait_for_selector("#segments[open]")
     page.set_input_files("#segments-file", marks)
     check("segments")
     page.click("#segments button.primary")
@@ -156,6 +157,7 @@ def test_pictures_fold_and_a_sample_is_read(browser: Any, server: Server, portra
     canvas = page.locator("#picture-list canvas").nth(1)
     wait_until(page, lambda: canvas.evaluate("c => c.width > 100") and canvas.evaluate(drawn), "it is not drawn anew")
     page.click("#sample")
-    page.wait_for_selector(".job:first-child >> text=Read the report")
-    assert page.inner_text(".job h3 >> nth=0") == "sample.mp4" and page.complaints == []
+    page.wait_for_selector(".job:first-child h3:text-is('sample.mp4')")
+    page.wait_for_selector(".job:first-child[data-state=finished]", timeout=90_000)
+    assert page.complaints == []
     page.close()
