@@ -162,7 +162,7 @@ def test_pictures_are_read_at_once(browser: Any, server: Server, portrait: Image
     words.write_text("dear diary")
     page = open_page(browser, server)
     page.set_input_files("#choose", [face, none])
-    page.wait_for_selector("#picture-list > article:nth-of-type(2) canvas")
+    page.wait_for_selector("#picture-list > article:nth-of-type(2) canvas", state="attached")
     page.wait_for_selector("#picture-list > article:nth-of-type(1) .face")
     first, second = page.locator("#picture-list > article").all()
     assert first.locator(".face").count() == 1 and first.locator(".bars li").count() == 7
