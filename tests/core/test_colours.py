@@ -6,7 +6,7 @@ from itertools import combinations
 import pytest
 
 from colour_vision import GROUNDS, VISIONS, measure_contrast, measure_distances, parse
-from emoscope.core.emotions import COLOURS, COLOURS_ON_DARK, EMOTIONS
+from emoscope.core.emotions import COLOURS, COLOURS_ON_DARK, EMOTIONS, MAX_CLASSES, find_colours
 from emoscope.report.page import load_style
 
 BOTH = {"light": COLOURS, "dark": COLOURS_ON_DARK}
@@ -44,3 +44,21 @@ def test_colours_stand_out_from_the_ground(scheme: str) -> None:
     for ground in GROUNDS[scheme]:
         contrast = dict(zip(EMOTIONS, measure_contrast(parse(BOTH[scheme]), ground), strict=True))
         assert min(contrast.values()) >= LEAST_CONTRAST, (ground, contrast)
+
+
+@pytest.mark.parametrize("scheme", BOTH)
+def test_further_classes_have_colours_that_touch_no_like_one(scheme: str) -> None:
+    """Forty own classes: each another colour, seen on its ground, and unlike the one that it touches in a stack."""
+    names = (*EMOTIONS, *(f"own-{i}" for i in range(MAX_CLASSES - len(EMOTIONS))))
+    colours = find_colours(names, on_dark=scheme == "dark")
+    assert colours[:7] == BOTH[scheme] and len(set(colours)) == MAX_CLASSES
+    rgb = parse(colours)
+    for ground in GROUNDS[scheme]:
+        assert min(measure_contrast(rgb, ground)) >= LEAST_CONTRAST
+    for vision in VISIONS:
+        distances = measure_distances(rgb, rgb, vision)
+        nearest = min(distances[i, i + 1] for i in range(len(EMOTIONS) - 1, MAX_CLASSES - 1))
+        assert nearest >= LEAST_OF_NEIGHBOURS, (vision, nearest)
+    # They go by places: a name does not change the others' colours.
+    assert find_colours(("x", "happy", "y")) == (colours_of_light := find_colours(("a", "happy", "b")))
+    assert colours_of_light[1] == COLOURS[3]

@@ -12,7 +12,7 @@ from emoscope.core.emotions import EMOTIONS
 from emoscope.core.types import Faces, FrameResult, Image
 from emoscope.outputs.annotate import annotate, draw_result
 from emoscope.outputs.blur import FaceHider, blur_in_place
-from emoscope.outputs.ink import BGR
+from emoscope.outputs.ink import find_bgr
 
 
 def create_result(
@@ -40,7 +40,7 @@ def create_result(
 
 def count(image: Image, emotion: int) -> int:
     """Count the pixels of an emotion's colour."""
-    return int((image == np.array(BGR[emotion], np.uint8)).all(axis=2).sum())
+    return int((image == np.array(find_bgr(EMOTIONS)[emotion], np.uint8)).all(axis=2).sum())
 
 
 anything = st.floats(width=32) | st.floats(-100, 400, width=32)

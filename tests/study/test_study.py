@@ -407,7 +407,7 @@ def test_a_study_reports_every_mistake_at_once(tmp_path: Path, faces_file: Path,
     ):  # fmt: skip
         assert stderr.count(words) == 1, words
     for text, words in (
-        ("name: x\nrepeats: 2\n", "protocol: thesis"),
+        ("name: x\nrepeats: 2\n", "protocol: random"),
         ("name: x\nmembers: [{distil_weight: 0.5}]\n", "belongs to the student"),
         ("name: x\nmembers: 3\n", "members is 3, expected a list"),
         ("name: x\nsettings: {batch_size: 30, repeats: 4}\n", "multiple of repeats"),

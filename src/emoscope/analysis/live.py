@@ -60,6 +60,8 @@ class LiveState:
     people: dict[int, Person] = field(default_factory=dict)
     """The recent ones by track_id."""
     people_count: int = 0
+    classes: tuple[str, ...] = EMOTIONS
+    """What the network tells apart."""
 
     @property
     def frames_per_s(self) -> float:
@@ -76,6 +78,7 @@ class LiveState:
             self.recent = self.recent[0] * kept + 1, self.recent[1] * kept + elapsed
         self.time_s, self.dropped, self.latency_s = result.time_s, dropped, latency_s
         self.frames += 1
+        self.classes = result.classes
         self.faces += len(result.faces)
         self.frames_with_face += len(result.faces) > 0
         reading = result.reading
@@ -86,7 +89,7 @@ class LiveState:
                 track_id,
                 known.first_s if known else result.time_s,
                 result.time_s,
-                EMOTIONS[reading.emotion[i]],
+                reading.classes[reading.emotion[i]],
                 float(reading.probability[i]),
                 bool(reading.uncertain[i]),
             )

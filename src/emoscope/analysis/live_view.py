@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 import cv2
 
 from emoscope.analysis.live import LiveState, View
-from emoscope.core.emotions import COLOURS_ON_DARK, EMOTIONS
+from emoscope.core.emotions import find_colours
 from emoscope.core.errors import InputError
 from emoscope.core.numbers import format_percent
 from emoscope.core.types import Frame, FrameResult
@@ -98,12 +98,13 @@ def create_table(state: LiveState) -> "Table":
     table = Table(title="emoscope live", caption=caption, min_width=TABLE_WIDTH)
     for name in ("person", "emotion", "probability", "", "seen"):
         table.add_column(name)
+    colours = dict(zip(state.classes, find_colours(state.classes, on_dark=True), strict=True))
     for p in sorted(state.people.values(), key=lambda p: (p.last_s != state.time_s, p.track_id)):
         bar = "█" * round(BAR_WIDTH * p.probability)
         is_here = p.last_s == state.time_s
         table.add_row(
             str(p.track_id),
-            Text.assemble(("■ ", COLOURS_ON_DARK[EMOTIONS.index(p.emotion)]), p.emotion),
+            Text.assemble(("■ ", colours[p.emotion]), p.emotion),
             f"{bar:{BAR_WIDTH}} {format_percent(p.probability, space=''):>4}",
             "uncertain" if p.uncertain else " " * 9,
             f"{p.last_s - p.first_s:6.1f} s" + ("" if is_here else ", away"),

@@ -96,8 +96,10 @@ class Recorder:
         self.problems: list[str] = []
         self.stack = contextlib.ExitStack()
         # What a camera saw can never be seen again.
+        classes = analyzer.recognizer.spec.labels
+        extra = settings.list_extra_columns(classes)
         create, file = (StreamWriter, STREAM_FILE) if kind == "live" else (ObservationsWriter, TABLE_FILE)
-        self.table = self.stack.enter_context(create(folder / file, settings.extra_columns, settings.has_boxes))
+        self.table = self.stack.enter_context(create(folder / file, extra, settings.has_boxes, classes))
         self.video: VideoWriter | None = None
         has_faces, blur = settings.thumbnails != "none", settings.thumbnails == "blurred"
         self.thumbnails = ThumbnailKeeper(blur, settings.exclude) if has_faces else None

@@ -99,7 +99,11 @@ def recompute(
 def _open_table(folder: Path, summary: Summary, people: Curation | None) -> Observations:
     """Open a table with the changes against the summary's baselines, which may be others than those of the table."""
     if people is not None:
-        lines = {person.track_id: person.get_baseline() for person in summary.people if person.baseline is not None}
+        lines = {
+            person.track_id: person.get_baseline(summary.classes)
+            for person in summary.people
+            if person.baseline is not None
+        }
         people = replace(people, baselines=lines)
     return summary.open_table(folder / TABLE_FILE, people)
 

@@ -117,7 +117,11 @@ def _write_tables(
     folder: Path, observations: Observations, summary: Summary, new: Path, names: Sequence[str]
 ) -> Observations:
     """Write the table with the changes against the summary's baselines, people as they were read; return it curated."""
-    lines = {person.track_id: person.get_baseline() for person in summary.people if person.baseline is not None}
+    lines = {
+        person.track_id: person.get_baseline(summary.classes)
+        for person in summary.people
+        if person.baseline is not None
+    }
     if (people := observations.people) is not None:
         lines = {own: line for one, line in lines.items() for own in people.find_members(one)}
     shutil.copyfile(folder / TABLE_FILE, new / TABLE_FILE)

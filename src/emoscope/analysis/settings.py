@@ -25,7 +25,7 @@ from pydantic import (
 )
 
 from emoscope.core.errors import InputError
-from emoscope.core.schema import ATTENTION, KEPT, SET_90, SMOOTHED
+from emoscope.core.schema import ATTENTION, KEPT, SET_90, SMOOTH_, name_columns
 from emoscope.core.timecode import Baseline, Every, parse_baseline, parse_every, parse_time
 from emoscope.core.validation import describe_fields, find_problems, suggest
 from emoscope.core.version import read_version
@@ -221,11 +221,10 @@ class Settings(BaseModel):
             known = suggest(event, names) if names else "name a file of events by --events"
             raise InputError(f"there is no event {event!r} to take the baseline from, {known}")
 
-    @property
-    def extra_columns(self) -> tuple[str, ...]:
-        """Columns of the observations beside those that are always there."""
+    def list_extra_columns(self, classes: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the columns of the observations beside those that are always there, of a network's classes."""
         asked = (
-            (SMOOTHED, self.smooth),
+            (name_columns(SMOOTH_, classes), self.smooth),
             ((SET_90,), self.set_90),
             (tuple(ATTENTION), self.attention),
             ((KEPT,), self.reading == "adaptive"),

@@ -48,6 +48,7 @@ def collect_facts(model: str | Path = "default", detector: str = "auto") -> tupl
     """
     recognizer, choice = Recognizer(model), create_detector(detector)
     spec = recognizer.spec
+    spec.check_emotions("the page that reads in the browser")
     if spec.kernel != "auto" or spec.channels != 1:
         raise InputError(
             f"{spec.name} takes pictures that the page does not make (kernel {spec.kernel}, {spec.channels} channels); "

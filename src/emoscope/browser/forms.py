@@ -95,6 +95,7 @@ def _create_content(facts: Mapping[str, Any], is_single: bool, is_smoothed: bool
             (_slot("uncertain"), "of observations are uncertain"),
         ],
         "n_faces": 1,
+        "has_valence": True,
         "lead": wording.write_lead(_slot("top"), _slot("top share"), _slot("uncertain words"), "observations"),
         "beyond": _create_beyond(),
         "emotions": list(zip(EMOTIONS, CSS_COLOURS, strict=True)),
@@ -111,7 +112,7 @@ def _create_content(facts: Mapping[str, Any], is_single: bool, is_smoothed: bool
         "strip": Markup(charts.draw_face_counts(np.zeros(0), NO_BINS, "Faces found over time")),
         "strip_top": _slot("top count"),
         "together": Markup(
-            charts.draw_stack(NO_VALUES, NO_BINS, "Everyone: probabilities of the seven emotions over time")
+            charts.draw_stack(NO_VALUES, NO_BINS, "Everyone: probabilities of the expressions over time")
         ),
         "index": Markup(charts.draw_index(NO_VALUES, NO_BINS, "Valence index over time")),
         "reach": _slot("reach"),
@@ -168,9 +169,7 @@ def _create_person() -> dict[str, Any]:
         "key": _slot("person.key"),
         "track_id": 0,
         "phrase": wording.write_phrase(_slot("person.emotion"), _slot("person.share")),
-        "chart": Markup(
-            charts.draw_stack(NO_VALUES, NO_BINS, f"{name}: probabilities of the seven emotions over time")
-        ),
+        "chart": Markup(charts.draw_stack(NO_VALUES, NO_BINS, f"{name}: probabilities of the expressions over time")),
         "changes": None,
         "resting": [],
         "presence": Markup(charts.draw_spans(np.zeros(0, bool), NO_BINS, f"{name}: when seen", "seen")),

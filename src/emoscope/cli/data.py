@@ -21,40 +21,67 @@ def import_data(
     faces: Annotated[
         bool, typer.Option("--faces", help="Find, straighten and cut the largest face of each picture first.")
     ] = False,
+    classes: Annotated[
+        str, typer.Option(metavar="NAMES", help="Classes of your own, two to forty, such as bored,interested,happy.")
+    ] = "",
     mapped: Annotated[
         list[str] | None,
-        typer.Option("--map", metavar="LABEL=EMOTION", help="What a label means; or raf-db, affectnet, expw, fer2013."),
+        typer.Option(
+            "--map", metavar="LABEL=CLASS", help="What a label means; or raf-db, affectnet, expw, ck+, fer2013."
+        ),
     ] = None,
     skip: Annotated[list[str] | None, typer.Option(metavar="LABEL", help="Leave out pictures of a label.")] = None,
+    person_column: Annotated[
+        str, typer.Option(metavar="NAME", help="Column of a table that says who is on a picture.")
+    ] = "",
+    persons: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="CSV `image,person`: who is on which picture.")
+    ] = None,
+    size: Annotated[
+        int, typer.Option(metavar="PX", help="Bring all faces to this side; their own where they share one, else 48.")
+    ] = 0,
+    votes: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="FER+'s fer2013new.csv beside FER2013: labels by ten raters.")
+    ] = None,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
     """Read a labelled set of faces in any public form and keep it as one checked file."""
+    from emoscope.core.emotions import EMOTIONS
+    from emoscope.study.data.collector import Collector
     from emoscope.study.data.describe import describe_dataset
     from emoscope.study.data.importers import import_dataset
     from emoscope.study.data.labels import Labels
     from emoscope.study.data.own_faces import FaceTaker
+    from emoscope.study.data.people import People
     from emoscope.study.data.synthetic import create_synthetic
+    from emoscope.study.data.votes import apply_votes
 
     if faces and source == "synthetic":
         raise InputError("synthetic faces are cut already; leave out --faces")
-    if source == "synthetic" and (mapped or skip):
-        raise InputError("synthetic faces have labels that are known; leave out --map and --skip")
-    labels = Labels(mapped or (), skip or ())
+    if source == "synthetic" and (mapped or skip or classes or person_column or persons or size or votes):
+        raise InputError(
+            "synthetic faces have labels and a size that are known, and are nobody's; leave out --map, --skip, "
+            "--classes, --person-column, --persons, --size and --votes"
+        )
+    labels = Labels(mapped or (), skip or (), classes.split(",") if classes else EMOTIONS)
+    collector = Collector(labels, People(person_column, persons), size)
     taker = FaceTaker() if faces else None
     dataset = (
         create_synthetic(n, seed)
         if source == "synthetic"
-        else import_dataset(source, taker.take if taker else None, labels)
+        else import_dataset(source, taker.take if taker else None, collector=collector)
     )
+    if votes is not None:
+        dataset = apply_votes(dataset, votes, collector)
     path = dataset.save(output, overwrite)
     facts = {"output": str(path), **describe_dataset(dataset), **({"faces": taker.describe()} if taker else {})}
-    facts["skipped"] = labels.n_skipped
+    facts["skipped"], facts["notes"] = labels.n_skipped, list(collector.describe())
     if as_json:
         print_json(facts)
         return
     say(f"{facts['n']} images -> {path} (sha256 {dataset.sha256[:12]})")
-    for line in [*list_missing(facts), *(taker.list_left_out() if taker else ())]:
+    for line in [*list_missing(facts), *facts["notes"], *(taker.list_left_out() if taker else ())]:
         say(line)
 
 
@@ -90,10 +117,11 @@ def show_data(
         print_json(facts)
         return
     columns = {"all": facts["classes"], **facts["classes_by_usage"]}
-    say(f"{'':10}" + "".join(f"{name:>13}" for name in columns))
+    width = max(10, *(len(name) + 2 for name in facts["classes"]))
+    say(" " * width + "".join(f"{name:>13}" for name in columns))
     for emotion in facts["classes"]:
-        say(f"{emotion:10}" + "".join(f"{counts[emotion]:13}" for counts in columns.values()))
-    say(f"{'sum':10}" + "".join(f"{sum(counts.values()):13}" for counts in columns.values()))
+        say(f"{emotion:{width}}" + "".join(f"{counts[emotion]:13}" for counts in columns.values()))
+    say(f"{'sum':{width}}" + "".join(f"{sum(counts.values()):13}" for counts in columns.values()))
     for kind in ("duplicates", "near_copies"):
         say(f"{kind.replace('_', '-')}: " + ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in facts[kind].items()))
     for key in ("picture", "picture_of_near_copies"):

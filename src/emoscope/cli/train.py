@@ -15,7 +15,7 @@ from emoscope.study.recipes.training import TrainConfig
 
 FLAGS = (
     *("network", "protocol", "epochs", "batch_size", "learning_rate", "seed", "patience", "sizes_px", "size_shares"),
-    *("augment", "near_copies", "compile", "devices", "init", "frozen"),
+    *("augment", "near_copies", "compile", "devices", "init", "frozen", "soft_labels"),
 )
 """Settings of TrainConfig that the command line has, too."""
 assert is_pydantic_dataclass(TrainConfig)

@@ -11,7 +11,18 @@ from numpy.typing import NDArray
 from emoscope.core.emotions import EMOTIONS
 from emoscope.core.errors import InputError
 from emoscope.core.html import create_table
-from emoscope.core.schema import ALL_DTYPES, ATTENTION, COLUMNS, KEPT, QUALITY, SET_90, SETS, SMOOTHED
+from emoscope.core.schema import (
+    ATTENTION,
+    KEPT,
+    QUALITY,
+    SET_90,
+    SMOOTH_,
+    create_columns,
+    create_extra,
+    name_columns,
+    name_set,
+    to_dtypes,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,15 +86,15 @@ FACE_SHAPES: Final[dict[str, tuple[int, ...]]] = {
     "xyxy": (4,),
     "score": (),
     "track_id": (),
-    "probabilities": (len(EMOTIONS),),
-    "smoothed": (len(EMOTIONS),),
+    "probabilities": (-1,),
+    "smoothed": (-1,),
     "landmarks": (5, 2),
     "quality": (len(QUALITY),),
     "unreadable": (),
     "attention": (len(ATTENTION),),
     "kept": (),
 }
-"""What the parts of Faces have behind the number of faces."""
+"""What the parts of Faces have behind the number of faces; -1: one per class."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -105,9 +116,9 @@ class Faces:
     track_id: NDArray[np.int64] | None = None
     """(n,) person numbers from 1, after tracking."""
     probabilities: NDArray[np.float64] | None = None
-    """(n, 7) calibrated, rows sum to 1, after recognition."""
+    """(n, classes) calibrated, rows sum to 1, after recognition; seven unless the network has other classes."""
     smoothed: NDArray[np.float64] | None = None
-    """(n, 7) probabilities smoothed over each person's time, where that was asked for."""
+    """(n, classes) probabilities smoothed over each person's time, where that was asked for."""
     landmarks: NDArray[np.float32] | None = None
     """(n, 5, 2) in pixels of the frame: right eye, left eye, tip of the nose, right and left corner of the mouth (the
     person's right); where the detector tells them."""
@@ -128,10 +139,13 @@ class Faces:
             InputError: they do not.
         """
         n = len(self.xyxy)
+        of_classes = (part for part in (self.probabilities, self.smoothed) if part is not None and part.ndim == 2)
+        n_classes = next((part.shape[1] for part in of_classes), len(EMOTIONS))
         for name, shape in FACE_SHAPES.items():
             part = getattr(self, name)
-            if part is not None and part.shape != (n, *shape):
-                raise InputError(f"{name} of the faces has shape {part.shape}, expected {(n, *shape)}")
+            expected = (n, *(n_classes if axis < 0 else axis for axis in shape))
+            if part is not None and part.shape != expected:
+                raise InputError(f"{name} of the faces has shape {part.shape}, expected {expected}")
 
     def __len__(self) -> int:
         return len(self.xyxy)
@@ -152,7 +166,7 @@ class Reading:
     by: Literal["raw", "smoothed"]
     """Which probabilities decide: smoothed over the person's time where that was asked for, else this frame's."""
     probabilities: NDArray[np.float64]
-    """(n, 7) those probabilities, in the order of EMOTIONS."""
+    """(n, classes) those probabilities, in the order of `classes`."""
     emotion: NDArray[np.int64]
     """(n,) index of the most probable emotion."""
     probability: NDArray[np.float64]
@@ -160,11 +174,13 @@ class Reading:
     uncertain: NDArray[np.bool_]
     """(n,) whether the network abstains: the probability is below the model's threshold, or the face beyond what the
     model was measured to read."""
+    classes: tuple[str, ...] = EMOTIONS
+    """The network's."""
 
     @property
     def emotions(self) -> list[str]:
         """Each face's emotion by name."""
-        return [EMOTIONS[i] for i in self.emotion.tolist()]
+        return [self.classes[i] for i in self.emotion.tolist()]
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,7 +200,7 @@ class Face:
     uncertain: bool
     """Whether the network abstains."""
     probabilities: dict[str, float]
-    """Those that the reading goes by, for each of EMOTIONS."""
+    """Those that the reading goes by, for each of the network's classes."""
     set_90: tuple[str, ...] | None = None
     """Emotions among which the right one is in nine of ten faces, where such sets were asked for."""
 
@@ -236,12 +252,14 @@ class FrameResult:
     """Number of the film's shot, from 1."""
     set_ratio: float | None = None
     """The model's ratio for sets of emotions (ModelSpec.set_ratio), where such sets were asked for."""
+    classes: tuple[str, ...] = EMOTIONS
+    """What the network tells apart, in the order of the probabilities."""
 
     @cached_property
     def probabilities(self) -> NDArray[np.float64]:
-        """(n, 7) calibrated probabilities of this one frame in the order of EMOTIONS."""
+        """(n, classes) calibrated probabilities of this one frame."""
         found = self.faces.probabilities
-        return np.empty((0, len(EMOTIONS))) if found is None else found
+        return np.empty((0, len(self.classes))) if found is None else found
 
     @cached_property
     def reading(self) -> Reading:
@@ -252,7 +270,7 @@ class FrameResult:
         by: Literal["raw", "smoothed"] = "raw" if smoothed is None else "smoothed"
         unreadable = self.faces.unreadable
         uncertain = (probability < self.uncertain_below) | (False if unreadable is None else unreadable)
-        return Reading(by, values, top, probability, uncertain)
+        return Reading(by, values, top, probability, uncertain, self.classes)
 
     @property
     def emotions(self) -> list[str]:
@@ -266,10 +284,10 @@ class FrameResult:
 
     @cached_property
     def sets(self) -> NDArray[np.bool_] | None:
-        """(n, 7) which emotions are in each face's set, by the probabilities of this one frame.
+        """(n, classes) which emotions are in each face's set, by the probabilities of this one frame.
 
         All that are at least so probable, next to the likeliest; of a face beyond what the model was measured to read
-        all seven. None where no sets were asked for.
+        all. None where no sets were asked for.
         """
         if self.set_ratio is None:
             return None
@@ -293,11 +311,11 @@ class FrameResult:
             faces.xyxy[i],
             float(faces.score[i]),
             None if faces.track_id is None else int(faces.track_id[i]),
-            EMOTIONS[reading.emotion[i]],
+            self.classes[reading.emotion[i]],
             float(reading.probability[i]),
             bool(reading.uncertain[i]),
-            dict(zip(EMOTIONS, reading.probabilities[i].tolist(), strict=True)),
-            None if self.sets is None else tuple(name for name, x in zip(EMOTIONS, self.sets[i], strict=True) if x),
+            dict(zip(self.classes, reading.probabilities[i].tolist(), strict=True)),
+            None if self.sets is None else tuple(name for name, x in zip(self.classes, self.sets[i], strict=True) if x),
         )
 
     def __iter__(self) -> Iterator[Face]:
@@ -319,35 +337,37 @@ class FrameResult:
         import pandas as pd
 
         parts = (
-            (SMOOTHED, self.faces.smoothed),
+            (name_columns(SMOOTH_, self.classes), self.faces.smoothed),
             ((SET_90,), self.sets),
             (tuple(ATTENTION), self.faces.attention),
             ((KEPT,), self.faces.kept),
         )
         extra = [name for names, values in parts if values is not None for name in names]
-        dtypes = {name: ALL_DTYPES[name] for name in (*COLUMNS, *extra)}
+        known = create_extra(self.classes)
+        dtypes = to_dtypes(create_columns(self.classes) | {name: known[name] for name in extra})
         cells = {"source": self.source, "frame": self.index, "time_s": self.time_s, "shot": self.shot}
         faces = dict(zip(list(dtypes)[len(cells) :], self.to_array(extra).T, strict=True))
-        texts = {"emotion": EMOTIONS, SET_90: SETS}
-        named = {name: [texts[name][int(i)] for i in faces[name]] for name in texts if name in faces}
+        named = {"emotion": [self.classes[int(i)] for i in faces["emotion"]]}
+        if SET_90 in faces:
+            named[SET_90] = [name_set(int(bits), self.classes) for bits in faces[SET_90]]
         return pd.DataFrame({**cells, **faces, **named}, range(len(self))).astype(dtypes)
 
     def to_array(self, extra: Sequence[str] = ()) -> NDArray[np.float64]:
         """Return the columns of the observations from track_id on, (n, columns).
 
-        Emotions are class indices, sets of them their place in schema.SETS.
+        Emotions are class indices, sets of them their bits, see schema.name_set().
 
         Args:
-            extra: also these of schema.EXTRA_COLUMNS; where nothing was smoothed, SMOOTHED are the raw values.
+            extra: also these of schema.create_extra(); where nothing was smoothed, smooth_* are the raw values.
         """
         faces, reading = self.faces, self.reading
         track_id = np.full(len(faces), np.nan) if faces.track_id is None else faces.track_id
         verdict = (reading.emotion, reading.probability, reading.uncertain)
         quality = np.full((len(faces), len(QUALITY)), np.nan) if faces.quality is None else faces.quality
         parts = [track_id, faces.xyxy, faces.score, self.probabilities, *verdict, quality]
-        more = dict(zip(SMOOTHED, reading.probabilities.T, strict=True))
+        more = dict(zip(name_columns(SMOOTH_, self.classes), reading.probabilities.T, strict=True))
         if self.sets is not None:
-            more[SET_90] = self.sets @ (1.0 * 2 ** np.arange(len(EMOTIONS)))
+            more[SET_90] = self.sets @ (1.0 * 2 ** np.arange(len(self.classes)))
         if faces.attention is not None:
             more |= zip(ATTENTION, faces.attention.T, strict=True)
         if faces.kept is not None:
@@ -377,12 +397,12 @@ class FrameResult:
 def create_sets(
     probabilities: NDArray[np.float64], ratio: float, unreadable: NDArray[np.bool_] | None
 ) -> NDArray[np.bool_]:
-    """Return which emotions are in each face's set (n, 7); see FrameResult.sets.
+    """Return which emotions are in each face's set (n, classes); see FrameResult.sets.
 
     Args:
-        probabilities: (n, 7) calibrated.
+        probabilities: (n, classes) calibrated.
         ratio: an emotion must be at least so probable, next to the likeliest.
-        unreadable: (n,) whose sets hold all seven.
+        unreadable: (n,) whose sets hold them all.
     """
     is_in = probabilities >= ratio * probabilities.max(axis=1, initial=0.0, keepdims=True)
     return np.asarray(is_in if unreadable is None else is_in | unreadable[:, None])

@@ -1,4 +1,4 @@
-"""Recognition: face crops in, calibrated probabilities (n, 7) out; ONNX Runtime alone."""
+"""Recognition: face crops in, calibrated probabilities (n, classes) out; ONNX Runtime alone."""
 
 import dataclasses
 from pathlib import Path
@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emoscope.core.emotions import EMOTIONS
 from emoscope.core.errors import InputError, ModelError
 from emoscope.core.picture import Picture, Pictures, to_image
 from emoscope.faces.devices import choose_device, open_session
@@ -27,7 +26,7 @@ MAX_LOGIT = 1e6
 
 
 def compute_probabilities(logits: NDArray[np.floating], temperature: float = 1.0) -> NDArray[np.float64]:
-    """Return softmax(logits / temperature) of logits (n, 7), in float64."""
+    """Return softmax(logits / temperature) of logits (n, classes), in float64."""
     scaled = logits.astype(np.float64) / temperature
     powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
     return np.asarray(powers / powers.sum(axis=1, keepdims=True))
@@ -39,12 +38,12 @@ def calibrate(logits: NDArray[np.floating], calibration: Calibration, balanced: 
     Probabilities are averaged, not logits: a view that is sure must not outvote the others.
 
     Args:
-        logits: (n, views, 7).
+        logits: (n, views, classes).
         calibration: fitted for so many views.
         balanced: use the second operating point's bias.
 
     Returns:
-        (n, 7), rows sum to 1.
+        (n, classes), rows sum to 1.
     """
     n, n_views, n_classes = logits.shape
     mean = compute_probabilities(logits.reshape(n * n_views, n_classes)).reshape(logits.shape).mean(axis=1)
@@ -54,7 +53,7 @@ def calibrate(logits: NDArray[np.floating], calibration: Calibration, balanced: 
 def apply_calibration(
     logarithms: NDArray[np.floating], calibration: Calibration, balanced: bool = False
 ) -> NDArray[np.float64]:
-    """Return the calibrated probabilities (n, 7) of logarithms (n, 7) of mean probabilities; see calibrate()."""
+    """Return calibrated probabilities (n, classes) of logarithms (n, classes) of mean ones; see calibrate()."""
     if calibration.affine:
         affine = np.asarray(calibration.affine)
         scaled = logarithms @ affine[:, :-1].T + affine[:, -1]
@@ -102,8 +101,10 @@ def read_spec(session: "onnxruntime.InferenceSession", path: Path) -> ModelSpec:
     return spec
 
 
-def run_network(session: "onnxruntime.InferenceSession", batch: NDArray[np.float32], path: Path) -> NDArray[np.float32]:
-    """Return the logits (n, 7) of an input batch.
+def run_network(
+    session: "onnxruntime.InferenceSession", batch: NDArray[np.float32], path: Path, n_classes: int
+) -> NDArray[np.float32]:
+    """Return the logits (n, classes) of an input batch.
 
     Raises:
         ModelError: the network fails, or gives something else: numbers that are none would read everyone as the first
@@ -116,10 +117,10 @@ def run_network(session: "onnxruntime.InferenceSession", batch: NDArray[np.float
         raise ModelError(
             f"{path} cannot read {len(batch)} pictures ({type(e).__name__}); export the model again"
         ) from e
-    if logits.shape != (len(batch), len(EMOTIONS)) or logits.dtype != np.float32:
+    if logits.shape != (len(batch), n_classes) or logits.dtype != np.float32:
         raise ModelError(
             f"{path} gives {logits.dtype} {logits.shape} for {len(batch)} pictures, expected float32 "
-            f"({len(batch)}, {len(EMOTIONS)}); export the model again"
+            f"({len(batch)}, {n_classes}); export the model again"
         )
     # NaN is less than nothing.
     if not np.abs(logits).max(initial=0.0) < MAX_LOGIT:
@@ -210,15 +211,15 @@ class Recognizer:
         return self.spec.set_ratio
 
     def compute_logits(self, faces: list[NDArray[np.uint8]] | NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return raw logits (n, views, 7) of face crops."""
+        """Return raw logits (n, views, classes) of face crops."""
         check_crops(faces)
         views = [view for face in faces for view in create_views(to_grey(face), self.n_views)]
         parts = [
-            run_network(self.session, preprocess(views[i : i + BATCH], self.spec), self.path)
+            run_network(self.session, preprocess(views[i : i + BATCH], self.spec), self.path, len(self.spec.labels))
             for i in range(0, len(views), BATCH)
         ]
-        logits = np.concatenate(parts) if parts else np.empty((0, len(EMOTIONS)), np.float32)
-        return logits.reshape(len(faces), self.n_views, len(EMOTIONS))
+        logits = np.concatenate(parts) if parts else np.empty((0, len(self.spec.labels)), np.float32)
+        return logits.reshape(len(faces), self.n_views, len(self.spec.labels))
 
     def predict(self, faces: Picture | Pictures) -> NDArray[np.float64]:
         """Return the probabilities of face crops.
@@ -228,8 +229,8 @@ class Recognizer:
                 Pillow pictures, or arrays, grey (h, w) or BGR (h, w, 3); an array (n, h, w) or (n, h, w, 3) is n faces.
 
         Returns:
-            (n, 7) in the order of EMOTIONS, calibrated, rows sum to 1; with several views their mean. One picture
-            gives one row.
+            (n, classes) in the order of `spec.labels`, EMOTIONS unless the network has others, calibrated, rows sum to
+            1; with several views their mean. One picture gives one row.
 
         Raises:
             InputError: one of them is no picture.

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
-from emoscope.core.emotions import EMOTIONS
-from emoscope.core.errors import EmoscopeError, ModelError
+from emoscope.core.emotions import EMOTIONS, list_class_problems
+from emoscope.core.errors import EmoscopeError, InputError, ModelError
 from emoscope.core.schema import QUALITY
 from emoscope.core.validation import validate
 from emoscope.faces.resample import KERNELS
@@ -33,14 +33,14 @@ class Calibration:
     uncertain_below: float = 0.0
     """A face whose largest probability is below this is `uncertain`."""
     bias: tuple[float, ...] = ()
-    """Second operating point: added to the seven logarithms it raises macro F1, at the cost of accuracy; empty if none
+    """Second operating point: added to the logarithms it raises macro F1, at the cost of accuracy; empty if none
     was fitted."""
     affine: tuple[tuple[float, ...], ...] = ()
-    """Seven rows of eight: the weights of the seven logarithms, and an offset; taken instead of the temperature. Empty
+    """A row per class: the weights of the logarithms, and an offset; taken instead of the temperature. Empty
     in networks that have a temperature alone."""
 
-    def find_problems(self, n_views: int) -> list[str]:
-        """Return what is wrong with it, for so many views."""
+    def find_problems(self, n_views: int, n_classes: int) -> list[str]:
+        """Return what is wrong with it, for so many views and classes."""
         where, problems = f"calibrations.{n_views}", []
         if n_views < 1:
             problems.append(f"{where}: expected at least one view")
@@ -48,9 +48,9 @@ class Calibration:
             problems.append(f"{where}.temperature is {self.temperature:g}, expected 0.001 to 1000")
         if not 0 <= self.uncertain_below <= 1:
             problems.append(f"{where}.uncertain_below is {self.uncertain_below:g}, expected 0 to 1")
-        if len(self.bias) not in (0, len(EMOTIONS)) or not all(math.isfinite(x) and abs(x) < 1e3 for x in self.bias):
-            problems.append(f"{where}.bias is not {len(EMOTIONS)} numbers under 1000")
-        n = len(EMOTIONS)
+        n = n_classes
+        if len(self.bias) not in (0, n) or not all(math.isfinite(x) and abs(x) < 1e3 for x in self.bias):
+            problems.append(f"{where}.bias is not {n} numbers under 1000")
         if [len(row) for row in self.affine] not in ([], n * [n + 1]):
             problems.append(f"{where}.affine is not {n} rows of {n + 1} numbers")
         if not all(math.isfinite(x) and abs(x) < 1e3 for row in self.affine for x in row):
@@ -62,7 +62,7 @@ class Calibration:
 class ModelSpec:
     """Everything the runtime must know about a network beside its graph.
 
-    The graph takes `input` (n, channels, size_px, size_px) float32 and gives `logits` (n, 7) float32.
+    The graph takes `input` (n, channels, size_px, size_px) float32 and gives `logits` (n, classes) float32.
     """
 
     __pydantic_config__: ClassVar = STRICT
@@ -92,11 +92,12 @@ class ModelSpec:
     """An emotion is in a face's set if it is at least so probable, next to the likeliest; fitted on validation images
     as they are and made worse, so that nine in ten sets of each hold the label. 0: not fitted."""
     labels: tuple[str, ...] = EMOTIONS
-    """Class names in the order of the logits."""
+    """Class names in the order of the logits: the dataset's."""
     network: str = ""
     """Name of the architecture in the study."""
     protocol: str = ""
-    """`official`, `thesis` or `naive`; with the next four it names the split, see the study's TrainConfig."""
+    """`official`, `random`, `thesis`, `naive` or `folders`; with the next four it names the split,
+    see the study's TrainConfig."""
     split_seed: int = 0
     """Seed of the thesis protocol's test part."""
     fold: int = 0
@@ -125,8 +126,7 @@ class ModelSpec:
             ModelError: a value makes no sense; export the model again.
         """
         problems = []
-        if self.labels != EMOTIONS:
-            problems.append(f"labels are {list(self.labels)}, expected {list(EMOTIONS)}")
+        problems += [f"labels: {problem}" for problem in list_class_problems(self.labels)]
         if self.channels not in (1, 3):
             problems.append(f"channels is {self.channels}, expected 1 or 3")
         if not 8 <= self.size_px <= 1024:
@@ -136,7 +136,7 @@ class ModelSpec:
         # Bounds far beyond what any network has: behind them the input or the probabilities are no numbers any more.
         if not 1e-6 <= self.std <= 1e6 or not abs(self.mean) <= 1e6:
             problems.append(f"mean and std are {self.mean:g} and {self.std:g}, expected numbers, std more than 0")
-        problems += [p for n_views, c in self.calibrations.items() for p in c.find_problems(n_views)]
+        problems += [p for n_views, c in self.calibrations.items() for p in c.find_problems(n_views, len(self.labels))]
         if not -0.5 <= self.crop_margin <= 4:
             problems.append(f"crop_margin is {self.crop_margin}, expected -0.5 to 4")
         names = ("name", "precision", "network", "protocol", "data_sha256", "run", "origin", "licence")
@@ -157,6 +157,22 @@ class ModelSpec:
     def find_calibration(self, n_views: int) -> Calibration:
         """Return the calibration for so many views; none was fitted: probabilities stay as they are."""
         return self.calibrations.get(n_views, Calibration())
+
+    def check_emotions(self, what: str) -> None:
+        """Check that the classes are the seven emotions.
+
+        Args:
+            what: it is that shows these alone, for the message.
+
+        Raises:
+            InputError: they are others.
+        """
+        if self.labels != EMOTIONS:
+            names = ", ".join(self.labels[:8]) + ", ..." * (len(self.labels) > 8)
+            raise InputError(
+                f"{self.name} reads {names}, and {what} shows the seven emotions alone; take a network that reads "
+                "these, such as --model default, or analyse by `emoscope analyze`"
+            )
 
     @staticmethod
     def name_figures(n_views: int, balanced: bool = False) -> str:

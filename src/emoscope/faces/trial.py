@@ -112,14 +112,16 @@ def _read_blank(path: Path) -> None:
     # From its bytes: what lies beside it does not belong to it.
     session = create_session(path, path.read_bytes())
     spec = read_spec(session, path)
+    n_classes = len(spec.labels)
     black, white = -spec.mean / spec.std, (1 - spec.mean) / spec.std
     for n in BATCHES:
         for value in (0.0, black, white):
-            run_network(session, np.full((n, spec.channels, spec.size_px, spec.size_px), value, np.float32), path)
+            blank = np.full((n, spec.channels, spec.size_px, spec.size_px), value, np.float32)
+            run_network(session, blank, path, n_classes)
     pictures = np.random.default_rng(0).random((3, spec.channels, spec.size_px, spec.size_px), np.float32)
     pictures = ((pictures - spec.mean) / spec.std).astype(np.float32)
-    together = [run_network(session, pictures, path) for _ in range(2)]
-    alone = np.concatenate([run_network(session, picture[None], path) for picture in pictures])
+    together = [run_network(session, pictures, path, n_classes) for _ in range(2)]
+    alone = np.concatenate([run_network(session, picture[None], path, n_classes) for picture in pictures])
     away = max(float(np.abs(other - together[0]).max()) for other in (together[1], alone))
     if away > SAME * max(1.0, float(np.abs(together[0]).max())):
         raise ModelError(

@@ -15,11 +15,13 @@ from emoscope.groups.drawings import coarsen, find_reach
 from emoscope.groups.people import Floats
 from emoscope.groups.project import RANGE, VALENCE
 from emoscope.report import charts, intervals, wording
-from emoscope.report.contrast_rows import COLOURED, describe_contrast, find_contrast_reach, format_p
+from emoscope.report.colours import CSS_COLOURS
+from emoscope.report.contrast_rows import describe_contrast, find_contrast_reach, format_p
 from emoscope.report.timeline import Timeline
 from emoscope.report.wording import Context, format_clock, format_percent
 from emoscope.tables.inference import Estimate, compute_intervals, estimate_means
 
+COLOURED: Final = dict(zip(EMOTIONS, CSS_COLOURS, strict=True))
 MAX_ROWS: Final = 300
 """Of a table on the page; files have them all."""
 MAX_PAIRS: Final = 60

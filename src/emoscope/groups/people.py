@@ -2,19 +2,22 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emoscope.analysis.result_folder import reading
+from emoscope.core.emotions import EMOTIONS
 from emoscope.core.timecode import Span
 from emoscope.groups.clock import Clock
 from emoscope.groups.recordings import Recording
 from emoscope.tables.columns import to_numpy
 from emoscope.tables.events import Event
-from emoscope.tables.rows import N_READINGS, NOBODY, GroupedSums, Rows, read_rows
+from emoscope.tables.rows import NOBODY, GroupedSums, Rows, count_readings, read_rows
 
 Floats = NDArray[np.float64]
+N_READINGS: Final = count_readings(EMOTIONS)
 Segments = Mapping[str, tuple[Span, ...]]
 """Marked time by name, in the recording's seconds; repeats of one name and events of one kind count together."""
 

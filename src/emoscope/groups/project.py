@@ -29,7 +29,7 @@ from emoscope.groups.people import People, Segments, find_segments, read_people
 from emoscope.groups.placing import Placed, Source, place_sessions
 from emoscope.groups.recordings import Recording, load_recordings
 from emoscope.tables.events import Event
-from emoscope.tables.rows import SIGNS
+from emoscope.tables.rows import find_signs
 
 Floats = NDArray[np.float64]
 MEASURES: Final = ("valence", *EMOTIONS)
@@ -145,7 +145,7 @@ def measure(sums: Floats) -> Floats:
     n = len(EMOTIONS)
     with np.errstate(invalid="ignore", divide="ignore"):
         means = np.where(sums[..., :1] > 0, sums[..., 1 + n : 1 + 2 * n] / sums[..., :1], np.nan)
-    return np.concatenate([(means @ SIGNS)[..., None], means], axis=-1)
+    return np.concatenate([(means @ find_signs(EMOTIONS))[..., None], means], axis=-1)
 
 
 def compute_curve(track: Track) -> Floats:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from emoscope.analysis.recorder import SUMMARY_FILE, TABLE_FILE
 from emoscope.analysis.result_folder import load_result
+from emoscope.core.emotions import EMOTIONS
 from emoscope.core.errors import EmoscopeError, InputError
 from emoscope.core.manifest import WORKING, Manifest
 from emoscope.core.replacing import find_cut_off
@@ -79,7 +80,12 @@ def load_recordings(results: Path) -> tuple[dict[str, Recording], list[str]]:
         except EmoscopeError as e:
             problems.append(str(e))
             continue
-        if summary.kind == "pictures":
+        if summary.classes != EMOTIONS:
+            problems.append(
+                f"{name} was read as {', '.join(summary.classes)}, and groups of recordings are put together by the "
+                "seven emotions alone"
+            )
+        elif summary.kind == "pictures":
             pictures.append(name)
         else:
             recordings[name] = Recording(name, folder, table, summary)

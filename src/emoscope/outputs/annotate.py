@@ -6,15 +6,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from emoscope.core.emotions import EMOTIONS
 from emoscope.core.types import FrameResult, Image, Reading
 from emoscope.outputs import blur as hide
 from emoscope.outputs.ink import (
-    BGR,
     DARK,
     GREY,
     WHITE,
     Colour,
+    find_bgr,
     measure_text,
     put_bar,
     put_plate,
@@ -36,7 +35,7 @@ Rectangle = tuple[int, int, int, int]
 
 
 def annotate(image: Image, result: FrameResult, blur_faces: bool = False) -> Image:
-    """Return a copy of the image with each face's box, number, emotion, probability and, with room, seven bars.
+    """Return a copy of the image with each face's box, number, emotion, probability and, with room, a bar per class.
 
     All of it is the result's reading; `?` marks a face of which that is uncertain.
 
@@ -67,7 +66,7 @@ def draw_result(image: Image, result: FrameResult, sides: dict[int, int] | None 
     seen = (boxes[:, 0] < w) & (boxes[:, 1] < h) & (boxes[:, 2] > 0) & (boxes[:, 3] > 0)
     reading = result.reading
     is_read = len(reading.emotion) > 0
-    colours = [BGR[i] for i in reading.emotion] if is_read else [WHITE] * len(boxes)
+    colours = [find_bgr(reading.classes)[i] for i in reading.emotion] if is_read else [WHITE] * len(boxes)
     places = _Places((w, h), boxes[seen])
     sizes = np.minimum(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1])
     # The largest face chooses first where its label and bars go.
@@ -97,7 +96,7 @@ def _choose_line(side_px: float, size_wh: tuple[int, int]) -> int:
 
 def _write_label(number: str, reading: Reading, i: int) -> list[str]:
     """Return the label's texts, longest first."""
-    emotion, is_uncertain = int(reading.emotion[i]), bool(reading.uncertain[i])
+    emotion, is_uncertain = reading.emotions[i], bool(reading.uncertain[i])
     texts = [write_reading(emotion, p, is_uncertain) for p in (float(reading.probability[i]), None)]
     return [*(f"{number}  {text}" if number else text for text in texts), number]
 
@@ -173,9 +172,9 @@ def _draw_panel(
     """Draw the bars where there is room, on the preferred side if that is free, and return the side; None: no room."""
     height_px = box[3] - box[1]
     line_px = _choose_line(height_px / PANEL_LINES / LINE_SHARE, places.size_wh)
-    names_px = max(measure_text(name, line_px) for name in EMOTIONS)
+    names_px = max(measure_text(name, line_px) for name in reading.classes)
     pad, bar_px = max(3, line_px // 3), round(4.5 * line_px)
-    size_wh = names_px + bar_px + 3 * pad, len(EMOTIONS) * line_px + 2 * pad
+    size_wh = names_px + bar_px + 3 * pad, len(reading.classes) * line_px + 2 * pad
     if size_wh[1] > PANEL_FACES * height_px:
         return None
     gap = pad
@@ -194,14 +193,14 @@ def _draw_panel(
     put_plate(image, rectangle)
     x, y = rectangle[0] + pad, rectangle[1] + pad
     thickness = max(3, round(0.5 * line_px))
-    for emotion, name in enumerate(EMOTIONS):
+    for emotion, name in enumerate(reading.classes):
         put_text(image, name, x, y, line_px, WHITE if emotion == reading.emotion[i] else GREY)
         left, upper = x + names_px + pad, y + (line_px - thickness) // 2
         put_bar(
             image,
             (left, upper, left + bar_px, upper + thickness),
             float(reading.probabilities[i, emotion]),
-            BGR[emotion],
+            find_bgr(reading.classes)[emotion],
         )
         y += line_px
     return side

@@ -18,7 +18,7 @@ from emoscope.faces.resample import resample
 from emoscope.faces.upright import Cutter
 from emoscope.outputs import blur as hide
 from emoscope.outputs.explain_choice import Moment, choose_moments, load_moments
-from emoscope.outputs.ink import BGR, GREY, WHITE, measure_text, put_text, write_reading
+from emoscope.outputs.ink import GREY, WHITE, find_bgr, measure_text, put_text, write_reading
 from emoscope.outputs.thumbnails import encode_jpeg, name_face_file
 from emoscope.tables.observations import Observations
 from emoscope.tables.summary import Summary
@@ -113,10 +113,10 @@ def draw_explanation(crop: Image, heat: NDArray[np.float64], moment: Moment, blu
     alpha = 0.25 + 0.45 * share[:, :, None]
     out = np.full((SIZE_PX + STRIP_PX, SIZE_PX, 3), 24, np.uint8)
     out[:SIZE_PX] = (under * (1 - alpha) + colours * alpha).round().astype(np.uint8)
-    out[SIZE_PX:, :5] = BGR[moment.emotion]
+    out[SIZE_PX:, :5] = find_bgr(moment.classes)[moment.emotion]
     line_px = 14
     y = SIZE_PX + (STRIP_PX - line_px) // 2
-    text = write_reading(moment.emotion, moment.probability, moment.is_uncertain)
+    text = write_reading(moment.classes[moment.emotion], moment.probability, moment.is_uncertain)
     put_text(out, text, 11, y, line_px, WHITE)
     number = f"person {moment.track_id}"
     put_text(out, number, SIZE_PX - measure_text(number, line_px) - 5, y, line_px, GREY)

@@ -19,7 +19,7 @@ from emoscope.tables.rows import NOBODY, Rows, read_rows
 
 WINDOW_S = 1.0
 """So long after a moment of joint change the face that shows it best is looked for."""
-NEUTRAL = EMOTIONS.index("neutral")
+NEUTRAL = "neutral"
 TELLING = 2.0
 """Rank from which on an expression is neither neutral nor uncertain."""
 
@@ -39,6 +39,8 @@ class Moment:
     is_uncertain: bool
     rank: float = 0.0
     """How well it serves as an example, only for comparisons."""
+    classes: tuple[str, ...] = EMOTIONS
+    """What the network tells apart."""
 
 
 def choose_moments(observations: Observations, changes: Sequence[JointChange], n: int = 12) -> list[Moment]:
@@ -88,7 +90,7 @@ class _Faces:
 
     def __init__(self, rows: Rows) -> None:
         self.rows, self.xyxy = rows, stack(rows.faces, BOX)
-        self.rank = rows.probability + ~rows.is_uncertain * (1.0 + (rows.emotion != NEUTRAL))
+        self.rank = rows.probability + ~rows.is_uncertain * (1.0 + (np.array(rows.classes)[rows.emotion] != NEUTRAL))
         self.found = np.flatnonzero(np.isfinite(self.xyxy[:, 0]) & (rows.track_id != NOBODY))
         self.track_id = rows.track_id[self.found]
 
@@ -106,7 +108,7 @@ class _Faces:
             inside &= self.track_id == change.track_id
         if not inside.any():
             return None
-        shown = self.rows.probabilities[:, EMOTIONS.index(change.rose)]
+        shown = self.rows.probabilities[:, self.rows.classes.index(change.rose)]
         row = int(self.found[np.where(inside, shown[self.found], -1.0).argmax()])
         return self.create_moment(row, float(shown[row]))
 
@@ -123,6 +125,7 @@ class _Faces:
             float(rows.probability[row]),
             bool(rows.is_uncertain[row]),
             rank,
+            rows.classes,
         )
 
 

@@ -1,17 +1,15 @@
 """Drawing: text, plates and bars onto an image in place; smooth edges, clipped at the image's edge."""
 
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from emoscope.core.emotions import COLOURS_ON_DARK, EMOTIONS
+from emoscope.core.emotions import find_colours
 from emoscope.core.numbers import format_percent
 from emoscope.core.types import Image
 
-BGR = [tuple(int(c[i : i + 2], 16) for i in (5, 3, 1)) for c in COLOURS_ON_DARK]
-"""The emotions' colours as OpenCV wants them; bars lie on dark plates, boxes on whatever was filmed."""
 WHITE, GREY, DARK = (255, 255, 255), (176, 176, 176), (24, 20, 18)
 PLATE = 20
 """Grey of plates."""
@@ -30,10 +28,16 @@ Colour = tuple[int, ...]
 """Blue, green, red, each 0..255."""
 
 
-def write_reading(emotion: int, probability: float | None, is_uncertain: bool) -> str:
+@cache
+def find_bgr(classes: tuple[str, ...]) -> list[Colour]:
+    """Return the classes' colours as OpenCV wants them; bars lie on dark plates, boxes on whatever was filmed."""
+    return [tuple(int(c[i : i + 2], 16) for i in (5, 3, 1)) for c in find_colours(classes, on_dark=True)]
+
+
+def write_reading(emotion: str, probability: float | None, is_uncertain: bool) -> str:
     """Return what stands beside a face: `happy 34%?`, or `happy?` where there is room for no more."""
     number = "" if probability is None else f" {format_percent(probability, space='')}"
-    return f"{EMOTIONS[emotion]}{number}{'?' if is_uncertain else ''}"
+    return f"{emotion}{number}{'?' if is_uncertain else ''}"
 
 
 @lru_cache(maxsize=2048)

@@ -97,7 +97,7 @@ class Analyzer:
         self.tracker = Tracker()
         self.detector.forget()
         self.smoother = Smoother(self.smooth_s) if self.smooth_s else None
-        self.keeper = Keeper() if self.is_adaptive else None
+        self.keeper = Keeper(len(self.recognizer.spec.labels)) if self.is_adaptive else None
         self.source: str | None = None
 
     def analyze(self, picture: Frame | Picture) -> FrameResult:
@@ -182,8 +182,8 @@ class Analyzer:
                 smoothed = self.smoother.update(faces.track_id, faces.probabilities, frame.time_s)
                 faces = faces.replace(smoothed=smoothed)
             uncertain_below = self.recognizer.calibration.uncertain_below
-            place = frame.index, frame.time_s, frame.source, frame.size_wh
-            result = FrameResult(*place, faces, uncertain_below, frame.shot, self.set_ratio)
+            place, classes = (frame.index, frame.time_s, frame.source, frame.size_wh), self.recognizer.spec.labels
+            result = FrameResult(*place, faces, uncertain_below, frame.shot, self.set_ratio, classes)
             results.append((frame, result))
         return results
 

@@ -39,7 +39,7 @@ class View:
     grey: NDArray[np.float32]
     """(SIDE_PX ** 2,) the crop, 0..1."""
     probabilities: NDArray[np.float64] | None = None
-    """(7,) what the network read; None where it did not."""
+    """(classes,) what the network read; None where it did not."""
 
     def can_take(self, other: "View") -> bool:
         """Say whether this view may keep another one's reading."""
@@ -52,7 +52,8 @@ class View:
 class Keeper:
     """Remembers the last reading of each person."""
 
-    def __init__(self) -> None:
+    def __init__(self, n_classes: int = len(EMOTIONS)) -> None:
+        self.n_classes = n_classes
         self.last: dict[int, View] = {}
 
     def read(
@@ -66,16 +67,16 @@ class Keeper:
         Args:
             frames: (time_s, faces with their track_id), in the order of time.
             crops: one grey (h, w) uint8 for each face of all frames.
-            predict: the network, crops in, probabilities (n, 7) out.
+            predict: the network, crops in, probabilities (n, classes) out.
 
         Returns:
-            The probabilities (n, 7) of all faces, and (n,) which of them were kept rather than read.
+            The probabilities (n, classes) of all faces, and (n,) which of them were kept rather than read.
         """
         people: dict[int, list[View]] = {}
         whose = [(t, who) for t, faces in frames if faces.track_id is not None for who in faces.track_id.tolist()]
         for place, ((time_s, who), crop) in enumerate(zip(whose, crops, strict=True)):
             people.setdefault(who, []).append(View(place, time_s, _make_small(crop)))
-        found = np.empty((len(crops), len(EMOTIONS)))
+        found = np.empty((len(crops), self.n_classes))
 
         def look(views: list[View]) -> None:
             if views:

@@ -51,7 +51,7 @@ def create_report(
     from emoscope.report.single import create_content
 
     content = {**create_content(observations, summary), "faces": {}, "heads": {}}
-    n_bytes = len(render("report.html.j2", content).encode())
+    n_bytes = len(render("report.html.j2", content, classes=summary.classes).encode())
     people = () if summary.kind == "pictures" else summary.people
     # The face beside a person's name stands in the document a second time.
     images = load_images(folder, MAX_BYTES - n_bytes - 8_000 * min(len(people), MAX_PEOPLE))
@@ -66,7 +66,7 @@ def create_report(
     }
     if folder is not None and is_beside and summary.kind == "video":
         images = replace(images, videos=find_videos(folder, summary.source))
-    return render("report.html.j2", content, images)
+    return render("report.html.j2", content, images, classes=summary.classes)
 
 
 def create_comparison(recordings: "Sequence[Recording]") -> str:
@@ -81,4 +81,5 @@ def create_comparison(recordings: "Sequence[Recording]") -> str:
     from emoscope.report.comparison import create_comparison_content
     from emoscope.report.page import render
 
-    return render("comparison.html.j2", create_comparison_content(recordings))
+    content = create_comparison_content(recordings)
+    return render("comparison.html.j2", content, classes=recordings[0].summary.classes)

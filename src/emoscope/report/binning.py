@@ -4,8 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from emoscope.core.emotions import EMOTIONS
-from emoscope.core.schema import CHANGES, PROBABILITIES, SMOOTHED
 from emoscope.report.timeline import MAX_BINS, Curve, Floats, Ints, Reading, Timeline
 from emoscope.tables.columns import stack
 from emoscope.tables.observations import Observations
@@ -28,10 +26,11 @@ def read_recording(observations: Observations, track_ids: Sequence[int], duratio
         track_ids: the people that get a curve of their own.
         duration_s: length of the video; 0 when unknown.
     """
-    binner = _Binner(count_frames(observations), track_ids)
-    drawn = SMOOTHED if observations.has_smoothed else PROBABILITIES
-    changes = CHANGES if observations.has_changes else ()
-    for rows in read_rows(observations, (*(name for name in drawn if name not in PROBABILITIES), *changes)):
+    binner = _Binner(count_frames(observations), track_ids, len(observations.classes))
+    plain = observations.probability_columns
+    drawn = observations.smoothed_columns if observations.has_smoothed else plain
+    changes = observations.change_columns if observations.has_changes else ()
+    for rows in read_rows(observations, (*(name for name in drawn if name not in plain), *changes)):
         binner.add(rows, drawn, changes)
     return binner.finish(duration_s)
 
@@ -39,12 +38,12 @@ def read_recording(observations: Observations, track_ids: Sequence[int], duratio
 class _Binner:
     """Sums per bin, for everyone and for each person asked for; rows of `sums` are person * n_bins + bin."""
 
-    def __init__(self, n_frames: int, track_ids: Sequence[int]) -> None:
+    def __init__(self, n_frames: int, track_ids: Sequence[int], n_classes: int) -> None:
         self.per_bin = max(1, -(-n_frames // MAX_BINS))
         self.n_bins = -(-n_frames // self.per_bin)
         self.track_ids = sorted(track_ids)
         # One more than the people: all those without a curve, who count for everyone.
-        shape = ((len(self.track_ids) + 1) * self.n_bins, len(EMOTIONS))
+        shape = ((len(self.track_ids) + 1) * self.n_bins, n_classes)
         self.sums, self.change_sums = np.zeros(shape), np.zeros(shape)
         self.n_faces, self.n_uncertain, self.n_changes = (np.zeros(shape[0], np.int64) for _ in range(3))
         self.starts_s, self.lasts_s = np.full(self.n_bins, np.nan), np.full(self.n_bins, np.nan)

@@ -11,10 +11,11 @@ from html import escape
 
 import numpy as np
 
-from emoscope.core.emotions import EMOTIONS, VALENCE
-from emoscope.report.colours import CSS_COLOURS
+from emoscope.core.emotions import EMOTIONS
+from emoscope.report.colours import find_css_colours
 from emoscope.report.timeline import DRAWN_BINS, UNCERTAIN_FROM, Bools, Floats, Ints, Timeline, find_segments
 from emoscope.report.wording import format_clock, format_percent
+from emoscope.tables.rows import find_signs
 
 WIDTH, HEIGHT = 2000, 200
 """Units of the stretched coordinate system; whole numbers keep the paths short."""
@@ -45,17 +46,18 @@ SCRIPT_CHART = {
 """The same for js/draw.js, which draws these charts in full detail."""
 
 
-def draw_stack(values: Floats, timeline: Timeline, label: str) -> str:
-    """Draw seven probabilities over time as stacked areas, `angry` on top as in every legend.
+def draw_stack(values: Floats, timeline: Timeline, label: str, classes: tuple[str, ...] = EMOTIONS) -> str:
+    """Draw the probabilities over time as stacked areas, the first class on top as in every legend.
 
     Args:
-        values: Mean probabilities per bin, shape (n_bins, 7); NaN rows stay empty.
+        values: Mean probabilities per bin, shape (n_bins, classes); NaN rows stay empty.
         timeline: The bins.
         label: Description for those who cannot see the drawing.
+        classes: Their names.
     """
     segments = find_segments(np.isfinite(values[:, 0]), timeline)
     layers = []
-    for i, colour in enumerate(CSS_COLOURS):
+    for i, colour in enumerate(find_css_colours(classes)):
         # Every layer reaches down to the axis and is partly covered by the next:
         # half the path, and no hairlines between neighbours.
         heights = np.clip(values[:, i:].sum(axis=1), 0.0, 1.0)
@@ -65,52 +67,58 @@ def draw_stack(values: Floats, timeline: Timeline, label: str) -> str:
     return _stretch("".join(layers), label, "stack")
 
 
-def draw_changes(values: Floats, timeline: Timeline, limit: float, label: str) -> str:
-    """Draw seven changes over time, each in a lane of its own around its own zero line.
+def draw_changes(
+    values: Floats, timeline: Timeline, limit: float, label: str, classes: tuple[str, ...] = EMOTIONS
+) -> str:
+    """Draw the changes over time, each in a lane of its own around its own zero line.
 
-    Seven signed curves on one zero line would hide each other; lanes can be named beside them and need no colour.
+    Signed curves on one zero line would hide each other; lanes can be named beside them and need no colour.
 
     Args:
-        values: Mean changes per bin, -1 to 1, shape (n_bins, 7); NaN rows stay empty.
+        values: Mean changes per bin, -1 to 1, shape (n_bins, classes); NaN rows stay empty.
         timeline: The bins.
         limit: The change that fills a lane's half.
         label: Description for those who cannot see the drawing.
+        classes: Their names.
     """
     segments = find_segments(np.isfinite(values[:, 0]), timeline)
     parts = []
-    for i, colour in enumerate(CSS_COLOURS):
+    for i, colour in enumerate(find_css_colours(classes)):
         zero = LANE * i + LANE // 2
         offsets = LANE_REACH * np.clip(values[:, i] / limit, -1.0, 1.0)
         for css_class, part in (("up", np.maximum(offsets, 0.0)), ("down", np.minimum(offsets, 0.0))):
             path = "".join(_trace_steps(_to_whole(zero - part), zero, timeline, segment) for segment in segments)
             parts.append(f'<path class="{css_class}" fill="{colour}" d="{path}"/>')
         parts.append(f'<path class="zero" d="M0 {zero}H{WIDTH}"/>')
-    return _stretch("".join(parts), label, "changes", LANE * len(CSS_COLOURS))
+    return _stretch("".join(parts), label, "changes", LANE * len(classes))
 
 
 INDEX_REACHES = (0.25, 0.5, 1.0)
 """Ends of the axis of a valence index; the smallest that holds all of it is taken."""
 
 
-def find_index_reach(values: Floats) -> float:
-    """Return where the axis of the valence index of probabilities, shape (n_bins, 7), ends."""
-    index = np.abs(values @ np.array(VALENCE, np.float64))
+def find_index_reach(values: Floats, classes: tuple[str, ...] = EMOTIONS) -> float:
+    """Return where the axis of the valence index of probabilities, shape (n_bins, classes), ends."""
+    index = np.abs(values @ find_signs(classes))
     most = float(np.nanmax(index)) if np.isfinite(index).any() else 0.0
     return next((reach for reach in INDEX_REACHES if most <= reach), INDEX_REACHES[-1])
 
 
-def draw_index(values: Floats, timeline: Timeline, label: str, reach: float = 1.0) -> str:
+def draw_index(
+    values: Floats, timeline: Timeline, label: str, reach: float = 1.0, classes: tuple[str, ...] = EMOTIONS
+) -> str:
     """Draw the valence index over time, -1 to 1, as an area above or below its zero line.
 
     Args:
-        values: Mean probabilities per bin, shape (n_bins, 7); NaN rows stay empty.
+        values: Mean probabilities per bin, shape (n_bins, classes); NaN rows stay empty.
         timeline: The bins.
         label: Description for those who cannot see the drawing.
         reach: The index that fills half the height.
+        classes: Their names; each has a valence that is known.
     """
     segments = find_segments(np.isfinite(values[:, 0]), timeline)
     zero = HEIGHT // 2
-    offsets = zero * np.clip(values @ np.array(VALENCE, np.float64) / reach, -1.0, 1.0)
+    offsets = zero * np.clip(values @ find_signs(classes) / reach, -1.0, 1.0)
     parts = []
     for css_class, part in (("positive", np.maximum(offsets, 0.0)), ("negative", np.minimum(offsets, 0.0))):
         path = "".join(_trace_steps(_to_whole(zero - part), zero, timeline, segment) for segment in segments)
@@ -203,9 +211,9 @@ def draw_split(fractions: Sequence[float], colours: Sequence[str], names: Sequen
     return f'<svg class="split" role="img" aria-label="{escape(label)}">{"".join(parts)}</svg>'
 
 
-def draw_emotion_split(probabilities: Sequence[float]) -> str:
-    """Draw the seven probabilities of one face side by side, in the order of every legend."""
-    return draw_split(probabilities, CSS_COLOURS, EMOTIONS)
+def draw_emotion_split(probabilities: Sequence[float], classes: tuple[str, ...] = EMOTIONS) -> str:
+    """Draw the probabilities of one face side by side, in the order of every legend."""
+    return draw_split(probabilities, find_css_colours(classes), classes)
 
 
 def _x_percent(time_s: float, timeline: Timeline) -> float:

@@ -7,16 +7,16 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from emoscope.core.emotions import EMOTIONS
+from emoscope.core.errors import InputError
 from emoscope.report import charts, intervals, wording
 from emoscope.report.binning import read_recording
-from emoscope.report.colours import CSS_COLOURS
+from emoscope.report.colours import find_css_colours
 from emoscope.report.event_rows import describe_index, find_reach, format_span, write_together
 from emoscope.report.overtime import label_stack
 from emoscope.report.series import describe_axes, pack_curve, pack_timeline
 from emoscope.report.single import VALENCE_COLOURS, VALENCES
 from emoscope.report.timeline import Reading
-from emoscope.report.wording import Context, list_seven
+from emoscope.report.wording import Context
 from emoscope.tables.event_means import EventGroup, EventMeans
 from emoscope.tables.observations import Observations
 from emoscope.tables.summary import COMPARED_SETTINGS, Summary
@@ -105,6 +105,22 @@ def describe_comparison(recordings: Sequence[Recording]) -> Context:
     }
 
 
+def find_shared_classes(recordings: Sequence[Recording]) -> tuple[str, ...]:
+    """Return the classes that all recordings were read as.
+
+    Raises:
+        InputError: they were read by networks with different ones.
+    """
+    first = recordings[0]
+    for other in recordings[1:]:
+        if other.summary.classes != first.summary.classes:
+            raise InputError(
+                f"{first.name} was read as {', '.join(first.summary.classes)}, and {other.name} as "
+                f"{', '.join(other.summary.classes)}; compare recordings of networks with the same classes"
+            )
+    return first.summary.classes
+
+
 def create_comparison_content(recordings: Sequence[Recording]) -> Context:
     """Return everything that the template prints, formatted and drawn."""
     over_time = [r for r in recordings if r.summary.kind != "pictures" and r.summary.faces]
@@ -113,10 +129,11 @@ def create_comparison_content(recordings: Sequence[Recording]) -> Context:
     readings = [_set_end(reading, end_s) for reading in readings]
     keyed = [(f"r{i}", r, reading) for i, (r, reading) in enumerate(zip(over_time, readings, strict=True), 1)]
     series = {
-        **describe_axes(end_s),
+        **describe_axes(end_s, find_shared_classes(recordings)),
         "timelines": {key: pack_timeline(fine.timeline, fine) for key, _, fine in keyed},
         "series": {key: pack_curve(fine.everyone, key, r.name) for key, r, fine in keyed},
     }
+    classes, has_valence = find_shared_classes(recordings), recordings[0].summary.audience.valence is not None
     return {
         "n": len(recordings),
         "source_line": wording.write_source_line(", ".join(r.name for r in recordings)),
@@ -124,7 +141,8 @@ def create_comparison_content(recordings: Sequence[Recording]) -> Context:
         "is_pictures": False,
         "is_single": False,
         "warnings": list_warnings(recordings),
-        "emotions": list(zip(EMOTIONS, CSS_COLOURS, strict=True)),
+        "emotions": list(zip(classes, find_css_colours(classes), strict=True)),
+        "has_valence": has_valence,
         "valences": list(zip(VALENCES, VALENCE_COLOURS, strict=True)),
         "rows": [_describe_recording(r) for r in recordings],
         "timelines": [_draw_row(*row) for row in keyed],
@@ -146,7 +164,11 @@ def _draw_row(key: str, recording: Recording, fine: Reading) -> Context:
     return {
         "key": key,
         "name": recording.name,
-        "chart": Markup(charts.draw_stack(means, timeline, f"{recording.name}: {label_stack(means, timeline)}")),
+        "chart": Markup(
+            charts.draw_stack(
+                means, timeline, f"{recording.name}: {label_stack(means, timeline)}", recording.summary.classes
+            )
+        ),
         "bands": [
             {"name": e.name, "place": charts.place_span(e.start_s, e.end_s, timeline)} for e in recording.summary.events
         ],
@@ -162,10 +184,11 @@ def _draw_row(key: str, recording: Recording, fine: Reading) -> Context:
 
 def _describe_recording(recording: Recording) -> Context:
     summary, audience = recording.summary, recording.summary.audience
-    shares = list_seven(audience.shares)
-    *valence, index = astuple(audience.valence)
+    classes = summary.classes
+    shares = wording.list_values(audience.shares, classes)
+    *valence, index = astuple(audience.valence) if audience.valence else (0.0, 0.0, 0.0, 0.0)
     has_faces = bool(summary.faces)
-    top = max(range(len(EMOTIONS)), key=shares.__getitem__)
+    top = max(range(len(classes)), key=shares.__getitem__)
     return {
         "name": recording.name,
         "length": "–" if summary.kind == "pictures" else wording.format_duration(summary.duration_s),
@@ -174,9 +197,9 @@ def _describe_recording(recording: Recording) -> Context:
         "faces": wording.format_count(summary.faces),
         "coverage": wording.format_percent(summary.coverage),
         "uncertain": wording.format_percent(audience.uncertain_share) if has_faces else "–",
-        "top": f"{EMOTIONS[top]} ({wording.format_percent(shares[top])})" if has_faces else "–",
+        "top": f"{classes[top]} ({wording.format_percent(shares[top])})" if has_faces else "–",
         "is_incomplete": summary.status != "complete",
-        "bar": Markup(charts.draw_emotion_split(shares)) if has_faces else "no face found",
+        "bar": Markup(charts.draw_emotion_split(shares, classes)) if has_faces else "no face found",
         "shares": [wording.format_percent(s) if has_faces else "–" for s in shares],
         "split": Markup(charts.draw_split(valence, VALENCE_COLOURS, VALENCES)) if has_faces else "",
         "valence": [wording.format_percent(v) if has_faces else "–" for v in valence],

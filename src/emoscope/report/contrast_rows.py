@@ -1,18 +1,15 @@
 """Contrasts: differences of two events or conditions in; a table's rows of figures, words and drawings out."""
 
 from collections.abc import Iterable
-from typing import Final
 
 from markupsafe import Markup
 
 from emoscope.core.emotions import EMOTIONS
 from emoscope.core.numbers import NBSP
 from emoscope.report import intervals
-from emoscope.report.colours import CSS_COLOURS
+from emoscope.report.colours import find_css_colours
 from emoscope.report.wording import Context
 from emoscope.tables.inference import Contrast
-
-COLOURED: Final = dict(zip(EMOTIONS, CSS_COLOURS, strict=True))
 
 
 def format_p(p: float | None) -> str:
@@ -29,7 +26,14 @@ def find_contrast_reach(contrasts: Iterable[Contrast]) -> float:
     return next((reach for reach in (0.1, 0.25, 0.5, 1.0) if highest <= reach), 2.0)
 
 
-def describe_contrast(first: str, second: str, measure: str, contrast: Contrast, reach: float) -> Context:
+def describe_contrast(
+    first: str,
+    second: str,
+    measure: str,
+    contrast: Contrast,
+    reach: float,
+    classes: tuple[str, ...] = EMOTIONS,
+) -> Context:
     """Return a row: the first less the second in one measure, valence or an emotion."""
     c = contrast
     label = f"{first} less {second}, {measure}: {intervals.format_index(c.difference.mean)}"
@@ -37,7 +41,7 @@ def describe_contrast(first: str, second: str, measure: str, contrast: Contrast,
         "first": first,
         "second": second,
         "measure": measure,
-        "colour": COLOURED.get(measure, ""),
+        "colour": dict(zip(classes, find_css_colours(classes), strict=True)).get(measure, ""),
         "n": f"{c.n}" if c.n_other is None else f"{c.n}{NBSP}/{NBSP}{c.n_other}",
         "design": "same people" if c.n_other is None else "different people",
         "mean": intervals.format_index(c.difference.mean),

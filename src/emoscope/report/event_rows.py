@@ -6,9 +6,8 @@ from typing import Literal
 
 from markupsafe import Markup
 
-from emoscope.core.emotions import EMOTIONS
 from emoscope.report import charts, intervals, wording
-from emoscope.report.colours import CSS_COLOURS
+from emoscope.report.colours import find_css_colours
 from emoscope.report.contrast_rows import describe_contrast, find_contrast_reach
 from emoscope.report.timeline import Timeline
 from emoscope.report.wording import Context
@@ -23,7 +22,7 @@ MAX_TOLD = 20
 """Of more segments, those that repeat are told in detail only together."""
 
 
-def describe_moment(moment: Moment, timeline: Timeline, labels: Mapping[int, str]) -> Context:
+def describe_moment(moment: Moment, timeline: Timeline, labels: Mapping[int, str], classes: tuple[str, ...]) -> Context:
     """Return what changed, in a sentence, and where its mark stands."""
     time_s, track_id, n = moment.time_s, moment.track_id, moment.people
     counted = f" ({n} {'person' if n == 1 else 'people'} in view)" if track_id is None else ""
@@ -34,8 +33,8 @@ def describe_moment(moment: Moment, timeline: Timeline, labels: Mapping[int, str
         "whose": "Everyone" if track_id is None else labels.get(track_id, f"Person {track_id}"),
         "text": f"{_write_change(moment, 'rose')} and {_write_change(moment, 'fell')}{counted}.",
         "place": charts.place_span(time_s, time_s, timeline),
-        "before": Markup(charts.draw_emotion_split(wording.list_seven(moment.before))),
-        "after": Markup(charts.draw_emotion_split(wording.list_seven(moment.after))),
+        "before": Markup(charts.draw_emotion_split(wording.list_values(moment.before, classes), classes)),
+        "after": Markup(charts.draw_emotion_split(wording.list_values(moment.after, classes), classes)),
     }
 
 
@@ -51,7 +50,7 @@ def _write_change(moment: Moment, verb: Literal["rose", "fell"]) -> str:
 
 
 def describe_events(summary: Summary, timeline: Timeline) -> Context | None:
-    """Return the marked segments: bands, the overview's rows and all seven expressions of each; None without any.
+    """Return the marked segments: bands, the overview's rows and all expressions of each; None without any.
 
     Segments that are counted together come first; of many repeats, these alone are told in detail.
     """
@@ -83,13 +82,20 @@ def describe_events(summary: Summary, timeline: Timeline) -> Context | None:
 
 def _describe_contrasts(found: Sequence[EventContrast]) -> Context | None:
     """Return every two segments compared; None where too few people were seen in any two."""
-    if not any(c.valence.difference.interval for c in found):
+    has_valence = any(c.valence.difference.interval for c in found)
+    of_emotions = (contrast for c in found for contrast in c.mean_probabilities.values())
+    if not has_valence and not any(contrast.difference.interval for contrast in of_emotions):
         return None
     emotions = [(c, name, contrast) for c in found for name, contrast in c.mean_probabilities.items()]
+    classes = tuple(found[0].mean_probabilities)
     reach = find_contrast_reach([*(c.valence for c in found), *(contrast for *_, contrast in emotions)])
     return {
-        "valence": [describe_contrast(c.first, c.second, "valence", c.valence, reach) for c in found],
-        "emotions": [describe_contrast(c.first, c.second, name, contrast, reach) for c, name, contrast in emotions],
+        "valence": [describe_contrast(c.first, c.second, "valence", c.valence, reach) for c in found]
+        if has_valence
+        else [],
+        "emotions": [
+            describe_contrast(c.first, c.second, name, contrast, reach, classes) for c, name, contrast in emotions
+        ],
         "n_left_out": 0,
         "reach": f"{reach:g}",
     }
@@ -136,13 +142,18 @@ def format_span(event: EventMeans, length_s: float) -> str:
 
 
 def _describe_means(event: SegmentMeans, name: str, reach: float) -> Context:
-    is_seen = event.people > 0 and event.valence.mean is not None
+    is_seen = event.people > 0 and event.observations > 0
     return {
         "observations": wording.format_count(event.observations),
         **describe_index(event, name, reach),
-        "sentence": intervals.describe_difference(event.difference) if is_seen else "Nobody was seen in this segment.",
+        "sentence": _describe_difference(event) if is_seen else "Nobody was seen in this segment.",
         "emotions": _describe_seven(event, name) if is_seen else [],
     }
+
+
+def _describe_difference(event: SegmentMeans) -> str:
+    # Without a valence there is no one number to tell it by; the table of expressions has all.
+    return intervals.describe_difference(event.difference) if event.valence.mean is not None else ""
 
 
 def describe_index(event: SegmentMeans, name: str, reach: float) -> Context:
@@ -166,8 +177,8 @@ def describe_index(event: SegmentMeans, name: str, reach: float) -> Context:
 def _describe_seven(event: SegmentMeans, name: str) -> list[Context]:
     """Return one row per expression: in the segment, and against the rest of the recording."""
     rows: list[Context] = []
-    for emotion, colour in zip(EMOTIONS, CSS_COLOURS, strict=True):
-        value = event.mean_probabilities[emotion]
+    colours = find_css_colours(tuple(event.mean_probabilities))
+    for (emotion, value), colour in zip(event.mean_probabilities.items(), colours, strict=True):
         change = event.difference.mean_probabilities[emotion] if event.difference else None
         label = f"{name}: {emotion} against the rest"
         rows.append(

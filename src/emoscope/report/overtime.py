@@ -5,11 +5,10 @@ from collections.abc import Mapping
 import numpy as np
 from markupsafe import Markup
 
-from emoscope.core.emotions import EMOTIONS
 from emoscope.core.numbers import NBSP
 from emoscope.report import charts, wording
 from emoscope.report.binning import read_recording
-from emoscope.report.colours import CSS_COLOURS
+from emoscope.report.colours import find_css_colours
 from emoscope.report.event_rows import describe_events, describe_moment
 from emoscope.report.series import describe_axes, pack_curve, pack_timeline
 from emoscope.report.timeline import Bools, Curve, Floats, Reading, Timeline, find_segments
@@ -39,7 +38,8 @@ def describe_video(observations: Observations, summary: Summary) -> Context:
     is_single = len(people) == 1 and people[0].frames == summary.faces
     main = f"p{people[0].track_id}" if is_single else "all"
     baseline = summary.settings.baseline or "off"
-    reach, labels = charts.find_index_reach(everyone.means), {p.track_id: p.label for p in people}
+    classes, has_valence = summary.classes, summary.audience.valence is not None
+    reach, labels = charts.find_index_reach(everyone.means, classes), {p.track_id: p.label for p in people}
     limit = _find_limit(reading)
     return {
         "axis": Markup(charts.draw_axis(timeline)),
@@ -47,9 +47,13 @@ def describe_video(observations: Observations, summary: Summary) -> Context:
         "strip": Markup(charts.draw_face_counts(reading.face_counts, timeline, _label_strip(reading))),
         "strip_top": charts.find_top(reading.face_counts),
         "together": Markup(
-            charts.draw_stack(everyone.means, timeline, "Everyone: " + label_stack(everyone.means, timeline))
+            charts.draw_stack(everyone.means, timeline, "Everyone: " + label_stack(everyone.means, timeline), classes)
         ),
-        "index": Markup(charts.draw_index(everyone.means, timeline, "Valence index over time", reach)),
+        "index": (
+            Markup(charts.draw_index(everyone.means, timeline, "Valence index over time", reach, classes))
+            if has_valence
+            else ""
+        ),
         "reach": f"{reach:g}",
         "is_single": is_single,
         "main": main,
@@ -63,17 +67,18 @@ def describe_video(observations: Observations, summary: Summary) -> Context:
         "has_baseline": baseline != "off",
         "baseline": baseline,
         "change_limit": f"{100 * limit:.0f}",
-        "people": [_describe_person(p, reading, limit) for p in shown],
+        "people": [_describe_person(p, reading, limit, classes) for p in shown],
         "rest": [_describe_rest(p) for p in rest],
         "n_beyond": n_beyond,
         "moments": [
-            {**describe_moment(m, timeline, labels), **({"key": main} if is_single else {})} for m in summary.moments
+            {**describe_moment(m, timeline, labels, classes), **({"key": main} if is_single else {})}
+            for m in summary.moments
         ],
         "events": describe_events(summary, timeline),
         "shots": Markup(charts.draw_shots(summary.cuts, timeline)) if summary.cuts else "",
         "n_shots": wording.format_count(len(summary.cuts) + 1),
         "series": {
-            **describe_axes(timeline.end_s),
+            **describe_axes(timeline.end_s, classes),
             "view": _find_view(summary.settings, timeline),
             "top": charts.find_top(reading.face_counts),
             "limit": limit,
@@ -122,7 +127,7 @@ def _find_limit(reading: Reading) -> float:
     return next((limit for limit in CHANGE_LIMITS if largest <= limit), CHANGE_LIMITS[-1])
 
 
-def _describe_person(person: Person, reading: Reading, limit: float) -> Context:
+def _describe_person(person: Person, reading: Reading, limit: float, classes: tuple[str, ...]) -> Context:
     """Return one person's card."""
     timeline, curve = reading.timeline, reading.people[person.track_id]
     name = person.label
@@ -132,27 +137,30 @@ def _describe_person(person: Person, reading: Reading, limit: float) -> Context:
         "key": f"p{person.track_id}",
         "track_id": person.track_id,
         "phrase": wording.write_phrase(person.emotion, share),
-        "chart": Markup(charts.draw_stack(curve.means, timeline, f"{name}: {label_stack(curve.means, timeline)}")),
-        "changes": _draw_changes(curve, timeline, limit, name),
-        "resting": _create_legend(person.baseline) if person.baseline else [],
+        "chart": Markup(
+            charts.draw_stack(curve.means, timeline, f"{name}: {label_stack(curve.means, timeline)}", classes)
+        ),
+        "changes": _draw_changes(curve, timeline, limit, name, classes),
+        "resting": _create_legend(person.baseline, classes) if person.baseline else [],
         "no_baseline": person.no_baseline or "was not seen, or not long enough, in the time it is taken from",
         "presence": Markup(charts.draw_spans(curve.is_seen, timeline, f"{name}: {spans}", "seen")),
         "uncertain_spans": Markup(
             charts.draw_spans(curve.is_uncertain, timeline, f"{name}: when uncertain", "uncertain")
         ),
-        "legend": _create_legend(person.shares),
+        "legend": _create_legend(person.shares, classes),
     }
 
 
-def _draw_changes(curve: Curve, timeline: Timeline, limit: float, name: str) -> Markup | None:
+def _draw_changes(curve: Curve, timeline: Timeline, limit: float, name: str, classes: tuple[str, ...]) -> Markup | None:
     if not curve.n_changes.any():
         return None
-    label = f"{name}: change of the seven expressions from the own resting face over time"
-    return Markup(charts.draw_changes(curve.changes, timeline, limit, label))
+    label = f"{name}: change of the expressions from the own resting face over time"
+    return Markup(charts.draw_changes(curve.changes, timeline, limit, label, classes))
 
 
-def _create_legend(values: Mapping[str, float]) -> list[tuple[str, str, str]]:
-    return [(e, colour, wording.format_percent(values[e])) for e, colour in zip(EMOTIONS, CSS_COLOURS, strict=True)]
+def _create_legend(values: Mapping[str, float], classes: tuple[str, ...]) -> list[tuple[str, str, str]]:
+    colours = find_css_colours(classes)
+    return [(e, colour, wording.format_percent(values[e])) for e, colour in zip(classes, colours, strict=True)]
 
 
 def _describe_rest(person: Person) -> Context:
@@ -183,7 +191,7 @@ def _label_spans(seen: Bools, timeline: Timeline) -> str:
 def label_stack(values: Floats, timeline: Timeline) -> str:
     """Return what a chart of probabilities shows, for screen readers."""
     spans = _label_spans(np.isfinite(values[:, 0]), timeline)
-    return f"probabilities of the seven emotions over time; {spans}"
+    return f"probabilities of the expressions over time; {spans}"
 
 
 def _label_strip(reading: Reading) -> str:

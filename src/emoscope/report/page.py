@@ -7,6 +7,7 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING
 
+from emoscope.core.emotions import EMOTIONS
 from emoscope.report.colours import write_colours
 from emoscope.report.inlined import Images
 from emoscope.report.wording import Context, format_clock
@@ -30,9 +31,9 @@ SCRIPTS = (
 STYLES = ("page.css", "charts.css")
 
 
-def load_style(names: Sequence[str] = STYLES) -> str:
-    """Return the style sheet of all reports, or some of its parts."""
-    return write_colours() + "".join(_read(f"css/{name}") for name in names)
+def load_style(names: Sequence[str] = STYLES, classes: Sequence[str] = EMOTIONS) -> str:
+    """Return the style sheet of all reports, or some of its parts, with the colours of these classes too."""
+    return write_colours(classes) + "".join(_read(f"css/{name}") for name in names)
 
 
 def load_script(name: str) -> str:
@@ -80,6 +81,7 @@ def render(
     images: Images | None = None,
     scripts: tuple[str, ...] = SCRIPTS,
     styles: tuple[str, ...] = STYLES,
+    classes: Sequence[str] = EMOTIONS,
 ) -> str:
     """Fill a template.
 
@@ -89,6 +91,7 @@ def render(
         images: pictures and the video that it may show.
         scripts: parts of its script.
         styles: parts of its style sheet.
+        classes: whose colours it uses.
     """
     from markupsafe import Markup
 
@@ -102,7 +105,7 @@ def render(
         .render(
             content,
             images=images or Images(),
-            style=Markup(load_style(styles)),
+            style=Markup(load_style(styles, classes)),
             script=Markup(script),
             script_hash=script_hash,
         )

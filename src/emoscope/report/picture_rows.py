@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 from markupsafe import Markup
 
-from emoscope.core.emotions import EMOTIONS
 from emoscope.report import charts, wording
 from emoscope.report.wording import Context
 from emoscope.tables.observations import Observations
@@ -36,8 +35,8 @@ def _describe_face(rows: Rows, i: int | None, number: int) -> Context:
     return {
         "track_id": int(rows.track_id[i]),
         "face": number,
-        "emotion": EMOTIONS[rows.emotion[i]],
+        "emotion": rows.classes[rows.emotion[i]],
         "probability": wording.format_percent(float(rows.probability[i])),
         "uncertain": bool(rows.is_uncertain[i]),
-        "bar": Markup(charts.draw_emotion_split(rows.probabilities[i].tolist())),
+        "bar": Markup(charts.draw_emotion_split(rows.probabilities[i].tolist(), rows.classes)),
     }

@@ -4,10 +4,10 @@ import base64
 
 import numpy as np
 
-from emoscope.core.emotions import EMOTIONS, VALENCE
+from emoscope.core.emotions import EMOTIONS, find_valence
 from emoscope.core.numbers import SCRIPT_RULE
 from emoscope.report.charts import SCRIPT_CHART
-from emoscope.report.colours import CSS_COLOURS
+from emoscope.report.colours import find_css_colours
 from emoscope.report.timeline import Curve, Floats, Reading, Timeline
 
 STEPS = 250
@@ -16,13 +16,13 @@ NOTHING = 255
 """The byte of a bin in which nobody was seen."""
 
 
-def describe_axes(end_s: float) -> dict[str, object]:
+def describe_axes(end_s: float, classes: tuple[str, ...] = EMOTIONS) -> dict[str, object]:
     """Return what the scripts of every page share: the length of the axis, emotions, and how charts are drawn."""
     return {
         "end": end_s,
         "reach": 1.0,
-        "valence": VALENCE,
-        "emotions": list(zip(EMOTIONS, CSS_COLOURS, strict=True)),
+        "valence": find_valence(classes),
+        "emotions": list(zip(classes, find_css_colours(classes), strict=True)),
         "numbers": SCRIPT_RULE,
         "chart": {**SCRIPT_CHART, "steps": STEPS, "nothing": NOTHING},
     }
@@ -38,7 +38,7 @@ def pack_timeline(timeline: Timeline, reading: Reading) -> dict[str, list[float]
 
 
 def pack_curve(curve: Curve, timeline: str, name: str) -> dict[str, str]:
-    """Return a curve's values: per bin seven probabilities and the uncertain share, and seven changes if there are any.
+    """Return a curve's values: per bin the probabilities and the uncertain share, and the changes if there are any.
 
     Args:
         curve: What was read.

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from emoscope.core.emotions import EMOTIONS, VALENCE
+from emoscope.core.emotions import find_valence
 from emoscope.report import charts, wording
-from emoscope.report.colours import CSS_COLOURS
+from emoscope.report.colours import find_css_colours
 from emoscope.report.intervals import format_index
 from emoscope.report.overtime import MAX_REST, describe_video
 from emoscope.report.picture_rows import describe_pictures
@@ -40,7 +40,8 @@ def create_content(observations: Observations, summary: Summary) -> dict[str, ob
         "n_faces": summary.faces,
         "beyond": describe_beyond(summary),
         "attention": describe_attention(summary),
-        "emotions": list(zip(EMOTIONS, CSS_COLOURS, strict=True)),
+        "emotions": list(zip(summary.classes, find_css_colours(summary.classes), strict=True)),
+        "has_valence": summary.audience.valence is not None,
         "settings": wording.describe_settings(summary.settings),
         "accuracy": wording.describe_accuracy(summary.model),
         "model": wording.describe_model(summary.model),
@@ -48,7 +49,7 @@ def create_content(observations: Observations, summary: Summary) -> dict[str, ob
     }
     if summary.faces:
         content["lead"] = _write_lead(summary)
-        content["audience"] = describe_audience(summary.audience)
+        content["audience"] = describe_audience(summary.audience, summary.classes)
         content.update(describe_pictures(observations) if is_pictures else describe_video(observations, summary))
     return content
 
@@ -118,7 +119,7 @@ def describe_beyond(summary: Summary) -> Context | None:
     ]
     both = [readings for readings in (beyond.with_them, beyond.without_them) if readings is not None]
     columns = [
-        list(map(wording.format_percent, wording.list_seven(values)))
+        list(map(wording.format_percent, wording.list_values(values, summary.classes)))
         for readings in both
         for values in (readings.shares, readings.mean_probabilities)
     ]
@@ -129,7 +130,9 @@ def describe_beyond(summary: Summary) -> Context | None:
         "share": wording.format_percent(beyond.observations / n_all),
         "reasons": f"{', '.join(reasons)}{'; a face can be several of these' if len(reasons) > 1 else ''}",
         "are_left_out": summary.settings.exclude,
-        "rows": list(zip(EMOTIONS, CSS_COLOURS, *columns, strict=True)) if len(both) == 2 else [],
+        "rows": list(zip(summary.classes, find_css_colours(summary.classes), *columns, strict=True))
+        if len(both) == 2
+        else [],
     }
 
 
@@ -148,14 +151,17 @@ def describe_attention(summary: Summary) -> list[tuple[str, ...]]:
     return [write("Everyone", summary.attention), *people]
 
 
-def describe_audience(audience: Audience) -> Context:
-    """Return the rows of the emotions' table and the valence split."""
-    shares, means = wording.list_seven(audience.shares), wording.list_seven(audience.mean_probabilities)
+def describe_audience(audience: Audience, classes: tuple[str, ...]) -> Context:
+    """Return the rows of the emotions' table and the valence split, of which there is none where it is not known."""
+    shares, means = (wording.list_values(v, classes) for v in (audience.shares, audience.mean_probabilities))
     rows = [
         (name, colour, Markup(charts.draw_bar(share, colour)), wording.format_percent(share), wording.format_percent(p))
-        for name, colour, share, p in zip(EMOTIONS, CSS_COLOURS, shares, means, strict=True)
+        for name, colour, share, p in zip(classes, find_css_colours(classes), shares, means, strict=True)
     ]
-    members = [", ".join(e for e, v in zip(EMOTIONS, VALENCE, strict=True) if v == sign) for sign in (1, 0, -1)]
+    signs = find_valence(classes)
+    if audience.valence is None or signs is None:
+        return {"rows": rows}
+    members = [", ".join(e for e, v in zip(classes, signs, strict=True) if v == sign) for sign in (1, 0, -1)]
     *values, index = astuple(audience.valence)
     legend = [
         (name, colour, wording.format_percent(value), which)

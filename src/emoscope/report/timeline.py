@@ -59,24 +59,24 @@ class Curve:
     """What was read from one person, or from everyone, in each bin: sums, so that bins can be joined."""
 
     sums: Floats
-    """Probabilities as they are drawn, added up, shape (n, 7)."""
+    """Probabilities as they are drawn, added up, shape (n, classes)."""
     n_faces: Ints
     """Observations, shape (n,)."""
     n_uncertain: Ints
     """Those of them that are uncertain, shape (n,)."""
     change_sums: Floats
-    """Changes from the own resting face, added up, shape (n, 7)."""
+    """Changes from the own resting face, added up, shape (n, classes)."""
     n_changes: Ints
     """Observations with such a change, shape (n,)."""
 
     @property
     def means(self) -> Floats:
-        """Mean probabilities, shape (n, 7); NaN where nobody was seen."""
+        """Mean probabilities, shape (n, classes); NaN where nobody was seen."""
         return _divide(self.sums, self.n_faces)
 
     @property
     def changes(self) -> Floats:
-        """Mean changes, -1 to 1, shape (n, 7); NaN where there are none."""
+        """Mean changes, -1 to 1, shape (n, classes); NaN where there are none."""
         return _divide(self.change_sums, self.n_changes)
 
     @property

@@ -2,10 +2,9 @@
 
 import datetime as dt
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from emoscope.core import numbers
-from emoscope.core.emotions import EMOTIONS
 from emoscope.core.numbers import NBSP
 from emoscope.tables.summary import SETTING_LABELS, UsedSettings
 
@@ -144,9 +143,9 @@ def write_smoothing_note(constant: str, reads_smoothed: bool) -> str:
     )
 
 
-def list_seven(values: Mapping[str, float]) -> list[float]:
-    """Return the seven emotions' values in order."""
-    return [values[name] for name in EMOTIONS]
+def list_values(values: Mapping[str, float], classes: Sequence[str]) -> list[float]:
+    """Return the classes' values in order."""
+    return [values[name] for name in classes]
 
 
 def format_value(value: object) -> str:

@@ -8,24 +8,30 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from emoscope.core.emotions import EMOTIONS, VALENCE
-from emoscope.core.schema import PROBABILITIES
+from emoscope.core.emotions import EMOTIONS, find_valence
+from emoscope.core.schema import P_, name_columns
 from emoscope.tables.observations import Observations
-from emoscope.tables.rows import N_READINGS, GroupedSums, Rows, floor_seconds, read_rows
-
-COLUMNS: Final = (
-    "time_s",
-    "frames",
-    "people",
-    *(f"share_{name}" for name in EMOTIONS),
-    *PROBABILITIES,
-    "uncertain_share",
-    "positive",
-    "neutral",
-    "negative",
-    "valence_index",
+from emoscope.tables.rows import (
+    GroupedSums,
+    Rows,
+    count_readings,
+    find_probabilities,
+    find_shares,
+    floor_seconds,
+    read_rows,
 )
-"""Header of audience.csv."""
+
+OF_VALENCE: Final = ("positive", "neutral", "negative", "valence_index")
+
+
+def create_columns(classes: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the header of audience.csv; without valence where a class has none that is known."""
+    names = (*name_columns("share_", classes), *name_columns(P_, classes), "uncertain_share")
+    return "time_s", "frames", "people", *names, *(OF_VALENCE if find_valence(classes) else ())
+
+
+COLUMNS: Final = create_columns(EMOTIONS)
+"""Header of audience.csv for the seven emotions."""
 
 
 @dataclass(frozen=True)
@@ -39,17 +45,24 @@ class Valence:
     """positive - negative, -1 to 1."""
 
 
-def compute_valence(mean_probabilities: NDArray[np.float64]) -> Valence:
+def compute_valence(mean_probabilities: NDArray[np.float64], classes: tuple[str, ...] = EMOTIONS) -> Valence | None:
     """Return the shares of positive, neutral and negative expressions and their index.
 
     Happy is positive; angry, disgust, fear and sad are negative; neutral is neither, and so is surprise, which can
     be pleasant or not (Russell, A circumplex model of affect, 1980).
 
     Args:
-        mean_probabilities: (7,)
+        mean_probabilities: (classes,)
+        classes: their names.
+
+    Returns:
+        None where a class is none of the seven: what it is worth is not known.
     """
+    signs = find_valence(classes)
+    if signs is None:
+        return None
     positive, neutral, negative = (
-        float(sum(p for p, own in zip(mean_probabilities.tolist(), VALENCE, strict=True) if own == sign))
+        float(sum(p for p, own in zip(mean_probabilities.tolist(), signs, strict=True) if own == sign))
         for sign in (1, 0, -1)
     )
     return Valence(positive, neutral, negative, positive - negative)
@@ -66,9 +79,9 @@ class Seconds:
     people: NDArray[np.float64]
     """(n,) faces per analysed frame."""
     shares: NDArray[np.float64]
-    """(n, 7) how often each emotion was the top one."""
+    """(n, classes) how often each emotion was the top one."""
     mean_probabilities: NDArray[np.float64]
-    """(n, 7)"""
+    """(n, classes)"""
     uncertain_share: NDArray[np.float64]
     """(n,)"""
 
@@ -76,13 +89,14 @@ class Seconds:
 class SecondSums:
     """Sums up the audience second by second."""
 
-    def __init__(self) -> None:
+    def __init__(self, classes: tuple[str, ...]) -> None:
         # One more column than the readings: the frames.
-        self._sums = GroupedSums(1 + N_READINGS)
+        self._n_columns = 1 + count_readings(classes)
+        self._sums = GroupedSums(self._n_columns)
 
     def add(self, rows: Rows) -> None:
         """Take some rows."""
-        values = np.zeros((len(rows.frame_s), 1 + N_READINGS))
+        values = np.zeros((len(rows.frame_s), self._n_columns))
         values[:, 0] = rows.is_first
         values[rows.is_face, 1:] = rows.readings
         self._sums.add(floor_seconds(rows.frame_s), values)
@@ -91,18 +105,15 @@ class SecondSums:
         """Return the numbers of all seconds."""
         time_s, sums = self._sums.sort()
         frames, faces = sums[:, 0], sums[:, 1]
-        n = len(EMOTIONS)
         with np.errstate(invalid="ignore"):
-            readings = sums[:, 2:] / faces[:, None]
-        people = faces / np.maximum(frames, 1)
-        return Seconds(
-            time_s, frames.astype(np.int64), people, readings[:, :n], readings[:, n : 2 * n], readings[:, 2 * n]
-        )
+            readings = sums[:, 1:] / faces[:, None]
+        people, whole = faces / np.maximum(frames, 1), frames.astype(np.int64)
+        return Seconds(time_s, whole, people, find_shares(readings), find_probabilities(readings), readings[:, -1])
 
 
 def compute_seconds(table: Observations) -> Seconds:
     """Return the audience's numbers per second; only for sources with times, not for pictures."""
-    sums = SecondSums()
+    sums = SecondSums(table.classes)
     for rows in read_rows(table):
         sums.add(rows)
     return sums.finish()
@@ -110,15 +121,16 @@ def compute_seconds(table: Observations) -> Seconds:
 
 def write_audience_csv(table: Observations, path: Path) -> None:
     """Write a row per second that has an analysed frame; without a face all but time, frames and people is empty."""
-    seconds = compute_seconds(table)
+    seconds, columns = compute_seconds(table), create_columns(table.classes)
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
+        writer.writerow(columns)
         for i, time_s in enumerate(seconds.time_s.tolist()):
             row = [time_s, int(seconds.frames[i]), round(float(seconds.people[i]), 6)]
             if np.isnan(seconds.uncertain_share[i]):
-                writer.writerow(row + [""] * (len(COLUMNS) - len(row)))
+                writer.writerow(row + [""] * (len(columns) - len(row)))
                 continue
             means = seconds.mean_probabilities[i]
+            valence = compute_valence(means, table.classes)
             shares = [*seconds.shares[i].tolist(), *means.tolist(), float(seconds.uncertain_share[i])]
-            writer.writerow(row + [round(value, 6) for value in (*shares, *astuple(compute_valence(means)))])
+            writer.writerow(row + [round(value, 6) for value in (*shares, *(astuple(valence) if valence else ()))])

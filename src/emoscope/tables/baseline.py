@@ -13,9 +13,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from emoscope.core.emotions import EMOTIONS
 from emoscope.core.files import open_atomic
-from emoscope.core.schema import CHANGES, NOBODY, PROBABILITIES
+from emoscope.core.schema import NOBODY
 from emoscope.core.timecode import Baseline, Span
 from emoscope.tables.columns import stack, to_arrow, to_numpy
 from emoscope.tables.curation import compute_changes
@@ -34,13 +33,13 @@ results/rest.json."""
 MIN_REST_SHARE: Final = 0.05
 """So much of what was seen of a person must be at rest: single frames of any expression are read as neutral."""
 MIN_MEDIAN_SUM: Final = 0.5
-"""Where the seven medians sum to less, the person has no face that they hold most of the time; their mean is taken."""
-NEUTRAL: Final = EMOTIONS.index("neutral")
+"""Where the medians sum to less, the person has no face that they hold most of the time; their mean is taken."""
+NEUTRAL: Final = "neutral"
 _BINS: Final = 64
 _PASSES: Final = 3
 """Each pass narrows the medians to one of 64 bins of the last: within 64^-3 = 4e-6."""
 Faces = tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]
-"""Whose (m,), time_s (m,), probabilities (m, 7), whether within the time that the line is taken from (m,)."""
+"""Whose (m,), time_s (m,), probabilities (m, classes), whether within the time that the line is taken from (m,)."""
 Read = Callable[[], Iterator[Faces]]
 """Reads all faces that are somebody's, as often as it is called."""
 
@@ -50,7 +49,7 @@ class Baselines:
     """Zero lines of some people."""
 
     lines: dict[int, NDArray[np.float64]] = field(default_factory=dict)
-    """(7,) summing to 1, by track_id."""
+    """(classes,) summing to 1, by track_id."""
     refused: dict[int, str] = field(default_factory=dict)
     """Why others have none, as the end of a sentence."""
 
@@ -96,12 +95,15 @@ def compute_shared_baselines(takes: Sequence[Take], baseline: Baseline) -> Basel
     """
     if baseline.kind == "off":
         return Baselines()
-    if baseline.kind == "auto":
-        return _compute_resting_faces(lambda: _read_takes(takes, baseline))
-    sums, people = GroupedSums(1 + len(EMOTIONS)), set[int]()
+    classes = takes[0].table.classes if takes else ()
+    if baseline.kind == "auto" and NEUTRAL in classes:
+        return _compute_resting_faces(lambda: _read_takes(takes, baseline), classes.index(NEUTRAL))
+    sums, people = GroupedSums(1 + len(classes)), set[int]()
     for whose, _, probabilities, is_inside in _read_takes(takes, baseline):
         people.update(np.unique(whose).tolist())
         sums.add(whose[is_inside], np.column_stack([np.ones(is_inside.sum()), probabilities[is_inside]]))
+    if baseline.kind == "auto":
+        return Baselines({}, dict.fromkeys(sorted(people), "cannot be seen at rest (the network has no neutral)"))
     return _describe_means(sums, people, baseline)
 
 
@@ -147,20 +149,20 @@ def _describe_means(sums: GroupedSums, people: set[int], baseline: Baseline) -> 
     return Baselines(lines, refused)
 
 
-def _compute_resting_faces(read: Read) -> Baselines:
+def _compute_resting_faces(read: Read, neutral: int) -> Baselines:
     """Return the medians of what is at rest in each person's more neutral half, divided by their sum."""
     ids, counts, refused = _find_steady_people(read)
     if len(ids) == 0:
         return Baselines({}, refused)
     nothing = np.zeros(len(ids))
-    half_from = _compute_medians(read, ids, counts, nothing)[:, NEUTRAL]
+    half_from = _compute_medians(read, neutral, ids, counts, nothing)[:, neutral]
     # The lower edge of the median's bin: the median itself belongs to the half.
     rest_from = np.maximum(half_from - _BINS**-_PASSES, MIN_REST)
-    sums = GroupedSums(1 + len(EMOTIONS))
-    for person, p in _read_known(read, ids, rest_from):
+    sums = GroupedSums(1 + _count_classes(read))
+    for person, p in _read_known(read, neutral, ids, rest_from):
         sums.add(person, np.column_stack([np.ones(len(person)), p]))
-    found = np.zeros((len(ids), 1 + len(EMOTIONS)))
     places, rows = sums.sort()
+    found = np.zeros((len(ids), rows.shape[1]))
     found[places] = rows
     rest = found[:, 0].astype(np.int64)
     is_at_rest = rest >= np.maximum(MIN_OBSERVATIONS, np.ceil(MIN_REST_SHARE * counts))
@@ -171,24 +173,33 @@ def _compute_resting_faces(read: Read) -> Baselines:
     ids, rest, rest_from, found = ids[is_at_rest], rest[is_at_rest], rest_from[is_at_rest], found[is_at_rest]
     if len(ids) == 0:
         return Baselines({}, dict(sorted(refused.items())))
-    medians = _compute_medians(read, ids, rest, rest_from)
+    medians = _compute_medians(read, neutral, ids, rest, rest_from)
     total = medians.sum(axis=1, keepdims=True)
     means = found[:, 1:] / found[:, 1:].sum(axis=1, keepdims=True)
     values = np.where(total >= MIN_MEDIAN_SUM, medians / np.maximum(total, MIN_MEDIAN_SUM), means)
     return Baselines(dict(zip(ids.tolist(), values, strict=True)), dict(sorted(refused.items())))
 
 
+def _count_classes(read: Read) -> int:
+    return next((probabilities.shape[1] for _, _, probabilities, _ in read()), 0)
+
+
 def _compute_medians(
-    read: Read, ids: NDArray[np.int64], counts: NDArray[np.int64], neutral_from: NDArray[np.float64]
+    read: Read,
+    neutral: int,
+    ids: NDArray[np.int64],
+    counts: NDArray[np.int64],
+    neutral_from: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Return medians (people, 7) of the observations that are at least so neutral, of which there are `counts`."""
+    """Return medians (people, classes) of what is at least so neutral, of which there are `counts`."""
     # The lower one of the two middle values where the count is even.
-    rank = np.repeat(((counts - 1) // 2)[:, None], len(EMOTIONS), axis=1)
-    low = np.zeros((len(ids), len(EMOTIONS)))
+    n_classes = _count_classes(read)
+    rank = np.repeat(((counts - 1) // 2)[:, None], n_classes, axis=1)
+    low = np.zeros((len(ids), n_classes))
     width = 1.0
     for _ in range(_PASSES):
         width /= _BINS
-        histogram, below = _count(read, ids, neutral_from, low, width)
+        histogram, below = _count(read, neutral, ids, neutral_from, low, width)
         reached = below[:, :, None] + np.cumsum(histogram, axis=2)
         low = low + (reached <= rank[:, :, None]).sum(axis=2) * width
     medians = low + width / 2
@@ -215,33 +226,35 @@ def _find_steady_people(read: Read) -> tuple[NDArray[np.int64], NDArray[np.int64
 
 
 def _read_known(
-    read: Read, ids: NDArray[np.int64], neutral_from: NDArray[np.float64]
+    read: Read, neutral: int, ids: NDArray[np.int64], neutral_from: NDArray[np.float64]
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float64]]]:
-    """Yield place in `ids` (m,) and probabilities (m, 7) of these people's observations that are so neutral."""
+    """Yield place in `ids` (m,), probabilities (m, classes) of these people's observations that are so neutral."""
     for whose, _, probabilities, _ in read():
         person = np.minimum(np.searchsorted(ids, whose), len(ids) - 1)
-        is_wanted = (ids[person] == whose) & (probabilities[:, NEUTRAL] >= neutral_from[person])
+        is_wanted = (ids[person] == whose) & (probabilities[:, neutral] >= neutral_from[person])
         yield person[is_wanted], probabilities[is_wanted]
 
 
 def _count(
     read: Read,
+    neutral: int,
     ids: NDArray[np.int64],
     neutral_from: NDArray[np.float64],
     low: NDArray[np.float64],
     width: float,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Count each person's probabilities in bins of a width from `low` (people, 7) on.
+    """Count each person's probabilities in bins of a width from `low` (people, classes) on.
 
     Returns:
-        Counts (people, 7, bins) and how many lie below (people, 7).
+        Counts (people, classes, bins) and how many lie below (people, classes).
     """
-    histogram = np.zeros((len(ids), len(EMOTIONS), _BINS), np.int64)
-    below = np.zeros((len(ids), len(EMOTIONS)), np.int64)
-    for person, p in _read_known(read, ids, neutral_from):
+    n_classes = low.shape[1]
+    histogram = np.zeros((len(ids), n_classes, _BINS), np.int64)
+    below = np.zeros((len(ids), n_classes), np.int64)
+    for person, p in _read_known(read, neutral, ids, neutral_from):
         # Bins are counted from 0 so that each pass agrees with the last on which bin a value lies in.
         position = np.floor(p / width).astype(np.int64) - np.rint(low[person] / width).astype(np.int64)
-        cell = person[:, None] * len(EMOTIONS) + np.arange(len(EMOTIONS))
+        cell = person[:, None] * n_classes + np.arange(n_classes)
         _add_counts(below, cell[position < 0])
         # The value 1 belongs to the last bin.
         position = np.where(p >= 1, np.minimum(position, _BINS - 1), position)
@@ -270,13 +283,13 @@ def add_changes(path: Path, baselines: Mapping[int, NDArray[np.float64]]) -> Non
 
     table = Observations(path)
     path = path.absolute()
-    kept = [field for field in table.schema if field.name not in CHANGES]
-    added = [pa.field(name, pa.float64()) for name in CHANGES] if baselines else []
+    kept = [field for field in table.schema if field.name not in table.change_columns]
+    added = [pa.field(name, pa.float64()) for name in table.change_columns] if baselines else []
     new = pa.schema([*kept, *added], table.schema.metadata)
     with open_atomic(path) as temporary, pq.ParquetWriter(temporary, new) as writer:
         for batch in table.batches([field.name for field in kept]):
             columns = list(batch.columns)
             if baselines:
                 whose = to_numpy(batch["track_id"], NOBODY)
-                columns += map(to_arrow, compute_changes(whose, stack(batch, PROBABILITIES), baselines).T)
+                columns += map(to_arrow, compute_changes(whose, stack(batch, table.probability_columns), baselines).T)
             writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=new), row_group_size=BATCH_ROWS)

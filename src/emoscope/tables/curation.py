@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from emoscope.core.emotions import EMOTIONS
-from emoscope.core.schema import CHANGES, NOBODY, PROBABILITIES
+from emoscope.core.schema import CHANGE_, NOBODY, P_, find_classes, name_columns
 from emoscope.core.timecode import Span
 from emoscope.tables.columns import stack, to_arrow, to_mask, to_numpy
 
@@ -38,7 +37,7 @@ class Curation:
     """By the number that somebody counts as; so are the next ones."""
     roles: Mapping[int, str] = field(default_factory=dict)
     baselines: Mapping[int, NDArray[np.float64]] | None = None
-    """Everyone's zero line (7,), by which the columns change_* are told; None leaves them as they were read."""
+    """Everyone's zero line (classes,), by which the columns change_* are told; None leaves them as they were read."""
 
     def find_members(self, track_id: int) -> tuple[int, ...]:
         """Return the numbers that count as this one, itself first."""
@@ -60,10 +59,11 @@ class Curation:
             new[track_id == own] = other
         return new
 
-    def find_needed(self, columns: Sequence[str]) -> tuple[str, ...]:
-        """Return which columns apply() needs beside some that are wanted."""
-        is_told = self.baselines is not None and any(name in CHANGES for name in columns)
-        return "time_s", "track_id", *(PROBABILITIES if is_told else ())
+    def find_needed(self, columns: Sequence[str], classes: Sequence[str]) -> tuple[str, ...]:
+        """Return which columns apply() needs beside some that are wanted, of a table with these classes."""
+        told = name_columns(CHANGE_, classes)
+        is_told = self.baselines is not None and any(name in told for name in columns)
+        return "time_s", "track_id", *(name_columns(P_, classes) if is_told else ())
 
     def apply(self, batch: "pa.RecordBatch") -> "pa.RecordBatch":
         """Return the rows of a batch; a face that does not count is a row without a face."""
@@ -75,10 +75,12 @@ class Curation:
         new = self.rename(read)
         columns = {name: batch[name] for name in batch.schema.names}
         columns["track_id"] = to_arrow(np.where(new == NOBODY, np.nan, new)).cast(pa.int64())
-        told = [name for name in CHANGES if name in columns]
+        classes = find_classes(batch.schema.names)
+        all_changes = name_columns(CHANGE_, classes)
+        told = [name for name in all_changes if name in columns]
         if self.baselines is not None and told:
-            changes = compute_changes(new, stack(batch, PROBABILITIES), self.baselines)
-            columns |= {name: to_arrow(changes[:, CHANGES.index(name)]) for name in told}
+            changes = compute_changes(new, stack(batch, name_columns(P_, classes)), self.baselines)
+            columns |= {name: to_arrow(changes[:, all_changes.index(name)]) for name in told}
         if not counts.all():
             mask = to_mask(counts)
             for name in columns.keys() - set(OF_A_FRAME):
@@ -89,7 +91,8 @@ class Curation:
 def compute_changes(
     track_id: Ids, probabilities: NDArray[np.float64], baselines: Mapping[int, NDArray[np.float64]]
 ) -> NDArray[np.float64]:
-    """Return (n, 7) by how much probabilities (n, 7) differ from each person's zero line; NaN where there is none."""
-    nothing = np.full(len(EMOTIONS), np.nan)
-    own = np.array([baselines.get(one, nothing) for one in track_id.tolist()]).reshape(-1, len(EMOTIONS))
+    """Return (n, classes) by how much probabilities differ from each person's zero line; NaN where there is none."""
+    n_classes = probabilities.shape[1]
+    nothing = np.full(n_classes, np.nan)
+    own = np.array([baselines.get(one, nothing) for one in track_id.tolist()]).reshape(-1, n_classes)
     return np.asarray(probabilities - own)

@@ -8,9 +8,8 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from emoscope.core.emotions import EMOTIONS
 from emoscope.tables.inference import Contrast, contrast_paired, correct
-from emoscope.tables.rows import SIGNS, Seven
+from emoscope.tables.rows import ByEmotion, find_signs
 
 By = Literal["name", "kind"]
 MAX_COMPARED: Final = 10
@@ -28,7 +27,7 @@ class EventContrast:
     """Whether these are names or kinds."""
     valence: Contrast
     """Of the index; its p_holm is corrected for all pairs."""
-    mean_probabilities: Seven[Contrast]
+    mean_probabilities: ByEmotion[Contrast]
     """Corrected for all emotions of all pairs."""
 
 
@@ -41,7 +40,8 @@ class PeopleIn:
     ids: NDArray[np.int64]
     """(people,) track_id, sorted."""
     means: NDArray[np.float64]
-    """(people, 7) mean probabilities."""
+    """(people, classes) mean probabilities."""
+    classes: tuple[str, ...]
 
 
 def contrast_events(segments: Sequence[PeopleIn]) -> tuple[EventContrast, ...]:
@@ -54,13 +54,13 @@ def contrast_events(segments: Sequence[PeopleIn]) -> tuple[EventContrast, ...]:
     valences = correct([contrasts[-1] for contrasts in found])
     emotions = iter(correct([contrast for contrasts in found for contrast in contrasts[:-1]]))
     return tuple(
-        EventContrast(first.name, second.name, first.by, valence, {name: next(emotions) for name in EMOTIONS})
+        EventContrast(first.name, second.name, first.by, valence, {name: next(emotions) for name in first.classes})
         for (first, second), valence in zip(pairs, valences, strict=True)
     )
 
 
 def _contrast(first: PeopleIn, second: PeopleIn) -> list[Contrast]:
-    """Return the contrasts of the seven emotions and of the valence index, of those who were seen in both."""
+    """Return the contrasts of the emotions and of the valence index, of those who were seen in both."""
     _, i, j = np.intersect1d(first.ids, second.ids, assume_unique=True, return_indices=True)
-    a, b = (np.column_stack([means, means @ SIGNS]) for means in (first.means[i], second.means[j]))
+    a, b = (np.column_stack([means, means @ find_signs(first.classes)]) for means in (first.means[i], second.means[j]))
     return [replace(contrast, p_holm=None) for contrast in contrast_paired(a, b)]

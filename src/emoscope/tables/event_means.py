@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,12 +11,13 @@ from emoscope.core.emotions import EMOTIONS
 from emoscope.tables.event_contrasts import By, EventContrast, PeopleIn, contrast_events
 from emoscope.tables.events import Event
 from emoscope.tables.inference import Estimate, Range, estimate_means
-from emoscope.tables.rows import NOBODY, SIGNS, GroupedSums, Rows, Seven
+from emoscope.tables.rows import NOBODY, ByEmotion, GroupedSums, Rows, find_signs
 
-LEAST: Final = np.array([0.0] * len(EMOTIONS) + [-1.0])
-RANGE: Final = (LEAST, np.ones(len(LEAST)))
-"""Of seven probabilities and the valence index."""
-RANGE_OF_CHANGE: Final = (LEAST - 1, 1 - LEAST)
+
+def create_range(n_classes: int, of_change: bool = False) -> Range:
+    """Return what probabilities and the valence index, or changes of them, can be, (n_classes + 1,) each."""
+    least = np.array([0.0] * n_classes + [-1.0])
+    return (least - 1, 1 - least) if of_change else (least, np.ones(len(least)))
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Difference:
 
     people: int
     """Those seen in both."""
-    mean_probabilities: Seven[Estimate]
+    mean_probabilities: ByEmotion[Estimate]
     valence: Estimate
 
 
@@ -35,7 +36,7 @@ class SegmentMeans:
 
     people: int
     observations: int
-    mean_probabilities: Seven[Estimate]
+    mean_probabilities: ByEmotion[Estimate]
     valence: Estimate
     """The index: positive less negative, -1 to 1."""
     difference: Difference | None = None
@@ -90,12 +91,12 @@ def strip_events(means: Sequence[EventMeans]) -> tuple[Event, ...]:
 class SegmentSums:
     """Sums up each person's probabilities within each event, in events together, and outside of all events."""
 
-    def __init__(self, events: Sequence[Event]) -> None:
-        self.events = events
+    def __init__(self, events: Sequence[Event], classes: tuple[str, ...] = EMOTIONS) -> None:
+        self.events, self.classes = events, classes
         self.groups = group_events(events)
-        self._inside = [GroupedSums(1 + len(EMOTIONS)) for _ in events]
-        self._together = [GroupedSums(1 + len(EMOTIONS)) for _ in self.groups]
-        self._outside = GroupedSums(1 + len(EMOTIONS))
+        self._inside = [GroupedSums(1 + len(classes)) for _ in events]
+        self._together = [GroupedSums(1 + len(classes)) for _ in self.groups]
+        self._outside = GroupedSums(1 + len(classes))
 
     def add(self, rows: Rows) -> None:
         """Take some rows; faces without a person's number do not count."""
@@ -139,37 +140,36 @@ class SegmentSums:
             if group.by == "name":
                 by_name[group.name] = sums
         for name, sums in by_name.items():
-            yield _find_people(name, "name", sums)
+            yield self._find_people(name, "name", sums)
         for (group, indices), sums in zip(self.groups, self._together, strict=True):
             # A kind whose segments all have one name would be told twice.
             if group.by == "kind" and len({self.events[i].name for i in indices}) > 1:
-                yield _find_people(group.name, "kind", sums)
+                yield self._find_people(group.name, "kind", sums)
 
     def _describe(self, sums: GroupedSums) -> SegmentMeans:
         ids_outside, outside = self._outside.sort()
         ids, inside = sums.sort()
         both, i, j = np.intersect1d(ids, ids_outside, assume_unique=True, return_indices=True)
         change = _compute_means(inside[i]) - _compute_means(outside[j])
-        difference = Difference(len(both), *_estimate(change, RANGE_OF_CHANGE)) if len(both) else None
-        return SegmentMeans(len(ids), int(inside[:, 0].sum()), *_estimate(_compute_means(inside), RANGE), difference)
+        difference = Difference(len(both), *self._estimate(change, of_change=True)) if len(both) else None
+        return SegmentMeans(len(ids), int(inside[:, 0].sum()), *self._estimate(_compute_means(inside)), difference)
 
+    def _find_people(self, name: str, by: By, sums: GroupedSums) -> PeopleIn:
+        ids, rows = sums.sort()
+        return PeopleIn(name, by, ids, _compute_means(rows), self.classes)
 
-def _find_people(name: str, by: By, sums: GroupedSums) -> PeopleIn:
-    ids, rows = sums.sort()
-    return PeopleIn(name, by, ids, _compute_means(rows))
+    def _estimate(self, values: NDArray[np.float64], of_change: bool = False) -> tuple[dict[str, Estimate], Estimate]:
+        """Return mean and interval of people's probabilities (people, classes), and of the valence index.
+
+        Args:
+            values: (people, classes)
+            of_change: whether they are differences of probabilities.
+        """
+        range_ = create_range(len(self.classes), of_change)
+        *emotions, valence = estimate_means(np.column_stack([values, values @ find_signs(self.classes)]), range_)
+        return dict(zip(self.classes, emotions, strict=True)), valence
 
 
 def _compute_means(sums: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return each person's mean probabilities (people, 7) from their count and sums (people, 8)."""
+    """Return each person's mean probabilities (people, classes) from their count and sums (people, 1 + classes)."""
     return np.asarray(sums[:, 1:] / sums[:, :1])
-
-
-def _estimate(values: NDArray[np.float64], range_: Range) -> tuple[dict[str, Estimate], Estimate]:
-    """Return mean and interval of people's probabilities, or of differences of them, and of the valence index.
-
-    Args:
-        values: (people, 7)
-        range_: what the eight can be.
-    """
-    *emotions, valence = estimate_means(np.column_stack([values, values @ SIGNS]), range_)
-    return dict(zip(EMOTIONS, emotions, strict=True)), valence

@@ -6,8 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from emoscope.core.emotions import EMOTIONS
-from emoscope.tables.rows import NOBODY, Emotion, Rows, Seven, floor_seconds, name_emotions, sum_by
+from emoscope.tables.rows import NOBODY, ByEmotion, Emotion, Rows, floor_seconds, name_emotions, sum_by
 
 WINDOW_S: Final = 2
 """Seconds before and after a moment that are compared. Expressions last 0.5 to 4 s (Ekman, Emotions revealed, 2003).
@@ -28,9 +27,9 @@ class Moment:
     time_s: float
     change: float
     """Share of probability that moved, 0.15 to 1."""
-    before: Seven[float]
+    before: ByEmotion[float]
     """Mean probabilities in the seconds before it."""
-    after: Seven[float]
+    after: ByEmotion[float]
     rose: Emotion
     """The emotion that rose most."""
     fell: Emotion
@@ -47,7 +46,7 @@ class _Second:
     n_frames: int = 0
     track_ids: list[NDArray[np.int64]] = field(default_factory=list)
     sums: list[NDArray[np.float64]] = field(default_factory=list)
-    """(people, 8) parts."""
+    """(people, 1 + classes) parts."""
 
 
 class MomentFinder:
@@ -57,9 +56,11 @@ class MomentFinder:
         self._seconds: dict[int, _Second] = {}
         self._pending: list[int] = []
         self._candidates: list[Moment] = []
+        self._classes: tuple[str, ...] = ()
 
     def add(self, rows: Rows) -> None:
         """Take some rows, in the order of time."""
+        self._classes = rows.classes
         seconds, frames = sum_by(floor_seconds(rows.frame_s), rows.is_first[:, None].astype(np.float64))
         is_person = rows.track_id != NOBODY
         second = floor_seconds(rows.time_s[is_person])
@@ -121,17 +122,17 @@ class MomentFinder:
             Moment(
                 time_s=float(key),
                 change=change,
-                before=name_emotions(means_before[i].mean(axis=0)),
-                after=name_emotions(means_after[j].mean(axis=0)),
-                rose=EMOTIONS[rose],
-                fell=EMOTIONS[fell],
+                before=name_emotions(means_before[i].mean(axis=0), self._classes),
+                after=name_emotions(means_after[j].mean(axis=0), self._classes),
+                rose=self._classes[rose],
+                fell=self._classes[fell],
                 people=n,
                 track_id=int(people[is_joining][0]) if n == 1 else None,
             )
         )
 
     def _sum_up(self, keys: range) -> tuple[NDArray[np.int64], NDArray[np.float64]] | None:
-        """Return who was there in some seconds (people,) and their mean probabilities (people, 7); None in a gap."""
+        """Return who was there in some seconds (people,), their mean probabilities (people, classes); None in a gap."""
         if any(key not in self._seconds for key in keys):
             return None
         parts = [self._seconds[key] for key in keys]

@@ -9,9 +9,22 @@ from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
 
-from emoscope.core.emotions import EMOTIONS
+from emoscope.core.emotions import EMOTIONS, list_class_problems
 from emoscope.core.errors import InputError, shorten
-from emoscope.core.schema import ALL_DTYPES, BOX, CHANGES, COLUMNS, EXTRA_COLUMNS, QUALITY, SET_90, SETS, SMOOTHED
+from emoscope.core.schema import (
+    BOX,
+    CHANGE_,
+    P_,
+    QUALITY,
+    SET_90,
+    SMOOTH_,
+    create_columns,
+    create_extra,
+    find_classes,
+    name_columns,
+    name_set,
+    to_dtypes,
+)
 from emoscope.core.texts import make_cell
 from emoscope.core.types import FrameResult
 from emoscope.tables.columns import to_arrow, to_strings
@@ -29,6 +42,8 @@ READABLE_VERSIONS: Final = (2, 3, 4, 5)
 """Before version 5 there is no column `shot`, before version 4 none of QUALITY. In version 2 `emotion`, `probability`
 and `uncertain` speak of p_*, also where there are columns smooth_*."""
 
+CLASSES_KEY: Final = b"emoscope_classes"
+"""Of the file's metadata: the classes, where they are others than the seven."""
 BATCH_ROWS: Final = 8192
 """Rows kept in memory before they go to disk; a row group of the file."""
 MAX_S: Final = 1e7
@@ -37,13 +52,17 @@ FLUSH_S: Final = 2.0
 """So much of a stream is lost at most when the process is killed."""
 
 
-def create_schema(extra: Sequence[str] = ()) -> "pa.Schema":
-    """Return the table's Arrow schema with some of EXTRA_COLUMNS, its version in the metadata."""
+def create_schema(extra: Sequence[str] = (), classes: tuple[str, ...] = EMOTIONS) -> "pa.Schema":
+    """Return the table's Arrow schema with some of schema.create_extra(), its version in the metadata."""
     import pyarrow as pa
 
-    types = COLUMNS | {name: EXTRA_COLUMNS[name] for name in extra}
+    known = create_extra(classes)
+    types = create_columns(classes) | {name: known[name] for name in extra}
     fields = [pa.field(name, pa.type_for_alias(kind)) for name, kind in types.items()]
-    return pa.schema(fields, {"emoscope_schema_version": str(SCHEMA_VERSION)})
+    metadata = {b"emoscope_schema_version": str(SCHEMA_VERSION).encode()}
+    if classes != EMOTIONS:
+        metadata[CLASSES_KEY] = " ".join(classes).encode()
+    return pa.schema(fields, metadata)
 
 
 class Observations:
@@ -84,9 +103,15 @@ class Observations:
             )
         self.schema = schema
         self.columns: tuple[str, ...] = tuple(schema.names)
-        if missing := [name for name in COLUMNS if name not in (*self.columns, *QUALITY)]:
+        told = (schema.metadata or {}).get(CLASSES_KEY, b"").decode(errors="replace")
+        self.classes = tuple(told.split()) or EMOTIONS
+        """What the network told apart."""
+        if list_class_problems(self.classes):
+            raise InputError("the observations are damaged (their classes are none); analyse the source again")
+        known = create_columns(self.classes)
+        if missing := [name for name in known if name not in (*self.columns, *QUALITY)]:
             raise InputError(f"the observations lack the columns {', '.join(missing)}; analyse the source again")
-        kinds = {name: pa.type_for_alias(kind) for name, kind in COLUMNS.items() if name in self.columns}
+        kinds = {name: pa.type_for_alias(kind) for name, kind in known.items() if name in self.columns}
         if wrong := [name for name, kind in kinds.items() if schema.field(name).type != kind]:
             raise InputError(
                 f"the observations' columns {', '.join(wrong)} are of other types; analyse the source again"
@@ -99,16 +124,32 @@ class Observations:
 
     @classmethod
     def from_pandas(cls, frame: "pd.DataFrame") -> Self:
-        """Take a table in memory that has the columns of COLUMNS, and maybe some of EXTRA_COLUMNS."""
+        """Take a table in memory that has the columns of schema.create_columns(), and maybe of create_extra()."""
         import pyarrow as pa
 
-        schema = create_schema([name for name in EXTRA_COLUMNS if name in frame])
+        classes = find_classes(list(frame.columns)) or EMOTIONS
+        schema = create_schema([name for name in create_extra(classes) if name in frame], classes)
         return cls(pa.Table.from_pandas(frame[schema.names], schema, preserve_index=False).cast(schema))
+
+    @property
+    def probability_columns(self) -> tuple[str, ...]:
+        """Names of the columns p_*."""
+        return name_columns(P_, self.classes)
+
+    @property
+    def smoothed_columns(self) -> tuple[str, ...]:
+        """Names that the columns smooth_* have, where there are any."""
+        return name_columns(SMOOTH_, self.classes)
+
+    @property
+    def change_columns(self) -> tuple[str, ...]:
+        """Names that the columns change_* have, where there are any."""
+        return name_columns(CHANGE_, self.classes)
 
     @property
     def has_smoothed(self) -> bool:
         """Whether the columns smooth_* are there."""
-        return SMOOTHED[0] in self.columns
+        return self.smoothed_columns[0] in self.columns
 
     @property
     def has_attention(self) -> bool:
@@ -118,7 +159,7 @@ class Observations:
     @property
     def has_changes(self) -> bool:
         """Whether the columns change_* are there."""
-        return CHANGES[0] in self.columns
+        return self.change_columns[0] in self.columns
 
     def batches(self, columns: Sequence[str] | None = None) -> "Iterator[pa.RecordBatch]":
         """Yield the rows in their order as people are curated, some thousand at a time, all columns or some."""
@@ -126,7 +167,7 @@ class Observations:
             yield from self._read(columns)
             return
         wanted = list(self.columns if columns is None else columns)
-        for batch in self._read(list(dict.fromkeys((*wanted, *self.people.find_needed(wanted))))):
+        for batch in self._read(list(dict.fromkeys((*wanted, *self.people.find_needed(wanted, self.classes))))):
             yield self.people.apply(batch).select(wanted)
 
     def _read(self, columns: Sequence[str] | None) -> "Iterator[pa.RecordBatch]":
@@ -141,14 +182,15 @@ class Observations:
             yield from table.to_batches(max_chunksize=BATCH_ROWS)
 
     def to_pandas(self) -> "pd.DataFrame":
-        """Return the whole table, dtypes as in ALL_DTYPES."""
+        """Return the whole table, dtypes as in schema.ALL_DTYPES."""
         import pandas as pd
         import pyarrow as pa
 
         table = pa.Table.from_batches(list(self.batches()), self.schema)
         nullable = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
         frame: pd.DataFrame = table.to_pandas(types_mapper=nullable.get)
-        return frame.astype({name: dtype for name, dtype in ALL_DTYPES.items() if name in frame})
+        dtypes = to_dtypes(create_columns(self.classes) | create_extra(self.classes))
+        return frame.astype({name: dtype for name, dtype in dtypes.items() if name in frame})
 
     def write_csv(self, path: Path) -> None:
         """Write the table as comma-separated values."""
@@ -171,18 +213,26 @@ class Observations:
 class ObservationsWriter:
     """Writes the table frame by frame into a Parquet file, a row group at a time; a context."""
 
-    def __init__(self, path: Path, extra: Sequence[str] = (), with_boxes: bool = True) -> None:
+    def __init__(
+        self,
+        path: Path,
+        extra: Sequence[str] = (),
+        with_boxes: bool = True,
+        classes: tuple[str, ...] = EMOTIONS,
+    ) -> None:
         """Open the file.
 
         Args:
             path: the Parquet file.
-            extra: also write these of EXTRA_COLUMNS.
+            extra: also write these of schema.create_extra().
             with_boxes: False leaves the columns of the face box empty.
+            classes: what the network tells apart.
 
         Raises:
             OSError: the place cannot be written.
         """
-        self.names = (*COLUMNS, *extra)
+        self.classes = classes
+        self.names = (*create_columns(classes), *extra)
         self.extra, self.with_boxes = extra, with_boxes
         self.file = path.open("wb")
         self.n_rows = self.n_written = 0
@@ -195,7 +245,7 @@ class ObservationsWriter:
         """What writes into the file; made for the first rows, as loading Arrow takes longer than most frames."""
         import pyarrow.parquet as pq
 
-        return pq.ParquetWriter(self.file, create_schema(self.extra))
+        return pq.ParquetWriter(self.file, create_schema(self.extra, self.classes))
 
     def __enter__(self) -> Self:
         return self
@@ -224,10 +274,15 @@ class ObservationsWriter:
     def _write(self) -> None:
         import pyarrow as pa
 
-        rows, schema = self.rows[: self.n_waiting], create_schema(self.extra)
+        rows, schema = self.rows[: self.n_waiting], create_schema(self.extra, self.classes)
         if not self.with_boxes:
             rows[:, [self.names.index(name) for name in BOX]] = np.nan
-        texts = {"source": list(self.sources), "emotion": EMOTIONS, SET_90: SETS}
+        texts: dict[str, Sequence[str]] = {"source": list(self.sources), "emotion": self.classes}
+        if SET_90 in self.names:
+            bits = rows[:, self.names.index(SET_90)]
+            known = np.unique(bits[np.isfinite(bits)])
+            texts[SET_90] = [name_set(int(one), self.classes) for one in known.tolist()]
+            bits[:] = np.where(np.isnan(bits), np.nan, np.searchsorted(known, bits))
         columns = [
             to_strings(texts[field.name], values) if field.name in texts else to_arrow(values)
             for field, values in zip(schema, rows.T, strict=True)
@@ -256,7 +311,7 @@ class StreamWriter(ObservationsWriter):
         """What writes into the file."""
         import pyarrow as pa
 
-        return pa.ipc.new_stream(self.file, create_schema(self.extra))
+        return pa.ipc.new_stream(self.file, create_schema(self.extra, self.classes))
 
     def add(self, result: FrameResult) -> None:
         """Append one frame."""

@@ -2,15 +2,16 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Final, TypeVar
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import numpy as np
 from annotated_types import Predicate
 from numpy.typing import NDArray
 
-from emoscope.core.emotions import EMOTIONS, VALENCE
+from emoscope.core.emotions import find_valence, list_class_problems
 from emoscope.core.schema import NOBODY as NOBODY
-from emoscope.core.schema import PROBABILITIES
+from emoscope.core.schema import P_, name_columns
 from emoscope.tables.columns import stack, to_mask, to_numpy
 from emoscope.tables.observations import Observations
 
@@ -18,11 +19,17 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 T = TypeVar("T")
-Emotion = Annotated[str, Predicate(lambda name: name in EMOTIONS)]
-Seven = Annotated[dict[str, T], Predicate(lambda values: set(values) == set(EMOTIONS))]
-"""A value of each emotion, by its name."""
-SIGNS: Final = np.array(VALENCE, np.float64)
-"""(7,) valence index = probabilities @ SIGNS."""
+Emotion = Annotated[str, Predicate(lambda name: not list_class_problems([name, "another"]))]
+
+
+ByEmotion = Annotated[dict[str, T], Predicate(lambda values: not list_class_problems(list(values)))]
+"""A value of each class, by its name: of each of the seven emotions, unless the network has other classes."""
+
+
+@cache
+def find_signs(classes: tuple[str, ...]) -> NDArray[np.float64]:
+    """Return (classes,): valence index = probabilities @ signs; NaN where a class has no valence that is known."""
+    return np.array(find_valence(classes) or [np.nan] * len(classes), np.float64)
 
 
 @dataclass(frozen=True)
@@ -48,13 +55,15 @@ class Rows:
     is_uncertain: NDArray[np.bool_]
     """(m,)"""
     probabilities: NDArray[np.float64]
-    """(m, 7) p_*: what this one frame shows."""
+    """(m, classes) p_*: what this one frame shows."""
     batch: "pa.RecordBatch"
     """All n rows, with the further columns that were asked for."""
     faces: "pa.RecordBatch"
     """The m rows of it with a face that counts."""
     is_below: NDArray[np.bool_]
     """(n, limits) whether a face is below each of the table's limits, counted or not."""
+    classes: tuple[str, ...]
+    """The table's."""
 
     @property
     def is_beyond(self) -> NDArray[np.bool_]:
@@ -63,19 +72,30 @@ class Rows:
 
     def show(self, is_face: NDArray[np.bool_]) -> "Rows":
         """Return the same rows with other faces (n,)."""
-        return _to_rows(self.batch, self.is_first, self.frame_no, is_face, self.is_below)
+        return _to_rows(self.batch, self.is_first, self.frame_no, is_face, self.is_below, self.classes)
 
     @property
     def readings(self) -> NDArray[np.float64]:
-        """(m, 16): 1, one-hot emotion (7), probabilities (7), uncertain; their sums make every share and mean."""
+        """(m, readings): 1, one-hot emotion, probabilities, uncertain; their sums make every share and mean."""
         m = len(self.emotion)
-        one_hot = np.zeros((m, len(EMOTIONS)))
+        one_hot = np.zeros((m, len(self.classes)))
         one_hot[np.arange(m), self.emotion] = 1
         return np.column_stack([np.ones(m), one_hot, self.probabilities, self.is_uncertain])
 
 
-N_READINGS: Final = 2 + 2 * len(EMOTIONS)
-"""Columns of Rows.readings."""
+def count_readings(classes: Sequence[str]) -> int:
+    """Return the number of columns of Rows.readings."""
+    return 2 + 2 * len(classes)
+
+
+def find_shares(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return what is summed up of the one-hot emotions (..., classes) in sums of Rows.readings (..., readings)."""
+    return sums[..., 1 : sums.shape[-1] // 2]
+
+
+def find_probabilities(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return what is summed up of the probabilities (..., classes) in sums of Rows.readings (..., readings)."""
+    return sums[..., sums.shape[-1] // 2 : -1]
 
 
 def read_rows(table: Observations, more: Sequence[str] = ()) -> Iterator[Rows]:
@@ -87,13 +107,22 @@ def read_rows(table: Observations, more: Sequence[str] = ()) -> Iterator[Rows]:
         table: the observations.
         more: further columns for `batch` and `faces`, beside those that Rows names.
     """
-    columns = ("time_s", "track_id", *PROBABILITIES, "emotion", "probability", "uncertain", *table.limits, *more)
+    columns = (
+        "time_s",
+        "track_id",
+        *table.probability_columns,
+        "emotion",
+        "probability",
+        "uncertain",
+        *table.limits,
+        *more,
+    )
     for batch, is_first, frame_no in _read_frames(table, columns):
         is_below = find_below(batch, table.limits)
         is_face = to_numpy(batch["emotion"].is_valid())
         if table.exclude:
             is_face = is_face & ~is_below.any(axis=1)
-        yield _to_rows(batch, is_first, frame_no, is_face, is_below)
+        yield _to_rows(batch, is_first, frame_no, is_face, is_below, table.classes)
 
 
 def find_below(batch: "pa.RecordBatch", limits: Mapping[str, float]) -> NDArray[np.bool_]:
@@ -141,10 +170,11 @@ def _to_rows(
     frame_no: NDArray[np.int64],
     is_face: NDArray[np.bool_],
     is_below: NDArray[np.bool_],
+    classes: tuple[str, ...],
 ) -> Rows:
     faces = batch.filter(to_mask(is_face))
     emotion = faces["emotion"].dictionary_encode()
-    to_index = np.array([EMOTIONS.index(name) for name in emotion.dictionary.to_pylist()], np.int64)
+    to_index = np.array([classes.index(name) for name in emotion.dictionary.to_pylist()], np.int64)
     frame_s = to_numpy(batch["time_s"])
     return Rows(
         frame_no=frame_no,
@@ -156,10 +186,11 @@ def _to_rows(
         emotion=to_index[to_numpy(emotion.indices)],
         probability=to_numpy(faces["probability"], np.nan),
         is_uncertain=to_numpy(faces["uncertain"], False),
-        probabilities=stack(faces, PROBABILITIES),
+        probabilities=stack(faces, name_columns(P_, classes)),
         batch=batch,
         faces=faces,
         is_below=is_below,
+        classes=classes,
     )
 
 
@@ -208,6 +239,6 @@ class GroupedSums:
         return keys, self._sums[[self._rows[key] for key in keys.tolist()]]
 
 
-def name_emotions(values: NDArray[np.float64]) -> dict[str, float]:
-    """Return (7,) numbers by the name of their emotion."""
-    return dict(zip(EMOTIONS, values.tolist(), strict=True))
+def name_emotions(values: NDArray[np.float64], classes: Sequence[str]) -> dict[str, float]:
+    """Return (classes,) numbers by the name of their emotion."""
+    return dict(zip(classes, values.tolist(), strict=True))

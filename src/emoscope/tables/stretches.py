@@ -6,7 +6,6 @@ from typing import Final
 
 import numpy as np
 
-from emoscope.core.emotions import EMOTIONS
 from emoscope.tables.observations import Observations
 from emoscope.tables.rows import NOBODY, read_rows
 
@@ -176,7 +175,7 @@ def _read_on(person: _Person, reading: Stretch) -> None:
 
 def _read_readings(table: Observations) -> Iterator[tuple[bool, float, int, str, float]]:
     """Yield whether a row begins a frame, time_s, track_id, label, probability; NOBODY without a face."""
-    labels = np.array([*EMOTIONS, UNCERTAIN])
+    labels = np.array([*table.classes, UNCERTAIN])
     for rows in read_rows(table):
         names = labels[np.where(rows.is_uncertain, -1, rows.emotion)]
         faces = zip(rows.track_id.tolist(), names.tolist(), rows.probability.tolist(), strict=True)

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from emoscope.core.emotions import EMOTIONS
 from emoscope.tables.attention import COLUMNS, Attention, AttentionSums
 from emoscope.tables.audience import compute_valence
 from emoscope.tables.curation import Curation
@@ -15,7 +14,16 @@ from emoscope.tables.event_means import EventMeans, SegmentSums
 from emoscope.tables.events import Event, describe_outside, list_names, name_events
 from emoscope.tables.moments import MomentFinder
 from emoscope.tables.observations import Observations
-from emoscope.tables.rows import N_READINGS, NOBODY, GroupedSums, Rows, name_emotions, read_rows
+from emoscope.tables.rows import (
+    NOBODY,
+    GroupedSums,
+    Rows,
+    count_readings,
+    find_probabilities,
+    find_shares,
+    name_emotions,
+    read_rows,
+)
 from emoscope.tables.summary import Audience, BeyondLimits, Curated, Facts, Person, Readings, Summary
 
 MIN_FRAMES = 10
@@ -37,14 +45,15 @@ def compute_summary(
         table: the observations of one source, opened by its facts.
         facts: what the table cannot tell.
         events: marked segments to compare; pictures have no time and none.
-        baselines: each person's own zero line, (7,), where there is one.
+        baselines: each person's own zero line, (classes,), where there is one.
         refused: why others have none.
     """
     has_time = facts.kind != "pictures"
     events = events if has_time else ()
-    frames, people, moments = FrameCounts(), PeopleSums(), MomentFinder()
-    segments = SegmentSums(events)
-    beyond, attention = BeyondSums(table.limits), AttentionSums()
+    classes = table.classes
+    frames, people, moments = FrameCounts(), PeopleSums(classes), MomentFinder()
+    segments = SegmentSums(events, classes)
+    beyond, attention = BeyondSums(table.limits, classes), AttentionSums()
     for rows in read_rows(table, COLUMNS if table.has_attention else ()):
         frames.add(rows)
         beyond.add(rows)
@@ -65,8 +74,8 @@ def compute_summary(
         described = tuple(person for person in described if person.frames > 1)
     described = tuple(_tell_more(person, table.people, refused or {}) for person in described)
     audience = Audience(
-        **vars(describe_readings(everyone)),
-        valence=compute_valence(compute_means(everyone)),
+        **vars(describe_readings(everyone, classes)),
+        valence=compute_valence(compute_means(everyone), classes),
         people_mean=float(everyone[0]) / n_frames if n_frames else 0.0,
         people_max=people_max,
     )
@@ -127,27 +136,28 @@ def describe_events(events: Sequence[EventMeans], facts: Facts) -> str | None:
 
 
 def compute_means(sums: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return mean probabilities (7,) from the sums of Rows.readings (16,); zeros where there are none."""
-    return np.asarray(sums[1 + len(EMOTIONS) : -1] / max(sums[0], 1))
+    """Return mean probabilities (classes,) from the sums of Rows.readings (readings,); zeros where there are none."""
+    return np.asarray(find_probabilities(sums) / max(sums[0], 1))
 
 
-def describe_readings(sums: NDArray[np.float64]) -> Readings:
+def describe_readings(sums: NDArray[np.float64], classes: Sequence[str]) -> Readings:
     """Return shares of the top emotions, mean probabilities and the share of uncertain observations.
 
     Args:
-        sums: (16,) of Rows.readings.
+        sums: (readings,) of Rows.readings.
+        classes: the table's.
     """
     n = max(sums[0], 1)
-    shares = name_emotions(sums[1 : 1 + len(EMOTIONS)] / n)
-    return Readings(shares, name_emotions(compute_means(sums)), float(sums[-1] / n))
+    shares = name_emotions(find_shares(sums) / n, classes)
+    return Readings(shares, name_emotions(compute_means(sums), classes), float(sums[-1] / n))
 
 
 class BeyondSums:
     """Sums up observations beyond what the model was measured to read, whether they count or not."""
 
-    def __init__(self, limits: Iterable[str]) -> None:
-        self._counts = dict.fromkeys(limits, 0)
-        self._sums = np.zeros(N_READINGS)
+    def __init__(self, limits: Iterable[str], classes: Sequence[str]) -> None:
+        self._counts, self._classes = dict.fromkeys(limits, 0), classes
+        self._sums = np.zeros(count_readings(classes))
 
     def add(self, rows: Rows) -> None:
         """Take some rows."""
@@ -160,15 +170,15 @@ class BeyondSums:
         """Return how many there are, and everyone's numbers with and without them.
 
         Args:
-            counted: the sums (16,) of the readings that count.
+            counted: the sums (readings,) of the readings that count.
             are_left_out: whether these are not among them.
         """
         n = int(self._sums[0])
         if n == 0:
             return BeyondLimits(0, self._counts)
         others = counted if are_left_out else np.maximum(counted - self._sums, 0)
-        without = describe_readings(others) if others[0] else None
-        return BeyondLimits(n, self._counts, describe_readings(others + self._sums), without)
+        without = describe_readings(others, self._classes) if others[0] else None
+        return BeyondLimits(n, self._counts, describe_readings(others + self._sums, self._classes), without)
 
 
 class FrameCounts:
@@ -205,8 +215,8 @@ class FrameCounts:
 class PeopleSums:
     """Sums up the readings of each person and remembers when they were seen."""
 
-    def __init__(self) -> None:
-        self._sums = GroupedSums(N_READINGS)
+    def __init__(self, classes: Sequence[str]) -> None:
+        self._sums, self._classes = GroupedSums(count_readings(classes)), classes
         self._seen_s: dict[int, tuple[float, float]] = {}
 
     def add(self, rows: Rows) -> None:
@@ -223,7 +233,7 @@ class PeopleSums:
             self._seen_s[track_id] = min(old[0], a), max(old[1], b)
 
     def sum_everyone(self) -> NDArray[np.float64]:
-        """Return the sums of all readings (16,), also of faces without a person's number."""
+        """Return the sums of all readings (readings,), also of faces without a person's number."""
         return np.asarray(self._sums.sort()[1].sum(axis=0))
 
     def describe(
@@ -234,7 +244,7 @@ class PeopleSums:
         for track_id, sums in zip(*self._sums.sort(), strict=True):
             if track_id == NOBODY:
                 continue
-            readings = describe_readings(sums)
+            readings = describe_readings(sums, self._classes)
             first_s, last_s = self._seen_s[int(track_id)]
             baseline = baselines.get(int(track_id))
             people.append(
@@ -246,7 +256,7 @@ class PeopleSums:
                     coverage=float(sums[0]) / n_frames,
                     emotion=max(readings.shares, key=readings.shares.__getitem__),
                     **vars(readings),
-                    baseline=None if baseline is None else name_emotions(np.asarray(baseline)),
+                    baseline=None if baseline is None else name_emotions(np.asarray(baseline), self._classes),
                     attention=attentions.get(int(track_id)),
                 )
             )

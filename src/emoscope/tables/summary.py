@@ -1,5 +1,6 @@
 """Summary: the type of an analysis's numbers, per person and for the audience; to and from summary.json."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Self
@@ -17,7 +18,7 @@ from emoscope.tables.event_contrasts import EventContrast
 from emoscope.tables.event_means import EventGroup, EventMeans
 from emoscope.tables.moments import Moment
 from emoscope.tables.observations import MAX_S, READABLE_VERSIONS, Observations
-from emoscope.tables.rows import Emotion, Seven
+from emoscope.tables.rows import ByEmotion, Emotion
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -173,9 +174,9 @@ class Facts(End, Origin):
 class Readings:
     """What was read from some observations."""
 
-    shares: Seven[float]
+    shares: ByEmotion[float]
     """How often each emotion was the most probable one."""
-    mean_probabilities: Seven[float]
+    mean_probabilities: ByEmotion[float]
     uncertain_share: float
 
 
@@ -205,10 +206,10 @@ class Person:
     """Their share of all analysed frames."""
     emotion: Emotion
     """The one that was the most probable most often."""
-    shares: Seven[float]
-    mean_probabilities: Seven[float]
+    shares: ByEmotion[float]
+    mean_probabilities: ByEmotion[float]
     uncertain_share: float
-    baseline: Seven[float] | None = None
+    baseline: ByEmotion[float] | None = None
     """The resting face, where it is known."""
     attention: Attention | None = None
     """Head and eyes, where that was asked for."""
@@ -220,9 +221,9 @@ class Person:
     merged: tuple[int, ...] | None = None
     """All numbers that count as this person, where there are several."""
 
-    def get_baseline(self) -> NDArray[np.float64]:
-        """Return the resting face (7,); NaN where it is not known."""
-        return np.array([(self.baseline or {}).get(name, np.nan) for name in EMOTIONS])
+    def get_baseline(self, classes: Sequence[str]) -> NDArray[np.float64]:
+        """Return the resting face (classes,); NaN where it is not known."""
+        return np.array([(self.baseline or {}).get(name, np.nan) for name in classes])
 
     @property
     def label(self) -> str:
@@ -234,7 +235,8 @@ class Person:
 class Audience(Readings):
     """The numbers of everyone together."""
 
-    valence: Valence
+    valence: Valence | None
+    """null where a class has no valence that is known: none of the seven emotions."""
     people_mean: float = 0.0
     """Faces per analysed frame."""
     people_max: int = 0
@@ -285,6 +287,16 @@ class Summary(Facts):
     """null where nobody put the people in order."""
 
     @property
+    def classes(self) -> tuple[str, ...]:
+        """What the network told apart, in the table's order: the seven emotions, or its own classes."""
+        names, labels = tuple(self.audience.shares), self.model.get("labels")
+        # Whatever sorted the file's keys.
+        for known in (EMOTIONS, labels if isinstance(labels, list | tuple) else ()):
+            if set(known) == set(names):
+                return tuple(map(str, known))
+        return names
+
+    @property
     def all_messages(self) -> str | None:
         """What is amiss with the recording and its events, in one line; None where nothing is."""
         return "; ".join(part for part in (self.message, self.events_message) if part) or None
@@ -298,7 +310,12 @@ class Summary(Facts):
         """
         from pydantic import TypeAdapter
 
-        return TypeAdapter(cls).validate_json(text, strict=True)
+        summary = TypeAdapter(cls).validate_json(text, strict=True)
+        own = [summary.audience.shares, *(person.shares for person in summary.people)]
+        own += [values for moment in summary.moments for values in (moment.before, moment.after)]
+        if any(set(values) != set(summary.classes) for values in own):
+            raise ValueError("its numbers are of different classes")
+        return summary
 
     def to_json(self) -> str:
         """Return the text of summary.json."""

@@ -5,7 +5,6 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from emoscope.core.emotions import EMOTIONS
 from emoscope.core.errors import InputError
 
 MAX_GAP = 5.0
@@ -43,14 +42,14 @@ class Smoother:
 
         Args:
             track_ids: (n,) people, each once.
-            probabilities: (n, 7), rows sum to 1.
+            probabilities: (n, classes), rows sum to 1.
             time_s: the frame's time. Where it runs backwards, people start anew.
 
         Returns:
-            (n, 7), rows sum to 1.
+            (n, classes), rows sum to 1.
         """
         self._drop_stale(time_s)
-        smoothed = np.array(probabilities, np.float64).reshape(-1, len(EMOTIONS))
+        smoothed = np.array(probabilities, np.float64)
         for row, track_id in enumerate(np.asarray(track_ids).tolist()):
             last = self._people.pop(track_id, None)
             if last is not None and 0 <= time_s - last[0] <= MAX_GAP * self.time_constant_s:

@@ -9,7 +9,7 @@ if (!store) return;
  * @typedef {HTMLElement & {state?: string}} Plot its state: as what it was drawn last, nothing where charts.py drew it
  */
 /**
- * @type {{end: number, main?: string, top: number, limit: number, reach: number, smoothed?: boolean, isBare?: boolean, events?: {name: string, start_s: number, end_s: number, kind?: string}[], valence: number[], emotions: [string, string][], videos: [string, string][],
+ * @type {{end: number, main?: string, top: number, limit: number, reach: number, smoothed?: boolean, isBare?: boolean, events?: {name: string, start_s: number, end_s: number, kind?: string}[], valence: number[] | null, emotions: [string, string][], videos: [string, string][],
  *   view?: [number, number], unit?: string, series: Record<string, Series>, timelines: Record<string, Timeline>,
  *   numbers: NumberRule, chart: {width: number, height: number, lane: number, laneReach: number, leastCount: number,
  *     tickSteps: number[], maxTicks: number, drawnBins: number, uncertainFrom: number, steps: number, nothing: number}}}
@@ -22,7 +22,9 @@ const readable = plots.filter((plot) => plot.dataset.series);
 
 /** @type {Map<string, Uint8Array>} */
 const unpacked = new Map();
-// The bytes of a series, 8 per bin in `values`, 7 in `changes`; unpacked when first needed.
+// The classes, and the bytes of a bin in `values`: one each, and the uncertain share; in `changes` they are the classes.
+const N = data.emotions.length, ROW = N + 1;
+// The bytes of a series; unpacked when first needed.
 const bytes = (key, part) => {
   const name = key + " " + part;
   if (!unpacked.has(name)) unpacked.set(name, Uint8Array.from(atob(data.series[key][part]), (c) => c.charCodeAt(0)));
@@ -42,19 +44,19 @@ const findBin = (key, time) => {
   return low > 0 && time <= ends[low - 1] ? low - 1 : -1;
 };
 
-// Seven values of one bin, or null where nobody was seen.
+// The values of one bin, or null where nobody was seen.
 /** @type {(key: string, bin: number) => number[] | null} */
 const readValues = (key, bin) => {
-  const row = bytes(key, "values").subarray(8 * bin, 8 * bin + 7);
+  const row = bytes(key, "values").subarray(ROW * bin, ROW * bin + N);
   return row[0] === NOTHING ? null : [...row].map((value) => value / STEPS);
 };
 /** @type {(key: string, bin: number) => number[] | null} */
 const readChanges = (key, bin) => {
-  const row = bytes(key, "changes").subarray(7 * bin, 7 * bin + 7);
+  const row = bytes(key, "changes").subarray(N * bin, N * bin + N);
   return row[0] === NOTHING ? null : [...row].map((value) => (2 * value) / STEPS - 1);
 };
 const isUncertain = (key, bin) => {
-  const share = bytes(key, "values")[8 * bin + 7];
+  const share = bytes(key, "values")[ROW * bin + N];
   return share !== NOTHING && share >= STEPS * data.chart.uncertainFrom;
 };
 
@@ -64,7 +66,7 @@ const clock = (time, digits = data.end < 60 ? 1 : 0) => {
   const pad = (n) => String(n).padStart(2, "0");
   return (h ? h + ":" + pad(m) : m) + ":" + pad(s) + (digits ? "." + (ticks % scale) : "");
 };
-// Positive less negative, as the summary's valence index.
+// Positive less negative, as the summary's valence index; asked for only where every class has a valence.
 const toIndex = (values) => values.reduce((sum, value, i) => sum + data.valence[i] * value, 0);
 
 // Runs of bins that are wanted, as [first, one past the last]; a hole in the recording ends a run.
@@ -111,19 +113,19 @@ const drawers = {
       path.setAttribute("stroke", "none");
     });
     const values = bytes(key, "values");
-    const runs = findRuns(timeline, (i) => values[8 * i] !== NOTHING);
+    const runs = findRuns(timeline, (i) => values[ROW * i] !== NOTHING);
     const sums = new Float32Array(timeline.starts.length);
-    for (let emotion = 6; emotion >= 0; emotion--) {
-      sums.forEach((sum, i) => { sums[i] = sum + values[8 * i + emotion] / STEPS; });
-      // All seven fill the chart; the bytes' rounding must not fray its edge.
+    for (let emotion = N - 1; emotion >= 0; emotion--) {
+      sums.forEach((sum, i) => { sums[i] = sum + values[ROW * i + emotion] / STEPS; });
+      // All of them fill the chart; the bytes' rounding must not fray its edge.
       const y = emotion ? (i) => HEIGHT * (1 - Math.min(1, sums[i])) : () => 0;
       paths[emotion].setAttribute("d", trace(timeline, runs, y, HEIGHT));
     }
   },
   index(paths, key, timeline) {
     const values = bytes(key, "values");
-    const runs = findRuns(timeline, (i) => values[8 * i] !== NOTHING);
-    const height = (i) => (HEIGHT / 2 / data.reach) * toIndex([...values.subarray(8 * i, 8 * i + 7)].map((value) => value / STEPS));
+    const runs = findRuns(timeline, (i) => values[ROW * i] !== NOTHING);
+    const height = (i) => (HEIGHT / 2 / data.reach) * toIndex([...values.subarray(ROW * i, ROW * i + N)].map((value) => value / STEPS));
     paths[0].setAttribute("d", trace(timeline, runs, (i) => HEIGHT / 2 - Math.max(0, height(i)), HEIGHT / 2));
     paths[1].setAttribute("d", trace(timeline, runs, (i) => HEIGHT / 2 - Math.min(0, height(i)), HEIGHT / 2));
   },
@@ -134,11 +136,11 @@ const drawers = {
   },
   changes(paths, key, timeline) {
     const values = bytes(key, "changes");
-    const runs = findRuns(timeline, (i) => values[7 * i] !== NOTHING);
-    for (let emotion = 0; emotion < 7; emotion++) {
+    const runs = findRuns(timeline, (i) => values[N * i] !== NOTHING);
+    for (let emotion = 0; emotion < N; emotion++) {
       const zero = LANE * (emotion + 0.5);
       const offset = (i) => {
-        const change = ((2 * values[7 * i + emotion]) / STEPS - 1) / data.limit;
+        const change = ((2 * values[N * i + emotion]) / STEPS - 1) / data.limit;
         return data.chart.laneReach * Math.min(1, Math.max(-1, change));
       };
       paths[3 * emotion].setAttribute("d", trace(timeline, runs, (i) => zero - Math.max(0, offset(i)), zero));
@@ -157,7 +159,7 @@ const refine = (plot) => {
   const timeline = timelineOf(key), svg = plot.querySelector("svg"), draw = plot.dataset.draw;
   if (draw in drawers) return drawers[draw]([...svg.querySelectorAll("path")], key, timeline);
   const values = bytes(key, "values");
-  const isWanted = svg.classList.contains("seen") ? (i) => values[8 * i] !== NOTHING : (i) => isUncertain(key, i);
+  const isWanted = svg.classList.contains("seen") ? (i) => values[ROW * i] !== NOTHING : (i) => isUncertain(key, i);
   svg.innerHTML = findRuns(timeline, isWanted).map(([first, end]) => {
     const [x, to] = [timeline.starts[first], timeline.ends[end - 1]].map((time) => (100 * time) / data.end);
     return `<rect x="${x.toFixed(3)}%" width="${Math.max(to - x, 0.02).toFixed(3)}%" height="100%"/>`;

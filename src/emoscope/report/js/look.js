@@ -1,5 +1,5 @@
 // @ts-check
-// How curves are shown, in all charts at once: as areas or lines, all seven or one alone; and their numbers as rows.
+// How curves are shown, in all charts at once: as areas or lines, all classes or one alone; and their numbers as rows.
 /** @type {{only: number, style: string}} */
 const look = { only: -1, style: "areas" };
 const TOPS = [0.1, 0.25, 0.5, 0.75, 1];
@@ -12,7 +12,7 @@ const findLookTop = () => {
   for (const key of Object.keys(data.series)) {
     const values = bytes(key, "values");
     for (let i = 0; i < values.length; i++) {
-      const emotion = i % 8, isShown = emotion < 7 && (look.only < 0 || emotion === look.only);
+      const emotion = i % ROW, isShown = emotion < N && (look.only < 0 || emotion === look.only);
       if (isShown && values[i] !== NOTHING && values[i] > most) most = values[i];
     }
   }
@@ -63,7 +63,7 @@ const showLook = () => {
 const setLook = (changes) => {
   Object.assign(look, changes);
   showLook();
-  announce(`${look.only < 0 ? "all seven" : data.emotions[look.only][0] + " alone"}, ${look.style}`);
+  announce(`${look.only < 0 ? "all" : data.emotions[look.only][0] + " alone"}, ${look.style}`);
 };
 
 /** @type {HTMLElement[]} */
@@ -83,10 +83,14 @@ for (const button of styles) button.addEventListener("click", () => setLook({ st
 
 // The bins of a chart that are in sight, as rows under their columns' names; nothing stands where nobody was seen.
 const COLUMNS = {
-  stack: (key) => [...data.emotions.map(([name]) => name), "valence_index", "uncertain_share"].map((name, i) => [name, (bin) => {
-    const values = readValues(key, bin);
-    return values && (i < 7 ? values[i] : i === 7 ? toIndex(values) : bytes(key, "values")[8 * bin + 7] / STEPS);
-  }]),
+  stack: (key) => {
+    const read = (find) => (bin) => { const values = readValues(key, bin); return values && find(values, bin); };
+    return [
+      ...data.emotions.map(([name], i) => [name, read((values) => values[i])]),
+      ...(data.valence ? [["valence_index", read(toIndex)]] : []),
+      ["uncertain_share", read((_, bin) => bytes(key, "values")[ROW * bin + N] / STEPS)],
+    ];
+  },
   changes: (key) => data.emotions.map(([name], i) => [`change_${name}`, (bin) => readChanges(key, bin)?.[i]]),
   counts: (key) => [["faces", (bin) => timelineOf(key).faces[bin]]],
   spans: (key) => [["seen", (bin) => (readValues(key, bin) ? 1 : 0)]],

@@ -32,7 +32,7 @@ const listValues = (key, time) => {
   });
   const notes = [];
   if (changes) notes.push(`Right: points more or less than the own resting face${data.smoothed ? ", before smoothing" : ""}.`);
-  notes.unshift(`Index: ${signed(toIndex(values))}.`);
+  if (data.valence) notes.unshift(`Index: ${signed(toIndex(values))}.`);
   if (isUncertain(key, bin)) notes.push("Most readings here are uncertain.");
   return [create("div", changes ? "gauges changes" : "gauges", ...rows), create("p", "note", notes.join(" "))];
 };

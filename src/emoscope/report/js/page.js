@@ -18,7 +18,7 @@ const listLines = (plot, time) => {
     return line;
   });
   const { faces: counts } = timelineOf(key);
-  if (!isChange) lines.push(create("div", "ruled", "index ", create("b", "", signed(toIndex(values)))));
+  if (!isChange && data.valence) lines.push(create("div", "ruled", "index ", create("b", "", signed(toIndex(values)))));
   const low = data.series[key].low?.[bin], high = data.series[key].high?.[bin];
   if (Number.isFinite(low)) lines.push(create("div", "", "95 % interval ", create("b", "", `${signed(low)} to ${signed(high)}`)));
   if (!isPerson(key)) lines.push(create("div", "", (data.unit || "faces") + " ", create("b", "", counts[bin].toFixed(data.unit ? 0 : 1))));

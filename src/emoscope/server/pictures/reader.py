@@ -130,6 +130,7 @@ def _create_stages(options: ServerOptions) -> "tuple[Detector, Recognizer, Cutte
 
     set_up_libraries()
     recognizer = Recognizer(options.model, device=options.device)
+    recognizer.spec.check_emotions("the server")
     cutter = Cutter(recognizer.spec.crop_margin, recognizer.spec.limits)
     return create_detector(options.detector, PICTURE_SIDE_PX, options.device).detector, recognizer, cutter
 

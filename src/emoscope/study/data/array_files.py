@@ -8,10 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emoscope.core.errors import InputError
-from emoscope.faces.preprocess import resize
+from emoscope.study.data.collector import Collector
 from emoscope.study.data.csv_rows import MAX_IMAGES, show
 from emoscope.study.data.dataset import SIDE_PX, USAGES, Dataset
-from emoscope.study.data.labels import Labels
 from emoscope.study.data.picture_files import check_picture, decode_face
 
 FACES: Final = ("pixels", "X", "x", "images", "image", "data", "faces", "img")
@@ -19,19 +18,24 @@ MARKS: Final = ("emotion", "y", "Y", "labels", "label", "emotions", "expression"
 """Names of arrays and columns, as public copies have them."""
 
 
-def import_npz(file: BinaryIO, name: str, labels: Labels) -> Dataset:
-    """Read an npz file with pixels (n, 48, 48) and labels (n,), perhaps also usage (n,)."""
+def import_npz(file: BinaryIO, name: str, collector: Collector) -> Dataset:
+    """Read an npz file with pixels (n, h, w) and labels (n,), perhaps also usage (n,)."""
     try:
         with np.load(file, allow_pickle=False) as z:
             faces, marks = (z[key] for key in _find_names(z.files))
             usage = z["usage"] if "usage" in z else np.full(len(faces), "")
+            names = list(z.files)
+            column = next((n for n in names if n.lower() == collector.people.column.strip().lower()), None)
+            person = z[column] if column else None
     # Bytes that were made up bring the readers to errors of every kind.
     except Exception as e:
         raise _explain(name, show(e)[:120]) from e
-    return _create(faces, marks, usage, name, labels)
+    if person is None:
+        collector.people.find_column(names, name)
+    return _create(faces, marks, usage, name, collector, person)
 
 
-def import_npy(files: list[tuple[BinaryIO, str]], labels: Labels) -> Dataset:
+def import_npy(files: list[tuple[BinaryIO, str]], collector: Collector) -> Dataset:
     """Read two npy files, faces and labels, in any order."""
     arrays = []
     for file, name in files:
@@ -41,7 +45,7 @@ def import_npy(files: list[tuple[BinaryIO, str]], labels: Labels) -> Dataset:
             raise _explain(name, show(e)[:120]) from e
     # One row of labels, or one column per class, is less than any picture.
     arrays.sort(key=lambda array: array.size)
-    return _create(arrays[1], arrays[0], np.full(len(arrays[1]) if arrays[1].ndim else 0, ""), files[0][1], labels)
+    return _create(arrays[1], arrays[0], np.full(len(arrays[1]) if arrays[1].ndim else 0, ""), files[0][1], collector)
 
 
 def _find_names(names: Collection[str]) -> tuple[str, str]:
@@ -58,12 +62,19 @@ def _find_names(names: Collection[str]) -> tuple[str, str]:
 
 def _explain(name: str, reason: str) -> InputError:
     return InputError(
-        f"{name} is no npz with pixels (n, 48, 48), emotion (n,) and usage (n,) ({reason}); "
+        f"{name} is no npz with pixels (n, h, w), emotion (n,) and usage (n,) ({reason}); "
         "give a CSV, folder or archive of faces"
     )
 
 
-def _create(faces: NDArray[Any], marks: NDArray[Any], usage: NDArray[Any], name: str, labels: Labels) -> Dataset:
+def _create(
+    faces: NDArray[Any],
+    marks: NDArray[Any],
+    usage: NDArray[Any],
+    name: str,
+    collector: Collector,
+    person: NDArray[Any] | None = None,
+) -> Dataset:
     faces = faces[..., 0] if faces.ndim == 4 and faces.shape[-1] == 1 else faces
     if faces.ndim == 2 and faces.shape[1] == SIDE_PX**2:
         faces = faces.reshape(-1, SIDE_PX, SIDE_PX)
@@ -77,6 +88,9 @@ def _create(faces: NDArray[Any], marks: NDArray[Any], usage: NDArray[Any], name:
         )
     if unknown := sorted(set(np.unique(usage).tolist()) - set(USAGES)):
         raise InputError(f"{name} has the usages {show(unknown)[:80]}, expected {', '.join(filter(None, USAGES))}")
+    if person is not None and person.shape != marks.shape:
+        raise _explain(name, f"its people are {person.dtype} {person.shape}")
+    labels = collector.labels
     emotion = [labels.find(str(mark), f"in row {row}") for row, mark in enumerate(marks.tolist(), start=1)]
     labels.check(name)
     kept = np.array([label is not None for label in emotion])
@@ -85,9 +99,12 @@ def _create(faces: NDArray[Any], marks: NDArray[Any], usage: NDArray[Any], name:
         values = _convert(values)
         if values is None:
             raise _explain(name, "its pixels are not 0 to 255, or 0 to 1")
-    if values.shape[1:] != (SIDE_PX, SIDE_PX):
-        values = np.stack([resize(face, SIDE_PX) for face in values])
-    return Dataset.create(values, np.array([i for i in emotion if i is not None], np.uint8), usage[kept])
+    rows = np.flatnonzero(kept).tolist()
+    for face, row in zip(values, rows, strict=True):
+        label = emotion[row]
+        assert label is not None
+        collector.add(face, label, str(usage[row]), None if person is None else str(person[row]), row)
+    return collector.finish(name)
 
 
 def _convert(values: NDArray[Any]) -> NDArray[np.uint8] | None:
@@ -98,16 +115,16 @@ def _convert(values: NDArray[Any]) -> NDArray[np.uint8] | None:
     return np.rint(values).astype(np.uint8) if values.max(initial=0) <= 255 else None
 
 
-def import_parquet(files: list[tuple[BinaryIO, str, str]], labels: Labels) -> Dataset:
+def import_parquet(files: list[tuple[BinaryIO, str, str]], collector: Collector) -> Dataset:
     """Read Parquet files with a column of pictures (bytes, as Hugging Face's sets have them) and one of labels.
 
     Args:
         files: open file, its name for messages, and usage, of each.
-        labels: what the labels mean, unless the file says so itself.
+        collector: what the labels mean, unless the file says so itself.
     """
     import pyarrow.parquet as pq
 
-    faces, emotion, usages = [], [], []
+    labels = collector.labels
     for file, name, usage in files:
         try:
             table = pq.ParquetFile(file)
@@ -117,14 +134,18 @@ def import_parquet(files: list[tuple[BinaryIO, str, str]], labels: Labels) -> Da
             if table.metadata.num_rows > MAX_IMAGES:
                 raise ValueError(f"it has {table.metadata.num_rows} rows")
             row = 0
-            for batch in table.iter_batches(256, columns=[image, mark]):
-                for cell, value in zip(batch.column(0).to_pylist(), batch.column(1).to_pylist(), strict=True):
+            column = collector.people.find_column(columns, name)
+            for batch in table.iter_batches(
+                256, columns=list(dict.fromkeys([image, mark, *([column] if column else [])]))
+            ):
+                people = batch.column(column).to_pylist() if column else [None] * batch.num_rows
+                cells = zip(batch.column(image).to_pylist(), batch.column(mark).to_pylist(), people, strict=True)
+                for cell, value, person in cells:
                     row += 1
                     label = labels.find(words.get(str(value), str(value)), f"in row {row} of {name}")
                     if label is not None:
-                        faces.append(_decode(cell, f"in row {row} of {name}"))
-                        emotion.append(label)
-                        usages.append(usage)
+                        face = _decode(cell, f"in row {row} of {name}")
+                        collector.add(face, label, usage, None if person is None else str(person), row - 1)
         except InputError:
             raise
         except Exception as e:
@@ -133,9 +154,9 @@ def import_parquet(files: list[tuple[BinaryIO, str, str]], labels: Labels) -> Da
                 f"({', '.join(MARKS[:4])}) ({show(e)[:120]}); give a CSV, folder or archive of faces"
             ) from e
     labels.check(files[0][1])
-    if not faces:
+    if not len(collector):
         raise InputError(f"{files[0][1]} has no rows, expected one per image; fetch the file again")
-    return Dataset.create(np.stack(faces), np.array(emotion, np.uint8), np.array(usages))
+    return collector.finish(files[0][1])
 
 
 def _find_words(metadata: dict[bytes, bytes], column: str) -> dict[str, str]:

@@ -52,7 +52,7 @@ class Predictions(NamedTuple):
     labels: NDArray[np.int64]
     """(n,), class index."""
     logits: dict[int, NDArray[np.float32]]
-    """(n, views, 7) by number of views."""
+    """(n, views, classes) by number of views."""
 
 
 def load_predictions(path: Path, views: Sequence[int]) -> Predictions:

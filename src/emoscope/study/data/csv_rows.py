@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emoscope.core.errors import InputError
+from emoscope.study.data.collector import Collector
 from emoscope.study.data.dataset import SIDE_PX, USAGES, Dataset
-from emoscope.study.data.labels import Labels
 
 MAX_LINE = 1 << 16
 """Bytes; a row of 2,304 pixels takes at most 9.3 kB, so a longer line is no row and is not read into memory."""
@@ -100,22 +100,25 @@ def _find_columns(header: bytes, name: str) -> tuple[int, int, int | None, int]:
     return names.index("emotion"), names.index("pixels"), usage, len(names)
 
 
-def import_csv(file: BinaryIO, name: str, labels: Labels | None = None) -> Dataset:
+def import_csv(file: BinaryIO, name: str, collector: Collector | None = None) -> Dataset:
     """Read `emotion,pixels,Usage`: columns by name, in any order; Usage may be absent.
 
     Args:
         file: opened for bytes.
         name: of the file, for messages.
-        labels: what they mean; None: numbers as FER2013 has them, or words.
+        collector: what its labels mean, and who is who; None: numbers as FER2013 has them, or words, and nobody.
 
     Raises:
         InputError: names the row that is wrong, counted from 1 after the header; mend it.
     """
-    lines, labels = _read_lines(file, name), labels or Labels()
+    lines, collector = _read_lines(file, name), collector or Collector()
+    labels = collector.labels
     _, header = next(lines, (0, b""))
     at_emotion, at_pixels, at_usage, n_columns = _find_columns(header, name)
+    names = [show(cell.decode("utf-8", "replace")) for cell in _split_cells(header.removeprefix(b"\xef\xbb\xbf"))]
+    column = collector.people.find_column(names, name)
+    at_person = None if column is None else names.index(column)
     usages = {usage.encode(): usage for usage in USAGES if usage} | USAGE_WORDS
-    pixels, emotion, usage = bytearray(), bytearray(), []
     for row, (number, line) in enumerate(lines, start=1):
         cells = _split_cells(line)
         image = None
@@ -130,27 +133,26 @@ def import_csv(file: BinaryIO, name: str, labels: Labels | None = None) -> Datas
         label = labels.find(cells[at_emotion].decode("utf-8", "replace"), f"in row {row} (line {number})")
         if label is None:
             continue
-        if len(emotion) == MAX_IMAGES:
+        if len(collector) == MAX_IMAGES:
             raise InputError(f"{name} has more than {MAX_IMAGES:,} rows, which is no set of faces; give another file")
-        pixels += image.tobytes()
-        emotion.append(label)
-        usage.append("" if at_usage is None else usages[cells[at_usage]])
+        usage = "" if at_usage is None else usages[cells[at_usage]]
+        person = None if at_person is None else cells[at_person].decode("utf-8", "replace")
+        collector.add(image, label, usage, person, row - 1)
     labels.check(name)
-    if not emotion:
+    if not len(collector):
         raise InputError(f"{name} has a header and no rows, expected one row per image; fetch the file again")
-    images = np.frombuffer(pixels, np.uint8).reshape(-1, SIDE_PX, SIDE_PX)
-    return Dataset.create(images, np.frombuffer(emotion, np.uint8), np.array(usage))
+    return collector.finish(name)
 
 
 def _parse_pixels(cell: bytes) -> NDArray[np.uint8] | None:
-    """Return 2,304 pixels, or None when the cell does not hold exactly these."""
+    """Return (48, 48), or None when the cell does not hold exactly these."""
     # numpy's parser alone would take "12+3" for two numbers and stop silently at a letter.
     if not cell or cell.translate(None, b"0123456789 "):
         return None
     values = np.fromstring(cell, np.int64, sep=" ")
     if values.size != SIDE_PX * SIDE_PX or values.max() > 255:
         return None
-    return values.astype(np.uint8)
+    return values.astype(np.uint8).reshape(SIDE_PX, SIDE_PX)
 
 
 def _explain_pixels(cell: bytes) -> str:

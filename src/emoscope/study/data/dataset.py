@@ -4,6 +4,7 @@ import hashlib
 import logging
 import os
 import zipfile
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from emoscope.core.emotions import EMOTIONS
+from emoscope.core.emotions import EMOTIONS, list_class_problems
 from emoscope.core.errors import InputError, OutputError, shorten
 from emoscope.core.files import open_atomic
 from emoscope.study.data.relatives import find_relatives
@@ -20,14 +21,17 @@ from emoscope.study.data.relatives import find_relatives
 log = logging.getLogger(__name__)
 
 SIDE_PX = 48
-"""FER2013's side; every imported face has it."""
+"""FER2013's side, and that of pictures of several sizes unless the user says another."""
+MIN_SIDE_PX: Final = 16
+MAX_SIDE_PX: Final = 512
 
 PARTS: Final = ("pixels", "emotion", "usage", "group")
 """Arrays of every file."""
 N_QUICK: Final = 5000
 """Images among which near-copies are found in seconds."""
-ADDED: Final = ("relative",)
-"""Arrays of files since version 0.7."""
+ADDED: Final = ("relative", "classes", "person", "votes")
+"""Arrays of files since version 0.7; but for `relative` only where there is something to tell: `classes` other than the
+seven, who is whom, what raters voted."""
 USAGES = ("Training", "PublicTest", "PrivateTest", "Test", "")
 """The publisher's three parts; `Test` for folders that do not tell the two test parts apart; empty for none."""
 
@@ -37,7 +41,7 @@ class Dataset:
     """Labelled faces in the order of their source."""
 
     pixels: NDArray[np.uint8]
-    """(n, 48, 48), grey."""
+    """(n, s, s), grey, all of one side: 48 in FER2013."""
     emotion: NDArray[np.uint8]
     """(n,), class index."""
     usage: NDArray[np.str_]
@@ -46,6 +50,12 @@ class Dataset:
     """(n,), identical images share a number; numbered by first occurrence."""
     known_relative: NDArray[np.int32] | None = None
     """(n,), `relative` where it is known already: found when the file was written, or by how the images were made."""
+    classes: tuple[str, ...] = EMOTIONS
+    """Names of the classes, in the order of their index: the one list that networks, figures and reports follow."""
+    person: NDArray[np.int32] | None = None
+    """(n,), pictures of one person share a number, where that is known; numbered by first occurrence."""
+    votes: NDArray[np.uint8] | None = None
+    """(n, classes), how many raters saw each class in each picture, where that is known."""
 
     def __post_init__(self) -> None:
         """Check shapes and values.
@@ -55,21 +65,30 @@ class Dataset:
         """
         n = len(self.pixels) if self.pixels.ndim else 0
         problems = []
-        if self.pixels.shape != (n, SIDE_PX, SIDE_PX) or self.pixels.dtype != np.uint8:
-            problems.append(f"pixels are {self.pixels.dtype} {self.pixels.shape}, expected uint8 (n, 48, 48)")
+        side = self.pixels.shape[-1] if self.pixels.ndim == 3 else 0
+        is_square = self.pixels.shape == (n, side, side) and (MIN_SIDE_PX <= side <= MAX_SIDE_PX or not n)
+        if not is_square or self.pixels.dtype != np.uint8:
+            problems.append(
+                f"pixels are {self.pixels.dtype} {self.pixels.shape}, expected uint8 (n, s, s), s {MIN_SIDE_PX} to "
+                f"{MAX_SIDE_PX}"
+            )
         problems += [
             f"{name} is {part.dtype} {part.shape}, expected {words} ({n},)"
             for name, part, kind, words in (
                 *(("emotion", self.emotion, np.uint8, "uint8"), ("usage", self.usage, np.str_, "text")),
                 ("group", self.group, np.int32, "int32"),
                 *([("relative", self.known_relative, np.int32, "int32")] if self.known_relative is not None else []),
+                *([("person", self.person, np.int32, "int32")] if self.person is not None else []),
             )
             if part.shape != (n,) or not np.issubdtype(part.dtype, kind)
         ]
         if n == 0:
             problems.append("there is no image")
-        elif not problems and self.emotion.max() >= len(EMOTIONS):
-            problems.append(f"an emotion is {self.emotion.max()}, expected 0..6")
+        elif not problems and self.emotion.max() >= len(self.classes):
+            problems.append(f"a class index is {self.emotion.max()}, expected 0..{len(self.classes) - 1}")
+        problems += list_class_problems(self.classes)
+        if (votes := self.votes) is not None and (votes.shape != (n, len(self.classes)) or votes.dtype != np.uint8):
+            problems.append(f"votes are {votes.dtype} {votes.shape}, expected uint8 {(n, len(self.classes))}")
         if not problems and (unknown := sorted(set(np.unique(self.usage).tolist()) - set(USAGES))):
             problems.append(shorten(f"usages {unknown} are unknown"))
         if problems:
@@ -77,6 +96,11 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.pixels)
+
+    @property
+    def side_px(self) -> int:
+        """Side of every picture."""
+        return int(self.pixels.shape[1])
 
     @cached_property
     def relative(self) -> NDArray[np.int32]:
@@ -88,11 +112,23 @@ class Dataset:
         return find_relatives(self.pixels, self.group)
 
     @cached_property
+    def kin(self) -> NDArray[np.int32]:
+        """Numbers (n,) that pictures share which may not stand on two sides: near-copies and those of one person."""
+        return self.relative if self.person is None else join_groups(self.relative, self.person)
+
+    @cached_property
     def sha256(self) -> str:
-        """Fingerprint of pixels, labels and usages."""
+        """Fingerprint of pixels, labels and usages, and of what else there is: classes, people, votes, another side."""
         digest = hashlib.sha256()
         for part in (self.pixels, self.emotion, self.usage.astype("U11")):
             digest.update(np.ascontiguousarray(part).tobytes())
+        if self.classes != EMOTIONS:
+            digest.update("\n".join(self.classes).encode())
+        for name, values in (("person", self.person), ("votes", self.votes)):
+            if values is not None:
+                digest.update(name.encode() + np.ascontiguousarray(values).tobytes())
+        if self.side_px != SIDE_PX:
+            digest.update(f"{self.side_px} px".encode())
         return digest.hexdigest()
 
     def sample(self, n: int, seed: int, stratified: bool = False) -> "Dataset":
@@ -106,17 +142,30 @@ class Dataset:
         Raises:
             InputError: n is less than eight of each class.
         """
-        if n < 8 * len(EMOTIONS):
-            raise InputError(f"{n} images were asked for, expected at least {8 * len(EMOTIONS)}; ask for more")
+        if n < 8 * len(self.classes):
+            raise InputError(f"{n} images were asked for, expected at least {8 * len(self.classes)}; ask for more")
         rng = np.random.default_rng(seed)
         first = np.unique(self.group, return_index=True)[1]
-        classes = [first[self.emotion[first] == label] for label in range(len(EMOTIONS))]
-        sizes = [n * len(part) // len(first) if stratified else n // len(EMOTIONS) for part in classes]
+        classes = [first[self.emotion[first] == label] for label in range(len(self.classes))]
+        sizes = [n * len(part) // len(first) if stratified else n // len(self.classes) for part in classes]
         rows = np.sort(
             np.concatenate([rng.permutation(part)[:size] for part, size in zip(classes, sizes, strict=True)])
         )
+        return self.select(rows)
+
+    def select(self, rows: NDArray[np.int64]) -> "Dataset":
+        """Return a dataset of some rows."""
         relative = np.unique(self.relative[rows], return_inverse=True)[1].astype(np.int32)
-        return Dataset.create(self.pixels[rows], self.emotion[rows], self.usage[rows], relative)
+        person = None if self.person is None else number_first(self.person[rows].tolist())
+        return Dataset.create(
+            self.pixels[rows],
+            self.emotion[rows],
+            self.usage[rows],
+            relative,
+            self.classes,
+            person,
+            None if self.votes is None else self.votes[rows],
+        )
 
     @classmethod
     def create(
@@ -125,9 +174,13 @@ class Dataset:
         emotion: NDArray[np.uint8],
         usage: NDArray[np.str_],
         relative: NDArray[np.int32] | None = None,
+        classes: tuple[str, ...] = EMOTIONS,
+        person: NDArray[np.int32] | None = None,
+        votes: NDArray[np.uint8] | None = None,
     ) -> "Dataset":
         """Make a dataset and find its groups of identical images; near-copies are looked for when they are needed."""
-        return cls(pixels, emotion.astype(np.uint8), usage.astype("U11"), compute_groups(pixels), relative)
+        groups = compute_groups(pixels)
+        return cls(pixels, emotion.astype(np.uint8), usage.astype("U11"), groups, relative, classes, person, votes)
 
     @classmethod
     def load(cls, path: Path) -> "Dataset":
@@ -141,14 +194,15 @@ class Dataset:
         try:
             with np.load(path, allow_pickle=False) as z:
                 parts = {name: z[name] for name in PARTS}
-                relative = z.get("relative")
+                relative, classes = z.get("relative"), tuple(map(str, z.get("classes", EMOTIONS)))
+                parts |= {name: z[name] for name in ("person", "votes") if name in z}
         # Bytes that were made up bring the readers to errors of every kind.
         except Exception as e:
             reason = shorten(e, 120) if zipfile.is_zipfile(path) else "it is no npz file"
             raise InputError(
                 f"{path} is not a dataset of emoscope ({reason}); make one with `emoscope data import`"
             ) from e
-        dataset = cls(**parts, known_relative=relative)
+        dataset = cls(**parts, known_relative=relative, classes=classes)
         # Splits and weights go by them, the fingerprint does not.
         if not np.array_equal(dataset.group, compute_groups(dataset.pixels)):
             raise InputError(f"{path} is damaged (its groups are not those of identical images); import it again")
@@ -178,7 +232,10 @@ class Dataset:
                 raise OutputError(
                     f"{path} is another dataset ({len(found)} images); name another file, or replace it by --overwrite"
                 )
-        parts = {name: getattr(self, name) for name in (*PARTS, *ADDED)}
+        parts = {name: getattr(self, name) for name in (*PARTS, "relative")}
+        if self.classes != EMOTIONS:
+            parts["classes"] = np.array(self.classes)
+        parts |= {n: values for n in ("person", "votes") if (values := getattr(self, n)) is not None}
         # Through an open file: given a name, numpy would add .npz to it.
         with open_atomic(path) as temporary, temporary.open("wb") as f:
             np.savez_compressed(f, allow_pickle=False, **parts)
@@ -196,7 +253,22 @@ def _load_alone(path: Path) -> Dataset | None:
         return None
 
 
+def number_first(values: Iterable[Hashable]) -> NDArray[np.int32]:
+    """Number values by first occurrence."""
+    seen: dict[Hashable, int] = {}
+    return np.array([seen.setdefault(value, len(seen)) for value in values], np.int32)
+
+
+def join_groups(first: NDArray[np.int32], second: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Number rows (n,) so that those which share a number of either share one, by first occurrence."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    n_first, n_second = int(first.max()) + 1, int(second.max()) + 1
+    edges = coo_array((np.ones(len(first), np.int8), (first, n_first + second)), shape=(n_first + n_second,) * 2)
+    return number_first(connected_components(edges, directed=False)[1][first].tolist())
+
+
 def compute_groups(pixels: NDArray[np.uint8]) -> NDArray[np.int32]:
     """Number images (n, h, w) so that identical ones share a number, by first occurrence."""
-    seen: dict[bytes, int] = {}
-    return np.array([seen.setdefault(image.tobytes(), len(seen)) for image in pixels], np.int32)
+    return number_first(image.tobytes() for image in pixels)

@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emoscope.core.emotions import EMOTIONS
 from emoscope.study.data.dataset import USAGES, Dataset
 
 
@@ -18,18 +17,22 @@ def describe_dataset(dataset: Dataset) -> dict[str, Any]:
     return {
         "n": len(dataset),
         "sha256": dataset.sha256,
-        "classes": _count(dataset.emotion),
+        "classes": _count(dataset.emotion, dataset.classes),
         # JSON keys that are empty are easily overlooked.
         "usages": {usage or "unmarked": int((dataset.usage == usage).sum()) for usage in present},
-        "classes_by_usage": {usage or "unmarked": _count(dataset.emotion[dataset.usage == usage]) for usage in present},
+        "classes_by_usage": {
+            usage or "unmarked": _count(dataset.emotion[dataset.usage == usage], dataset.classes) for usage in present
+        },
+        "side_px": dataset.side_px,
+        "people": None if dataset.person is None else int(dataset.person.max()) + 1,
         "duplicates": _describe_duplicates(dataset),
         "near_copies": _describe_near_copies(dataset),
     }
 
 
-def _count(emotion: NDArray[np.uint8]) -> dict[str, int]:
-    counts = np.bincount(emotion, minlength=len(EMOTIONS)).tolist()
-    return dict(zip(EMOTIONS, counts, strict=True))
+def _count(emotion: NDArray[np.uint8], classes: tuple[str, ...]) -> dict[str, int]:
+    counts = np.bincount(emotion, minlength=len(classes)).tolist()
+    return dict(zip(classes, counts, strict=True))
 
 
 def _describe_duplicates(dataset: Dataset) -> dict[str, int]:

@@ -4,21 +4,24 @@ import contextlib
 import gzip
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emoscope.core.emotions import EMOTIONS, find_emotion
+from emoscope.core.emotions import find_class
 from emoscope.core.errors import InputError
+from emoscope.faces.crop import CROP_MARGIN
 from emoscope.media.sequence import PICTURE_SUFFIXES
 from emoscope.study.data.array_files import import_npy, import_npz, import_parquet
+from emoscope.study.data.collector import Collector
 from emoscope.study.data.csv_rows import import_csv, reading, show
 from emoscope.study.data.dataset import Dataset
 from emoscope.study.data.entries import ARCHIVES, Entry, Lister, is_hidden, open_file
-from emoscope.study.data.labels import MAPS, Labels
+from emoscope.study.data.label_lists import Listed, read_lists
+from emoscope.study.data.labels import Labels
 from emoscope.study.data.picture_files import MAX_PICTURE, check_picture, decode_face
 
 log = logging.getLogger(__name__)
@@ -38,25 +41,25 @@ SPLIT_FOLDERS = {
 }
 """Usage by the name of the folder above the emotions; Kaggle's copy keeps both test parts in `test`."""
 
-RAF_LIST = "list_patition_label.txt"
-"""RAF-DB's list of its pictures: a name, which begins with train or test, and a number, on each line."""
-
-MAX_LIST = 1 << 24
 Take = Callable[[bytes, str], NDArray[np.uint8] | None]
-"""A picture file's content and name in, a grey face (48, 48) out; None leaves the picture out."""
+"""A picture file's content and name in, a grey face (h, w) out; None leaves the picture out."""
 
 _PREFIXED = re.compile(r"(Training|PublicTest|PrivateTest|Test)_(\d+)", re.ASCII)
 
 
-def import_dataset(source: str | Path, take: Take | None = None, labels: Labels | None = None) -> Dataset:
+def import_dataset(
+    source: str | Path, take: Take | None = None, labels: Labels | None = None, collector: Collector | None = None
+) -> Dataset:
     """Read a labelled set of faces; the same images give the same dataset, whatever their form.
 
     Args:
         source: fer2013.csv, icml_face_data.csv or a CSV like them, also as `.gz`; a folder `train|test/<emotion>/` or
-            `<emotion>/`; RAF-DB's folder with its list; a Parquet file with pictures and labels; an npz file, or two
-            npy files, with pixels and labels; a zip or tar of any of these, and archives within them.
+            `<emotion>/`; the folders of RAF-DB, ExpW and CK+ with the files of their labels; a Parquet file
+            with pictures and labels; an npz file, or two npy files, with pixels and labels; a zip or tar of any of
+            these, and archives within them.
         take: what finds the face in whole photographs, see FaceTaker; None: each picture is a face.
         labels: what its labels mean, and which are left out.
+        collector: the same, and who is on the pictures and to what size they are brought; stands for `labels`.
 
     Returns:
         Rows in the order of the CSV; pictures by the number in their names where all have one
@@ -65,7 +68,7 @@ def import_dataset(source: str | Path, take: Take | None = None, labels: Labels 
     Raises:
         InputError: names the row or file that is wrong, or all unknown labels; mend it and import again.
     """
-    path, labels = Path(source), labels or Labels()
+    path, collector = Path(source), collector or Collector(labels)
     name = show(source)
     with reading(name):
         is_there = bool(str(source)) and path.exists()
@@ -74,7 +77,7 @@ def import_dataset(source: str | Path, take: Take | None = None, labels: Labels 
     with contextlib.ExitStack() as stack:
         lister = Lister(stack)
         if path.is_dir():
-            return _import_entries(lister.list_folder(path), name, take, labels)
+            return _import_entries(lister.list_folder(path), name, take, collector)
         if not path.is_file():
             raise InputError(f"{name} is neither a file nor a folder; give a CSV, folder or archive of faces")
         is_archive = path.name.lower().endswith(ARCHIVES)
@@ -87,24 +90,24 @@ def import_dataset(source: str | Path, take: Take | None = None, labels: Labels 
         with reading(name):
             file = stack.enter_context(open_file(path))
         if is_archive:
-            return _import_entries(lister.list_archive(file, name), name, take, labels)
-        return _import_file(file, path.name, name, labels)
+            return _import_entries(lister.list_archive(file, name), name, take, collector)
+        return _import_file(file, path.name, name, collector)
 
 
-def _import_file(file: BinaryIO, file_name: str, name: str, labels: Labels) -> Dataset:
+def _import_file(file: BinaryIO, file_name: str, name: str, collector: Collector) -> Dataset:
     """Read one file, by its name's ending."""
     ending = file_name.lower().rpartition(".")[2]
     if ending == "npz":
-        return import_npz(file, name, labels)
+        return import_npz(file, name, collector)
     if ending == "parquet":
-        return import_parquet([(file, name, "")], labels)
+        return import_parquet([(file, name, "")], collector)
     if ending == "gz":
         with reading(name):
             file = gzip.GzipFile(fileobj=file)  # type: ignore[assignment]
-    return import_csv(file, name, labels)
+    return import_csv(file, name, collector)
 
 
-def _import_entries(entries: list[Entry], name: str, take: Take | None, labels: Labels) -> Dataset:
+def _import_entries(entries: list[Entry], name: str, take: Take | None, collector: Collector) -> Dataset:
     """Read the one CSV, the arrays, or else the pictures, of a folder or archive."""
     entries = [entry for entry in entries if not is_hidden(entry.path)]
     csvs = [e for e in entries if e.path.name.lower().endswith((".csv", ".csv.gz"))]
@@ -116,10 +119,10 @@ def _import_entries(entries: list[Entry], name: str, take: Take | None, labels: 
         with reading(full_name):
             file = chosen[0].open()
         with file:
-            return _import_file(file, chosen[0].path.name, full_name, labels)
+            return _import_file(file, chosen[0].path.name, full_name, collector)
     if pictures:
-        return _import_pictures(entries, pictures, name, take, labels)
-    if (found := _import_arrays(entries, name, labels)) is not None:
+        return _import_pictures(entries, pictures, name, take, collector)
+    if (found := _import_arrays(entries, name, collector)) is not None:
         return found
     what = f"{len(csvs)} CSV files ({show(', '.join(str(e.path) for e in csvs[:4]))})" if csvs else "no picture"
     raise InputError(
@@ -128,7 +131,7 @@ def _import_entries(entries: list[Entry], name: str, take: Take | None, labels: 
     )
 
 
-def _import_arrays(entries: list[Entry], name: str, labels: Labels) -> Dataset | None:
+def _import_arrays(entries: list[Entry], name: str, collector: Collector) -> Dataset | None:
     """Read Parquet files, two npy files or one npz; None where there are none."""
     with contextlib.ExitStack() as stack:
         by_ending: dict[str, list[tuple[BinaryIO, str, str]]] = {"parquet": [], "npy": [], "npz": []}
@@ -141,107 +144,99 @@ def _import_arrays(entries: list[Entry], name: str, labels: Labels) -> Dataset |
                 part = re.split(r"[-_.]", entry.path.name.lower())[0]
                 found.append((stack.enter_context(entry.open()), full_name, SPLIT_FOLDERS.get(part, "")))
         if by_ending["parquet"]:
-            return import_parquet(by_ending["parquet"], labels)
+            return import_parquet(by_ending["parquet"], collector)
         if len(by_ending["npy"]) == 2:
-            return import_npy([(file, full_name) for file, full_name, _ in by_ending["npy"]], labels)
+            return import_npy([(file, full_name) for file, full_name, _ in by_ending["npy"]], collector)
         if len(by_ending["npz"]) == 1:
-            return import_npz(by_ending["npz"][0][0], by_ending["npz"][0][1], labels)
+            return import_npz(by_ending["npz"][0][0], by_ending["npz"][0][1], collector)
     return None
 
 
-def _strip_top(paths: list[PurePosixPath]) -> list[PurePosixPath]:
+def _strip_top(paths: list[PurePosixPath], classes: tuple[str, ...]) -> list[PurePosixPath]:
     """Remove folders around the whole set, as archives often have one or more."""
     while True:
         top = paths[0].parts[0]
         if any(len(path.parts) < 3 or path.parts[0] != top for path in paths):
             return paths
-        if top.lower() in SPLIT_FOLDERS or find_emotion(top) is not None:
+        if top.lower() in SPLIT_FOLDERS or find_class(top, classes) is not None:
             return paths
         paths = [PurePosixPath(*path.parts[1:]) for path in paths]
 
 
 def _import_pictures(
-    entries: list[Entry], pictures: list[Entry], name: str, take: Take | None, labels: Labels
+    entries: list[Entry], pictures: list[Entry], name: str, take: Take | None, collector: Collector
 ) -> Dataset:
-    listed = _read_raf_list(entries, name)
-    items = []
-    if listed is None:
-        paths = _strip_top([entry.path for entry in pictures])
-        for entry, path in zip(pictures, paths, strict=True):
-            label, usage, number = _find_label(path, f"{name}/{show(entry.path)}")
-            emotion = labels.find(label, show(entry.path), {})
-            if emotion is not None:
-                items.append((number, path, entry, emotion, usage))
-    else:
-        for entry, found in _choose_listed(pictures, listed, name, is_aligned=take is None):
-            usage = SPLIT_FOLDERS.get(entry.path.name.split("_")[0].lower(), "")
-            emotion = labels.find(found, RAF_LIST, MAPS["raf-db"])
-            if emotion is not None:
-                items.append((None, entry.path, entry, emotion, usage))
+    labels, people = collector.labels, collector.people
+    if people.column:
+        raise InputError(f"{name} holds pictures and no table with columns; say who is on them by --persons FILE")
+    listed = read_lists(entries, pictures, name, is_aligned=take is None)
+    items = list(_list_sorted(pictures, name, labels) if listed is None else _list_listed(listed, labels))
     labels.check(name)
-    has_numbers = all(item[0] is not None for item in items)
-    items.sort(key=lambda item: (item[0] if has_numbers and item[0] is not None else 0, item[1].as_posix()))
-    faces, kept = [], []
-    for _, _, entry, emotion, usage in items:
-        face = _read_picture(entry, f"{name}/{show(entry.path)}", take or decode_face)
+    has_numbers = all(item.number is not None for item in items)
+    items.sort(key=lambda item: (item.number if has_numbers and item.number is not None else 0, item.path.as_posix()))
+    for item in items:
+        full_name = f"{name}/{show(item.entry.path)}"
+        face = _read_picture(item.entry, full_name, take or decode_face)
+        if face is not None and item.box is not None:
+            face = _cut(face, item.box, full_name)
         if face is not None:
-            faces.append(face)
-            kept.append((emotion, usage))
-    if not faces:
+            person = people.find(item.path) if people.file is not None else item.person
+            collector.add(face, item.emotion, item.usage, person, -1 if item.number is None else item.number)
+    if not len(collector):
         raise InputError(
             f"no face was found in the {len(items)} pictures of {name}; leave out --faces if each is a face already"
         )
-    emotions, usages = zip(*kept, strict=True)
-    return Dataset.create(np.stack(faces), np.array(emotions, np.uint8), np.array(usages))
+    return collector.finish(name)
 
 
-def _read_raf_list(entries: list[Entry], name: str) -> dict[str, str] | None:
-    """Return RAF-DB's labels by picture; None where its list is not there.
+def _list_sorted(pictures: list[Entry], name: str, labels: Labels) -> "Iterator[_Item]":
+    """Yield pictures whose folders say their labels."""
+    paths = _strip_top([entry.path for entry in pictures], labels.classes)
+    for entry, path in zip(pictures, paths, strict=True):
+        label, usage, number = _find_label(path, f"{name}/{show(entry.path)}", labels.classes)
+        emotion = labels.find(label, show(entry.path), {})
+        if emotion is not None:
+            yield _Item(number, path, entry, emotion, usage)
+
+
+def _list_listed(listed: Iterable[Listed], labels: Labels) -> "Iterator[_Item]":
+    """Yield pictures whose labels a file says."""
+    for one in listed:
+        usage = SPLIT_FOLDERS.get(one.entry.path.name.split("_")[0].lower(), "")
+        emotion = labels.find(one.label, one.place, one.numbers)
+        if emotion is not None:
+            yield _Item(None, one.entry.path, one.entry, emotion, usage, one.person, one.box)
+
+
+class _Item(NamedTuple):
+    """A picture that is wanted."""
+
+    number: int | None
+    path: PurePosixPath
+    entry: Entry
+    emotion: int
+    usage: str
+    person: str | None = None
+    box: tuple[int, int, int, int] | None = None
+
+
+def _cut(picture: NDArray[np.uint8], box: tuple[int, int, int, int], name: str) -> NDArray[np.uint8]:
+    """Return the square around a face's box, with the margin that an analysis adds, as far as the picture reaches.
 
     Raises:
-        InputError: a line is no name with a label.
+        InputError: the box lies outside.
     """
-    lists = [entry for entry in entries if entry.path.name.lower() == RAF_LIST]
-    if not lists:
-        return None
-    full_name = f"{name}/{show(lists[0].path)}"
-    with reading(full_name), lists[0].open() as file:
-        text = file.read(MAX_LIST).decode("utf-8", "replace")
-    listed = {}
-    for number, line in enumerate(text.splitlines(), start=1):
-        words = line.split()
-        if words and len(words) != 2:
-            raise InputError(f"{full_name}: line {number} is {show(line)[:60]!r}, expected a picture's name and label")
-        if words:
-            listed[PurePosixPath(words[0]).stem] = words[1]
-    return listed
+    left, top, right, bottom = box
+    h, w = picture.shape
+    if right <= left or bottom <= top or left >= w or top >= h or right <= 0 or bottom <= 0:
+        raise InputError(f"the face's box {box} lies outside of the picture {name} ({w} x {h}); remove its line")
+    side = max(right - left, bottom - top) * (1 + CROP_MARGIN)
+    x, y = (left + right - side) / 2, (top + bottom - side) / 2
+    x1, y1, x2, y2 = max(0, round(x)), max(0, round(y)), min(w, round(x + side)), min(h, round(y + side))
+    return picture[y1:y2, x1:x2]
 
 
-def _choose_listed(
-    pictures: list[Entry], listed: dict[str, str], name: str, is_aligned: bool
-) -> list[tuple[Entry, str]]:
-    """Return one picture of each listed name with its label; warn of names without one and of pictures beside it.
-
-    RAF-DB comes with each picture twice: whole photographs, and the faces cut from them as `NAME_aligned.jpg`.
-    """
-    chosen: dict[str, Entry] = {}
-    n_other = 0
-    for entry in pictures:
-        key = entry.path.stem.removesuffix("_aligned")
-        n_other += key not in listed
-        if key in listed and (key not in chosen or (key != entry.path.stem) == is_aligned):
-            chosen[key] = entry
-    if len(chosen) < len(listed) or n_other:
-        log.warning(
-            "%s: %d of the %d pictures that %s names are there; %d pictures are not in that list and were passed over",
-            *(name, len(chosen), len(listed), RAF_LIST, n_other),
-        )
-    if not chosen:
-        raise InputError(f"{name} has none of the pictures that its {RAF_LIST} names; name the folder that holds both")
-    return [(entry, listed[key]) for key, entry in chosen.items()]
-
-
-def _find_label(path: PurePosixPath, name: str) -> tuple[str, str, int | None]:
+def _find_label(path: PurePosixPath, name: str, classes: tuple[str, ...]) -> tuple[str, str, int | None]:
     """Return label, usage and number (None without one) by a picture's folders and name."""
     folder, above = path.parent.name, path.parent.parent.name
     if folder.lower() in SPLIT_FOLDERS and above and above.lower() not in SPLIT_FOLDERS:
@@ -250,7 +245,7 @@ def _find_label(path: PurePosixPath, name: str) -> tuple[str, str, int | None]:
     if not folder or len(path.parts) > 3 or (split and split not in SPLIT_FOLDERS):
         raise InputError(
             f"{name} is not in a folder such as train/happy or happy; "
-            f"sort the pictures into train|validation|test, and there into {'|'.join(EMOTIONS)}"
+            f"sort the pictures into train|validation|test, and there into {'|'.join(classes)}"
         )
     if match := _PREFIXED.fullmatch(path.stem):
         # Digits beyond 18 are no row number, and Python refuses to convert thousands of them.
@@ -259,7 +254,7 @@ def _find_label(path: PurePosixPath, name: str) -> tuple[str, str, int | None]:
 
 
 def _read_picture(entry: Entry, name: str, take: Take) -> NDArray[np.uint8] | None:
-    """Return a (48, 48) grey picture; None where it is left out."""
+    """Return a grey picture (h, w); None where it is left out."""
     with reading(name), entry.open() as f:
         data = f.read(MAX_PICTURE + 1)
     check_picture(data, name)

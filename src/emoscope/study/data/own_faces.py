@@ -9,10 +9,9 @@ from numpy.typing import NDArray
 from emoscope.core.picture import decode_picture
 from emoscope.faces.crop import CROP_MARGIN
 from emoscope.faces.detect import create_detector, look_all_ways
-from emoscope.faces.preprocess import resize, to_grey
+from emoscope.faces.preprocess import to_grey
 from emoscope.faces.upright import Cutter
 from emoscope.pipeline.analyzer import PICTURE_SIDE_PX
-from emoscope.study.data.dataset import SIDE_PX
 
 MAX_NAMES: Final = 5
 """Pictures that a message names."""
@@ -36,7 +35,7 @@ class FaceTaker:
         self.without_face: list[str] = []
 
     def take(self, data: bytes, name: str) -> NDArray[np.uint8] | None:
-        """Return the largest face (48, 48), grey; None where none was found.
+        """Return the largest face (h, w), grey; None where none was found.
 
         Args:
             data: the file's content.
@@ -55,7 +54,7 @@ class FaceTaker:
         _, crops = self.cutter.cut(image, faces)
         self.n_taken += 1
         self.n_further += len(faces) - 1
-        return resize(to_grey(crops[largest]), SIDE_PX)
+        return to_grey(crops[largest])
 
     def list_left_out(self) -> Iterator[str]:
         """Yield what was left out and why, a line each."""

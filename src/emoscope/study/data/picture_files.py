@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 
 from emoscope.core.errors import InputError
 from emoscope.core.headers import is_cut_off
-from emoscope.faces.preprocess import resize, to_grey
-from emoscope.study.data.dataset import SIDE_PX
+from emoscope.faces.preprocess import to_grey
 
 MAX_PICTURE = 1 << 26
 """Bytes; a file that holds or unpacks to more is no list, no picture of a face."""
@@ -28,7 +27,7 @@ def check_picture(data: bytes, name: str) -> None:
 
 
 def decode_face(data: bytes, name: str) -> NDArray[np.uint8]:
-    """Decode a picture of a face to (48, 48).
+    """Decode a picture of a face to grey (h, w).
 
     Raises:
         InputError: it cannot be decoded.
@@ -39,4 +38,4 @@ def decode_face(data: bytes, name: str) -> NDArray[np.uint8]:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_ANYCOLOR)
     if image is None:
         raise InputError(f"the picture {name} cannot be decoded (damaged or no picture); replace or remove it")
-    return resize(to_grey(np.asarray(image, np.uint8)), SIDE_PX)
+    return to_grey(np.asarray(image, np.uint8))

@@ -10,11 +10,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from emoscope.core.emotions import EMOTIONS
 from emoscope.core.errors import InputError
 from emoscope.core.files import open_atomic
 from emoscope.study.data.arrays import load_arrays
-from emoscope.study.data.dataset import Dataset
+from emoscope.study.data.dataset import Dataset, join_groups
 
 Rows = NDArray[np.int64]
 
@@ -24,7 +23,7 @@ class SplitSettings(Protocol):
 
     @property
     def protocol(self) -> str:
-        """`official`, `thesis`, `naive` or `folders`; empty: official."""
+        """`official`, `random`, `thesis`, `naive` or `folders`; empty: official."""
 
     @property
     def split_seed(self) -> int:
@@ -83,7 +82,7 @@ def create_official_split(dataset: Dataset) -> Split:
     """Train on Training, validate on PublicTest, test on PrivateTest, the publisher's parts as they are.
 
     Raises:
-        InputError: the dataset does not mark these parts; use the thesis protocol.
+        InputError: the dataset does not mark these parts; use the random protocol.
     """
     parts = [np.flatnonzero(dataset.usage == usage) for usage in ("Training", "PublicTest", "PrivateTest")]
     if any(len(part) == 0 for part in parts):
@@ -92,7 +91,7 @@ def create_official_split(dataset: Dataset) -> Split:
         )
         raise InputError(
             f"the dataset marks no Training, PublicTest and PrivateTest images (it has {counts}); "
-            "use `--protocol thesis`, which draws its own parts"
+            "use `--protocol random`, which draws its own parts"
         )
     return Split(*parts)
 
@@ -101,18 +100,18 @@ def create_folders_split(dataset: Dataset, settings: SplitSettings) -> Split:
     """Take the parts that a dataset marks, whatever it has of them; a fold of the training part may validate.
 
     Raises:
-        InputError: it marks no training or no test part; use the thesis protocol.
+        InputError: it marks no training or no test part; use the random protocol.
     """
     train, validation = (np.flatnonzero(dataset.usage == usage) for usage in ("Training", "PublicTest"))
     test = np.flatnonzero(np.isin(dataset.usage, ("Test", "PrivateTest")))
     if not len(train) or not len(test):
         raise InputError(
-            "the dataset marks no train and test images, as folders of these names do; use `--protocol thesis`, which "
+            "the dataset marks no train and test images, as folders of these names do; use `--protocol random`, which "
             "draws its own parts"
         )
     if not len(validation):
         seed = settings.split_seed if settings.fold_seed < 0 else settings.fold_seed
-        groups = dataset.group if settings.near_copies else dataset.relative
+        groups = find_ties(dataset, settings.near_copies)
         train, validation = _hold_out(dataset.emotion, groups, train, settings.n_folds, seed, settings.fold)
     return Split(train, validation, test)
 
@@ -136,7 +135,8 @@ def create_thesis_split(
         fold_seed: of the folds; -1: `seed`.
         is_naive: let identical images fall on different sides, as a plain random split does.
         near_copies: let near-copies do so. Without them the test part stays what it is, images of the rest that are
-            near-copies of its images are left out, and folds keep those of each other together.
+            near-copies of its images are left out, and folds keep those of each other together. A person stands on one
+            side in any case, where it is known who is whom.
 
     Raises:
         InputError: a class has fewer than 8 different images, or all have few more; add images.
@@ -144,12 +144,13 @@ def create_thesis_split(
     for label in np.unique(dataset.emotion):
         if (n := len(np.unique(dataset.group[dataset.emotion == label]))) < 8:
             raise InputError(
-                f"class {EMOTIONS[label]} has {n} different images, expected at least 8 to split; add images"
+                f"class {dataset.classes[label]} has {n} different images, expected at least 8 to split; add images"
             )
-    groups = np.arange(len(dataset)) if is_naive else dataset.group
+    groups = np.arange(len(dataset)) if is_naive else find_ties(dataset, near_copies=True)
     rest, test = _hold_out(dataset.emotion, groups, np.arange(len(dataset)), 5, seed, 0)
     if not near_copies and not is_naive:
-        groups, rest = dataset.relative, _leave_out(dataset, rest, test)
+        # People stand on one side already.
+        groups, rest = dataset.kin, _leave_out(dataset.relative, rest, test)
         if set(dataset.emotion[rest].tolist()) != set(dataset.emotion.tolist()):
             raise InputError(
                 "all images of a class are near-copies of its test images, such as frames of one film; "
@@ -159,19 +160,44 @@ def create_thesis_split(
     return Split(train, validation, test)
 
 
-def _leave_out(dataset: Dataset, rows: Rows, others: Rows) -> Rows:
-    """Return the rows without near-copies of others."""
-    return rows[~np.isin(dataset.relative[rows], dataset.relative[others])]
+def find_ties(dataset: Dataset, near_copies: bool) -> NDArray[np.int32]:
+    """Return numbers (n,) that images share which stand on one side: of one person, and copies, near ones or identical.
+
+    Args:
+        dataset: any dataset.
+        near_copies: whether near-copies may stand on two sides.
+    """
+    if not near_copies:
+        return dataset.kin
+    return dataset.group if dataset.person is None else join_groups(dataset.group, dataset.person)
 
 
-def keep_apart(split: Split, dataset: Dataset) -> Split:
-    """Leave near-copies of test images out of the other parts, and those of validation images out of training."""
-    validation = _leave_out(dataset, split.validation, split.test)
-    train = _leave_out(dataset, split.train, np.concatenate([validation, split.test]))
+def _leave_out(groups: NDArray[np.int32], rows: Rows, others: Rows) -> Rows:
+    """Return the rows that share no group with others."""
+    return rows[~np.isin(groups[rows], groups[others])]
+
+
+def keep_apart(split: Split, dataset: Dataset, near_copies: bool = False) -> Split:
+    """Leave what is tied to test images out of the other parts, and what is to validation images out of training.
+
+    Args:
+        split: parts that were marked.
+        dataset: whose rows they are.
+        near_copies: leave only people out who are in several parts.
+    """
+    train, validation = split.train, split.validation
+    keys = [*([] if near_copies else [("near-copies", dataset.relative)]), ("people", dataset.person)]
+    for _, groups in keys:
+        if groups is not None:
+            validation = _leave_out(groups, validation, split.test)
+    for _, groups in keys:
+        if groups is not None:
+            train = _leave_out(groups, train, np.concatenate([validation, split.test]))
     if not len(train) or not len(validation):
+        what = "near-copies of test images" if dataset.person is None else "near-copies, or of the people, of the test"
         raise InputError(
-            "all images that train or validate are near-copies of test images; add others, or say near_copies: true "
-            "(--near-copies)"
+            f"all images that train or validate are {what}; add others, use `--protocol random`, or say "
+            "near_copies: true (--near-copies)"
         )
     return Split(train, validation, split.test)
 
@@ -179,6 +205,11 @@ def keep_apart(split: Split, dataset: Dataset) -> Split:
 def _hold_out(
     labels: NDArray[np.uint8], groups: NDArray[np.integer], rows: Rows, n_parts: int, seed: int, part: int
 ) -> tuple[Rows, Rows]:
+    n_groups = len(np.unique(groups[rows]))
+    if n_groups < n_parts:
+        raise InputError(
+            f"{n_groups} people or different images cannot be split into {n_parts} parts; add some, or lower n_folds"
+        )
     # Imported here: it takes more than a second, and what reads splits that are files does without.
     from sklearn.model_selection import StratifiedGroupKFold
 
@@ -198,7 +229,8 @@ def create_split(dataset: Dataset, settings: SplitSettings) -> Split:
     if settings.protocol in ("", "official", "folders"):
         is_official = settings.protocol != "folders"
         split = create_official_split(dataset) if is_official else create_folders_split(dataset, settings)
-        return split if settings.near_copies else keep_apart(split, dataset)
+        is_apart = settings.near_copies and dataset.person is None
+        return split if is_apart else keep_apart(split, dataset, settings.near_copies)
     return create_thesis_split(
         dataset,
         settings.split_seed,

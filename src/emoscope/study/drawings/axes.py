@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from sklearn.metrics import roc_curve
 
-from emoscope.core.emotions import COLOURS, EMOTIONS
+from emoscope.core.emotions import find_colours
 from emoscope.study.measuring.metrics import N_BINS, compute_auc
 
 INK, SOFT, LINE = "#1c1f24", "#5d6470", "#dfe2e7"
@@ -21,23 +21,28 @@ GREY = "#8a8f98"
 MIN_IN_BIN = 20
 """A handful of images say nothing about a bin of the reliability diagram."""
 
+MAX_WRITTEN = 12
+"""Classes of a confusion matrix whose cells still have room for a number."""
+
 N_CURVE_POINTS = 200
 """Of a ROC curve: more cannot be told apart on a page."""
 
 
-def draw_confusion(axes: Axes, confusion: NDArray[np.integer]) -> None:
-    """Draw row-normalised confusion counts (7, 7) as a heat map: each row shows what became of one label's images."""
+def draw_confusion(axes: Axes, confusion: NDArray[np.integer], classes: tuple[str, ...]) -> None:
+    """Draw row-normalised confusion counts (classes, classes) as a heat map: what became of each label's images."""
     shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
-    edges = np.arange(len(EMOTIONS) + 1) - 0.5
+    edges = np.arange(len(classes) + 1) - 0.5
     # One colour, more or less opaque: right on a light and on a dark ground.
     cells = np.zeros((*shares.shape, 4))
     cells[..., :3] = [int(BLUE[i : i + 2], 16) / 255 for i in (1, 3, 5)]
     cells[..., 3] = shares
     axes.pcolormesh(edges, edges, cells, edgecolors="none")
-    axes.set_xticks(range(len(EMOTIONS)), EMOTIONS, rotation=30, ha="right")
-    axes.set_yticks(range(len(EMOTIONS)), EMOTIONS)
-    axes.set(xlabel="prediction", ylabel="label", ylim=(len(EMOTIONS) - 0.5, -0.5))
-    for (row, column), share in np.ndenumerate(shares):
+    is_crowded = len(classes) > MAX_WRITTEN
+    rotation, fontsize = (90, 6) if is_crowded else (30, None)
+    axes.set_xticks(range(len(classes)), classes, rotation=rotation, ha="right", fontsize=fontsize)
+    axes.set_yticks(range(len(classes)), classes, fontsize=fontsize)
+    axes.set(xlabel="prediction", ylabel="label", ylim=(len(classes) - 0.5, -0.5))
+    for (row, column), share in np.ndenumerate(shares) if not is_crowded else ():
         colour = "white" if share > 0.85 else INK
         axes.text(column, row, f"{100 * share:.0f}", ha="center", va="center", color=colour)
     axes.set_title("Of each label's images, % read as ...", loc="left")
@@ -46,8 +51,11 @@ def draw_confusion(axes: Axes, confusion: NDArray[np.integer]) -> None:
     axes.grid(False)
 
 
-def draw_roc(axes: Axes, probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> None:
-    """Draw each class's one-vs-rest ROC curve and their mean, from probabilities (n, 7)."""
+def draw_roc(
+    axes: Axes, probabilities: NDArray[np.floating], labels: NDArray[np.integer], classes: tuple[str, ...]
+) -> None:
+    """Draw each class's one-vs-rest ROC curve and their mean, from probabilities (n, classes)."""
+    colours = find_colours(classes)
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle="--")
     grid = np.linspace(0, 1, N_CURVE_POINTS + 1)
     curves, areas = [], []
@@ -56,14 +64,15 @@ def draw_roc(axes: Axes, probabilities: NDArray[np.floating], labels: NDArray[np
             false, true, _ = roc_curve(labels == label, probabilities[:, label])
             curves.append(np.interp(grid, false, true))
             areas.append(auc)
-            axes.plot(*_thin(false, true), color=COLOURS[label], linewidth=1.4, label=f"{EMOTIONS[label]}, {auc:.3f}")
+            axes.plot(*_thin(false, true), color=colours[label], linewidth=1.4, label=f"{classes[label]}, {auc:.3f}")
     if curves:
         # Every curve begins in the corner, where interpolation sees the end of its first rise.
         mean = np.concatenate([[0.0], np.mean(curves, axis=0)])
         text = f"mean, {np.mean(areas):.3f}"
         axes.plot(np.concatenate([[0.0], grid]), mean, color=INK, linewidth=2.2, label=text)
     axes.set(xlabel="false positive rate", ylabel="true positive rate", xlim=(0, 1), ylim=(0, 1.01))
-    axes.legend(loc="lower right", frameon=False, title="area under the curve")
+    n_columns = 1 + len(classes) // MAX_WRITTEN
+    axes.legend(loc="lower right", frameon=False, title="area under the curve", ncols=n_columns)
 
 
 def _thin(x: NDArray[np.floating], y: NDArray[np.floating]) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
@@ -80,7 +89,7 @@ def draw_reliability(
 
     Args:
         axes: to draw on.
-        curves: name, probabilities (n, 7) and labels (n,) of each.
+        curves: name, probabilities (n, classes) and labels (n,) of each.
         min_in_bin: bins with fewer images are left out.
     """
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle="--", label="perfectly calibrated")
@@ -216,15 +225,15 @@ def draw_estimates(axes: Axes, rows: Sequence[Estimate], label: str) -> None:
     axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), frameon=False, ncols=2)
 
 
-def draw_counts(axes: Axes, counts: Sequence[int]) -> None:
+def draw_counts(axes: Axes, counts: Sequence[int], classes: tuple[str, ...]) -> None:
     """Draw how many images each class has."""
-    axes.barh(range(len(EMOTIONS)), counts, height=0.62, color=COLOURS)
+    axes.barh(range(len(classes)), counts, height=0.62, color=find_colours(classes))
     for label, count in enumerate(counts):
         text = f"{count:,} ({count / max(sum(counts), 1):.1%})"
         # SVG drops leading spaces: the gap is an offset.
         axes.annotate(text, (count, label), (5, 0), textcoords="offset points", va="center", ha="left", color=INK)
-    axes.set_yticks(range(len(EMOTIONS)), EMOTIONS)
-    axes.set(ylim=(len(EMOTIONS) - 0.5, -0.5), xlim=(0, max(counts) * 1.25))
+    axes.set_yticks(range(len(classes)), classes)
+    axes.set(ylim=(len(classes) - 0.5, -0.5), xlim=(0, max(counts) * 1.25))
     axes.set_xticks([])
     axes.tick_params(length=0)
     axes.spines["bottom"].set_visible(False)

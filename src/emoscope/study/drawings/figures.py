@@ -14,10 +14,10 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
-from emoscope.core.emotions import COLOURS, EMOTIONS
+from emoscope.core.emotions import EMOTIONS, find_colours
 from emoscope.core.errors import OutputError
 from emoscope.core.files import explain, open_atomic
-from emoscope.study.data.dataset import SIDE_PX, USAGES, Dataset
+from emoscope.study.data.dataset import USAGES, Dataset
 from emoscope.study.drawings.axes import draw_confusion, draw_reliability, draw_roc, draw_sizes
 from emoscope.study.measuring.calibrate import compute_coverage
 
@@ -44,10 +44,11 @@ def plot_dataset(dataset: Dataset, path: Path) -> None:
     Raises:
         OutputError: the place cannot be written, or something else is there; choose another.
     """
-    figure = Figure(figsize=(13, 6.4), dpi=120, facecolor="white")
+    height = 0.86 * len(dataset.classes) + 0.4
+    figure = Figure(figsize=(13, height), dpi=120, facecolor="white")
     FigureCanvasAgg(figure)
     samples, bars = figure.subplots(1, 2, width_ratios=[N_SAMPLES, 5.2])
-    figure.subplots_adjust(left=0.075, right=0.985, top=0.91, bottom=0.03, wspace=0.04)
+    figure.subplots_adjust(left=0.075, right=0.985, top=1 - 0.576 / height, bottom=0.192 / height, wspace=0.04)
     _plot_samples(samples, dataset)
     _plot_distribution(bars, dataset)
     _save(figure, path)
@@ -108,18 +109,20 @@ def choose_samples(dataset: Dataset, label: int) -> NDArray[np.int64]:
 
 
 def _plot_samples(axes: Axes, dataset: Dataset) -> None:
-    gap = 3
-    step = SIDE_PX + gap
-    sheet = np.full((len(EMOTIONS) * step - gap, N_SAMPLES * step - gap), 255, np.uint8)
-    for label in range(len(EMOTIONS)):
+    # Of faces of 48 px three.
+    gap = max(1, dataset.side_px // 16)
+    classes, side = dataset.classes, dataset.side_px
+    step = side + gap
+    sheet = np.full((len(classes) * step - gap, N_SAMPLES * step - gap), 255, np.uint8)
+    for label in range(len(classes)):
         for column, row in enumerate(choose_samples(dataset, label)):
             y, x = label * step, column * step
-            sheet[y : y + SIDE_PX, x : x + SIDE_PX] = dataset.pixels[row]
+            sheet[y : y + side, x : x + side] = dataset.pixels[row]
     axes.imshow(sheet, cmap="gray", vmin=0, vmax=255, aspect="auto", interpolation="nearest")
-    axes.set_yticks([label * step + SIDE_PX / 2 for label in range(len(EMOTIONS))], EMOTIONS)
+    axes.set_yticks([label * step + side / 2 for label in range(len(classes))], classes)
     axes.set_xticks([])
     axes.tick_params(length=0, pad=8)
-    for text, colour in zip(axes.get_yticklabels(), COLOURS, strict=True):
+    for text, colour in zip(axes.get_yticklabels(), find_colours(classes), strict=True):
         text.set(color=colour, fontweight="bold", fontsize=11)
     axes.set_frame_on(False)
     axes.set_title(f"{len(dataset):,} images: samples and counts of each class", loc="left", fontweight="bold", pad=12)
@@ -128,11 +131,12 @@ def _plot_samples(axes: Axes, dataset: Dataset) -> None:
 def _plot_distribution(axes: Axes, dataset: Dataset) -> None:
     """Draw one stacked bar per class, in line with its samples."""
     present = [usage for usage in USAGES if (dataset.usage == usage).any()]
-    left = np.zeros(len(EMOTIONS))
+    n_classes = len(dataset.classes)
+    left = np.zeros(n_classes)
     for usage in present:
-        counts = np.bincount(dataset.emotion[dataset.usage == usage], minlength=len(EMOTIONS))
-        colours = [_tint(colour, TINTS[usage]) for colour in COLOURS]
-        axes.barh(range(len(EMOTIONS)), counts, left=left, height=0.5, color=colours)
+        counts = np.bincount(dataset.emotion[dataset.usage == usage], minlength=n_classes)
+        colours = [_tint(colour, TINTS[usage]) for colour in find_colours(dataset.classes)]
+        axes.barh(range(n_classes), counts, left=left, height=0.5, color=colours)
         left += counts
     for label, total in enumerate(left):
         text = f" {total:,.0f}  ({total / len(dataset):.1%})"
@@ -140,8 +144,8 @@ def _plot_distribution(axes: Axes, dataset: Dataset) -> None:
     # Room for the figures at the end of the longest bar.
     axes.set_xlim(0, left.max() * 1.42)
     # The gap between two rows of samples is 3 of 51 pixels; so the bars stand level with them.
-    edge = SIDE_PX / (SIDE_PX + 3) / 2
-    axes.set_ylim(len(EMOTIONS) - 1 + edge, -edge)
+    edge = 48 / 51 / 2
+    axes.set_ylim(n_classes - 1 + edge, -edge)
     axes.set_xticks([])
     axes.set_yticks([])
     for side in ("top", "right", "bottom"):
@@ -171,23 +175,25 @@ def open_figure(path: Path, size: tuple[float, float]) -> Iterator[Axes]:
         figure.savefig(temporary, format="png")
 
 
-def plot_confusion(confusion: NDArray[np.integer], path: Path) -> None:
-    """Draw row-normalised confusion counts (7, 7) as a heat map."""
-    with open_figure(path, (6.4, 5.4)) as axes:
-        draw_confusion(axes, confusion)
+def plot_confusion(confusion: NDArray[np.integer], path: Path, classes: tuple[str, ...] = EMOTIONS) -> None:
+    """Draw row-normalised confusion counts (classes, classes) as a heat map."""
+    with open_figure(path, (max(6.4, 3 + len(classes) / 4), max(5.4, 2 + len(classes) / 4))) as axes:
+        draw_confusion(axes, confusion, classes)
 
 
-def plot_roc(probabilities: NDArray[np.floating], labels: NDArray[np.integer], path: Path) -> None:
-    """Draw each class's one-vs-rest ROC curve and their mean, from probabilities (n, 7)."""
+def plot_roc(
+    probabilities: NDArray[np.floating], labels: NDArray[np.integer], path: Path, classes: tuple[str, ...] = EMOTIONS
+) -> None:
+    """Draw each class's one-vs-rest ROC curve and their mean, from probabilities (n, classes)."""
     with open_figure(path, (6.0, 5.4)) as axes:
-        draw_roc(axes, probabilities, labels)
+        draw_roc(axes, probabilities, labels, classes)
 
 
 def plot_reliability(curves: Sequence[tuple[str, NDArray[np.floating], NDArray[np.integer]]], path: Path) -> None:
     """Draw how often predictions of each confidence are right.
 
     Args:
-        curves: name, probabilities (n, 7) and labels (n,) of each.
+        curves: name, probabilities (n, classes) and labels (n,) of each.
         path: the PNG.
     """
     with open_figure(path, (6.0, 5.4)) as axes:

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import TypedDict
 
-from emoscope.core.emotions import EMOTIONS
 from emoscope.core.errors import InputError, OutputError
 from emoscope.core.files import compute_sha256
 from emoscope.core.manifest import Identity
@@ -145,9 +144,9 @@ def write_card(folder: Path, dataset: Dataset, path: Path, recipe: Path | None =
             robustness=robustness,
             kept=_find_kept(certainty, is_right),
             deceptive=_find_deceptive(robustness),
-            confusions=_find_confusions(np.array(final["views"]["1"]["confusion"])),
+            confusions=_find_confusions(np.array(final["views"]["1"]["confusion"]), recognizer.spec.labels),
             drawings=drawings.name,
-            emotions=EMOTIONS,
+            emotions=recognizer.spec.labels,
             describe_auc=describe_auc,
             n_calibration=min(N_CALIBRATION, len(split.train)),
             version=read_version(),
@@ -266,12 +265,14 @@ def _count_parameters(model: Path) -> int:
     )
 
 
-def _find_confusions(confusion: np.ndarray[Any, np.dtype[np.int64]]) -> list[tuple[str, str, float]]:
+def _find_confusions(
+    confusion: np.ndarray[Any, np.dtype[np.int64]], classes: tuple[str, ...]
+) -> list[tuple[str, str, float]]:
     """Return the five commonest mistakes: label, prediction, share of the label's images."""
     shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     np.fill_diagonal(shares, 0)
     order = np.argsort(-shares, axis=None)[:5]
-    return [(EMOTIONS[i // 7], EMOTIONS[i % 7], float(shares.flat[i])) for i in order]
+    return [(classes[i // len(classes)], classes[i % len(classes)], float(shares.flat[i])) for i in order]
 
 
 def _find_kept(certainty: NDArray[np.float64], is_right: NDArray[np.bool_]) -> dict[float, float]:
@@ -293,12 +294,12 @@ def _draw(
     folder: Path, recognizer: Recognizer, histories: list[list[dict[str, float]]], test: Predictions, part: str
 ) -> None:
     """Write every drawing; those of figures by one view, as `emoscope analyze` reads faces unless told otherwise."""
-    labels, calibration = test.labels, recognizer.calibration
+    labels, calibration, classes = test.labels, recognizer.calibration, recognizer.spec.labels
     probabilities = calibrate(test.logits[1], calibration)
-    confusion = np.zeros((len(EMOTIONS), len(EMOTIONS)), np.int64)
+    confusion = np.zeros((len(classes), len(classes)), np.int64)
     np.add.at(confusion, (labels, probabilities.argmax(axis=1)), 1)
-    plot_confusion(confusion, folder / "confusion.png")
-    plot_roc(probabilities, labels, folder / "roc.png")
+    plot_confusion(confusion, folder / "confusion.png", classes)
+    plot_roc(probabilities, labels, folder / "roc.png", classes)
     before = calibrate(test.logits[1], Calibration())
     ten = calibrate(test.logits[10], recognizer.spec.find_calibration(10))
     plot_reliability(
@@ -318,15 +319,18 @@ def _draw(
 
 def _draw_failures(path: Path, recognizer: Recognizer) -> None:
     """Draw cartoon faces that are read wrongly with the greatest certainty: what the network does far from its data."""
-    cartoons = create_synthetic(1400, seed=0)
+    cartoons, classes = create_synthetic(1400, seed=0), recognizer.spec.labels
     probabilities = recognizer.predict(cartoons.pixels)
     predictions = probabilities.argmax(axis=1)
-    wrong = np.flatnonzero(predictions != cartoons.emotion)
+    wrong = np.array([classes[p] != cartoons.classes[e] for p, e in zip(predictions, cartoons.emotion, strict=True)])
+    wrong = np.flatnonzero(wrong)
     worst = wrong[np.argsort(-probabilities.max(axis=1)[wrong])]
     # Two of each label show more than fourteen of the worst one.
-    chosen = [row for label in range(len(EMOTIONS)) for row in worst[cartoons.emotion[worst] == label][:2]][:N_FAILURES]
+    per_label = [row for label in range(len(cartoons.classes)) for row in worst[cartoons.emotion[worst] == label][:2]]
+    chosen = per_label[:N_FAILURES]
     titles = [
-        f"{EMOTIONS[cartoons.emotion[row]]}, read as\n{EMOTIONS[predictions[row]]} ({probabilities[row].max():.0%})"
+        f"{cartoons.classes[cartoons.emotion[row]]}, read as\n{classes[predictions[row]]} "
+        f"({probabilities[row].max():.0%})"
         for row in chosen
     ]
     plot_faces(cartoons.pixels[chosen], titles, path)

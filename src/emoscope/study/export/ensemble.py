@@ -15,7 +15,18 @@ from emoscope.study.data.dataset import Dataset
 from emoscope.study.export.export import MAX_DIFFERENCE, SPLIT_KEYS, draw_pictures, write_calibrated
 from emoscope.study.export.quantize import write_model
 
-SHARED_KEYS = ("size_px", "channels", "mean", "std", "kernel", "crop_margin", "precision", "data_sha256", *SPLIT_KEYS)
+SHARED_KEYS = (
+    "labels",
+    "size_px",
+    "channels",
+    "mean",
+    "std",
+    "kernel",
+    "crop_margin",
+    "precision",
+    "data_sha256",
+    *SPLIT_KEYS,
+)
 """What the members of an ensemble have in common."""
 
 

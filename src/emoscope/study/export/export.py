@@ -6,7 +6,7 @@ import logging
 import os
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from emoscope.core.emotions import EMOTIONS
 from emoscope.core.errors import EmoscopeError, InputError, ModelError, OutputError
 from emoscope.core.files import open_atomic
 from emoscope.faces.crop import CROP_MARGIN
@@ -51,12 +52,15 @@ class Calibrated:
     """By part: views, uncalibrated, balanced."""
 
 
-def describe_validation(logits: Mapping[int, NDArray[np.floating]], labels: NDArray[np.integer]) -> Calibrated:
+def describe_validation(
+    logits: Mapping[int, NDArray[np.floating]], labels: NDArray[np.integer], names: Sequence[str] = EMOTIONS
+) -> Calibrated:
     """Fit the calibrations of a network and measure it, both on validation images.
 
     Args:
-        logits: (n, views, 7) by number of views.
+        logits: (n, views, classes) by number of views.
         labels: (n,), class index.
+        names: of the classes.
     """
     calibrations = fit_calibrations(logits, labels)
     figures: dict[str, Any] = {}
@@ -64,15 +68,15 @@ def describe_validation(logits: Mapping[int, NDArray[np.floating]], labels: NDAr
         part, calibration = ModelSpec.name_figures(n_views), calibrations[n_views]
         probabilities = calibrate(values, calibration)
         certain = float((probabilities.max(axis=1) >= calibration.uncertain_below).mean())
-        figures[part] = {**_select(probabilities, labels), "certain_share": certain}
-        figures[f"{part}_uncalibrated"] = _select(calibrate(values, Calibration()), labels)
+        figures[part] = {**_select(probabilities, labels, names), "certain_share": certain}
+        figures[f"{part}_uncalibrated"] = _select(calibrate(values, Calibration()), labels, names)
         balanced = calibrate(values, calibration, balanced=True)
-        figures[ModelSpec.name_figures(n_views, balanced=True)] = _select(balanced, labels)
+        figures[ModelSpec.name_figures(n_views, balanced=True)] = _select(balanced, labels, names)
     return Calibrated(calibrations, figures)
 
 
-def _select(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> dict[str, Any]:
-    figures = compute_metrics(probabilities, labels)
+def _select(probabilities: NDArray[np.floating], labels: NDArray[np.integer], names: Sequence[str]) -> dict[str, Any]:
+    figures = compute_metrics(probabilities, labels, names)
     return {key: figures[key] for key in ("accuracy", "macro_f1", "ece", "classwise_ece", "nll", "brier", "n")}
 
 
@@ -81,7 +85,7 @@ def create_spec(run: Run, calibrated: Calibrated, name: str) -> ModelSpec:
     config = run.config
     origin, licence = describe_weights(config)
     return dataclasses.replace(
-        describe_input(config),
+        describe_input(config, run.classes),
         name=name,
         crop_margin=CROP_MARGIN,
         calibrations=calibrated.calibrations,
@@ -103,7 +107,7 @@ def load_network(run: Run) -> nn.Module:
     """
     if not run.is_finished:
         raise InputError(f"the run {run.folder} is not finished; go on with the same command that began it")
-    network = build_network(run.config, is_new=False)
+    network = build_network(run.config, run.classes, is_new=False)
     load_weights(network, run.best_path)
     return network.eval()
 
@@ -190,7 +194,7 @@ def export_run(folder: Path, path: Path, name: str = "") -> ModelSpec:
     run = load_run(folder)
     network = load_network(run)
     validation = run.load_validation()
-    calibrated = describe_validation(validation.logits, validation.labels)
+    calibrated = describe_validation(validation.logits, validation.labels, run.classes)
     spec = create_spec(run, calibrated, name or f"{run.config.network}-{run.folder.name[:6]}")
     write_checked(network, spec, path)
     return spec
@@ -269,7 +273,7 @@ def write_calibrated(
     with open_atomic(path) as temporary:
         write(temporary, spec)
         logits = {v: Recognizer(temporary, v).compute_logits(dataset.pixels[rows]) for v in VIEWS}
-        calibrated = describe_validation(logits, dataset.emotion[rows])
+        calibrated = describe_validation(logits, dataset.emotion[rows], dataset.classes)
         spec = dataclasses.replace(spec, calibrations=calibrated.calibrations, figures=calibrated.figures)
         write(temporary, spec)
     return spec

@@ -37,7 +37,7 @@ def set_limits(path: Path, dataset: Dataset) -> ModelSpec:
         raise InputError(f"{recognizer.spec.name} was trained on other data; name that dataset")
     rows = create_split(dataset, recognizer.spec).validation
     pixels, labels, spec = dataset.pixels[rows], dataset.emotion[rows], recognizer.spec
-    # What is beyond the limits has all seven emotions in its set: the limits come first.
+    # What is beyond the limits has all emotions in its set: the limits come first.
     recognizer.spec = dataclasses.replace(spec, limits=fit_limits(recognizer, pixels, labels))
     ratio = fit_set_ratio(read_degraded(recognizer, pixels), labels)
     spec = dataclasses.replace(recognizer.spec, set_ratio=ratio)

@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from emoscope.core.emotions import EMOTIONS
 from emoscope.faces.recognize import apply_calibration, calibrate, compute_probabilities
 from emoscope.faces.spec import Calibration
 from emoscope.study.measuring.metrics import compute_f1
@@ -27,7 +26,7 @@ def fit_calibrations(logits: Mapping[int, NDArray[np.floating]], labels: NDArray
     """Fit a calibration for every number of views.
 
     Args:
-        logits: (n, views, 7) of validation images, by number of views.
+        logits: (n, views, classes) of validation images, by number of views.
         labels: (n,), class index.
     """
     calibrations = {}
@@ -52,13 +51,13 @@ def fit_affine(
     Dirichlet calibration with off-diagonal regularisation (Kull et al., Beyond temperature scaling, 2019).
 
     Args:
-        logarithms: (n, 7) of validation images' mean probabilities.
+        logarithms: (n, classes) of validation images' mean probabilities.
         labels: (n,), class index.
         damping: times the mean square of the weights off the diagonal and of the offsets.
         offset_damping: of the offsets; None: as of the weights.
 
     Returns:
-        Seven rows of eight: the weights of the seven logarithms, and an offset.
+        A row per class: the weights of the logarithms, and an offset.
     """
     n, n_classes = logarithms.shape
     inputs = np.concatenate([logarithms, np.ones((n, 1))], axis=1)
@@ -80,7 +79,7 @@ def fit_threshold(probabilities: NDArray[np.floating], labels: NDArray[np.intege
     """Find from which largest probability on predictions are right often enough.
 
     Args:
-        probabilities: (n, 7) calibrated, of validation images.
+        probabilities: (n, classes) calibrated, of validation images.
         labels: (n,), class index.
 
     Returns:
@@ -113,15 +112,16 @@ def compute_coverage(
 
 
 def fit_bias(logits: NDArray[np.floating], labels: NDArray[np.integer]) -> tuple[float, ...]:
-    """Return the seven biases on calibrated logits (n, 7) that give the highest macro F1, one class after the other."""
+    """Return the biases on calibrated logits (n, classes) that give the highest macro F1, one class after the other."""
 
     def score(bias: NDArray[np.float64]) -> float:
-        return float(compute_f1((logits + bias).argmax(axis=1), labels).mean())
+        return float(compute_f1((logits + bias).argmax(axis=1), labels, n_classes).mean())
 
-    bias = np.zeros(len(EMOTIONS))
+    n_classes = logits.shape[1]
+    bias = np.zeros(n_classes)
     best = score(bias)
     for _ in range(3):
-        for label in range(len(EMOTIONS)):
+        for label in range(n_classes):
             for value in BIASES:
                 changed = bias.copy()
                 changed[label] = value

@@ -4,7 +4,7 @@ Split conformal prediction (Angelopoulos & Bates, A gentle introduction to confo
 the set if its score is one of the better nine tenths of the scores of labels. The score is how probable an emotion is
 next to the likeliest: so that no set is empty, and it grows where several are about as probable. What was done to a
 face nobody knows later, so each way of making faces worse is a group with a ratio of its own (their section 4.1), and
-the smallest of all is taken. Faces beyond the network's limits get all seven. Compared with others by
+the smallest of all is taken. Faces beyond the network's limits get all. Compared with others by
 benchmarks/conformal.py.
 """
 
@@ -34,7 +34,7 @@ class Read:
     """What a network says of faces that are made worse in one way, cut upright as analyses do."""
 
     probabilities: NDArray[np.float64]
-    """(n, 7)"""
+    """(n, classes)"""
     unreadable: NDArray[np.bool_]
     """(n,)"""
 
@@ -61,7 +61,7 @@ def read_degraded(recognizer: Recognizer, faces: Faces) -> Groups:
 
 
 def compute_scores(read: Read, labels: NDArray[np.integer]) -> NDArray[np.float64]:
-    """Return (n,) how probable the label is next to the likeliest emotion; infinite where the set holds all seven."""
+    """Return (n,) how probable the label is next to the likeliest emotion; infinite where the set holds them all."""
     of_label = read.probabilities[np.arange(len(labels)), labels]
     return np.where(read.unreadable, np.inf, of_label / read.probabilities.max(axis=1))
 

@@ -1,7 +1,7 @@
 """Evaluation: a dataset, a part of it and an exported model in, every number out; ONNX Runtime, no torch."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -58,7 +58,7 @@ def find_rows(dataset: Dataset, split: str, spec: ModelSpec) -> Rows:
         return np.arange(len(dataset))
     usages = {str(usage) for usage in np.unique(dataset.usage)}
     is_own = dataset.sha256 == spec.data_sha256 or usages >= {"Training", *USAGES.values()}
-    if is_own or spec.protocol in ("thesis", "naive"):
+    if is_own or spec.protocol in ("thesis", "random", "naive"):
         parts = create_split(dataset, spec)
         return np.asarray(getattr(parts, split), np.int64)
     rows = np.flatnonzero(np.isin(dataset.usage, PARTS[split]))
@@ -70,30 +70,48 @@ def find_rows(dataset: Dataset, split: str, spec: ModelSpec) -> Rows:
     return rows
 
 
-def compute_present(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> dict[str, Any]:
+def match_classes(dataset: Dataset, spec: ModelSpec) -> NDArray[np.int64]:
+    """Return the labels (n,) as places in the network's list of classes, by name.
+
+    Raises:
+        InputError: there are images of classes that the network does not know.
+    """
+    place = {i: spec.labels.index(name) for i, name in enumerate(dataset.classes) if name in spec.labels}
+    counts = np.bincount(dataset.emotion, minlength=len(dataset.classes))
+    if unknown := [f"{name} ({counts[i]})" for i, name in enumerate(dataset.classes) if counts[i] and i not in place]:
+        raise InputError(
+            f"{spec.name} reads {', '.join(spec.labels)}, and the dataset has images of {', '.join(unknown)}; import "
+            "it again and say what these are by --map, or leave them out by --skip"
+        )
+    return np.array([place.get(i, 0) for i in range(len(dataset.classes))])[dataset.emotion]
+
+
+def compute_present(
+    probabilities: NDArray[np.floating], labels: NDArray[np.integer], names: Sequence[str] = EMOTIONS
+) -> dict[str, Any]:
     """Compute the figures of images that may lack a class: means and intervals are over those that there are.
 
     Returns:
         compute_metrics(), and `missing`, the classes of which there is no image.
     """
-    figures: dict[str, Any] = {**compute_metrics(probabilities, labels), "missing": []}
-    counts = np.bincount(labels, minlength=len(EMOTIONS))
+    figures: dict[str, Any] = {**compute_metrics(probabilities, labels, names), "missing": []}
+    counts = np.bincount(labels, minlength=len(names))
     if not counts.all():
         present = counts > 0
-        rows = [figures["per_class"][EMOTIONS[label]] for label in np.flatnonzero(present)]
+        rows = [figures["per_class"][names[label]] for label in np.flatnonzero(present).tolist()]
         for key in ("precision", "recall", "f1"):
             figures[f"macro_{key}"] = float(np.mean([row[key] for row in rows]))
         figures["interval_95"] = compute_intervals(np.array(figures["confusion"]), present=present)
-        figures["missing"] = [EMOTIONS[label] for label in np.flatnonzero(~present)]
+        figures["missing"] = [names[label] for label in np.flatnonzero(~present).tolist()]
     return figures
 
 
 def _measure_kept(
-    probabilities: NDArray[np.floating], labels: NDArray[np.integer], is_kept: NDArray[np.bool_]
+    probabilities: NDArray[np.floating], labels: NDArray[np.integer], is_kept: NDArray[np.bool_], names: Sequence[str]
 ) -> dict[str, Any]:
     if not is_kept.any():
         return {"accuracy": None, "macro_f1": None, "n": 0}
-    figures = compute_metrics(probabilities[is_kept], labels[is_kept])
+    figures = compute_metrics(probabilities[is_kept], labels[is_kept], names)
     return {key: figures[key] for key in ("accuracy", "macro_f1", "n", "interval_95")}
 
 
@@ -136,9 +154,9 @@ def evaluate(
             spec.data_sha256[:12],
         )
     rows = find_rows(dataset, split, spec)
-    probabilities, labels = recognizer.predict(dataset.pixels[rows]), dataset.emotion[rows]
+    probabilities, labels = recognizer.predict(dataset.pixels[rows]), match_classes(dataset, spec)[rows]
     figures: dict[str, Any] = {
-        **compute_present(probabilities, labels),
+        **compute_present(probabilities, labels, spec.labels),
         "split": split,
         "views": n_views,
         "balanced": balanced,
@@ -153,10 +171,13 @@ def evaluate(
     if split in USAGES:
         others = np.flatnonzero(np.isin(dataset.usage, ("Training", *USAGES.values())))
         figures["without_leaked"] = _measure_kept(
-            probabilities, labels, ~find_leaked(dataset, rows, np.flatnonzero(dataset.usage == "Training"))
+            probabilities,
+            labels,
+            ~find_leaked(dataset, rows, np.flatnonzero(dataset.usage == "Training")),
+            spec.labels,
         )
         figures["without_near_copies"] = _measure_kept(
-            probabilities, labels, ~find_related(dataset, rows, np.setdiff1d(others, rows))
+            probabilities, labels, ~find_related(dataset, rows, np.setdiff1d(others, rows)), spec.labels
         )
     if split in ("private", "test") or (split == "all" and dataset.sha256 == spec.data_sha256):
         part = "PrivateTest" if split == "private" else split

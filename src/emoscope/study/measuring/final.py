@@ -54,7 +54,7 @@ def describe_test(
         spec: its calibrations are used.
         dataset: the labels' source.
         rows: of the test images.
-        logits: (n, views, 7) by number of views.
+        logits: (n, views, classes) by number of views.
 
     Returns:
         By number of views: compute_metrics(), with balanced (the second operating point), uncalibrated, and unless
@@ -65,7 +65,7 @@ def describe_test(
     without: dict[Literal["without_leaked", "without_near_copies"], NDArray[np.bool_]] = {}
     if spec.near_copies or spec.protocol == "naive":
         split = create_split(dataset, spec)
-        if spec.protocol != "thesis":
+        if spec.protocol not in ("thesis", "random"):
             without["without_leaked"] = ~find_leaked(dataset, rows, split.train)
         others = np.concatenate([split.train, split.validation])
         without["without_near_copies"] = ~find_related(dataset, rows, others)
@@ -73,9 +73,9 @@ def describe_test(
     for n_views, values in logits.items():
         calibration = spec.find_calibration(n_views)
         probabilities = calibrate(values, calibration)
-        plain = compute_metrics(calibrate(values, type(calibration)()), labels)
-        entry = cast(TestFigures, compute_metrics(probabilities, labels))
-        entry["balanced"] = compute_metrics(calibrate(values, calibration, balanced=True), labels)
+        plain = compute_metrics(calibrate(values, type(calibration)()), labels, spec.labels)
+        entry = cast(TestFigures, compute_metrics(probabilities, labels, spec.labels))
+        entry["balanced"] = compute_metrics(calibrate(values, calibration, balanced=True), labels, spec.labels)
         entry["uncalibrated"] = {
             "ece": plain["ece"],
             "classwise_ece": plain["classwise_ece"],
@@ -87,7 +87,7 @@ def describe_test(
             entry["sets"] = measure_sets(read, labels, spec.set_ratio)
         for key, kept in without.items():
             if kept.any():
-                entry[key] = compute_metrics(probabilities[kept], labels[kept])
+                entry[key] = compute_metrics(probabilities[kept], labels[kept], spec.labels)
         figures[str(n_views)] = entry
     return figures
 

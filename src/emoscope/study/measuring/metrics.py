@@ -1,5 +1,7 @@
 """Probabilities and labels in, numbers out."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest
@@ -16,7 +18,7 @@ def compute_ece(probabilities: NDArray[np.floating], labels: NDArray[np.integer]
     """Compute the expected calibration error of the predicted class.
 
     Args:
-        probabilities: (n, 7), rows sum to 1.
+        probabilities: (n, classes), rows sum to 1.
         labels: (n,), class index.
         n_bins: equal bins over 0..1.
 
@@ -39,18 +41,20 @@ def compute_classwise_ece(probabilities: NDArray[np.floating], labels: NDArray[n
     return float(np.mean(errors))
 
 
-def compute_f1(predictions: NDArray[np.integer], labels: NDArray[np.integer]) -> NDArray[np.float64]:
+def compute_f1(
+    predictions: NDArray[np.integer], labels: NDArray[np.integer], n_classes: int = len(EMOTIONS)
+) -> NDArray[np.float64]:
     """Compute the F1 of each class; 0 for one that is neither there nor predicted.
 
     The same as scikit-learn's, a hundred times faster: searches call it thousands of times.
     """
-    n = len(EMOTIONS)
+    n = n_classes
     confusion = np.bincount(labels.astype(np.int64) * n + predictions, minlength=n * n).reshape(n, n)
     return compute_f1_of(confusion)
 
 
 def compute_f1_of(confusion: NDArray[np.integer]) -> NDArray[np.float64]:
-    """Compute F1 (..., 7) of confusion counts (..., 7, 7)."""
+    """Compute F1 (..., classes) of confusion counts (..., classes, classes)."""
     right = np.diagonal(confusion, axis1=-2, axis2=-1)
     both = confusion.sum(-1) + confusion.sum(-2)
     return np.asarray(2 * right / np.maximum(both, 1))
@@ -65,9 +69,9 @@ def compute_intervals(
     multinomial draw of the counts.
 
     Args:
-        confusion: (7, 7) counts, rows are labels.
+        confusion: (classes, classes) counts, rows are labels.
         n_draws: of the bootstrap; its seed is fixed.
-        present: classes (7,) whose F1 counts.
+        present: classes, (classes,) bool, whose F1 counts.
     """
     n = int(confusion.sum())
     wilson = binomtest(int(np.trace(confusion)), n).proportion_ci(0.95, method="wilson")
@@ -97,10 +101,10 @@ def compute_f1_deviation(predictions: NDArray[np.integer], labels: NDArray[np.in
 
 def compute_auc(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> list[float | None]:
     """Compute each class's one-vs-rest area under the ROC curve; None where a class is all or nothing."""
-    is_class = labels[:, None] == np.arange(len(EMOTIONS))
+    is_class = labels[:, None] == np.arange(probabilities.shape[1])
     return [
         float(roc_auc_score(is_class[:, i], probabilities[:, i])) if 0 < is_class[:, i].sum() < len(labels) else None
-        for i in range(len(EMOTIONS))
+        for i in range(probabilities.shape[1])
     ]
 
 
@@ -111,10 +115,10 @@ def compute_auc_hard(confusion: NDArray[np.integer]) -> list[float | None]:
     operating point and lies below the AUC of good probabilities. For comparison with that study only.
 
     Args:
-        confusion: (7, 7) counts, rows are labels.
+        confusion: (classes, classes) counts, rows are labels.
 
     Returns:
-        Seven values; None where a class is all or nothing.
+        A value per class; None where a class is all or nothing.
     """
     right, of_class, predicted, n = np.diag(confusion), confusion.sum(1), confusion.sum(0), confusion.sum()
     rest = n - of_class
@@ -138,19 +142,22 @@ def _mean_known(values: list[float | None]) -> float | None:
     return float(np.mean(known)) if known else None
 
 
-def compute_metrics(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> Figures:
+def compute_metrics(
+    probabilities: NDArray[np.floating], labels: NDArray[np.integer], names: Sequence[str] = EMOTIONS
+) -> Figures:
     """Compute every number of an evaluation.
 
     Args:
-        probabilities: (n, 7) calibrated, rows sum to 1.
+        probabilities: (n, classes) calibrated, rows sum to 1.
         labels: (n,), class index.
+        names: of the classes.
 
     Returns:
         JSON-ready: accuracy, macro_precision, macro_recall, macro_f1 (unweighted means over the classes; a class
         never predicted counts 0), mean_auc, mean_auc_hard (see compute_auc_hard), ece, classwise_ece, nll, brier, n,
         interval_95 (of accuracy and macro_f1), per_class (by name), confusion (rows are labels, counts).
     """
-    classes = np.arange(len(EMOTIONS))
+    classes = np.arange(len(names))
     predictions = probabilities.argmax(axis=1)
     precision, recall, f1, support = precision_recall_fscore_support(
         labels, predictions, labels=classes, zero_division=0
@@ -159,7 +166,7 @@ def compute_metrics(probabilities: NDArray[np.floating], labels: NDArray[np.inte
     auc = compute_auc(probabilities, labels)
     auc_hard = compute_auc_hard(confusion)
     chosen = np.clip(probabilities[np.arange(len(labels)), labels], 1e-12, 1)
-    one_hot = np.eye(len(EMOTIONS))[labels]
+    one_hot = np.eye(len(names))[labels]
     return {
         "accuracy": float((predictions == labels).mean()),
         "macro_precision": float(np.mean(precision)),
@@ -174,7 +181,7 @@ def compute_metrics(probabilities: NDArray[np.floating], labels: NDArray[np.inte
         "n": len(labels),
         "per_class": {
             name: {"precision": float(p), "recall": float(r), "f1": float(f), "auc": a, "auc_hard": h, "n": int(s)}
-            for name, p, r, f, a, h, s in zip(EMOTIONS, precision, recall, f1, auc, auc_hard, support, strict=True)
+            for name, p, r, f, a, h, s in zip(names, precision, recall, f1, auc, auc_hard, support, strict=True)
         },
         "interval_95": compute_intervals(confusion),
         "confusion": confusion.tolist(),

@@ -19,8 +19,9 @@ Faces = NDArray[np.uint8]
 
 
 def blur(faces: Faces, sigma_px: float) -> Faces:
-    """Blur by a Gaussian."""
-    return np.stack([np.asarray(cv2.GaussianBlur(face, (0, 0), sigma_px), np.uint8) for face in faces])
+    """Blur by a Gaussian; its sigma is that of a face of 48 px."""
+    sigma = sigma_px * faces.shape[1] / 48
+    return np.stack([np.asarray(cv2.GaussianBlur(face, (0, 0), sigma), np.uint8) for face in faces])
 
 
 def add_noise(faces: Faces, share: float) -> Faces:
@@ -98,7 +99,7 @@ class Changed:
     """What a network says of faces after one of CHANGES."""
 
     probabilities: NDArray[np.float64]
-    """(n, 7)"""
+    """(n, classes)"""
     certainty: NDArray[np.float64]
     """(n,) the largest probability; below 0 where the face is beyond one of the network's limits."""
 
@@ -138,7 +139,7 @@ def measure_robustness(
             {
                 "change": name,
                 "accuracy": float((predictions == labels).mean()),
-                "macro_f1": float(compute_f1(predictions, labels).mean()),
+                "macro_f1": float(compute_f1(predictions, labels, read.probabilities.shape[1]).mean()),
                 "uncertain": float((read.certainty < uncertain_below).mean()),
             }
         )

@@ -1,4 +1,4 @@
-"""Networks by name: (n, 1, s, s) float32 in, logits (n, 7) out."""
+"""Networks by name: (n, 1, s, s) float32 in, logits (n, classes) out."""
 
 from collections.abc import Callable
 from functools import partial
@@ -73,11 +73,11 @@ class CompactNet(nn.Module):
     """
 
     def __init__(
-        self, n_stem: int, widths: tuple[int, ...], depths: tuple[int, ...], dropout: float = 0.0, n_channels: int = 1
+        self, n_stem: int, widths: tuple[int, ...], depths: tuple[int, ...], dropout: float, n_classes: int
     ) -> None:
         super().__init__()
         self.stem = nn.Sequential(
-            nn.Conv2d(n_channels, n_stem, 3, 1, 1, bias=False),
+            nn.Conv2d(1, n_stem, 3, 1, 1, bias=False),
             nn.BatchNorm2d(n_stem),
             nn.ReLU(),
             nn.Conv2d(n_stem, widths[0], 3, 2, 1, bias=False),
@@ -92,11 +92,11 @@ class CompactNet(nn.Module):
                 n_in = width
         self.blocks = nn.Sequential(*blocks)
         self.dropout = nn.Dropout(dropout)
-        self.classifier = nn.Linear(n_in, len(EMOTIONS))
+        self.classifier = nn.Linear(n_in, n_classes)
         draw_convolutions(self)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return logits (n, 7)."""
+        """Return logits (n, classes)."""
         features = self.blocks(self.stem(x)).mean((2, 3))
         logits: Tensor = self.classifier(self.dropout(features))
         return logits
@@ -108,10 +108,10 @@ class VggNet(nn.Module):
     Simonyan and Zisserman, 2015; the 4096-wide layers of the original held nine tenths of its parameters.
     """
 
-    def __init__(self, widths: tuple[int, ...], depth: int, dropout: float = 0.0, n_channels: int = 1) -> None:
+    def __init__(self, widths: tuple[int, ...], depth: int, dropout: float, n_classes: int) -> None:
         super().__init__()
         layers: list[nn.Module] = []
-        n_in = n_channels
+        n_in = 1
         for stage, width in enumerate(widths):
             if stage > 0:
                 layers.append(nn.MaxPool2d(2, ceil_mode=True))
@@ -121,11 +121,11 @@ class VggNet(nn.Module):
             layers.append(SqueezeExcitation(width))
         self.body = nn.Sequential(*layers)
         self.dropout = nn.Dropout(dropout)
-        self.classifier = nn.Linear(n_in, len(EMOTIONS))
+        self.classifier = nn.Linear(n_in, n_classes)
         draw_convolutions(self)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return logits (n, 7)."""
+        """Return logits (n, classes)."""
         logits: Tensor = self.classifier(self.dropout(self.body(x).mean((2, 3))))
         return logits
 
@@ -133,10 +133,10 @@ class VggNet(nn.Module):
 Constructor = Callable[[Build], nn.Module]
 
 OWN: dict[str, Constructor] = {
-    "compact": lambda build: CompactNet(32, (48, 96, 192), (2, 2, 2), build.dropout),
-    "compact-wide": lambda build: CompactNet(32, (64, 128, 256), (2, 2, 2), build.dropout),
-    "compact-tiny": lambda build: CompactNet(16, (16, 32, 64), (1, 1, 1), build.dropout),
-    "vgg-se": lambda build: VggNet((64, 128, 256, 512), 2, build.dropout),
+    "compact": lambda build: CompactNet(32, (48, 96, 192), (2, 2, 2), build.dropout, build.n_classes),
+    "compact-wide": lambda build: CompactNet(32, (64, 128, 256), (2, 2, 2), build.dropout, build.n_classes),
+    "compact-tiny": lambda build: CompactNet(16, (16, 32, 64), (1, 1, 1), build.dropout, build.n_classes),
+    "vgg-se": lambda build: VggNet((64, 128, 256, 512), 2, build.dropout, build.n_classes),
 }
 """compact: 1.6 M parameters, 144 M multiply-adds at 48 px; compact-wide: 2.8 M, 255 M; vgg-se: 4.7 M, 0.5 G, for an
 accelerator; compact-tiny: for tests and first tries, seconds per run."""
@@ -153,7 +153,7 @@ TINY: dict[str, Constructor] = {
     "vgg16-tiny": partial(create_thin_vgg, (8, 16, 16, 32, 32), 3),
     "resnet50v2-tiny": partial(create_thin_resnet, (1, 1, 1, 1), (16, 32, 48, 64)),
     "densenet-tiny": partial(create_thin_densenet, 8, (2, 2, 2, 2)),
-    "inception-tiny": lambda build: ThinInception(build.dropout),
+    "inception-tiny": lambda build: ThinInception(build.dropout, build.n_classes),
 }
 """Thin networks of the same kinds, for quick studies: milliseconds per picture."""
 
@@ -169,7 +169,7 @@ SLIM: dict[str, Constructor] = {
     "resnet50v2-slim": partial(create_thin_resnet, (3, 4, 6, 3), (16, 32, 64, 128)),
     "resnet101v2-slim": partial(create_thin_resnet, (3, 4, 23, 3), (16, 32, 64, 128)),
     "densenet121-slim": partial(create_thin_densenet, 4, (6, 12, 24, 16)),
-    "inception-slim": lambda build: ThinInception(build.dropout, is_pooled=True),
+    "inception-slim": lambda build: ThinInception(build.dropout, build.n_classes, is_pooled=True),
 }
 """As deep as the reference study's, an eighth as wide (ResNet a sixteenth), the Inception shallower: for a study that a
 processor runs in a night."""
@@ -210,8 +210,9 @@ def create_network(
     pretrained: bool = False,
     branches: Branches | None = None,
     pooling: Pooling = "own",
+    n_classes: int = len(EMOTIONS),
 ) -> nn.Module:
-    """Create a network: grey pictures (n, 1, s, s) in, logits (n, 7) out.
+    """Create a network: grey pictures (n, 1, s, s) in, logits (n, classes) out.
 
     Args:
         name: one of NETWORKS, or `timm:NAME`.
@@ -221,6 +222,7 @@ def create_network(
         pretrained: load ImageNet weights.
         branches: of VGG.
         pooling: how the last map of features becomes a vector.
+        n_classes: outputs.
 
     Raises:
         InputError: no such network, or it has no such weights, branches, pooling or input size.
@@ -236,7 +238,7 @@ def create_network(
         raise InputError(f"there are no ImageNet weights of {name}; set `pretrained: false` or take another network")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        build = Build(dropout, size_px, pretrained, branches, pooling)
+        build = Build(dropout, size_px, pretrained, branches, pooling, n_classes)
         network = NETWORKS[name](build) if is_known else create_timm(name.removeprefix("timm:"), build)
-    probe(network, name, size_px)
+    probe(network, name, size_px, n_classes)
     return network

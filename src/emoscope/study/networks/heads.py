@@ -5,7 +5,6 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from emoscope.core.emotions import EMOTIONS
 from emoscope.core.errors import InputError
 
 Pooling = Literal["own", "average", "flatten"]
@@ -18,7 +17,7 @@ class FlattenedHead(nn.Module):
     Smaller pictures than the final ones fit too: their features are averaged to the final map's size.
     """
 
-    def __init__(self, body: nn.Module, name: str, size_px: int, dropout: float) -> None:
+    def __init__(self, body: nn.Module, name: str, size_px: int, dropout: float, n_classes: int) -> None:
         super().__init__()
         body.eval()
         with torch.no_grad():
@@ -29,10 +28,10 @@ class FlattenedHead(nn.Module):
         self.body = body
         self.pool = nn.AdaptiveAvgPool2d(shape[2:])
         self.dropout = nn.Dropout(dropout)
-        self.classifier = nn.Linear(shape[1] * shape[2] * shape[3], len(EMOTIONS))
+        self.classifier = nn.Linear(shape[1] * shape[2] * shape[3], n_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return logits (n, 7)."""
+        """Return logits (n, classes)."""
         logits: Tensor = self.classifier(self.dropout(self.pool(self.body(x)).flatten(1)))
         return logits
 

@@ -72,7 +72,9 @@ class Block(nn.Module):
 class KerasResNetV2(nn.Module):
     """ResNet V2 over grey pictures (n, 1, s, s); `size_px` is their side where features are flattened, else 0."""
 
-    def __init__(self, depths: Sequence[int], dropout: float = 0.0, size_px: int = 0) -> None:
+    def __init__(
+        self, depths: Sequence[int], dropout: float = 0.0, size_px: int = 0, n_classes: int = len(EMOTIONS)
+    ) -> None:
         super().__init__()
         self.conv1_conv = nn.Conv2d(1, 64, 7, 2, 3)
         blocks: dict[str, nn.Module] = {}
@@ -88,7 +90,7 @@ class KerasResNetV2(nn.Module):
         side = math.ceil(size_px / 32) or 1
         self.pool = nn.AdaptiveAvgPool2d(side)
         self.dropout = nn.Dropout(dropout)
-        self.classifier = nn.Linear(n_in * side**2, len(EMOTIONS))
+        self.classifier = nn.Linear(n_in * side**2, n_classes)
         draw_convolutions(self)
 
     def compute_features(self, x: Tensor) -> Tensor:
@@ -101,7 +103,7 @@ class KerasResNetV2(nn.Module):
         return features
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return logits (n, 7)."""
+        """Return logits (n, classes)."""
         logits: Tensor = self.classifier(self.dropout(self.compute_features(x)))
         return logits
 

@@ -1,4 +1,4 @@
-"""Known architectures from timm: grey pictures in, seven logits out, random or ImageNet weights."""
+"""Known architectures from timm: grey pictures in, a logit per class out, random or ImageNet weights."""
 
 import dataclasses
 import difflib
@@ -15,7 +15,6 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from emoscope.core.emotions import EMOTIONS
 from emoscope.core.errors import InputError, shorten
 from emoscope.faces.spec import ModelSpec
 from emoscope.study.networks.heads import FlattenedHead, Pooling
@@ -41,6 +40,8 @@ class Build:
     """Of VGG."""
     pooling: Pooling
     """Of the reference study's networks and timm's."""
+    n_classes: int
+    """Outputs."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,7 @@ def create_timm(name: str, build: Build) -> nn.Module:
         WeightsError: they cannot be fetched.
     """
     facts, cfg = find_timm_facts(name), find_timm_cfg(name)
-    options: dict[str, Any] = {"in_chans": 1, "num_classes": len(EMOTIONS), "drop_rate": build.dropout}
+    options: dict[str, Any] = {"in_chans": 1, "num_classes": build.n_classes, "drop_rate": build.dropout}
     is_fixed = cfg is not None and cfg.fixed_input_size
     if is_fixed:
         options["img_size"] = build.size_px
@@ -161,7 +162,7 @@ def create_timm(name: str, build: Build) -> nn.Module:
     if is_fixed:
         network.register_forward_pre_hook(partial(_check_size, name, build.size_px))
     if build.pooling == "flatten":
-        return FlattenedHead(network, name, build.size_px, build.dropout)
+        return FlattenedHead(network, name, build.size_px, build.dropout, build.n_classes)
     return network
 
 
@@ -227,7 +228,12 @@ def create_vgg(name: str, build: Build) -> nn.Module:
         body = timm.create_model(TIMM_NAMES[name].split(".")[0], in_chans=1, num_classes=1, mlp_ratio=0.01)
     assert isinstance(body.features, nn.Sequential)
     return BranchedVgg(
-        list(body.features), build.size_px, build.branches, build.dropout, is_averaged=build.pooling == "average"
+        list(body.features),
+        build.size_px,
+        build.branches,
+        build.dropout,
+        build.n_classes,
+        is_averaged=build.pooling == "average",
     )
 
 
@@ -237,7 +243,8 @@ def create_keras_resnet(name: str, build: Build) -> nn.Module:
     Raises:
         WeightsError: Keras's weights cannot be fetched.
     """
-    network = KerasResNetV2(DEPTHS[name], build.dropout, build.size_px if build.pooling == "flatten" else 0)
+    side_px = build.size_px if build.pooling == "flatten" else 0
+    network = KerasResNetV2(DEPTHS[name], build.dropout, side_px, build.n_classes)
     if build.pretrained:
         try:
             path = fetch_keras_weights(name)
@@ -247,7 +254,7 @@ def create_keras_resnet(name: str, build: Build) -> nn.Module:
     return network
 
 
-def probe(network: nn.Module, name: str, size_px: int) -> None:
+def probe(network: nn.Module, name: str, size_px: int, n_classes: int) -> None:
     """Check that a network takes an input of this size.
 
     Raises:
@@ -262,5 +269,5 @@ def probe(network: nn.Module, name: str, size_px: int) -> None:
         raise InputError(f"{name} takes no input of {size_px} px ({shorten(e)}); choose another of sizes_px") from e
     finally:
         network.train()
-    if shape != (1, len(EMOTIONS)):
-        raise InputError(f"{name} gives values of shape {shape}, expected one per emotion; choose a classifier")
+    if shape != (1, n_classes):
+        raise InputError(f"{name} gives values of shape {shape}, expected one per class; choose a classifier")

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from emoscope.core.emotions import EMOTIONS
 from emoscope.core.errors import InputError
 
 
@@ -40,7 +39,7 @@ def create_dense(n_in: int, n_layers: int, width: int) -> tuple[nn.Sequential, i
 class BranchedVgg(nn.Module):
     """VGG's blocks, the last one's output flattened; branches, each 1 x 1 convolution, flatten, dense layers; a head.
 
-    Without branches and dense layers it is VGG with its head replaced by seven outputs. Smaller pictures than the
+    Without branches and dense layers it is VGG with its head replaced by an output per class. Smaller pictures than the
     final ones fit too: before a flattening, features are averaged to the final size.
     """
 
@@ -50,6 +49,7 @@ class BranchedVgg(nn.Module):
         size_px: int,
         branches: Branches,
         dropout: float,
+        n_classes: int,
         is_averaged: bool = False,
     ) -> None:
         super().__init__()
@@ -77,7 +77,7 @@ class BranchedVgg(nn.Module):
             n_features += n_out
         self.head, n_features = create_dense(n_features, branches.head_layers, branches.head_width)
         self.dropout = nn.Dropout(dropout)
-        self.classifier = nn.Linear(n_features, len(EMOTIONS))
+        self.classifier = nn.Linear(n_features, n_classes)
 
     def _find_shapes(self, size_px: int) -> list[tuple[int, int]]:
         """Return channels and side of each block's output."""
@@ -92,7 +92,7 @@ class BranchedVgg(nn.Module):
         return shapes
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return logits (n, 7)."""
+        """Return logits (n, classes)."""
         parts = []
         for index, block in enumerate(self.blocks):
             x = block(x)

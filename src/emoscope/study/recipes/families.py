@@ -184,7 +184,7 @@ def _check_space(settings: dict[str, object], space: dict[str, list[object]]) ->
             found = TrainConfig.find_problems({**first, key: value})
             problems += [problem for problem in found if problem not in problems]
     if settings.get("protocol", "official") == "official" and "protocol" not in space:
-        problems.append("protocol is official, expected thesis or naive, which draw folds")
+        problems.append("protocol is official, expected thesis, random or naive, which draw folds")
     if {"fold", "n_folds", "fold_seed", "seed"} & {*settings, *space}:
         problems.append("fold, n_folds, fold_seed and seed are the phases' own; leave them out")
     return problems

@@ -39,7 +39,7 @@ class StudyConfig:
     student: TrainConfig | None = None
     """Trained last, by the members."""
     repeats: int = 0
-    """How many random splits of the thesis protocol, with split_seed and seed counted from the member's."""
+    """How many random splits of the random protocol, with split_seed and seed counted from the member's."""
     resources: Resources | None = None
     """What a training occupies; None: one core, and one thread."""
 
@@ -124,8 +124,8 @@ def _find_conflicts(parts: Mapping[str, Mapping[str, object]], existing: list[st
         problems.append(f"there is nothing to do, {existing[0]} exists; name more members, or a student")
     if repeats and (list(parts) != ["member 1"] or existing):
         problems.append("repeats go with one member that is trained, and no student")
-    elif repeats and parts["member 1"].get("protocol") != "thesis":
-        problems.append("repeats need `protocol: thesis`, which draws its splits")
+    elif repeats and parts["member 1"].get("protocol") not in ("thesis", "random"):
+        problems.append("repeats need `protocol: random`, which draws its splits")
     return problems
 
 

@@ -11,7 +11,7 @@ from pydantic.dataclasses import dataclass
 from emoscope.core.validation import InvalidError, validate
 from emoscope.study.recipes.file import find_unknown_networks, load_yaml
 
-Protocol = Literal["official", "thesis", "naive", "folders"]
+Protocol = Literal["official", "random", "thesis", "naive", "folders"]
 Kernel = Literal["auto", "nearest", "bilinear", "bicubic", "area", "lanczos3", "lanczos5", "gaussian", "mitchell"]
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -60,14 +60,15 @@ class TrainConfig:
     norm_epsilon: Annotated[float, Field(ge=0, le=0.1)] = 0.0
     """Added to the variance in batch norms; 0: the network's own."""
     protocol: Protocol = "official"
-    """`official`: the publisher's split; `thesis`: 20 % test, 70/10 hold-out, duplicates on one side; `naive`: the
+    """`official`: the publisher's split; `random`: 20 % test, of the rest a fold validates, copies and the pictures of
+    one person on one side (`thesis` is its other name, after the reference study); `naive`: the
     same with duplicates wherever they fall, to show what that is worth; `folders`: the parts that a dataset marks, as
     train, validation and test folders do; without a validation part a fold of the training part validates."""
     near_copies: bool = False
-    """Let near-copies of test and validation images train (identical ones in the thesis protocol never do), as all
+    """Let near-copies of test and validation images train (identical ones in the random protocol never do), as all
     networks before version 0.7 did."""
     split_seed: Seed = 0
-    """Seed of the thesis protocol's test part."""
+    """Seed of the random protocol's test part."""
     fold: Annotated[int, Field(ge=0, le=1000)] = 0
     """Which fold of the 80 % validates; all others train."""
     n_folds: Annotated[int, Field(ge=2, le=1000)] = 8
@@ -150,6 +151,9 @@ class TrainConfig:
     the same network, not exactly."""
     frozen: Share = 0.0
     """Share of the epochs, the first ones, in which only the classifier learns, for `init` and `pretrained`."""
+    soft_labels: bool = False
+    """Learn what each picture's raters voted, as shares, instead of its one label: of a dataset that was imported with
+    `--votes` (Barsoum et al., 2016)."""
 
     @field_validator("size_shares", "fold_seed", "n_folds", "repeats", "devices")
     @classmethod
@@ -165,7 +169,7 @@ class TrainConfig:
                 raise ValueError(f"fold is {others['fold']}, expected less than n_folds ({value})")
         elif info.field_name == "fold_seed":
             if others.get("protocol") == "official" and (others.get("fold", 0) > 0 or value >= 0):
-                raise ValueError("fold and fold_seed go with `protocol: thesis`; the official split has no folds")
+                raise ValueError("fold and fold_seed go with `protocol: random`; the official split has no folds")
         elif (n := others.get("batch_size", 0)) % value:
             raise ValueError(f"batch_size is {n}, expected a multiple of {info.field_name} ({value})")
         return value

@@ -16,6 +16,7 @@ from emoscope.core.errors import InputError
 from emoscope.core.manifest import Identity, Mark
 from emoscope.core.owned import open_owned
 from emoscope.core.version import read_version
+from emoscope.report.colours import DRAWN
 from emoscope.report.page import load_style
 from emoscope.study.data.dataset import Dataset
 from emoscope.study.report.between_families import create_comparison
@@ -147,7 +148,7 @@ def create_sections(evidence: Evidence, dataset: Dataset | None) -> list[Section
 
 def _load_style() -> Markup:
     """Return the style of the application's reports with what this one has beside."""
-    return Markup(load_style(["page.css"]) + (files(__name__) / "report.css").read_text(encoding="utf-8"))
+    return Markup(load_style(["page.css"], DRAWN) + (files(__name__) / "report.css").read_text(encoding="utf-8"))
 
 
 def _render(template: str, values: dict[str, object], is_html: bool = False) -> str:

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from emoscope.core.emotions import EMOTIONS
 from emoscope.study.drawings.axes import MIN_IN_BIN, draw_confusion, draw_f1_curves, draw_reliability, draw_roc
 from emoscope.study.measuring.metrics import describe_auc
 from emoscope.study.measuring.records import TestFigures
@@ -61,8 +60,9 @@ def _describe_auc(test: TestFigures, reference: float | None) -> str:
     if mean is None:
         return "No area under a ROC curve can be given: the test images are all of one class."
     text = (
-        f"The mean area under its seven ROC curves is {format_figure(mean)} ({describe_auc(mean)} by Hosmer and "
-        f"Lemeshow's bands). That of curves drawn from hard predictions, one point per class, is {format_figure(hard)}"
+        f"The mean area under its {len(test['per_class'])} ROC curves is {format_figure(mean)} ({describe_auc(mean)} "
+        "by Hosmer and Lemeshow's bands). That of curves drawn from hard predictions, one point per class, is "
+        f"{format_figure(hard)}"
     )
     if reference is not None:
         return f"{text}; it alone compares with the reference study's {format_figure(reference)}."
@@ -88,9 +88,9 @@ def _create_classes(family: Family, run: Training, test: TestFigures) -> Table:
 def _create_confusion(family: Family, run: Training, test: TestFigures) -> Table:
     rows = [
         Row([name, *(f"{count:,}" for count in counts)])
-        for name, counts in zip(EMOTIONS, test["confusion"], strict=True)
+        for name, counts in zip(test["per_class"], test["confusion"], strict=True)
     ]
-    columns = [Column("label", "text"), *map(Column, EMOTIONS)]
+    columns = [Column("label", "text"), *map(Column, test["per_class"])]
     caption = f"{family.name}: the best repeat's predictions (columns) of each label's test images, counts."
     return Table(f"{family.key}-confusion", caption, columns, rows, runs=[run.name])
 
@@ -99,9 +99,11 @@ def _draw_confusion(key: str, test: TestFigures) -> Drawing:
     confusion = np.array(test["confusion"])
     shares = np.diag(confusion) / np.maximum(confusion.sum(axis=1), 1)
     alt = "Confusion matrix. Read rightly: " + ", ".join(
-        f"{name} {share:.0%}" for name, share in zip(EMOTIONS, shares, strict=True)
+        f"{name} {share:.0%}" for name, share in zip(test["per_class"], shares, strict=True)
     )
-    svg = create_svg(f"{key}-confusion-drawing", SQUARE, lambda axes: draw_confusion(axes, confusion), alt)
+    svg = create_svg(
+        f"{key}-confusion-drawing", SQUARE, lambda axes: draw_confusion(axes, confusion, tuple(test["per_class"])), alt
+    )
     return Drawing(f"{key}-confusion-drawing", "Confusion matrix, each row adds up to 100 %.", svg)
 
 
@@ -111,7 +113,9 @@ def _draw_roc(key: str, run: Training, test: TestFigures) -> Drawing:
     alt = "ROC curves, one class against the rest. Areas: " + ", ".join(
         f"{name} {figures['auc']:.3f}" for name, figures in test["per_class"].items() if figures["auc"] is not None
     )
-    svg = create_svg(f"{key}-roc", SQUARE, lambda axes: draw_roc(axes, probabilities, labels), alt)
+    svg = create_svg(
+        f"{key}-roc", SQUARE, lambda axes: draw_roc(axes, probabilities, labels, tuple(test["per_class"])), alt
+    )
     return Drawing(f"{key}-roc", "ROC curves from probabilities, one class against the rest, and their mean.", svg)
 
 

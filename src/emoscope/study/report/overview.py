@@ -2,7 +2,6 @@
 
 import json
 
-from emoscope.core.emotions import EMOTIONS
 from emoscope.study.data.dataset import Dataset
 from emoscope.study.data.describe import describe_dataset
 from emoscope.study.drawings.axes import draw_counts
@@ -28,6 +27,7 @@ from emoscope.study.running.status import PHASES, estimate_left_s
 PHASE_NAMES = {"search": "search", "crossval": "cross-validation", "final": "final repeats"}
 SAMPLERS = {"gp": "Gaussian process with expected improvement", "tpe": "Parzen estimator", "random": "random"}
 PROTOCOLS = {
+    "random": "random (20 % test; the rest drawn into train and validation; copies of an image stay on one side)",
     "thesis": "thesis (20 % test; the rest drawn into train and validation; copies of an image stay on one side)",
     "folders": "folders (the parts that the dataset marks)",
     "naive": "naive (20 % test; copies of an image may stand on both sides)",
@@ -203,11 +203,14 @@ def create_data(evidence: Evidence, dataset: Dataset | None, whole: int) -> Sect
         )
     else:
         text += "No two of them are identical."
-    counts = [facts["classes"][name] for name in EMOTIONS]
-    alt = "Images of each class: " + ", ".join(f"{n} {c:,}" for n, c in zip(EMOTIONS, counts, strict=True))
-    svg = create_svg("classes", (9.0, 2.6), lambda axes: draw_counts(axes, counts), alt)
+    counts = [facts["classes"][name] for name in dataset.classes]
+    alt = "Images of each class: " + ", ".join(f"{n} {c:,}" for n, c in zip(dataset.classes, counts, strict=True))
+    svg = create_svg(
+        "classes", (9.0, max(2.6, 0.37 * len(counts))), lambda axes: draw_counts(axes, counts, dataset.classes), alt
+    )
     rows = [
-        Row([name, f"{count:,}", f"{count / len(dataset):.4f}"]) for name, count in zip(EMOTIONS, counts, strict=True)
+        Row([name, f"{count:,}", f"{count / len(dataset):.4f}"])
+        for name, count in zip(dataset.classes, counts, strict=True)
     ]
     rows.append(Row(["all", f"{len(dataset):,}", "1.0000"], "summary"))
     table = Table(

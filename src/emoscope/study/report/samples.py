@@ -60,7 +60,7 @@ def _create_row(title: str, faces: Sequence[NDArray[np.uint8]], alt: str) -> Pic
 def show_samples(dataset: Dataset) -> Pictures:
     """Show faces of each class, drawn by a fixed seed."""
     pictures = []
-    for label, name in enumerate(EMOTIONS):
+    for label, name in enumerate(dataset.classes):
         rows = choose_samples(dataset, label)
         if len(rows):
             alt = f"{len(rows)} faces labelled {name}"
@@ -72,11 +72,12 @@ def show_samples(dataset: Dataset) -> Pictures:
 def show_augmented(dataset: Dataset, config: TrainConfig) -> Pictures:
     """Show a few faces as they are and as a training with augmentation sees them."""
     size_px = min(find_size_px(config, config.size_px), MAX_AUGMENTED_PX)
-    spec = describe_input(config)
+    spec = describe_input(config, dataset.classes)
     generator = torch.Generator().manual_seed(0)
     pictures = []
-    for name in AUGMENTED:
-        rows = choose_samples(dataset, EMOTIONS.index(name))[:1]
+    shown = [name for name in AUGMENTED if name in dataset.classes] or dataset.classes[: len(AUGMENTED)]
+    for name in shown:
+        rows = choose_samples(dataset, dataset.classes.index(name))[:1]
         if not len(rows):
             continue
         faces = torch.from_numpy(dataset.pixels[np.repeat(rows, N_AUGMENTED)])
@@ -95,18 +96,19 @@ def show_augmented(dataset: Dataset, config: TrainConfig) -> Pictures:
 
 def show_kernels(dataset: Dataset | None, size_px: int) -> Pictures:
     """Show one face enlarged by each kernel; without a dataset a drawn one."""
-    happy = EMOTIONS.index("happy")
+    # Of the seven a happy one: an open mouth has edges.
+    happy = (dataset.classes.index("happy") if "happy" in dataset.classes else 0) if dataset else 0
     faces = dataset.pixels[choose_samples(dataset, happy)] if dataset else np.empty((0, SIDE_PX, SIDE_PX), np.uint8)
     # One that is neither too dark nor too light to see what becomes of its edges.
     middling: NDArray[np.int64] | list[int] = np.argsort(np.abs(faces.mean(axis=(1, 2)) - 128)) if len(faces) else []
-    face = faces[middling[0]] if len(faces) else draw_face(happy, np.random.default_rng(0))
+    face = faces[middling[0]] if len(faces) else draw_face(EMOTIONS.index("happy"), np.random.default_rng(0))
     factor = -(-MIN_SHOWN_PX // size_px)
     pictures = []
     for kernel in KERNELS:
         # Kernels with negative lobes overshoot; what goes into a network is clipped likewise.
         large = np.clip(np.rint(resample(face, size_px, kernel)), 0, 255).astype(np.uint8)
         shown = np.ascontiguousarray(large.repeat(factor, axis=0).repeat(factor, axis=1))
-        alt = f"A face of {SIDE_PX} px at {size_px} px by the kernel {kernel}"
+        alt = f"A face of {face.shape[0]} px at {size_px} px by the kernel {kernel}"
         pictures.append(Picture(kernel, encode(shown), alt, shown.shape[1]))
     whose = "a face of the dataset" if len(faces) else "a drawn face"
-    return Pictures("kernels", f"The eight kernels: {whose}, {SIDE_PX} px, at {size_px} px.", pictures, "grid")
+    return Pictures("kernels", f"The eight kernels: {whose}, {face.shape[0]} px, at {size_px} px.", pictures, "grid")

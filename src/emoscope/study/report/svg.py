@@ -12,8 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from emoscope.core.emotions import COLOURS
-from emoscope.report.colours import CSS_COLOURS
+from emoscope.core.emotions import find_colours
+from emoscope.report.colours import DRAWN, find_css_colours
 from emoscope.study.drawings.axes import INK, LINE, SOFT
 
 STYLE: dict[Any, Any] = {
@@ -38,7 +38,7 @@ VARIABLES = {
     INK: "var(--ink)",
     SOFT: "var(--soft)",
     LINE: "var(--line)",
-    **dict(zip(COLOURS, CSS_COLOURS, strict=True)),
+    **dict(zip(find_colours(DRAWN), find_css_colours(DRAWN), strict=True)),
 }
 """Of the page's style sheet, which has a light and a dark value for each."""
 

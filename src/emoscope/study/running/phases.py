@@ -148,7 +148,7 @@ class _Phases:
                 config = dataclasses.replace(first, network=network)
                 if config.pretrained:
                     log.info("%s: loading its ImageNet weights", network)
-                    build_network(config)
+                    build_network(config, self.dataset.classes)
 
     async def search(self, family: str, storage: str) -> list[Trial]:
         """Search a family's space; return the best different trials."""

@@ -54,7 +54,7 @@ class Training:
     def find_run(self, dataset: Dataset) -> Run:
         """Return its run, which need not be there yet."""
         name = name_run(self.config, self.split, dataset, hash_teacher(self.teacher), self.n_threads, self.bars)
-        return Run(self.runs / name, self.config, dataset.sha256)
+        return Run(self.runs / name, self.config, dataset.sha256, dataset.classes)
 
 
 def do_training(dataset: Dataset, training: Training) -> Run:

@@ -58,7 +58,7 @@ def measure_run(run: Run, dataset: Dataset, views: Sequence[int] = VIEWS, split:
             set_aside(e)
     network = load_network(run)
     known = run.load_validation(views)
-    calibrated = describe_validation(known.logits, known.labels)
+    calibrated = describe_validation(known.logits, known.labels, run.classes)
     spec = create_spec(run, calibrated, run.folder.name)
     rows = (split or create_split(dataset, spec)).test
     logits = {v: predict_logits(network, dataset.pixels[rows], spec, v) for v in views}

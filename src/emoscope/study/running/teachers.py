@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from emoscope.core.emotions import EMOTIONS
 from emoscope.core.errors import DamagedError, InputError
 from emoscope.core.files import compute_sha256, open_atomic, set_aside
 from emoscope.faces.recognize import Recognizer
@@ -34,7 +33,7 @@ def load_teacher(
         on_progress: called with a line for what takes time.
 
     Returns:
-        (n, 7), or (n, views, 7) where the student has a pool of views.
+        (n, classes), or (n, views, classes) where the student has a pool of views.
 
     Raises:
         InputError: a network saw images that the student is validated or tested with.
@@ -51,7 +50,7 @@ def load_teacher(
         pixels = dataset.pixels[split.train]
         if student.views:
             pixels = draw_view(pixels, view, student.seed)
-        total = np.zeros((len(pixels), len(EMOTIONS)))
+        total = np.zeros((len(pixels), len(dataset.classes)))
         for model, recognizer in zip(models, recognizers, strict=True):
             what = f"view {view + 1}/{n_parts} of " * bool(student.views)
             on_progress(f"{model.name}: reading {what}the training images")
@@ -79,6 +78,12 @@ def _load_known(path: Path, of: dict[str, str]) -> NDArray[np.float32] | None:
 def _open_teachers(dataset: Dataset, models: Sequence[Path], split: Split, student: TrainConfig) -> list[Recognizer]:
     recognizers = [Recognizer(model, 1 if student.views else TEACHER_VIEWS) for model in models]
     kept = np.concatenate([split.validation, split.test])
+    for model, recognizer in zip(models, recognizers, strict=True):
+        if recognizer.spec.labels != dataset.classes:
+            raise InputError(
+                f"{model.name} reads {', '.join(recognizer.spec.labels)}, and the data have "
+                f"{', '.join(dataset.classes)}; a teacher has the student's classes"
+            )
     for model, recognizer in zip(models, recognizers, strict=True):
         if np.isin(kept, create_split(dataset, recognizer.spec).train).any():
             raise InputError(

@@ -17,7 +17,6 @@ from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
-from emoscope.core.emotions import EMOTIONS
 from emoscope.faces.preprocess import VIEWS
 from emoscope.study.data.dataset import Dataset
 from emoscope.study.data.splits import Split, create_split
@@ -126,7 +125,7 @@ class Timer:
         image_flops = parts.step_flops[config.size_px] / 3
         flops += ((epochs[1] + n_views) * n_validation + n_test * keep) * image_flops
         pool_bytes = config.views * len(split.train) * max(self.dataset.pixels.shape[1:]) ** 2
-        predictions = (n_validation * n_views + n_test * keep) * len(EMOTIONS) * 4
+        predictions = (n_validation * n_views + n_test * keep) * len(self.dataset.classes) * 4
         return Cost(
             epochs,
             (low, expected, high),
@@ -140,7 +139,7 @@ class Timer:
 
     def find_split(self, config: TrainConfig) -> Split:
         """Return a split of the size of a training's: drawing a real one by groups takes half a minute."""
-        if config.protocol not in ("thesis", "naive"):
+        if config.protocol not in ("thesis", "random", "naive"):
             return create_split(self.dataset, config)
         if not self.split_s:
             self.split_s = self.time_split(config)
@@ -164,7 +163,8 @@ class Timer:
         split = self.find_split(config)
         teacher = None
         if config.distil_weight:
-            teacher = np.full((len(split.train), len(EMOTIONS)), 1 / len(EMOTIONS), np.float32)
+            n_classes = len(self.dataset.classes)
+            teacher = np.full((len(split.train), n_classes), 1 / n_classes, np.float32)
         if not self.known:
             # The very first also loads what all others find loaded.
             Trainer(self.dataset, split, config, open_run(self.folder / "first", config, split, self.dataset), teacher)

@@ -11,6 +11,9 @@ from torch.nn import functional as F  # noqa: N812
 from emoscope.faces.resample import compute_weights
 from emoscope.faces.spec import ModelSpec
 
+LARGE_PX = 48
+"""Faces up to this side, FER2013's, are warped as they are."""
+
 
 @dataclass(frozen=True)
 class Augmentation:
@@ -176,6 +179,9 @@ def create_batch(
     """
     x = faces.unsqueeze(1).float().div_(255)
     is_auto = spec.kernel == "auto"
+    if how is not None and is_auto and x.shape[-1] > max(LARGE_PX, 1.5 * size_px):
+        # The warp reads four pixels: of a face so large it would pass over most, and see a grid for a texture.
+        x = F.interpolate(x, size=(size_px, size_px), mode="bilinear", antialias=True, align_corners=False)
     if how is not None and not is_altered:
         x = alter(x, size_px if is_auto else max(x.shape[-2:]), how, generator)
     elif is_auto and x.shape[-1] != size_px:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from torch import nn
 
+from emoscope.core.emotions import EMOTIONS
 from emoscope.faces.spec import ModelSpec
 from emoscope.study.networks.catalogue import create_network, find_network_facts
 from emoscope.study.networks.heads import set_norms
@@ -16,7 +17,7 @@ def find_size_px(config: TrainConfig, size_px: int) -> int:
     return max(size_px, find_network_facts(config.network).min_size_px)
 
 
-def describe_input(config: TrainConfig) -> ModelSpec:
+def describe_input(config: TrainConfig, classes: tuple[str, ...] = EMOTIONS) -> ModelSpec:
     """Return a spec that holds what a config says of the network's input, and no more."""
     facts = find_network_facts(config.network)
     return ModelSpec(
@@ -25,14 +26,16 @@ def describe_input(config: TrainConfig) -> ModelSpec:
         mean=facts.mean,
         std=facts.std,
         kernel=config.kernel,
+        labels=classes,
     )
 
 
-def build_network(config: TrainConfig, *, is_new: bool = True) -> nn.Module:
+def build_network(config: TrainConfig, classes: tuple[str, ...] = EMOTIONS, *, is_new: bool = True) -> nn.Module:
     """Create a config's network.
 
     Args:
         config: says which, and the seed of its weights.
+        classes: what its outputs mean.
         is_new: begin as the config says; otherwise the weights are about to be loaded and are not fetched.
 
     Raises:
@@ -54,6 +57,7 @@ def build_network(config: TrainConfig, *, is_new: bool = True) -> nn.Module:
             config.head_width,
         ),
         pooling=config.head_pooling,
+        n_classes=len(classes),
     )
     set_norms(network, config.norm_momentum, config.norm_epsilon)
     return network

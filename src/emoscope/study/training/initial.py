@@ -34,6 +34,8 @@ class Initial:
     """Names of the architectures, one per member."""
     labels: tuple[str, ...]
     """Class names in the order of its outputs."""
+    size_px: int
+    """Side of its input."""
     is_run: bool = False
     """Whether the file is a run's."""
 
@@ -51,12 +53,12 @@ def find_initial(init: str) -> Initial:
     path = find_initial_file(init)
     if Path(init).is_dir():
         run = load_run(Path(init))
-        return Initial(path, (run.config.network,), EMOTIONS, is_run=True)
+        return Initial(path, (run.config.network,), run.classes, run.config.size_px, is_run=True)
     spec = Recognizer(path).spec
-    return Initial(path, tuple(spec.network.split(" + ")), spec.labels)
+    return Initial(path, tuple(spec.network.split(" + ")), spec.labels, spec.size_px)
 
 
-def load_initial(network: nn.Module, name: str, init: str, x: Tensor) -> None:
+def load_initial(network: nn.Module, name: str, init: str, x: Tensor, classes: tuple[str, ...] = EMOTIONS) -> None:
     """Put an existing network's weights into a new one; the head keeps new rows for classes that the other lacks.
 
     Args:
@@ -64,6 +66,7 @@ def load_initial(network: nn.Module, name: str, init: str, x: Tensor) -> None:
         name: of the architecture; of an ensemble the member that has it is taken.
         init: see find_initial().
         x: (n, c, s, s) normalised training images.
+        classes: what the new network's outputs mean; of those that the other has, too, the head's rows are kept.
 
     Raises:
         InputError: the other is of another architecture, or its weights cannot be read back.
@@ -81,7 +84,7 @@ def load_initial(network: nn.Module, name: str, init: str, x: Tensor) -> None:
         weights = read_weights(initial.path)[initial.networks.index(name)]
     if broken := [key for key, values in weights.items() if not np.isfinite(values).all()]:
         raise InputError(f"{init} is damaged: its weights {broken[0]} are no finite numbers; take an undamaged copy")
-    missing = _copy_weights(network, weights, initial.labels)
+    missing = _copy_weights(network, weights, initial.labels, classes)
     folded = {name for name, module in network.named_modules() if isinstance(module, nn.BatchNorm2d)}
     folded -= {key.rpartition(".")[0] for key in weights}
     missing = [key for key in missing if key.rpartition(".")[0] not in folded]
@@ -93,22 +96,24 @@ def load_initial(network: nn.Module, name: str, init: str, x: Tensor) -> None:
         )
 
 
-def find_head(network: nn.Module) -> str:
+def find_head(network: nn.Module, n_classes: int = len(EMOTIONS)) -> str:
     """Return the name of a network's classifier: the last layer with an output per class; some have it as 1 x 1."""
     layers = [(n, m) for n, m in network.named_modules() if isinstance(m, nn.Linear | nn.Conv2d)]
-    names: list[str] = [name for name, module in layers if len(module.weight) == len(EMOTIONS)]
+    names: list[str] = [name for name, module in layers if len(module.weight) == n_classes]
     return names[-1]
 
 
-def _copy_weights(network: nn.Module, weights: Mapping[str, NDArray[np.generic]], labels: tuple[str, ...]) -> list[str]:
+def _copy_weights(
+    network: nn.Module, weights: Mapping[str, NDArray[np.generic]], labels: tuple[str, ...], classes: tuple[str, ...]
+) -> list[str]:
     """Copy what there is; return the names of what is not there or has another shape."""
-    missing, head = [], find_head(network)
+    missing, head = [], find_head(network, len(classes))
     for key, own in network.state_dict().items():
         if key.endswith("num_batches_tracked"):
             continue
         known = weights.get(key)
         if known is not None and key.rpartition(".")[0] == head and known.shape[1:] == own.shape[1:]:
-            for i, label in enumerate(EMOTIONS):
+            for i, label in enumerate(classes):
                 if label in labels:
                     own[i] = torch.tensor(known[labels.index(label)])
         elif known is not None and known.shape == own.shape:

@@ -15,7 +15,6 @@ from timm.scheduler import CosineLRScheduler, StepLRScheduler
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from emoscope.core.emotions import EMOTIONS
 from emoscope.core.errors import InputError, shorten
 from emoscope.study.recipes.training import TrainConfig
 
@@ -86,9 +85,9 @@ class OneCycle:
                 group["momentum"] = momentum
 
 
-def compute_class_weights(labels: NDArray[np.uint8], power: float) -> Tensor:
-    """Return (7,) loss weights, share^-power, with mean 1 over the images; a class without images gets 0."""
-    counts = np.bincount(labels, minlength=len(EMOTIONS)).astype(np.float64)
+def compute_class_weights(labels: NDArray[np.uint8], power: float, n_classes: int) -> Tensor:
+    """Return (classes,) loss weights, share^-power, with mean 1 over the images; a class without images gets 0."""
+    counts = np.bincount(labels, minlength=n_classes).astype(np.float64)
     weights = np.where(counts > 0, np.maximum(counts, 1) ** -power, 0)
     return torch.tensor(weights * counts.sum() / (weights * counts).sum(), dtype=torch.float32)
 
@@ -104,7 +103,7 @@ class Loss:
         """Return what the cross-entropy of these labels is divided by: their weights' sum, or for shares their number.
 
         Args:
-            labels: (n,) class index, or (n, 7) shares.
+            labels: (n,) class index, or (n, classes) shares.
         """
         weights = self.cross_entropy.weight
         assert weights is not None
@@ -114,9 +113,9 @@ class Loss:
         """Return the mean loss.
 
         Args:
-            logits: (n, 7).
-            labels: (n,) class index, or (n, 7) shares.
-            teacher: (n, 7) probabilities, or None.
+            logits: (n, classes).
+            labels: (n,) class index, or (n, classes) shares.
+            teacher: (n, classes) probabilities, or None.
             share: what these images weigh among those of all processes, 1 on average; None: there is one process.
         """
         loss: Tensor = self.cross_entropy(logits, labels)
@@ -132,11 +131,11 @@ class Loss:
 
 
 def mix(x: Tensor, targets: list[Tensor], alpha: float, generator: torch.Generator) -> tuple[Tensor, list[Tensor]]:
-    """Blend every picture with another of its batch, and their targets (n, 7) likewise (mixup).
+    """Blend every picture with another of its batch, and their targets (n, classes) likewise (mixup).
 
     Args:
         x: (n, c, h, w).
-        targets: each (n, 7).
+        targets: each (n, classes).
         alpha: one share per batch is drawn from Beta(alpha, alpha).
         generator: on the device of the pictures.
     """

@@ -33,7 +33,7 @@ def load_weights(network: nn.Module, path: Path) -> None:
 def predict_logits(
     network: nn.Module, pixels: NDArray[np.uint8], spec: ModelSpec, n_views: int = 1
 ) -> NDArray[np.float32]:
-    """Return logits (n, views, 7) of faces (n, h, w) in evaluation mode, inputs made by the runtime's preprocess()."""
+    """Return logits (n, views, classes) of faces (n, h, w) in evaluation mode, inputs made by preprocess()."""
     was_training = network.training
     network.eval()
     at_once = min(EVALUATION_BATCH, EVALUATION_BATCH * 48**2 // spec.size_px**2) or 1

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import TypedDict
 
+from emoscope.core.emotions import EMOTIONS
 from emoscope.core.errors import DamagedError, InputError, OutputError
 from emoscope.core.files import compute_sha256, open_atomic, set_aside, write_json
 from emoscope.core.validation import load_json
@@ -77,6 +78,8 @@ class Facts(TypedDict):
     """Fingerprint, as of the data."""
     data: str
     environment: dict[str, object]
+    classes: NotRequired[list[str]]
+    """Where they are others than the seven."""
 
 
 class TakenOverError(OutputError):
@@ -90,6 +93,8 @@ class Run:
     folder: Path
     config: TrainConfig
     data_sha256: str
+    classes: tuple[str, ...] = EMOTIONS
+    """What the network's outputs mean."""
 
     @property
     def checkpoint_path(self) -> Path:
@@ -272,7 +277,7 @@ def open_run(
         OutputError: the folder cannot be written; choose another.
     """
     identity = _identify(config, split, dataset, teacher_sha256, n_threads, bars)
-    run = Run(runs / _hash(identity), config, dataset.sha256)
+    run = Run(runs / _hash(identity), config, dataset.sha256, dataset.classes)
     path, split_path = run.folder / "run.json", run.split_path
     is_begun = path.is_file()
     try:
@@ -289,6 +294,9 @@ def open_run(
         set_aside(e)
     if not path.is_file():
         facts = {**identity, "config": config.to_dict(), "environment": describe_environment()}
+        if dataset.classes != EMOTIONS:
+            # The data's fingerprint, and so the run's name, has them already.
+            facts["classes"] = list(dataset.classes)
         write_json(path, facts)
     return run
 
@@ -367,7 +375,8 @@ def load_run(folder: Path) -> Run:
     facts = load_json(path, Facts)
     try:
         # Trainings of versions that did not know near-copies had them.
-        return Run(folder, TrainConfig.from_dict({"near_copies": True, **facts["config"]}), facts["data"])
+        config = TrainConfig.from_dict({"near_copies": True, **facts["config"]})
+        return Run(folder, config, facts["data"], tuple(facts.get("classes", EMOTIONS)))
     except InputError as e:
         raise DamagedError(path, e) from e
 

@@ -60,8 +60,8 @@ def train(
         config: everything that decides the result.
         runs: folder of all runs.
         on_epoch: told each epoch's row of figures as it is done.
-        teacher: (n, 7) probabilities of the training images in the split's order, for `distil_weight`; with `views`
-            (n, views, 7), of each view.
+        teacher: (n, classes) probabilities of the training images in the split's order, for `distil_weight`; with
+            `views` (n, views, classes), of each view.
         split: the one that the config names, where it is at hand.
         keep: keep the weights and the predictions of all views; otherwise figures and single-view predictions, which
             is all that a search or a cross-validation needs.

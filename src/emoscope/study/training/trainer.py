@@ -13,7 +13,6 @@ from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from emoscope.core.emotions import EMOTIONS
 from emoscope.core.errors import InputError
 from emoscope.core.files import compute_sha256, open_atomic, write_json
 from emoscope.faces.preprocess import VIEWS
@@ -78,6 +77,21 @@ def choose_run_precision(config: TrainConfig, run: Run, decided: str = "") -> st
     return precision
 
 
+def find_shares(dataset: Dataset, rows: NDArray[np.int64]) -> Tensor:
+    """Return the shares (n, classes) of what raters voted of some images.
+
+    Raises:
+        InputError: the dataset holds no votes.
+    """
+    if dataset.votes is None:
+        raise InputError(
+            "soft_labels learn raters' votes, and the dataset has none; import FER2013 with --votes fer2013new.csv, "
+            "or leave soft_labels out"
+        )
+    votes = torch.from_numpy(dataset.votes[rows].astype(np.float32))
+    return votes / votes.sum(dim=1, keepdim=True)
+
+
 class Trainer:
     """The parts of one training, set up once."""
 
@@ -96,7 +110,7 @@ class Trainer:
         """Set up one process's part of a training; without a fabric, which knows the others, it is the only one."""
         self.config, self.run, self.dataset, self.split, self.n_parts = config, run, dataset, split, n_parts
         self.bars = bars
-        self.spec = describe_input(config)
+        self.spec = describe_input(config, dataset.classes)
         self.tensorboard = TensorBoard(run.folder / "tensorboard")
         self.best: dict[str, Tensor] = {}
         """The best weights, until they are written."""
@@ -116,9 +130,9 @@ class Trainer:
         device = self.fabric.device
         # A checkpoint's weights replace the first ones at once.
         is_new = not run.checkpoint_path.is_file()
-        network = build_network(config, is_new=is_new)
+        network = build_network(config, dataset.classes, is_new=is_new)
         if config.init and is_new:
-            load_initial(network, config.network, config.init, self.choose_measured())
+            load_initial(network, config.network, config.init, self.choose_measured(), dataset.classes)
         network = network.to(device).to(memory_format=torch.channels_last)
         if self.fabric.world_size > 1:
             network = share_statistics(network, device)
@@ -132,10 +146,14 @@ class Trainer:
             network.compile(dynamic=False)
         self.model, self.optimizer = self.fabric.setup(network, optimizer)
         self.schedule = create_schedule(optimizer, config, config.epochs * self.n_batches)
-        weights = compute_class_weights(dataset.emotion[split.train], config.class_weight_power)
+        weights = compute_class_weights(dataset.emotion[split.train], config.class_weight_power, len(dataset.classes))
         self.loss = Loss(config, weights.to(device))
         self.faces = torch.from_numpy(dataset.pixels[split.train]).to(device)
         self.labels = torch.from_numpy(dataset.emotion[split.train].astype(np.int64)).to(device)
+        self.shares: Tensor | None = None
+        """(n, classes) of each training image's votes, where those are learned."""
+        if config.soft_labels:
+            self.shares = find_shares(dataset, split.train).to(device)
         self.teacher = None if teacher is None else torch.from_numpy(teacher).to(device)
         self.pool: Tensor | None = None
         """(views, n, s, s) of the training images."""
@@ -153,7 +171,7 @@ class Trainer:
         """Let only the classifier learn in the first epochs, if the config says so; batch norm stays as it is, too."""
         config, network = self.config, self.state.network
         is_frozen = epoch < round(config.frozen * config.epochs)
-        head = network.get_submodule(find_head(network))
+        head = network.get_submodule(find_head(network, len(self.dataset.classes)))
         network.requires_grad_(not is_frozen)
         head.requires_grad_(True)
         for module in network.modules():
@@ -163,7 +181,7 @@ class Trainer:
     def create_batch(
         self, rows: Tensor, epoch: int, generator: torch.Generator
     ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Return inputs (n, c, s, s), labels (n,) or mixed (n, 7), and the teacher's probabilities (n, 7) if any."""
+        """Return inputs (n, c, s, s), labels (n,) or shares (n, classes), and any teacher's (n, classes)."""
         config = self.config
         strength = dataclasses.replace(STRENGTHS[config.augmentation], degrade_probability=config.degrade)
         how = strength if config.augment else None
@@ -176,13 +194,14 @@ class Trainer:
             x = create_batch(self.pool[views, rows], size_px, self.spec, how, generator, is_altered=True)
             teacher = teacher[torch.arange(len(rows), device=rows.device), views]
         if config.mixup_alpha and epoch < round((1 - config.mixup_off) * config.epochs):
-            targets = [F.one_hot(labels, len(EMOTIONS)).float()] + ([] if teacher is None else [teacher])
+            hard = F.one_hot(labels, len(self.dataset.classes)).float()
+            targets = [hard if self.shares is None else self.shares[rows], *([] if teacher is None else [teacher])]
             x, mixed = mix(x, targets, config.mixup_alpha, generator)
-            labels, teacher = mixed[0], mixed[1] if teacher is not None else None
-        return x, labels, teacher
+            return x, mixed[0], mixed[1] if teacher is not None else None
+        return x, labels if self.shares is None else self.shares[rows], teacher
 
     def step(self, x: Tensor, labels: Tensor, teacher: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Do one optimiser update; return the loss and the logits (n, 7)."""
+        """Do one optimiser update; return the loss and the logits (n, classes)."""
         if self.fabric.world_size > 1:
             return self.step_share(x, labels, teacher)
         return self.update(x, labels, teacher)
@@ -205,7 +224,7 @@ class Trainer:
     def update(
         self, x: Tensor, labels: Tensor, teacher: Tensor | None, share: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Do one optimiser update; return the loss and the logits (n, 7)."""
+        """Do one optimiser update; return the loss and the logits (n, classes)."""
         if self.config.sam_rho:
             self.backward(x, labels, teacher, share)
             with climb(self.state.network, self.config.sam_rho):
@@ -251,7 +270,7 @@ class Trainer:
         if config.frozen:
             self.freeze(epoch)
         total = torch.zeros((), device=self.faces.device)
-        n_classes = len(EMOTIONS)
+        n_classes = len(self.dataset.classes)
         pairs = torch.zeros(n_classes**2, dtype=torch.int64, device=self.faces.device)
         with torch.random.fork_rng():
             # Dropout: other images need other masks; a single process has the seed that it always had.
@@ -279,7 +298,7 @@ class Trainer:
         return mean, float(compute_f1_of(pairs.view(n_classes, n_classes).cpu().numpy()).mean())
 
     def predict_validation(self, network: nn.Module, n_views: int = 1) -> NDArray[np.float32]:
-        """Return the validation images' logits (n, views, 7)."""
+        """Return the validation images' logits (n, views, classes)."""
         return predict_logits(network, self.dataset.pixels[self.split.validation], self.spec, n_views)
 
     def run_epoch(self) -> dict[str, float]:
@@ -288,7 +307,9 @@ class Trainer:
         loss, train_f1 = self.fit_epoch(state.epoch)
         fitted = time.perf_counter()
         figures = compute_metrics(
-            calibrate(self.predict_validation(state.ema), Calibration()), self.dataset.emotion[self.split.validation]
+            calibrate(self.predict_validation(state.ema), Calibration()),
+            self.dataset.emotion[self.split.validation],
+            self.dataset.classes,
         )
         row = {
             "epoch": state.epoch + 1,
@@ -335,7 +356,7 @@ class Trainer:
 
     def finish(self, views: Sequence[int] = VIEWS) -> None:
         """Keep the validation logits of the selected weights and write the result."""
-        network, run = build_network(self.config, is_new=False), self.run
+        network, run = build_network(self.config, self.dataset.classes, is_new=False), self.run
         self.write_best()
         load_weights(network, run.best_path)
         network.to(self.fabric.device).to(memory_format=torch.channels_last)
@@ -352,7 +373,7 @@ class Trainer:
             "precision": self.state.precision,
             "parts_per_batch": self.n_parts,
             "train_s": sum(row["fit_s"] + row["validate_s"] for row in self.state.history),
-            "validation": compute_metrics(calibrate(logits[1], Calibration()), labels),
+            "validation": compute_metrics(calibrate(logits[1], Calibration()), labels, self.dataset.classes),
             "files": {path.name: compute_sha256(path) for path in (run.best_path, run.validation_path, run.split_path)},
         }
         write_json(run.result_path, result)

@@ -1,0 +1,230 @@
+"""Own classes, and more than seven: from labelled pictures to the report; weights that carry over by name."""
+
+import json
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from conftest import Command
+from emoscope.core.emotions import COLOURS, EMOTIONS, find_colours
+from emoscope.core.errors import InputError, ModelError
+from emoscope.faces.recognize import Recognizer
+from emoscope.faces.spec import ModelSpec
+from emoscope.study.data.cartoon import draw_face
+from emoscope.study.data.dataset import Dataset
+from emoscope.study.data.importers import import_dataset
+from emoscope.study.data.labels import Labels
+from emoscope.study.export.export import export_run
+from emoscope.study.networks.catalogue import create_network
+from emoscope.study.networks.exported import read_weights
+from emoscope.study.recipes.training import TrainConfig
+from emoscope.study.training.initial import find_head, load_initial
+from emoscope.study.training.train import train
+
+THREE = ("bored", "happy", "interested")
+ELEVEN = (*EMOTIONS, "contempt", "bored", "interested", "confused")
+N = 12
+"""Pictures of a class."""
+
+
+def draw_set(folder: Path, classes: tuple[str, ...]) -> Path:
+    """Draw pictures of each class; those beyond the seven are theirs turned over, so that they can be told apart."""
+    for label, name in enumerate(classes):
+        (folder / name).mkdir(parents=True)
+        for i in range(N):
+            face = draw_face(label % len(EMOTIONS), np.random.default_rng([label, i]))
+            face = face if label < len(EMOTIONS) else face[::-1]
+            cv2.imwrite(str(folder / name / f"{i}.png"), face)
+    return folder
+
+
+def make_network(emoscope: Command, folder: Path, classes: tuple[str, ...], *options: object) -> Path:
+    """Import a drawn set, train on it and export; return the ONNX file."""
+    source = draw_set(folder / "pictures", classes)
+    data, runs = folder / "own.npz", folder / "runs"
+    code, out, stderr = emoscope("data", "import", source, "--classes", ",".join(classes), "-o", data)
+    assert code == 0 and f"{N * len(classes)} images -> " in out, stderr
+    tiny = ("--epochs", 2, "--batch-size", 16, "--sizes-px", 24, "--near-copies")
+    network = () if "--init" in options else ("--network", "compact-tiny")
+    code, out, stderr = emoscope("train", "--data", data, "-o", runs, *network, *tiny, *options, "--json")
+    assert code == 0, stderr
+    result = json.loads(out)
+    assert list(result["validation"]["per_class"]) == list(classes)
+    model = folder / "own.onnx"
+    code, _, stderr = emoscope("export", result["run"], "-o", model)
+    assert code == 0, stderr
+    return model
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, ...], Path]:
+    """A network of each list, made without the command line."""
+    made = {}
+    config = TrainConfig(
+        "compact-tiny", protocol="thesis", near_copies=True, epochs=2, batch_size=16, sizes_px=(24,), size_shares=(1.0,)
+    )
+    for classes in (THREE, ELEVEN):
+        folder = tmp_path_factory.mktemp("own")
+        dataset = import_dataset(draw_set(folder / "pictures", classes), labels=Labels(classes=classes))
+        dataset.save(folder / "own.npz")
+        export_run(train(dataset, config, folder / "runs").folder, folder / "own.onnx")
+        made[classes] = folder / "own.onnx"
+    return made
+
+
+@pytest.mark.parametrize("classes", [THREE, ELEVEN], ids=["three", "eleven"])
+def test_from_import_to_report(
+    models: dict[tuple[str, ...], Path],
+    classes: tuple[str, ...],
+    emoscope: Command,
+    clip: Path,
+    tmp_path: Path,
+) -> None:
+    model = models[classes]
+    spec = Recognizer(model).spec
+    assert spec.labels == classes and len(spec.find_calibration(1).bias) == len(classes)
+    code, out, stderr = emoscope(
+        "evaluate", "--data", model.parent / "own.npz", "--split", "all", "--model", model, "--json"
+    )
+    assert code == 0 and list(json.loads(out)["per_class"]) == list(classes), stderr
+    code, _, stderr = emoscope(
+        *("analyze", clip, "-o", tmp_path / "result", "--model", model, "--every", "5", "--smooth", "0.5"),
+        *("--detector", "own"),
+    )
+    assert code == 0, stderr
+    table = pd.read_parquet(tmp_path / "result" / "observations.parquet")
+    assert [n for n in table.columns if n.startswith("p_")] == [f"p_{name}" for name in classes]
+    assert [n for n in table.columns if n.startswith("smooth_")] == [f"smooth_{name}" for name in classes]
+    seen = table.dropna(subset="emotion")
+    assert len(seen) and set(seen["emotion"]) <= set(classes)
+    assert np.allclose(seen[[f"p_{name}" for name in classes]].sum(axis=1), 1)
+    summary = json.loads((tmp_path / "result" / "summary.json").read_bytes())
+    assert list(summary["audience"]["shares"]) == list(classes) and summary["audience"]["valence"] is None
+    header = (tmp_path / "result" / "audience.csv").read_text().splitlines()[0].split(",")
+    assert [n for n in header if n.startswith("share_")] == [f"share_{name}" for name in classes]
+    assert not {"positive", "valence_index"} & set(header)
+    report = (tmp_path / "result" / "report.html").read_text()
+    series = json.loads(re.findall(r'<script type="application/json" id="series">(.*?)</script>', report, re.S)[0])
+    assert [name for name, _ in series["emotions"]] == list(classes) and series["valence"] is None
+    assert report.count("no valence is known") == 1 and "Pleasant or unpleasant?" not in report
+    for _, colour in series["emotions"]:
+        assert f"{colour[4:-1]}: #" in report, colour
+    # The report is made anew from the folder, and what cannot hold other classes says so in a line.
+    code, _, stderr = emoscope("report", tmp_path / "result")
+    assert code == 0, stderr
+    for command in (
+        ("group", tmp_path, "-o", tmp_path / "group"),
+        ("page", tmp_path / "page", "--model", model),
+    ):
+        code, _, stderr = emoscope(*command)
+        assert code == 2 and "seven emotions" in stderr and stderr.count("\n") == 1, (command, stderr)
+
+
+def test_valence_is_told_where_every_class_has_one(emoscope: Command, clip: Path, tmp_path: Path) -> None:
+    classes = ("sad", "happy", "neutral")
+    model = make_network(emoscope, tmp_path, classes)
+    code, _, stderr = emoscope(
+        "analyze", clip, "-o", tmp_path / "result", "--model", model, "--every", "5", "--detector", "own"
+    )
+    assert code == 0, stderr
+    audience = json.loads((tmp_path / "result" / "summary.json").read_bytes())["audience"]
+    p = audience["mean_probabilities"]
+    assert audience["valence"]["index"] == pytest.approx(p["happy"] - p["sad"])
+    assert "Pleasant or unpleasant?" in (tmp_path / "result" / "report.html").read_text()
+
+
+def test_weights_carry_over_by_name(models: dict[tuple[str, ...], Path], emoscope: Command, tmp_path: Path) -> None:
+    classes = ("happy", "surprised-much", "bored")
+    network = create_network("compact-tiny", seed=3, size_px=24, n_classes=3)
+    head = network.get_submodule(find_head(network, 3))
+    fresh = head.weight.detach().clone()
+    x = torch.randn(32, 1, 24, 24, generator=torch.Generator().manual_seed(0))
+    load_initial(network, "compact-tiny", str(models[THREE]), x, classes)
+    [weights] = read_weights(models[THREE])
+    own = torch.tensor(weights["classifier.weight"])
+    assert torch.equal(head.weight[0], own[THREE.index("happy")]) and torch.equal(head.weight[2], own[0])
+    assert torch.equal(head.weight[1], fresh[1])
+    # And a whole training begins with them.
+    make_network(emoscope, tmp_path, ("happy", "bored", "tired", "angry"), "--init", models[THREE])
+
+
+def test_figures_of_other_classes_are_refused_or_matched_by_name(
+    models: dict[tuple[str, ...], Path], emoscope: Command, tmp_path: Path
+) -> None:
+    source = draw_set(tmp_path / "pictures", ("happy", "bored"))
+    data = tmp_path / "two.npz"
+    assert emoscope("data", "import", source, "--classes", "happy,bored", "-o", data)[0] == 0
+    code, out, stderr = emoscope("evaluate", "--data", data, "--split", "all", "--model", models[THREE], "--json")
+    figures = json.loads(out)
+    assert code == 0 and figures["missing"] == ["interested"], stderr
+    assert {name: row["n"] for name, row in figures["per_class"].items()} == {"bored": N, "happy": N, "interested": 0}
+    code, _, stderr = emoscope("evaluate", "--data", data, "--split", "all")
+    assert code == 2 and "has images of bored (12)" in stderr
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ("happy", "there are 1 classes, expected 2 to 40"),
+        (",".join(f"c{i}" for i in range(41)), "there are 41 classes"),
+        ("happy,Happy", "happy stands twice"),
+        ("happy,a;b", "is no name of a class"),
+        ("happy,uncertain", "uncertain has a meaning of its own"),
+    ],
+)
+def test_wrong_lists_are_refused(names: str, message: str, emoscope: Command, tmp_path: Path) -> None:
+    source = draw_set(tmp_path / "pictures", ("happy", "bored"))
+    code, _, stderr = emoscope("data", "import", source, "--classes", names, "-o", tmp_path / "x.npz")
+    assert code == 2 and message in stderr and stderr.count("\n") == 1, stderr
+    assert not (tmp_path / "x.npz").exists()
+    with pytest.raises(ModelError, match="labels:"):
+        ModelSpec("x", labels=tuple(names.split(",")))
+
+
+def test_labels_that_are_none_of_the_classes_and_classes_without_a_picture(emoscope: Command, tmp_path: Path) -> None:
+    source, data = draw_set(tmp_path / "pictures", ("bored", "happy")), tmp_path / "x.npz"
+    code, _, stderr = emoscope("data", "import", source, "-o", data)
+    assert code == 2 and "'bored' (12, first bored/0.png)" in stderr and "--classes" in stderr, stderr
+    assert not data.exists() and stderr.count("\n") == 1
+    code, out, _ = emoscope("data", "import", source, "--classes", "happy,bored,tired", "-o", data)
+    assert code == 0 and "no image of tired\n" in out
+    dataset = Dataset.load(data)
+    assert dataset.classes == ("happy", "bored", "tired") and np.bincount(dataset.emotion).tolist() == [N, N]
+    # Numbers are places in the list.
+    np.savez(tmp_path / "xy.npz", X=dataset.pixels, y=dataset.emotion.astype(int))
+    labels = Labels(classes=dataset.classes)
+    assert import_dataset(tmp_path / "xy.npz", labels=labels).sha256 == dataset.sha256
+    with pytest.raises(InputError, match="'2' "):
+        np.savez(tmp_path / "xy.npz", X=dataset.pixels, y=np.where(dataset.emotion, 2, 0))
+        import_dataset(tmp_path / "xy.npz", labels=Labels(classes=("happy", "bored")))
+
+
+def test_the_seven_stay_what_they_are(tmp_path: Path) -> None:
+    """Files, fingerprints and colours of the seven do not change by there being others."""
+    source = draw_set(tmp_path / "pictures", EMOTIONS)
+    plain, named = import_dataset(source), import_dataset(source, labels=Labels(classes=EMOTIONS))
+    assert plain.sha256 == named.sha256
+    plain.save(tmp_path / "plain.npz")
+    with np.load(tmp_path / "plain.npz") as z:
+        assert "classes" not in z
+    turned = import_dataset(source, labels=Labels(classes=EMOTIONS[::-1]))
+    assert turned.sha256 != plain.sha256
+    assert find_colours(EMOTIONS) == COLOURS and find_colours(ELEVEN)[:7] == COLOURS
+    assert find_colours(("bored", *EMOTIONS))[1:] == COLOURS
+
+
+def test_no_place_knows_a_number_of_classes() -> None:
+    """Where classes are counted, a literal 7 would be the seven's; those that are left have another meaning."""
+    package = Path(__file__).parents[2] / "src" / "emoscope"
+    counted = re.compile(r"(?:range|zeros|eye|full|reshape|Linear|minlength=|// |% |n_classes=)\(?[^\n]*\b7\b")
+    for folder in ("core", "faces", "tables", "report", "outputs", "pipeline", "study/measuring", "study/export"):
+        for path in sorted((package / folder).rglob("*.py")):
+            for line in path.read_text().splitlines():
+                code = line.split("#")[0]
+                if counted.search(code) and not code.strip().startswith(('"', "'")):
+                    raise AssertionError(f"{path}: {line}")
