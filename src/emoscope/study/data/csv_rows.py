@@ -111,7 +111,7 @@ def import_csv(file: BinaryIO, name: str, collector: Collector | None = None) ->
     Raises:
         InputError: names the row that is wrong, counted from 1 after the header; mend it.
     """
-    lines, collector = _read_lines(file, name), collector or Collector()
+    lines, collector = _read_lines(file, name), Collector() if collector is None else collector
     labels = collector.labels
     _, header = next(lines, (0, b""))
     at_emotion, at_pixels, at_usage, n_columns = _find_columns(header, name)

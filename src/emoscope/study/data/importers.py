@@ -68,7 +68,7 @@ def import_dataset(
     Raises:
         InputError: names the row or file that is wrong, or all unknown labels; mend it and import again.
     """
-    path, collector = Path(source), collector or Collector(labels)
+    path, collector = Path(source), Collector(labels) if collector is None else collector
     name = show(source)
     with reading(name):
         is_there = bool(str(source)) and path.exists()
