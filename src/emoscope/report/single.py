@@ -160,7 +160,7 @@ def describe_audience(audience: Audience, classes: tuple[str, ...]) -> Context:
     ]
     signs = find_valence(classes)
     if audience.valence is None or signs is None:
-        return {"rows": rows}
+        return {"rows": rows, "valence": ""}
     members = [", ".join(e for e, v in zip(classes, signs, strict=True) if v == sign) for sign in (1, 0, -1)]
     *values, index = astuple(audience.valence)
     legend = [
