@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from conftest import Command
+from emoscope.browser.facts import collect_facts
 from emoscope.core.emotions import COLOURS, EMOTIONS, find_colours
 from emoscope.core.errors import InputError, ModelError
 from emoscope.faces.recognize import Recognizer
@@ -117,12 +118,10 @@ def test_from_import_to_report(
     # The report is made anew from the folder, and what cannot hold other classes says so in a line.
     code, _, stderr = emoscope("report", tmp_path / "result")
     assert code == 0, stderr
-    for command in (
-        ("group", tmp_path, "-o", tmp_path / "group"),
-        ("page", tmp_path / "page", "--model", model),
-    ):
-        code, _, stderr = emoscope(*command)
-        assert code == 2 and "seven emotions" in stderr and stderr.count("\n") == 1, (command, stderr)
+    code, _, stderr = emoscope("group", tmp_path, "-o", tmp_path / "group")
+    assert code == 2 and "seven emotions" in stderr and stderr.count("\n") == 1, stderr
+    with pytest.raises(InputError, match="the page that reads in the browser shows the seven emotions alone"):
+        collect_facts(model, "own")
 
 
 def test_valence_is_told_where_every_class_has_one(emoscope: Command, clip: Path, tmp_path: Path) -> None:
