@@ -1,6 +1,7 @@
 """The table's one reader: the observations in, arrays of some thousand rows and sums per key out."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -22,7 +23,16 @@ T = TypeVar("T")
 Emotion = Annotated[str, Predicate(lambda name: not list_class_problems([name, "another"]))]
 
 
-ByEmotion = Annotated[dict[str, T], Predicate(lambda values: not list_class_problems(list(values)))]
+EXPECTED: ContextVar[frozenset[str]] = ContextVar("classes", default=frozenset())
+"""The classes of a file that is being read, so that all that lacks one of them is found at once."""
+
+
+def _is_of_classes(values: dict[str, object]) -> bool:
+    expected = EXPECTED.get()
+    return set(values) == expected if expected else not list_class_problems(list(values))
+
+
+ByEmotion = Annotated[dict[str, T], Predicate(_is_of_classes)]
 """A value of each class, by its name: of each of the seven emotions, unless the network has other classes."""
 
 
