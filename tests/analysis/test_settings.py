@@ -103,7 +103,8 @@ def test_unknown_names_are_guessed() -> None:
 
 
 def test_the_page_asks_for_what_the_form_takes() -> None:
-    form = re.search(r'<form class="fields">(.*?)</form>', render_page(has_token=False, has_here=True), re.DOTALL)
+    page = render_page(has_token=False, has_here=True, has_sample=True)
+    form = re.search(r'<form class="fields">(.*?)</form>', page, re.DOTALL)
     assert form is not None
     for name, inside in re.findall(r'<(?:select|input) name="(\w+)"([^\n]*)', form[1]):
         for value in re.findall(r'value="([^"]+)"', inside):

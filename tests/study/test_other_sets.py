@@ -270,4 +270,4 @@ def test_raf_db_with_whole_photographs_beside_its_faces(
     files = {**cut, **whole, "other.jpg": encode(faces.pixels[0]), "list_patition_label.txt": lines.encode()}
     read = import_dataset(write_tar(tmp_path / "raf.tar", files, "w"))
     np.testing.assert_array_equal(read.pixels, faces.pixels[:9])
-    assert "9 of the 10 pictures" in caplog.text and "1 pictures are not in that list" in caplog.text
+    assert "9 of the 10 faces" in caplog.text and "1 pictures are not in that list" in caplog.text
