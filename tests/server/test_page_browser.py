@@ -366,7 +366,7 @@ def test_people_are_put_in_order_by_click(browser: Any, tmp_path: Path, width: i
     server = Server(tmp_path / "data")
     try:
         page = open_page(browser, server, width, color_scheme=scheme, reduced_motion="reduce")
-        page.click("text=Who is who")
+        page.click("button:text-is('Who is who')")
         page.wait_for_selector("#people[open] fieldset:nth-of-type(3)")
         assert page.locator("#people img.face").evaluate_all("all => all.every(i => i.naturalWidth > 0)")
         found = Axe().run(page).response["violations"]
@@ -388,7 +388,7 @@ def test_people_are_put_in_order_by_click(browser: Any, tmp_path: Path, width: i
         wait_until(page, lambda: "person 3 (interviewer)" in page.inner_text(".job .note"), "it is not said")
         assert "Anna" in (folder / "report.html").read_text(encoding="utf-8")
         # What was said stands there again.
-        page.click("text=Who is who")
+        page.click("button:text-is('Who is who')")
         page.wait_for_selector("#people[open] fieldset")
         assert page.locator("#people [name=name]").first.input_value() == "Anna"
         page.keyboard.press("Escape")
