@@ -68,7 +68,8 @@ def main() -> None:
         films = {}
         for size, size_wh in SIZES_WH.items():
             for n_faces in FACES:
-                film = write_film(arguments.picture, n_faces, size_wh, arguments.seconds, folder / "film.mp4")
+                path = folder / f"{size}-{n_faces}.mp4"
+                film = write_film(arguments.picture, n_faces, size_wh, arguments.seconds, path)
                 films[f"{size}, {n_faces} faces"] = measure(film, options, max(1, arguments.repeats // 2), folder)
     cost = split_cost(measured["clip"], measured["long clip"])
     write_result(
