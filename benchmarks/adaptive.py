@@ -14,7 +14,7 @@ import numpy as np
 
 from analyze import SIZES_WH, write_film
 from common import create_parser, write_result
-from emoscope.core.types import FrameResult
+from emoscope.core.frame_result import FrameResult
 from emoscope.media.find import find_sources
 from emoscope.pipeline.analyzer import Analyzer
 

@@ -178,7 +178,7 @@ def _write_study(place: Path) -> None:
     from emoscope.study.data.synthetic import create_synthetic
     from emoscope.study.measuring.metrics import compute_metrics
     from emoscope.study.recipes.training import TrainConfig
-    from emoscope.study.training.run_folder import RECIPE_VERSION, open_run
+    from emoscope.study.training.run_name import RECIPE_VERSION, open_run
 
     dataset = create_synthetic(70, seed=1)
     dataset.save(place / "dataset" / "faces.npz")

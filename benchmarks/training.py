@@ -30,7 +30,7 @@ from emoscope.study.data.synthetic import create_synthetic
 from emoscope.study.networks.catalogue import create_network
 from emoscope.study.recipes.training import TrainConfig
 from emoscope.study.training.batches import Augmentation
-from emoscope.study.training.run_folder import open_run
+from emoscope.study.training.run_name import open_run
 from emoscope.study.training.trainer import Trainer
 
 PEAK_TFLOPS = {"H100": 989, "H200": 989, "A100": 312}

@@ -9,8 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from emoscope.core.emotions import EMOTIONS
+from emoscope.core.frame_result import FrameResult
 from emoscope.core.schema import BOX, COLUMNS, PROBABILITIES, SMOOTHED
-from emoscope.core.types import FrameResult
 from emoscope.tables.event_means import EventNumbers, SegmentSums
 from emoscope.tables.events import Event
 from emoscope.tables.observations import Observations, ObservationsWriter

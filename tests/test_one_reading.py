@@ -12,7 +12,8 @@ from rich.console import Console
 from emoscope.analysis.live import LiveState
 from emoscope.analysis.live_view import LinesView, create_table
 from emoscope.core.emotions import EMOTIONS
-from emoscope.core.types import Faces, Frame, FrameResult
+from emoscope.core.frame_result import FrameResult
+from emoscope.core.types import Faces, Frame
 from emoscope.outputs import annotate as annotating
 from emoscope.outputs import explain as explaining
 from emoscope.outputs.explain_choice import choose_moments

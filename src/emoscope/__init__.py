@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from emoscope.analysis.settings import Settings
     from emoscope.core.emotions import EMOTIONS
     from emoscope.core.errors import EmoscopeError, InputError, MissingExtraError, ModelError, OutputError
-    from emoscope.core.types import Faces, Frame, FrameResult
+    from emoscope.core.frame_result import FrameResult
+    from emoscope.core.types import Faces, Frame
     from emoscope.faces.recognize import Recognizer
     from emoscope.pipeline.analyzer import Analyzer
 
@@ -49,7 +50,8 @@ _HOMES = {
     "emoscope.analysis.settings": ("Settings",),
     "emoscope.core.emotions": ("EMOTIONS",),
     "emoscope.core.errors": ("EmoscopeError", "InputError", "MissingExtraError", "ModelError", "OutputError"),
-    "emoscope.core.types": ("Faces", "Frame", "FrameResult"),
+    "emoscope.core.frame_result": ("FrameResult",),
+    "emoscope.core.types": ("Faces", "Frame"),
     "emoscope.faces.recognize": ("Recognizer",),
     "emoscope.pipeline.analyzer": ("Analyzer",),
 }

@@ -22,7 +22,8 @@ from emoscope.analysis.live import LiveState, View, analyze_live
 from emoscope.analysis.result_folder import load_result
 from emoscope.analysis.settings import Settings
 from emoscope.core.errors import InputError
-from emoscope.core.types import Frame, FrameResult, Image
+from emoscope.core.frame_result import FrameResult
+from emoscope.core.types import Frame, Image
 from emoscope.media.camera import Camera, hide_secrets
 from emoscope.pipeline.analyzer import Analyzer
 

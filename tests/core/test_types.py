@@ -7,8 +7,9 @@ import pytest
 
 from emoscope.core.emotions import EMOTIONS
 from emoscope.core.errors import InputError
+from emoscope.core.frame_result import FrameResult
 from emoscope.core.schema import ALL_DTYPES, COLUMNS, SET_90, SMOOTHED
-from emoscope.core.types import Faces, Frame, FrameResult
+from emoscope.core.types import Faces, Frame
 
 
 def make_result(n: int = 2, smoothed: bool = True, source: str = "a.mp4") -> FrameResult:

@@ -16,8 +16,9 @@ from hypothesis.extra import numpy as hnp
 from conftest import write_clip
 from emoscope.core.emotions import COLOURS, EMOTIONS, VALENCE, find_emotion
 from emoscope.core.errors import ModelError
+from emoscope.core.frame_result import FrameResult
 from emoscope.core.schema import COLUMNS, DTYPES
-from emoscope.core.types import Faces, FrameResult, Image
+from emoscope.core.types import Faces, Image
 from emoscope.faces.crop import ENOUGH_PX, crop_faces
 from emoscope.faces.detect import YuNetDetector, create_detector
 from emoscope.faces.preprocess import create_views, preprocess

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emoscope.core.emotions import EMOTIONS
-from emoscope.core.types import Faces, FrameResult, Image
+from emoscope.core.frame_result import FrameResult
+from emoscope.core.types import Faces, Image
 from emoscope.outputs.annotate import annotate, draw_result
 from emoscope.outputs.blur import FaceHider, blur_in_place
 from emoscope.outputs.ink import find_bgr

@@ -9,8 +9,9 @@ import pytest
 from numpy.typing import NDArray
 
 from conftest import clip_time_s
+from emoscope.core.frame_result import FrameResult
 from emoscope.core.timecode import Every
-from emoscope.core.types import Faces, Frame, FrameResult, Image
+from emoscope.core.types import Faces, Frame, Image
 from emoscope.faces.preprocess import to_grey
 from emoscope.faces.recognize import Recognizer
 from emoscope.media.find import find_sources

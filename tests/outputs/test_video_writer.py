@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from emoscope.core.types import Faces, Frame, FrameResult
+from emoscope.core.frame_result import FrameResult
+from emoscope.core.types import Faces, Frame
 from emoscope.media.find import find_sources
 from emoscope.outputs.sound import Sound
 from emoscope.outputs.video_writer import VideoWriter

@@ -16,7 +16,8 @@ from server_process import OPENER, Server
 from starlette.websockets import WebSocketDisconnect
 
 from emoscope.core.emotions import EMOTIONS
-from emoscope.core.types import Frame, FrameResult, Image
+from emoscope.core.frame_result import FrameResult
+from emoscope.core.types import Frame, Image
 from emoscope.pipeline.analyzer import Analyzer
 from emoscope.server import ServerOptions, create_app
 from emoscope.server.jobs.store import Store

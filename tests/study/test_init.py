@@ -23,7 +23,8 @@ from emoscope.study.training import initial
 from emoscope.study.training.batches import create_batch
 from emoscope.study.training.initial import find_head, load_initial
 from emoscope.study.training.own_faces import choose_fine_tuning, choose_split
-from emoscope.study.training.run_folder import Run, name_run
+from emoscope.study.training.run_folder import Run
+from emoscope.study.training.run_name import name_run
 from emoscope.study.training.train import train
 
 CONFIG = TrainConfig(

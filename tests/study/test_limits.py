@@ -10,8 +10,9 @@ import onnx
 import pytest
 
 from emoscope.core.errors import InputError, ModelError
+from emoscope.core.frame_result import FrameResult
 from emoscope.core.schema import QUALITY
-from emoscope.core.types import Faces, FrameResult
+from emoscope.core.types import Faces
 from emoscope.faces.recognize import Recognizer
 from emoscope.faces.registry import find_network
 from emoscope.faces.spec import ModelSpec

@@ -22,7 +22,7 @@ from emoscope.study.running.runner import run_study
 from emoscope.study.running.teachers import load_teacher
 from emoscope.study.training.optimize import Loss
 from emoscope.study.training.pool import draw_view
-from emoscope.study.training.run_folder import open_run
+from emoscope.study.training.run_name import open_run
 from emoscope.study.training.trainer import Trainer
 
 TINY = """

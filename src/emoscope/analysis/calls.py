@@ -13,10 +13,10 @@ from emoscope.analysis.recorder import KIND, OUTPUT_NAMES
 from emoscope.analysis.result_folders import identify
 from emoscope.analysis.settings import Detector, Reading, Settings, Thumbnails
 from emoscope.core.errors import InputError
+from emoscope.core.frame_result import FrameResult
 from emoscope.core.owned import open_owned
 from emoscope.core.picture import Picture, Pictures
 from emoscope.core.timecode import Baseline
-from emoscope.core.types import FrameResult
 from emoscope.faces.devices import DeviceName
 from emoscope.faces.recalibration import Recalibration
 from emoscope.faces.registry import YUNET

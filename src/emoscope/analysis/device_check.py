@@ -8,7 +8,8 @@ from typing import Final
 
 import numpy as np
 
-from emoscope.core.types import Frame, FrameResult
+from emoscope.core.frame_result import FrameResult
+from emoscope.core.types import Frame
 from emoscope.faces.crop import crop_faces
 from emoscope.pipeline.analyzer import FRAMES_AT_ONCE, Analyzer
 

@@ -12,9 +12,10 @@ from emoscope.analysis.recorder import KIND, OUTPUT_NAMES, Recorder
 from emoscope.analysis.settings import Settings
 from emoscope.core.emotions import EMOTIONS
 from emoscope.core.errors import InputError
+from emoscope.core.frame_result import FrameResult
 from emoscope.core.manifest import Identity
 from emoscope.core.owned import open_owned
-from emoscope.core.types import Frame, FrameResult
+from emoscope.core.types import Frame
 from emoscope.executors.interrupts import stop_on_signals
 from emoscope.media.camera import Camera
 from emoscope.pipeline.analyzer import Analyzer

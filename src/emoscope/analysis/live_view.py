@@ -12,8 +12,9 @@ import cv2
 from emoscope.analysis.live import LiveState, View
 from emoscope.core.emotions import find_colours
 from emoscope.core.errors import InputError
+from emoscope.core.frame_result import FrameResult
 from emoscope.core.numbers import format_percent
-from emoscope.core.types import Frame, FrameResult
+from emoscope.core.types import Frame
 from emoscope.outputs.annotate import annotate
 
 if TYPE_CHECKING:

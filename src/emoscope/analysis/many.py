@@ -16,10 +16,10 @@ from emoscope.analysis.result_folders import choose_folders, identify
 from emoscope.analysis.revising import refresh
 from emoscope.analysis.settings import Settings
 from emoscope.core.errors import EmoscopeError, InputError
+from emoscope.core.frame_result import FrameResult
 from emoscope.core.owned import open_owned
 from emoscope.core.replacing import recover
 from emoscope.core.texts import make_printable
-from emoscope.core.types import FrameResult
 from emoscope.executors.executor import Executor, map_unordered
 from emoscope.executors.interrupts import heed_file, signal_by_file
 from emoscope.faces.registry import YUNET

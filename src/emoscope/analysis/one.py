@@ -15,11 +15,11 @@ from emoscope.analysis.recorder import KIND, OUTPUT_NAMES, SUMMARY_FILE, TABLE_F
 from emoscope.analysis.result_folder import load_result
 from emoscope.analysis.settings import Settings
 from emoscope.core.errors import InputError
+from emoscope.core.frame_result import FrameResult
 from emoscope.core.html import create_table
 from emoscope.core.manifest import Identity, Manifest
 from emoscope.core.numbers import format_percent
 from emoscope.core.owned import open_owned
-from emoscope.core.types import FrameResult
 from emoscope.media.source import Source
 from emoscope.outputs.formats import TIMED
 from emoscope.pipeline.analyzer import PICTURE_SIDE_PX, VIDEO_SIDE_PX, Analyzer, read_ahead

@@ -13,12 +13,13 @@ import numpy as np
 
 from emoscope.analysis.settings import Settings
 from emoscope.core.files import write_json
+from emoscope.core.frame_result import FrameResult
 from emoscope.core.manifest import CUT_OFF, Manifest
 from emoscope.core.owned import open_part
 from emoscope.core.page_file import write_page
 from emoscope.core.schema import QUALITY
 from emoscope.core.texts import make_printable
-from emoscope.core.types import Frame, FrameResult
+from emoscope.core.types import Frame
 from emoscope.media.source import Source
 from emoscope.outputs.annotate import annotate
 from emoscope.outputs.formats import FORMATS, TIMED

@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from emoscope.core.types import FrameResult, Image, Reading
+from emoscope.core.frame_result import FrameResult, Reading
+from emoscope.core.types import Image
 from emoscope.outputs import blur as hide
 from emoscope.outputs.ink import (
     DARK,

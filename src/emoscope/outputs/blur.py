@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from emoscope.core.types import FrameResult, Image
+from emoscope.core.frame_result import FrameResult
+from emoscope.core.types import Image
 
 SAMPLES = 6
 """Values that are left across a face: where eyes and mouth are can be guessed, who it is cannot."""

@@ -7,7 +7,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from emoscope.core.types import Frame, FrameResult, Image
+from emoscope.core.frame_result import FrameResult
+from emoscope.core.types import Frame, Image
 from emoscope.faces.crop import crop_faces
 from emoscope.outputs import blur as hide
 

@@ -8,7 +8,8 @@ from typing import Any, Self
 import cv2
 import numpy as np
 
-from emoscope.core.types import Frame, FrameResult, Image
+from emoscope.core.frame_result import FrameResult
+from emoscope.core.types import Frame, Image
 from emoscope.outputs import blur as hide
 from emoscope.outputs.annotate import draw_result
 from emoscope.outputs.sound import Sound, is_disk_error

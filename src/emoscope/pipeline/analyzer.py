@@ -8,9 +8,10 @@ from os import PathLike
 from pathlib import Path
 from typing import Literal
 
+from emoscope.core.frame_result import FrameResult
 from emoscope.core.native import count_cores
 from emoscope.core.picture import Picture, to_image
-from emoscope.core.types import Faces, Frame, FrameResult
+from emoscope.core.types import Faces, Frame
 from emoscope.faces.detect import VideoDetector, create_detector
 from emoscope.faces.mesh import Mesh
 from emoscope.faces.recalibration import Recalibration

@@ -11,6 +11,7 @@ import numpy as np
 
 from emoscope.core.emotions import EMOTIONS, list_class_problems
 from emoscope.core.errors import InputError, shorten
+from emoscope.core.frame_result import FrameResult
 from emoscope.core.schema import (
     BOX,
     CHANGE_,
@@ -26,7 +27,6 @@ from emoscope.core.schema import (
     to_dtypes,
 )
 from emoscope.core.texts import make_cell
-from emoscope.core.types import FrameResult
 from emoscope.tables.columns import to_arrow, to_strings
 
 if TYPE_CHECKING:

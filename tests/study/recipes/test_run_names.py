@@ -13,7 +13,7 @@ from emoscope.study.data.splits import Split
 from emoscope.study.recipes.families import Comparison, create_fold_config, create_repeat_config
 from emoscope.study.recipes.file import load_yaml
 from emoscope.study.recipes.study import StudyConfig
-from emoscope.study.training.run_folder import name_run
+from emoscope.study.training.run_name import name_run
 
 STUDIES = Path(__file__).parents[3] / "studies"
 NAMES = {

@@ -182,10 +182,10 @@ def analyze(task: Task, on_progress: OnProgress) -> Report:
     """
     from emoscope.analysis.one import analyze_source
     from emoscope.analysis.recorder import KIND, OUTPUT_NAMES
+    from emoscope.core.frame_result import FrameResult
     from emoscope.core.manifest import Identity
     from emoscope.core.owned import open_owned
     from emoscope.core.picture import check_size
-    from emoscope.core.types import FrameResult
     from emoscope.media.source import Source
     from emoscope.server.jobs.form import read_form
 

@@ -5,8 +5,9 @@ import json
 from typing import Final
 
 from emoscope.core.errors import InputError
+from emoscope.core.frame_result import FrameResult
 from emoscope.core.headers import find_kind
-from emoscope.core.types import FrameResult, Image
+from emoscope.core.types import Image
 from emoscope.server.http.problems import create_problem
 from emoscope.server.pictures.decode import TooLargeError, UnsupportedError, decode_upload
 from emoscope.server.server_options import ServerOptions

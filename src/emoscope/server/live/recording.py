@@ -4,7 +4,8 @@ import dataclasses
 
 from emoscope.analysis.recorder import Recorder
 from emoscope.analysis.settings import Settings
-from emoscope.core.types import Frame, FrameResult
+from emoscope.core.frame_result import FrameResult
+from emoscope.core.types import Frame
 from emoscope.pipeline.analyzer import Analyzer
 from emoscope.server.jobs.live_job import LiveJob
 from emoscope.tables.summary import End, UsedSettings

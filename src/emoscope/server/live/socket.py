@@ -18,7 +18,8 @@ from emoscope.analysis.one import create_analyzer
 from emoscope.analysis.settings import Settings, Smooth
 from emoscope.core.emotions import EMOTIONS
 from emoscope.core.errors import EmoscopeError, OutputError
-from emoscope.core.types import Frame, FrameResult
+from emoscope.core.frame_result import FrameResult
+from emoscope.core.types import Frame
 from emoscope.pipeline.analyzer import Analyzer
 from emoscope.server.http.access import get_client
 from emoscope.server.http.places import Places

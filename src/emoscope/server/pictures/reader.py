@@ -141,7 +141,7 @@ def _load(options: ServerOptions) -> None:
 
 def _read(options: ServerOptions, data: bytes) -> Reading:
     """Read one picture; pictures know nothing of each other, so there is no tracker."""
-    from emoscope.core.types import FrameResult
+    from emoscope.core.frame_result import FrameResult
     from emoscope.faces.detect import look_all_ways
     from emoscope.server.pictures.decode import decode_upload
 

@@ -42,7 +42,8 @@ from emoscope.study.measuring.metrics import describe_auc
 from emoscope.study.measuring.robustness import measure_robustness, pool_changed, read_changed
 from emoscope.study.recipes.study import StudyConfig
 from emoscope.study.recipes.training import TrainConfig
-from emoscope.study.training.run_folder import Run, load_run, name_run
+from emoscope.study.training.run_folder import Run, load_run
+from emoscope.study.training.run_name import name_run
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from emoscope.core.types import create_sets
+from emoscope.core.frame_result import create_sets
 from emoscope.faces.recognize import Recognizer
 from emoscope.faces.upright import Cutter
 from emoscope.study.measuring.degrade import DEGRADED, cut_upright

@@ -8,7 +8,8 @@ import numpy as np
 from emoscope.core.errors import InputError
 from emoscope.core.validation import load_json
 from emoscope.study.running.study_folder import Results, list_runs, load_study_file
-from emoscope.study.training.run_folder import RECIPE_VERSION, load_run
+from emoscope.study.training.run_folder import load_run
+from emoscope.study.training.run_name import RECIPE_VERSION
 
 KEYS = ("accuracy", "macro_f1", "ece")
 

@@ -35,7 +35,8 @@ from emoscope.study.running.study_folder import (
 )
 from emoscope.study.running.together import run_together, wait_for
 from emoscope.study.training.build import build_network
-from emoscope.study.training.run_folder import RECIPE_VERSION, Bars, Run
+from emoscope.study.training.run_folder import Run
+from emoscope.study.training.run_name import RECIPE_VERSION, Bars
 from emoscope.study.training.threads import limit_threads
 
 log = logging.getLogger(__name__)

@@ -19,7 +19,8 @@ from emoscope.study.recipes.training import TrainConfig
 from emoscope.study.running.repeats import measure_run
 from emoscope.study.running.study_folder import load_decided, write_decided
 from emoscope.study.training.optimize import choose_precision, create_fabric
-from emoscope.study.training.run_folder import Bars, Run, hash_teacher, name_run
+from emoscope.study.training.run_folder import Run
+from emoscope.study.training.run_name import Bars, hash_teacher, name_run
 from emoscope.study.training.threads import limit_threads
 from emoscope.study.training.train import train
 

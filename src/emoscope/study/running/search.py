@@ -22,7 +22,7 @@ from emoscope.study.recipes.families import Pruner, Sampler, Space
 from emoscope.study.recipes.training import TrainConfig
 from emoscope.study.running.search_storage import explain_failures, open_study, quiet
 from emoscope.study.running.together import run_together, wait_for
-from emoscope.study.training.run_folder import Bars
+from emoscope.study.training.run_name import Bars
 
 T = TypeVar("T")
 

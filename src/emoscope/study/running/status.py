@@ -11,7 +11,8 @@ from emoscope.core.validation import load_json
 from emoscope.study.recipes.families import Comparison
 from emoscope.study.recipes.study import StudyConfig
 from emoscope.study.running.study_folder import FamilyResults, Results, create_family_results, load_study_file
-from emoscope.study.training.run_folder import RECIPE_VERSION, Result, load_run
+from emoscope.study.training.run_folder import Result, load_run
+from emoscope.study.training.run_name import RECIPE_VERSION
 
 PHASES = ("search", "crossval", "final")
 

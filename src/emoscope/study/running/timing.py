@@ -22,7 +22,7 @@ from emoscope.study.data.dataset import Dataset
 from emoscope.study.data.splits import Split, create_split
 from emoscope.study.recipes.training import TrainConfig
 from emoscope.study.training.predict import predict_logits
-from emoscope.study.training.run_folder import open_run
+from emoscope.study.training.run_name import open_run
 from emoscope.study.training.trainer import CHECKPOINT_EVERY_S, Trainer
 
 FEW, MORE = 2, 8

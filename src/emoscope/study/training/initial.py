@@ -18,7 +18,8 @@ from emoscope.core.errors import InputError
 from emoscope.faces.recognize import Recognizer
 from emoscope.study.networks.exported import FOLDED_BIAS, read_weights
 from emoscope.study.training.checkpoint import load_tensors
-from emoscope.study.training.run_folder import find_initial_file, load_run
+from emoscope.study.training.run_folder import load_run
+from emoscope.study.training.run_name import find_initial_file
 
 N_MEASURED = 512
 """Training images on which folded batch norms are measured."""

@@ -28,7 +28,8 @@ from emoscope.study.recipes.training import TrainConfig
 from emoscope.study.training.checkpoint import load_tensors
 from emoscope.study.training.memory import free_memory, is_out_of_memory
 from emoscope.study.training.optimize import create_fabric
-from emoscope.study.training.run_folder import Bars, Run, hash_teacher, open_run
+from emoscope.study.training.run_folder import Run
+from emoscope.study.training.run_name import Bars, hash_teacher, open_run
 from emoscope.study.training.seal import check_seal
 from emoscope.study.training.trainer import Trainer, choose_run_precision
 

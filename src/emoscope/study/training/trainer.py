@@ -38,7 +38,8 @@ from emoscope.study.training.optimize import (
 )
 from emoscope.study.training.pool import open_pool
 from emoscope.study.training.predict import load_weights, predict_logits
-from emoscope.study.training.run_folder import Bars, Result, Run
+from emoscope.study.training.run_folder import Result, Run
+from emoscope.study.training.run_name import Bars
 from emoscope.study.training.shared_norm import share_statistics
 from emoscope.study.training.tensorboard import TensorBoard
 
