@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from emoscope.core.emotions import EMOTIONS
-from emoscope.core.schema import BOX, COLUMNS, PROBABILITIES, QUALITY
+from emoscope.core.schema import BOX, P_, QUALITY, name_columns
 from emoscope.tables.events import Event
-from emoscope.tables.observations import SCHEMA_VERSION, Observations
+from emoscope.tables.observations import SCHEMA_VERSION, Observations, create_schema
 from emoscope.tables.summarize import compute_summary
 from emoscope.tables.summary import Facts, UsedSettings
 
@@ -65,8 +65,15 @@ def make_probabilities(rng: np.random.Generator, stimulus: Stimulus, shared: Any
     return p / p.sum(axis=1, keepdims=True)
 
 
-def write_recording(folder: Path, p: Any, stimulus: Stimulus, source: str, is_seen: Any = None) -> None:
-    """Lay out the result folder of one person's probabilities (n, 7)."""
+def write_recording(
+    folder: Path,
+    p: Any,
+    stimulus: Stimulus,
+    source: str,
+    is_seen: Any = None,
+    classes: tuple[str, ...] = EMOTIONS,
+) -> None:
+    """Lay out the result folder of one person's probabilities (n, classes)."""
     n = len(p)
     empty = np.zeros(n, bool) if is_seen is None else ~is_seen
     values: dict[str, Any] = {
@@ -76,14 +83,13 @@ def write_recording(folder: Path, p: Any, stimulus: Stimulus, source: str, is_se
         "shot": np.ones(n, np.int64),
         "track_id": pa.array(np.ones(n, np.int64), mask=empty),
         **{name: pa.array(np.full(n, 20.0), mask=empty) for name in (*BOX, "detection_score")},
-        **{name: pa.array(p[:, i], mask=empty) for i, name in enumerate(PROBABILITIES)},
-        "emotion": pa.array(np.array(EMOTIONS)[p.argmax(axis=1)], mask=empty),
+        **{name: pa.array(p[:, i], mask=empty) for i, name in enumerate(name_columns(P_, classes))},
+        "emotion": pa.array(np.array(classes)[p.argmax(axis=1)], mask=empty),
         "probability": pa.array(p.max(axis=1), mask=empty),
         "uncertain": pa.array(p.max(axis=1) < 0.3, mask=empty),
         **{name: pa.array(np.full(n, 0.5), mask=empty) for name in QUALITY},
     }
-    fields = [pa.field(name, pa.type_for_alias(kind)) for name, kind in COLUMNS.items()]
-    schema = pa.schema(fields, {"emoscope_schema_version": str(SCHEMA_VERSION)})
+    schema = create_schema(classes=classes)
     columns = [pa.array(values[f.name]).cast(f.type) for f in schema]
     folder.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.Table.from_arrays(columns, schema=schema), folder / "observations.parquet")
@@ -92,7 +98,7 @@ def write_recording(folder: Path, p: Any, stimulus: Stimulus, source: str, is_se
         source=source,
         kind="video",
         created="2026-11-24T20:00:00+00:00",
-        model={"name": "made-up"},
+        model={"name": "made-up", "labels": list(classes)},
         status="complete",
         duration_s=n / stimulus.fps,
         size_wh=(640, 480),

@@ -244,6 +244,38 @@ def test_rows_that_do_not_fit_their_recordings_are_refused(
     assert code == 2 and expected in err and not (results / "index.html").exists()
 
 
+def test_recordings_of_other_classes_make_a_group_of_their_own(tmp_path: Path, emoscope: Command) -> None:
+    write_constant(tmp_path, {"a": 0.2, "b": 0.4})
+    classes = ("bored", "happy", "interested")
+    rng = np.random.default_rng(0)
+    for name in "cdef":
+        events = (Event("first", 0, 6), Event("second", 6, 12))
+        p = rng.dirichlet((1, 2, 3), 60)
+        write_recording(tmp_path / name, p, Stimulus(12.0, fps=5.0, events=events), name, classes=classes)
+    code, _, err = emoscope("group", tmp_path)
+    assert code == 2 and err.count("\n") == 1
+    assert f"a was read as {', '.join(EMOTIONS)}, and c as bored, happy, interested" in err
+    # The advice is followed.
+    other = tmp_path.parent / f"{tmp_path.name}-other"
+    other.mkdir()
+    for name in "cdef":
+        shutil.move(tmp_path / name, other / name)
+    assert emoscope("group", tmp_path)[0] == 0
+    write_participants(other, "recording,ad", "c,x", "d,x", "e,y", "f,y")
+    assert emoscope("group", other)[0] == 0
+    found = Results(load_project(other))
+    assert {d.measure for d in found.differences} == set(classes) and found.stretches == []
+    assert np.allclose(found.values.sum(axis=1), 1) and found.means[2].interval
+    described = {(row["table"], row["column"]) for row in read(other / "project" / "codebook.csv")}
+    for path in (other / "project").glob("*.csv"):
+        header = path.read_text(encoding="utf-8").splitlines()[0].split(",")
+        assert ("valence" not in header and {(path.stem, c) for c in header} <= described) or path.stem == "codebook"
+    curves = pd.read_parquet(other / "project" / "curves.parquet")
+    assert np.allclose(curves[[f"p_{name}" for name in classes]].sum(axis=1), 1)
+    methods = (other / "project" / "methods.txt").read_text(encoding="utf-8")
+    assert "3 expressions: bored, happy and interested" in methods and "valence" not in methods
+
+
 def test_folders_without_results_are_refused(tmp_path: Path, results: Path, emoscope: Command) -> None:
     for folder, expected in ((tmp_path / "no", "is no folder"), (results / "p001", "the result of one recording")):
         code, _, err = emoscope("group", folder)

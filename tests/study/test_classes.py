@@ -115,11 +115,22 @@ def test_from_import_to_report(
     assert report.count("no valence is known") == 1 and "Pleasant or unpleasant?" not in report
     for _, colour in series["emotions"]:
         assert f"{colour[4:-1]}: #" in report, colour
-    # The report is made anew from the folder, and what cannot hold other classes says so in a line.
+    # The report is made anew from the folder, and what rests on valence is left out of a group.
     code, _, stderr = emoscope("report", tmp_path / "result")
     assert code == 0, stderr
     code, _, stderr = emoscope("group", tmp_path, "-o", tmp_path / "group")
-    assert code == 2 and "seven emotions" in stderr and stderr.count("\n") == 1, stderr
+    assert code == 0 and stderr.count("no valence is known") == stderr.count("\n") == 1, stderr
+    row = pd.read_csv(tmp_path / "group" / "project" / "participants.csv").iloc[0]
+    own = seen[seen["track_id"] == seen["track_id"].mode()[0]]
+    for name in classes:
+        assert row[f"p_{name}"] == pytest.approx(own[f"p_{name}"].mean(), rel=1e-4)
+    assert not {"valence", "agreement"} & set(row.index)
+    page = (tmp_path / "group" / "index.html").read_text()
+    [packed] = re.findall(r'<script type="application/json" id="series">(.*?)</script>', page, re.S)
+    assert [name for name, _ in json.loads(packed)["emotions"]] == list(classes)
+    assert page.count("no valence is known") == 1 and "leasant or unpleasant" not in page
+    for _, colour in json.loads(packed)["emotions"]:
+        assert f"{colour[4:-1]}: #" in page, colour
     with pytest.raises(InputError, match="the page that reads in the browser shows the seven emotions alone"):
         collect_facts(model, "own")
 

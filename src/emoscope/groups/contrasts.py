@@ -9,7 +9,8 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from emoscope.groups.project import MEASURES, RANGE, Project, Track, average_people, compute_curve
+from emoscope.groups.measures import NO_VALENCE, VALENCE
+from emoscope.groups.project import Project
 from emoscope.tables.curve_inference import Cluster, correlate_subjects, find_clusters
 from emoscope.tables.inference import (
     MIN_PEOPLE,
@@ -84,9 +85,9 @@ class Level:
     name: str
     names: tuple[str, ...]
     means: Floats
-    """(participants, N_MEASURES)"""
+    """(participants, measures)"""
     curves: Floats
-    """(participants, n_bins) of the valence index."""
+    """(participants, n_bins) of the valence index; NaN where it is not known."""
 
 
 @dataclass(frozen=True)
@@ -98,23 +99,23 @@ class Results:
     @cached_property
     def means(self) -> list[Estimate]:
         """Of each measure over the stimulus."""
-        return estimate_means(self.values, RANGE)
+        return estimate_means(self.values, self.project.measures.range)
 
     @cached_property
     def values(self) -> Floats:
-        """(participants, N_MEASURES) over the stimulus."""
+        """(participants, measures) over the stimulus."""
         return self.project.average(self.project.tracks, self.project.names)
 
     @cached_property
     def segments(self) -> dict[str, Floats]:
-        """(participants, N_MEASURES) in each marked segment."""
+        """(participants, measures) in each marked segment."""
         return {name: self.project.average_segment(name) for name in self.project.segments}
 
     @cached_property
     def intervals(self) -> tuple[Floats, Floats, Floats]:
-        """Mean and interval of each measure in each bin, (n_bins, N_MEASURES) each."""
-        curves = self.project.curves
-        range_ = (np.tile(RANGE[0], curves.shape[1]), np.tile(RANGE[1], curves.shape[1]))
+        """Mean and interval of each measure in each bin, (n_bins, measures) each."""
+        curves, (least, most) = self.project.curves, self.project.measures.range
+        range_ = (np.tile(least, curves.shape[1]), np.tile(most, curves.shape[1]))
         flat = compute_intervals(curves.reshape(len(curves), -1), range_)
         mean, low, high = (part.reshape(curves.shape[1:]) for part in flat)
         return mean, low, high
@@ -122,7 +123,7 @@ class Results:
     @cached_property
     def agreement(self) -> Floats:
         """Each participant's correlation with the mean valence curve of all others (participants,)."""
-        return correlate_subjects(self.project.curves[..., 0])
+        return correlate_subjects(self.project.valence)
 
     @cached_property
     def factors(self) -> dict[str, tuple[Level, ...]]:
@@ -136,21 +137,24 @@ class Results:
     def _create_level(self, factor: str, value: str) -> Level:
         tracks = [track for track in self.project.tracks if track.factors.get(factor) == value]
         names = tuple(dict.fromkeys(track.participant for track in tracks))
-        return Level(value, names, self.project.average(tracks, names), _average_curves(self.project, tracks, names))
+        curves = self.project.measures.get_valence(self.project.average_curves(tracks, names))
+        return Level(value, names, self.project.average(tracks, names), curves)
 
     @cached_property
     def differences(self) -> list[Difference]:
         """All contrasts of segments, then of conditions."""
-        found = list(_contrast_segments(self.segments))
+        measures = self.project.measures.names
+        found = list(_contrast_segments(self.segments, measures))
         groups = [found]
         for factor, levels in self.factors.items():
-            groups.append([d for a, b in itertools.combinations(levels, 2) for d in _contrast_levels(factor, a, b)])
+            pairs = itertools.combinations(levels, 2)
+            groups.append([d for a, b in pairs for d in _contrast_levels(factor, a, b, measures)])
         return [difference for group in groups for difference in _correct_together(group)]
 
     @cached_property
     def stretches(self) -> list[Stretch]:
         """All stretches whose p is below LEVEL; that of conditions times the number of pairs."""
-        curves, bin_s = self.project.curves[..., 0], self.project.clock.bin_s
+        curves, bin_s = self.project.valence, self.project.clock.bin_s
         clusters = [c for c in find_clusters(center(curves)) if c.p < LEVEL]
         found = [Stretch("time", "", "", c.start * bin_s, c.end * bin_s, c) for c in clusters]
         for factor, levels in self.factors.items():
@@ -165,10 +169,11 @@ class Results:
     def peaks(self) -> list[Peak]:
         """The moments in which mean curves stand out most from what lies around them, in the order of time."""
         mean, low, high = self.intervals
-        counts = np.isfinite(self.project.curves[..., 0]).sum(axis=0)
+        counts = np.isfinite(self.project.curves[..., -1]).sum(axis=0)
         found = []
-        for i, name in enumerate(MEASURES[:-1]):
-            for sign in (1, -1) if i == 0 else (1,):
+        for i, name in enumerate(self.project.measures.names):
+            # A face at rest is no peak.
+            for sign in () if name == "neutral" else (1, -1) if name == VALENCE else (1,):
                 for bin_no, rise in _find_peaks(sign * mean[:, i]):
                     value = Estimate(*(_to_number(part[bin_no, i]) for part in (mean, low, high)))
                     time_s = (bin_no + 0.5) * self.project.clock.bin_s
@@ -178,6 +183,8 @@ class Results:
 
     def find_notes(self) -> Iterator[str]:
         """Yield what could not be compared, and why, a line each."""
+        if not self.project.measures.has_valence:
+            yield NO_VALENCE
         for factor, values in self.project.factors.items():
             if len(values) > MAX_LEVELS:
                 yield f"the column {factor} has {len(values)} values and is not compared; it stays in the tables"
@@ -232,20 +239,16 @@ def compare_curves(first: Level, second: Level) -> list[Cluster]:
     return find_clusters(first.curves[i], second.curves[j])
 
 
-def _average_curves(project: Project, tracks: Sequence[Track], names: tuple[str, ...]) -> Floats:
-    return average_people(tracks, names, lambda track: compute_curve(track)[:, 0], (project.clock.n_bins,))
-
-
-def _contrast_segments(segments: dict[str, Floats]) -> Iterator[Difference]:
+def _contrast_segments(segments: dict[str, Floats], measures: Sequence[str]) -> Iterator[Difference]:
     for (first, a), (second, b) in itertools.combinations(segments.items(), 2):
-        for name, contrast in zip(MEASURES, contrast_paired(a, b), strict=True):
+        for name, contrast in zip(measures, contrast_paired(a, b), strict=True):
             yield Difference("segment", first, second, "within", name, contrast)
 
 
-def _contrast_levels(factor: str, first: Level, second: Level) -> Iterator[Difference]:
+def _contrast_levels(factor: str, first: Level, second: Level, measures: Sequence[str]) -> Iterator[Difference]:
     i, j, design = select(first, second)
     contrast = contrast_paired if design == "within" else contrast_independent
-    for name, found in zip(MEASURES, contrast(first.means[i], second.means[j]), strict=True):
+    for name, found in zip(measures, contrast(first.means[i], second.means[j]), strict=True):
         yield Difference(factor, first.name, second.name, design, name, found)
 
 
@@ -253,7 +256,7 @@ def _correct_together(differences: Sequence[Difference]) -> list[Difference]:
     """Correct the valence of all pairs together, and the emotions of all pairs."""
     found: dict[int, Difference] = {}
     for is_valence in (True, False):
-        numbers = [i for i, d in enumerate(differences) if (d.measure == "valence") == is_valence]
+        numbers = [i for i, d in enumerate(differences) if (d.measure == VALENCE) == is_valence]
         corrected = correct([differences[i].contrast for i in numbers])
         found |= {i: replace(differences[i], contrast=c) for i, c in zip(numbers, corrected, strict=True)}
     return [found[i] for i in sorted(found)]

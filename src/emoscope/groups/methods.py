@@ -8,6 +8,7 @@ import numpy as np
 from emoscope.core.texts import name_some
 from emoscope.core.version import read_version
 from emoscope.groups.contrasts import LEVEL, MAX_LEVELS, Results
+from emoscope.groups.measures import join_names
 from emoscope.groups.placing import Source
 from emoscope.report.wording import format_clock, format_value
 from emoscope.tables.inference import METHODS, MIN_PEOPLE, REFERENCES
@@ -55,7 +56,9 @@ def _list_used(results: Results) -> list[str]:
     designs = {difference.design for difference in results.differences}
     used += ["paired"] * ("within" in designs) + ["independent", "paired"] * ("between" in designs)
     used += ["effect", "holm"] * bool(designs)
-    return [*used, *["cluster", "isc"] * (len(results.project.names) >= MIN_PEOPLE)]
+    # Both are of the valence index.
+    is_tested = results.project.measures.has_valence and len(results.project.names) >= MIN_PEOPLE
+    return [*used, *["cluster", "isc"] * is_tested]
 
 
 def _write_material(results: Results) -> Iterator[str]:
@@ -66,14 +69,16 @@ def _write_material(results: Results) -> Iterator[str]:
         f"Facial expressions of {n} participant{'s' * (n != 1)} in {n_recordings} recording{'s' * (n_recordings != 1)} "
         f"were read with emoscope {read_version()}"
     )
+    count = "seven" if project.measures.are_the_seven else len(project.measures.classes)
     networks = sorted({str(track.recording.summary.model.get("name", "unknown")) for track in tracks})
     detectors = sorted({format_value(track.recording.summary.settings.detector) for track in tracks})
     yield (
         f"(network {name_some(networks)}{_say_training(results)}; face detector {name_some(detectors)}), which gives "
-        "each face in each analysed frame a calibrated probability of seven expressions: angry, disgust, fear, happy, "
-        "sad, surprise and neutral."
+        f"each face in each analysed frame a calibrated probability of {count} expressions: "
+        f"{join_names(project.measures.classes)}."
     )
-    yield "The valence index is the probability of happy less that of angry, disgust, fear and sad (-1 to 1)."
+    if project.measures.has_valence:
+        yield f"The valence index is the {project.measures.meaning_of_valence} (-1 to 1)."
     frames = sum(float(track.frames.sum()) for track in tracks)
     totals = np.sum([track.total for track in tracks], axis=0)
     by_start: dict[Source, int] = {}
@@ -108,7 +113,10 @@ def _write_statistics(results: Results) -> Iterator[str]:
         of = ", ".join(dict.fromkeys(ENDS.get(d.of, f"conditions ({d.of})") for d in results.differences))
         tests = [METHODS[key] for key in ("paired", "independent") if _has(results, key)]
         yield f"Differences between {of} were tested with {'; '.join(tests)}; {METHODS['effect']}; {METHODS['holm']},"
-        yield "the valence index of all pairs together, the seven emotions of all pairs together."
+        measures = results.project.measures
+        of_valence = "the valence index of all pairs together, " * measures.has_valence
+        what = "seven emotions" if measures.are_the_seven else "expressions"
+        yield f"{of_valence}the {what} of all pairs together."
     if "cluster" in used:
         other = ", or from that of another condition," if results.factors else ""
         yield (

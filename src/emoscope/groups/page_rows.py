@@ -6,22 +6,20 @@ from typing import Final
 import numpy as np
 from markupsafe import Markup
 
-from emoscope.core.emotions import EMOTIONS
 from emoscope.core.numbers import NBSP, format_signed
 from emoscope.groups import drawings
 from emoscope.groups.alignment import MIN_CERTAINTY
 from emoscope.groups.contrasts import Level, Results, Stretch
 from emoscope.groups.drawings import coarsen, find_reach
+from emoscope.groups.measures import RANGE, VALENCE, Measures
 from emoscope.groups.people import Floats
-from emoscope.groups.project import RANGE, VALENCE
 from emoscope.report import charts, intervals, wording
-from emoscope.report.colours import CSS_COLOURS
+from emoscope.report.colours import find_css_colours
 from emoscope.report.contrast_rows import describe_contrast, find_contrast_reach, format_p
 from emoscope.report.timeline import Timeline
 from emoscope.report.wording import Context, format_clock, format_percent
 from emoscope.tables.inference import Estimate, compute_intervals, estimate_means
 
-COLOURED: Final = dict(zip(EMOTIONS, CSS_COLOURS, strict=True))
 MAX_ROWS: Final = 300
 """Of a table on the page; files have them all."""
 MAX_PAIRS: Final = 60
@@ -43,13 +41,16 @@ def list_key(results: Results) -> list[tuple[str, str]]:
     total = np.sum([track.total for track in project.tracks], axis=0)
     frames = sum(float(track.frames.sum()) for track in project.tracks)
     alike = results.agreement[np.isfinite(results.agreement)]
+    of_valence = [
+        (intervals.format_index(results.means[0].mean), "valence index, −1 to +1"),
+        (format_signed(float(alike.mean()), 2) if len(alike) else "–", "correlation of a participant with all others"),
+    ]
     return [
         (wording.format_count(len(project.names)), "participants"),
         (wording.format_count(len({track.recording.name for track in project.tracks})), "recordings"),
         (wording.format_duration(project.clock.end_s), "of the stimulus"),
         (format_percent(float(total[0]) / frames) if frames else "–", "of the frames show the participant"),
-        (intervals.format_index(results.means[0].mean), "valence index, −1 to +1"),
-        (format_signed(float(alike.mean()), 2) if len(alike) else "–", "correlation of a participant with all others"),
+        *of_valence * project.measures.has_valence,
     ]
 
 
@@ -71,8 +72,10 @@ def describe_peaks(results: Results) -> list[Context]:
     """Return the moments that stand out."""
     length_s = results.project.clock.end_s
     rows: list[Context] = []
+    classes = results.project.measures.classes
+    colours = dict(zip(classes, find_css_colours(classes), strict=True))
     for peak in results.peaks:
-        is_valence = peak.measure == "valence"
+        is_valence = peak.measure == VALENCE
         style = intervals.format_index if is_valence else intervals.format_plain
         unit = "" if is_valence else f"{NBSP}%"
         spread = f", 95{NBSP}% interval {intervals.write_range(peak.value, style)}" if peak.value.interval else ""
@@ -80,7 +83,7 @@ def describe_peaks(results: Results) -> list[Context]:
             {
                 "time_s": round(peak.time_s, 3),
                 "clock": format_clock(peak.time_s, 1 if length_s < 60 else 0),
-                "colour": COLOURED.get(peak.measure, "var(--negative)" if peak.is_low else "var(--positive)"),
+                "colour": colours.get(peak.measure, "var(--negative)" if peak.is_low else "var(--positive)"),
                 "name": ("least pleasant" if peak.is_low else "most pleasant") if is_valence else peak.measure,
                 "text": f"{style(peak.value.mean)}{unit}{spread}, n = {peak.n}",
             }
@@ -108,22 +111,25 @@ def _describe_stretch(stretch: Stretch, timeline: Timeline) -> Context:
 
 def describe_segments(results: Results) -> list[Context]:
     """Return the marked segments with their means."""
-    return [_describe_means(name, estimate_means(v, RANGE), v, {}) for name, v in results.segments.items()]
+    measures = results.project.measures
+    return [_describe_means(name, measures, values, {}) for name, values in results.segments.items()]
 
 
-def _describe_means(name: str, means: Sequence[Estimate], values: Floats, more: Context) -> Context:
-    valence = means[0]
-    seven = np.array([m.mean if m.mean is not None else np.nan for m in means[1:]])
+def _describe_means(name: str, measures: Measures, values: Floats, more: Context) -> Context:
+    means = estimate_means(values, measures.range)
+    valence = means[0] if measures.has_valence else Estimate()
+    classes = measures.classes
+    found = np.array([m.mean if m.mean is not None else np.nan for m in means[-len(classes) :]])
     mean, spread = intervals.format_index(valence.mean), intervals.write_range(valence, intervals.format_index)
-    is_seen = bool(np.isfinite(seven).all())
+    is_seen = bool(np.isfinite(found).all())
     return {
         "name": name,
-        "n": int(np.isfinite(values[:, 0]).sum()),
+        "n": int(np.isfinite(values[:, -1]).sum()),
         "mean": mean,
         "range": spread,
-        "drawing": Markup(intervals.draw_interval(valence, -1.0, 1.0, f"{name}: index {mean}, {spread}")),
-        "bar": Markup(charts.draw_emotion_split(seven.tolist())) if is_seen else "",
-        "top": f"{EMOTIONS[int(seven.argmax())]} {format_percent(float(seven.max()))}" if is_seen else "–",
+        "drawing": Markup(intervals.draw_interval(valence, *RANGE, f"{name}: index {mean}, {spread}")),
+        "bar": Markup(charts.draw_emotion_split(found.tolist(), classes)) if is_seen else "",
+        "top": f"{classes[int(found.argmax())]} {format_percent(float(found.max()))}" if is_seen else "–",
         **more,
     }
 
@@ -132,13 +138,14 @@ def describe_differences(results: Results, of: str) -> Context:
     """Return the contrasts of segments, or of one column's conditions: valence first, the emotions folded away."""
     own = [d for d in results.differences if d.of == of]
     reach = find_contrast_reach(d.contrast for d in own)
-    rows = [describe_contrast(d.first, d.second, d.measure, d.contrast, reach) for d in own]
-    valence = [row for row, d in zip(rows, own, strict=True) if d.measure == "valence"]
-    emotions = [row for row, d in zip(rows, own, strict=True) if d.measure != "valence"]
+    classes = results.project.measures.classes
+    rows = [describe_contrast(d.first, d.second, d.measure, d.contrast, reach, classes) for d in own]
+    valence = [row for row, d in zip(rows, own, strict=True) if d.measure == VALENCE]
+    emotions = [row for row, d in zip(rows, own, strict=True) if d.measure != VALENCE]
     return {
         "valence": valence[:MAX_PAIRS],
-        "emotions": emotions[: MAX_PAIRS * 7],
-        "n_left_out": max(0, len(valence) - MAX_PAIRS),
+        "emotions": emotions[: MAX_PAIRS * len(classes)],
+        "n_left_out": max(0, len(own) // len(results.project.measures.names) - MAX_PAIRS),
         "reach": f"{reach:g}",
     }
 
@@ -149,11 +156,12 @@ def describe_factors(results: Results, timeline: Timeline, factor: int) -> list[
 
 
 def _describe_factor(results: Results, name: str, levels: Sequence[Level], timeline: Timeline, factor: int) -> Context:
+    measures = results.project.measures
     rows = []
     curves = []
     for i, level in enumerate(levels, 1):
-        rows.append(_describe_means(level.name, estimate_means(level.means, RANGE), level.means, {"css": f"c{i}"}))
-        curves.append((f"c{i}", *compute_intervals(coarsen(level.curves[..., None], factor)[..., 0], VALENCE)))
+        rows.append(_describe_means(level.name, measures, level.means, {"css": f"c{i}"}))
+        curves.append((f"c{i}", *compute_intervals(coarsen(level.curves[..., None], factor)[..., 0], RANGE)))
     reach = find_reach(*(part for curve in curves for part in curve[1:]))
     label = f"Valence index over time by {name}"
     return {
@@ -169,12 +177,14 @@ def _describe_factor(results: Results, name: str, levels: Sequence[Level], timel
 def describe_participants(results: Results, links: Sequence[str]) -> Context:
     """Return the table of participants."""
     project, rows = results.project, []
+    measures = project.measures
     factors = list(results.factors)
     for i, (name, link) in enumerate(zip(project.names[:MAX_ROWS], links, strict=False)):
         tracks = [track for track in project.tracks if track.participant == name]
         total = np.sum([track.total for track in tracks], axis=0)
         frames = sum(float(track.frames.sum()) for track in tracks)
-        values = results.values[i]
+        values = measures.get_probabilities(results.values[i])
+        valence = float(measures.get_valence(results.values[i]))
         alike = float(results.agreement[i])
         rows.append(
             {
@@ -184,8 +194,10 @@ def describe_participants(results: Results, links: Sequence[str]) -> Context:
                 "factors": [", ".join(dict.fromkeys(t.factors.get(f, "–") for t in tracks)) for f in factors],
                 "coverage": format_percent(float(total[0]) / frames) if frames else "–",
                 "uncertain": format_percent(float(total[-1] / total[0])) if total[0] else "–",
-                "valence": intervals.format_index(float(values[0])) if np.isfinite(values[0]) else "–",
-                "bar": Markup(charts.draw_emotion_split(values[1:].tolist())) if np.isfinite(values[0]) else "",
+                "valence": intervals.format_index(valence) if np.isfinite(valence) else "–",
+                "bar": Markup(charts.draw_emotion_split(values.tolist(), measures.classes))
+                if np.isfinite(values[0])
+                else "",
                 "alike": format_signed(alike, 2) if np.isfinite(alike) else "–",
             }
         )

@@ -2,13 +2,11 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emoscope.analysis.result_folder import reading
-from emoscope.core.emotions import EMOTIONS
 from emoscope.core.timecode import Span
 from emoscope.groups.clock import Clock
 from emoscope.groups.recordings import Recording
@@ -17,7 +15,6 @@ from emoscope.tables.events import Event
 from emoscope.tables.rows import NOBODY, GroupedSums, Rows, count_readings, read_rows
 
 Floats = NDArray[np.float64]
-N_READINGS: Final = count_readings(EMOTIONS)
 Segments = Mapping[str, tuple[Span, ...]]
 """Marked time by name, in the recording's seconds; repeats of one name and events of one kind count together."""
 
@@ -29,21 +26,23 @@ class People:
     frames: Floats
     """(n_bins,) analysed frames."""
     sums: Mapping[int, NDArray[np.float32]]
-    """(n_bins, N_READINGS) sums of readings of each person, by track_id; only people who were seen."""
+    """(n_bins, readings) sums of readings of each person, by track_id; only people who were seen."""
     set_aside: Mapping[int, int]
     """Observations of each person that do not count, while the stimulus runs."""
     segments: Segments
     segment_frames: Floats
     """(segments,) analysed frames in each."""
     segment_sums: Mapping[tuple[int, int], Floats]
-    """(N_READINGS,) sums by number of the segment and person."""
+    """(readings,) sums by number of the segment and person."""
+    n_readings: int
+    """Columns of all sums, see Rows.readings."""
 
     def describe_segment(self, name: str, person: int) -> tuple[float, Floats] | None:
         """Return a segment's analysed frames and the sums of a person's readings; None where there is none."""
         if name not in self.segments:
             return None
         number = list(self.segments).index(name)
-        return float(self.segment_frames[number]), self.segment_sums.get((number, person), np.zeros(N_READINGS))
+        return float(self.segment_frames[number]), self.segment_sums.get((number, person), np.zeros(self.n_readings))
 
 
 def find_segments(events: Iterable[Event]) -> Segments:
@@ -67,7 +66,7 @@ def read_people(recording: Recording, start_s: float, clock: Clock, segments: Se
     Raises:
         InputError: the table is damaged.
     """
-    sums = _Sums(start_s, clock, segments)
+    sums = _Sums(start_s, clock, segments, count_readings(recording.table.classes))
     with reading(recording.folder):
         for rows in read_rows(recording.table):
             sums.add(rows)
@@ -75,10 +74,11 @@ def read_people(recording: Recording, start_s: float, clock: Clock, segments: Se
 
 
 class _Sums:
-    def __init__(self, start_s: float, clock: Clock, segments: Segments) -> None:
+    def __init__(self, start_s: float, clock: Clock, segments: Segments, n_readings: int) -> None:
+        self.n_readings = n_readings
         self.start_s, self.clock, self.segments = start_s, clock, segments
         self.frames = np.zeros(clock.n_bins)
-        self.by_bin, self.by_segment = GroupedSums(N_READINGS), GroupedSums(N_READINGS)
+        self.by_bin, self.by_segment = GroupedSums(n_readings), GroupedSums(n_readings)
         self.set_aside = GroupedSums(1)
         self.segment_frames = np.zeros(len(segments))
 
@@ -111,13 +111,13 @@ class _Sums:
         people: dict[int, NDArray[np.float32]] = {}
         for person in np.unique(keys // self.clock.n_bins).tolist():
             own = keys // self.clock.n_bins == person
-            people[person] = np.zeros((self.clock.n_bins, N_READINGS), np.float32)
+            people[person] = np.zeros((self.clock.n_bins, self.n_readings), np.float32)
             people[person][keys[own] % self.clock.n_bins] = sums[own]
         keys, sums = self.by_segment.sort()
         n = max(len(self.segments), 1)
         by_segment = {(key % n, key // n): row for key, row in zip(keys.tolist(), sums, strict=True)}
         aside = {key: int(row[0]) for key, row in zip(*self.set_aside.sort(), strict=True)}
-        return People(self.frames, people, aside, self.segments, self.segment_frames, by_segment)
+        return People(self.frames, people, aside, self.segments, self.segment_frames, by_segment, self.n_readings)
 
 
 def _find_inside(time_s: Floats, spans: Sequence[Span]) -> NDArray[np.bool_]:

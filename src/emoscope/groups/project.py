@@ -5,16 +5,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emoscope.core.emotions import EMOTIONS
 from emoscope.core.errors import InputError
 from emoscope.core.texts import name_some
 from emoscope.groups.clock import Clock, create_clock, measure_length
 from emoscope.groups.listening import Alignment
+from emoscope.groups.measures import Measures
 from emoscope.groups.participants import (
     FILE,
     Session,
@@ -29,15 +28,8 @@ from emoscope.groups.people import People, Segments, find_segments, read_people
 from emoscope.groups.placing import Placed, Source, place_sessions
 from emoscope.groups.recordings import Recording, load_recordings
 from emoscope.tables.events import Event
-from emoscope.tables.rows import find_signs
 
 Floats = NDArray[np.float64]
-MEASURES: Final = ("valence", *EMOTIONS)
-"""What is told of a participant: the valence index, -1 to 1, and the mean probability of each emotion."""
-N_MEASURES: Final = len(MEASURES)
-VALENCE: Final = (-1.0, 1.0)
-RANGE: Final = (np.array([VALENCE[0]] + [0.0] * len(EMOTIONS)), np.ones(N_MEASURES))
-"""What the valence index, and each measure, can be."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +47,14 @@ class Track:
     people: People
     """Everybody in the recording."""
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The network's."""
+        return self.recording.table.classes
+
     @cached_property
     def sums(self) -> Floats:
-        """(n_bins, N_READINGS) sums of this person's readings in each bin."""
+        """(n_bins, readings) sums of this person's readings in each bin."""
         return self.people.sums[self.person].astype(np.float64)
 
     @property
@@ -67,7 +64,7 @@ class Track:
 
     @property
     def total(self) -> Floats:
-        """(N_READINGS,) sums over the stimulus."""
+        """(readings,) sums over the stimulus."""
         return np.asarray(self.sums.sum(axis=0))
 
     def describe_segment(self, name: str) -> tuple[float, Floats] | None:
@@ -94,6 +91,11 @@ class Project:
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", tuple(dict.fromkeys(track.participant for track in self.tracks)))
 
+    @cached_property
+    def measures(self) -> Measures:
+        """What is told of each participant; all recordings were read as the same classes."""
+        return Measures(self.tracks[0].classes)
+
     @property
     def factors(self) -> dict[str, tuple[str, ...]]:
         """The values of each condition or group, in the order of the table."""
@@ -115,48 +117,44 @@ class Project:
 
     @cached_property
     def curves(self) -> Floats:
-        """(participants, n_bins, N_MEASURES); NaN where somebody was not seen."""
-        return average_people(self.tracks, self.names, compute_curve, (self.clock.n_bins, N_MEASURES))
+        """(participants, n_bins, measures); NaN where somebody was not seen."""
+        return self.average_curves(self.tracks, self.names)
+
+    @cached_property
+    def valence(self) -> Floats:
+        """(participants, n_bins) the valence index; NaN where somebody was not seen, or it is not known."""
+        return self.measures.get_valence(self.curves)
 
     @cached_property
     def shown(self) -> Floats:
-        """(participants, n_bins, 7) 1 for the emotion that was read most often, else 0; NaN where nobody was seen."""
-        counts = average_people(self.tracks, self.names, compute_shares, (self.clock.n_bins, len(EMOTIONS)))
+        """(participants, n_bins, classes) 1 for what was read most often, else 0; NaN where nobody was seen."""
+        measures = self.measures
+        shape = self.clock.n_bins, len(measures.classes)
+        counts = average_people(self.tracks, self.names, lambda track: measures.compute_shares(track.sums), shape)
         is_seen = np.isfinite(counts[..., 0])
         top = np.where(is_seen, np.nan_to_num(counts).argmax(axis=-1), -1)
-        return np.where(is_seen[..., None], (top[..., None] == np.arange(len(EMOTIONS))).astype(float), np.nan)
+        return np.where(is_seen[..., None], (top[..., None] == np.arange(shape[1])).astype(float), np.nan)
 
     def average(self, tracks: Sequence[Track], names: Sequence[str]) -> Floats:
-        """Return each participant's means over the stimulus (participants, N_MEASURES)."""
-        return average_people(tracks, names, lambda track: measure(track.total), (N_MEASURES,))
+        """Return each participant's means over the stimulus (participants, measures)."""
+        measures = self.measures
+        return average_people(tracks, names, lambda track: measures.compute(track.total), (len(measures.names),))
+
+    def average_curves(self, tracks: Sequence[Track], names: Sequence[str]) -> Floats:
+        """Return each participant's measures over time (participants, n_bins, measures)."""
+        measures = self.measures
+        shape = self.clock.n_bins, len(measures.names)
+        return average_people(tracks, names, lambda track: measures.compute(track.sums), shape)
 
     def average_segment(self, name: str) -> Floats:
-        """Return each participant's means in a segment (participants, N_MEASURES); NaN where not seen."""
+        """Return each participant's means in a segment (participants, measures); NaN where not seen."""
+        measures = self.measures
 
         def compute(track: Track) -> Floats:
             found = track.describe_segment(name)
-            return np.full(N_MEASURES, np.nan) if found is None else measure(found[1])
+            return np.full(len(measures.names), np.nan) if found is None else measures.compute(found[1])
 
-        return average_people(self.tracks, self.names, compute, (N_MEASURES,))
-
-
-def measure(sums: Floats) -> Floats:
-    """Return the measures (..., N_MEASURES) of sums of readings (..., N_READINGS); NaN where there are none."""
-    n = len(EMOTIONS)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        means = np.where(sums[..., :1] > 0, sums[..., 1 + n : 1 + 2 * n] / sums[..., :1], np.nan)
-    return np.concatenate([(means @ find_signs(EMOTIONS))[..., None], means], axis=-1)
-
-
-def compute_curve(track: Track) -> Floats:
-    """Return what a person showed in each bin (n_bins, N_MEASURES)."""
-    return measure(track.sums)
-
-
-def compute_shares(track: Track) -> Floats:
-    """Return how often a person was read as each emotion in each bin (n_bins, 7)."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(track.sums[:, 1 : 1 + len(EMOTIONS)] / track.sums[:, :1])
+        return average_people(self.tracks, self.names, compute, (len(measures.names),))
 
 
 def average_people(

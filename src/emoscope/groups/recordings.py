@@ -9,7 +9,6 @@ from pathlib import Path
 
 from emoscope.analysis.recorder import SUMMARY_FILE, TABLE_FILE
 from emoscope.analysis.result_folder import load_result
-from emoscope.core.emotions import EMOTIONS
 from emoscope.core.errors import EmoscopeError, InputError
 from emoscope.core.manifest import WORKING, Manifest
 from emoscope.core.replacing import find_cut_off
@@ -80,12 +79,7 @@ def load_recordings(results: Path) -> tuple[dict[str, Recording], list[str]]:
         except EmoscopeError as e:
             problems.append(str(e))
             continue
-        if summary.classes != EMOTIONS:
-            problems.append(
-                f"{name} was read as {', '.join(summary.classes)}, and groups of recordings are put together by the "
-                "seven emotions alone"
-            )
-        elif summary.kind == "pictures":
+        if summary.kind == "pictures":
             pictures.append(name)
         else:
             recordings[name] = Recording(name, folder, table, summary)
@@ -96,8 +90,25 @@ def load_recordings(results: Path) -> tuple[dict[str, Recording], list[str]]:
     if not recordings:
         what = "pictures only, which have no time" if pictures else "no results"
         raise InputError(f"{results} holds {what}; name the folder that `emoscope analyze FOLDER -o` wrote")
+    _check_classes(recordings, results)
     notes = [f"pictures have no time and are left out: {name_some(pictures)}"] if pictures else []
     return recordings, notes + find_copies(recordings) + find_differences(recordings)
+
+
+def _check_classes(recordings: Mapping[str, Recording], results: Path) -> None:
+    """Check that all recordings were read by networks with the same classes.
+
+    Raises:
+        InputError: they were not.
+    """
+    first, *others = recordings.values()
+    for other in others:
+        if other.table.classes != first.table.classes:
+            raise InputError(
+                f"{first.name} was read as {', '.join(first.table.classes)}, and {other.name} as "
+                f"{', '.join(other.table.classes)}, which cannot be put together; move the recordings of other classes "
+                f"out of {results} into a folder of their own"
+            )
 
 
 def find_copies(recordings: Mapping[str, Recording]) -> list[str]:

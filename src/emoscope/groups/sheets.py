@@ -7,18 +7,17 @@ from typing import Final
 
 import numpy as np
 
-from emoscope.core.emotions import EMOTIONS
 from emoscope.core.texts import make_cell, make_printable
 from emoscope.groups.contrasts import Results
 from emoscope.groups.participants import COLUMNS as KNOWN
 from emoscope.groups.people import Floats
-from emoscope.groups.project import MEASURES, Project, Track, measure
+from emoscope.groups.project import Project, Track
 from emoscope.tables.inference import Estimate
+from emoscope.tables.rows import find_shares
 
 Cell = str | int | float | None
 MAX_NAME: Final = 24
 """Letters of a column's name that come from a person: SPSS takes 64 in all."""
-MEASURE_NAMES: Final = tuple("valence" if name == "valence" else f"p_{name}" for name in MEASURES)
 ABOUT: Final = {
     "participant": "the participant",
     "recording": "result folder of the recording, relative to that of all results",
@@ -35,9 +34,6 @@ ABOUT: Final = {
     "coverage": "share of the analysed frames in which the person was seen, 0 to 1",
     "uncertain_share": "share of the observations that are uncertain, 0 to 1",
     "set_aside_share": "share of this person's faces that do not count, because they were excluded, 0 to 1",
-    "valence": "valence index: mean probability of happy less that of angry, disgust, fear and sad, -1 to 1",
-    **{f"p_{name}": f"mean probability of {name}, 0 to 1" for name in EMOTIONS},
-    **{f"share_{name}": f"share of the observations that were read as {name}, 0 to 1" for name in EMOTIONS},
     "agreement": "correlation of this participant's valence curve with the mean curve of all others",
     "time_s": "beginning of the bin on the stimulus's clock, seconds",
     "shows": "the emotion that was read most often in the bin",
@@ -60,7 +56,7 @@ ABOUT: Final = {
     "mass": "sum of the t values within the stretch",
     "cluster_p": "p of the stretch as a whole, by permutation",
 }
-"""What columns mean, by name."""
+"""What columns mean, by name; those of measures are in Measures.meanings."""
 
 
 @dataclass(frozen=True)
@@ -121,19 +117,20 @@ def name_columns(texts: Iterable[str], taken: Iterable[str] = ()) -> dict[str, s
 
 
 NUMBERS: Final = ("frames", "observations", "coverage", "uncertain_share", "set_aside_share")
-SHARES: Final = tuple(f"share_{name}" for name in EMOTIONS)
 
 
 def _name_factors(project: Project) -> dict[str, str]:
-    return name_columns(project.factors, (*KNOWN, *ABOUT))
+    return name_columns(project.factors, (*KNOWN, *ABOUT, *project.measures.meanings))
 
 
-def _say_factors(project: Project) -> dict[str, str]:
-    return {name: f"{key}, as in the table of participants" for key, name in _name_factors(project).items()}
+def _explain(project: Project) -> dict[str, str]:
+    """Return what the columns of measures, conditions and groups mean."""
+    factors = {name: f"{key}, as in the table of participants" for key, name in _name_factors(project).items()}
+    return {**project.measures.meanings, **factors}
 
 
 def _count(tracks: Sequence[Track]) -> list[Cell]:
-    """Return NUMBERS and SHARES of some people together."""
+    """Return NUMBERS and shares of some people together."""
     total = np.sum([track.total for track in tracks], axis=0)
     frames = sum(float(track.frames.sum()) for track in tracks)
     aside = sum(track.people.set_aside.get(track.person, 0) for track in tracks)
@@ -142,7 +139,7 @@ def _count(tracks: Sequence[Track]) -> list[Cell]:
 
 def _describe_sums(frames: float, total: Floats, aside: int | None) -> list[Cell]:
     n = float(total[0])
-    shares = [float(value / n) if n else None for value in total[1 : 1 + len(EMOTIONS)]]
+    shares = [float(value / n) if n else None for value in find_shares(total)]
     share_aside = None if aside is None or not n + aside else aside / (n + aside)
     return [
         int(frames), int(n), n / frames if frames else None, float(total[-1] / n) if n else None, share_aside, *shares
@@ -151,15 +148,15 @@ def _describe_sums(frames: float, total: Floats, aside: int | None) -> list[Cell
 
 def create_participants(results: Results) -> Sheet:
     """Return a row per participant; segments and conditions of their own in columns beside each other."""
-    project, values = results.project, results.values
+    project, values, measures = results.project, results.values, results.project.measures
     factors, segments = _name_factors(project), name_columns(results.segments)
-    more = _say_factors(project)
+    more = _explain(project)
     wide: list[tuple[str, Floats]] = []
     for text, name in segments.items():
-        for i, measure_name in enumerate(MEASURE_NAMES):
+        for i, measure_name in enumerate(measures.columns):
             column = f"{measure_name}_in_{name}"
             wide.append((column, results.segments[text][:, i]))
-            more[column] = f"{ABOUT[measure_name]}; in the segment {text}"
+            more[column] = f"{measures.meanings[measure_name]}; in the segment {text}"
     for factor, levels in results.factors.items():
         owners = [name for level in levels for name in level.names]
         # Only what differs within somebody needs columns of its own.
@@ -168,16 +165,26 @@ def create_participants(results: Results) -> Sheet:
         level_names = name_columns(level.name for level in levels)
         for level in levels:
             rows = [level.names.index(name) if name in level.names else -1 for name in project.names]
-            for i, measure_name in enumerate(MEASURE_NAMES):
+            for i, measure_name in enumerate(measures.columns):
                 column = f"{measure_name}_{factors[factor]}_{level_names[level.name]}"
                 wide.append((column, np.array([level.means[row, i] if row >= 0 else np.nan for row in rows])))
-                more[column] = f"{ABOUT[measure_name]}; where {factor} is {level.name}"
-    columns = ["participant", "recordings", *factors.values(), *NUMBERS, *SHARES, *MEASURE_NAMES, "agreement"]
+                more[column] = f"{measures.meanings[measure_name]}; where {factor} is {level.name}"
+    of_valence = ("agreement",) * measures.has_valence
+    columns = [
+        "participant",
+        "recordings",
+        *factors.values(),
+        *NUMBERS,
+        *measures.shares,
+        *measures.columns,
+        *of_valence,
+    ]
     table = []
     for i, name in enumerate(project.names):
         tracks = [track for track in project.tracks if track.participant == name]
         own = [_find_one(tracks, factor) for factor in factors]
-        cells = [*values[i].tolist(), float(results.agreement[i]), *(float(column[i]) for _, column in wide)]
+        alike = (float(results.agreement[i]),) * measures.has_valence
+        cells = [*values[i].tolist(), *alike, *(float(column[i]) for _, column in wide)]
         table.append([name, len(tracks), *own, *_count(tracks), *cells])
     about = "a row per participant: what was shown over the stimulus, in each segment and under each condition"
     return create_sheet("participants", about, [*columns, *(name for name, _ in wide)], table, more)
@@ -191,6 +198,7 @@ def _find_one(tracks: Sequence[Track], factor: str) -> str | None:
 
 def _create_segments(results: Results) -> Sheet:
     project, factors = results.project, _name_factors(results.project)
+    measures = project.measures
     rows = []
     for track in project.tracks:
         for name in project.segments:
@@ -199,18 +207,19 @@ def _create_segments(results: Results) -> Sheet:
             frames, sums = found
             own = [track.factors.get(factor) for factor in factors]
             head = [track.participant, name, track.recording.name, track.person, *own]
-            rows.append([*head, *_describe_sums(frames, sums, None), *measure(sums).tolist()])
-    columns = ["participant", "segment", "recording", "person", *factors.values(), *NUMBERS, *SHARES, *MEASURE_NAMES]
+            rows.append([*head, *_describe_sums(frames, sums, None), *measures.compute(sums).tolist()])
+    columns = ["participant", "segment", "recording", "person", *factors.values(), *NUMBERS]
+    columns += [*measures.shares, *measures.columns]
     drop = columns.index("set_aside_share")
     rows = [row[:drop] + row[drop + 1 :] for row in rows]
     columns.remove("set_aside_share")
     return create_sheet(
-        "events", "a row per participant, marked segment and recording", columns, rows, _say_factors(project)
+        "events", "a row per participant, marked segment and recording", columns, rows, _explain(project)
     )
 
 
 def _create_recordings(project: Project) -> Sheet:
-    factors = _name_factors(project)
+    factors, measures = _name_factors(project), project.measures
     rows = []
     for t in project.tracks:
         head = [
@@ -223,25 +232,25 @@ def _create_recordings(project: Project) -> Sheet:
             t.certainty,
         ]
         own = [t.factors.get(factor) for factor in factors]
-        rows.append([*head, t.recording.summary.status, *own, *_count([t]), *measure(t.total).tolist()])
+        rows.append([*head, t.recording.summary.status, *own, *_count([t]), *measures.compute(t.total).tolist()])
     head_names = ("participant", "recording", "source", "person", "start_s", "start_by", "start_certainty", "status")
-    columns = [*head_names, *factors.values(), *NUMBERS, *SHARES, *MEASURE_NAMES]
-    return create_sheet("recordings", "a row per participant and recording", columns, rows, _say_factors(project))
+    columns = [*head_names, *factors.values(), *NUMBERS, *measures.shares, *measures.columns]
+    return create_sheet("recordings", "a row per participant and recording", columns, rows, _explain(project))
 
 
 def _create_mean_curves(results: Results) -> Sheet:
     mean, low, high = results.intervals
-    clock = results.project.clock
-    n = np.isfinite(results.project.curves[..., 0]).sum(axis=0)
+    clock, measures = results.project.clock, results.project.measures
+    n = np.isfinite(results.project.curves[..., -1]).sum(axis=0)
     with np.errstate(invalid="ignore"):
         shares = np.nansum(results.project.shown, axis=0) / np.where(n > 0, n, np.nan)[:, None]
     columns = ["time_s", "n"]
-    more: dict[str, str] = {}
-    for name in MEASURE_NAMES:
+    more = dict(measures.meanings)
+    for name in measures.columns:
         columns += [name, f"{name}_low", f"{name}_high"]
         more |= {f"{name}_{end}": f"{ABOUT[end]}: {name}" for end in ("low", "high")}
-    people = [f"people_{name}" for name in EMOTIONS]
-    more |= {f"people_{name}": f"share of participants who show {name} then, 0 to 1" for name in EMOTIONS}
+    people = [f"people_{name}" for name in measures.classes]
+    more |= {f"people_{name}": f"share of participants who show {name} then, 0 to 1" for name in measures.classes}
     rows = [
         [i * clock.bin_s, int(n[i]), *np.column_stack([mean[i], low[i], high[i]]).ravel().tolist(), *shares[i].tolist()]
         for i in range(clock.n_bins)

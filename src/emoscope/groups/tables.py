@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from emoscope.core.emotions import EMOTIONS
-from emoscope.core.schema import PROBABILITIES
 from emoscope.groups.contrasts import Results
+from emoscope.groups.measures import Measures
 from emoscope.groups.methods import list_references, write_methods
-from emoscope.groups.project import Track, compute_curve, compute_shares
+from emoscope.groups.project import Track
 from emoscope.groups.sheets import Sheet, create_codebook, create_sheet, create_sheets
 
 if TYPE_CHECKING:
@@ -23,17 +22,6 @@ NAMES: Final = (
     *("stretches.csv", "codebook.csv", "participants.xlsx", "curves.parquet", "methods.txt"),
 )
 """Everything that lies in the folder of tables; the first is written last."""
-CURVES: Final = (
-    "participant",
-    "recording",
-    "person",
-    "time_s",
-    "frames",
-    "coverage",
-    "valence",
-    *PROBABILITIES,
-    "shows",
-)
 MAX_WIDTH: Final = 40
 """Letters of a column in the workbook."""
 
@@ -48,14 +36,14 @@ def write_tables(results: Results, folder: Path) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    sheets = create_sheets(results)
+    sheets, measures = create_sheets(results), results.project.measures
     about = "a row per participant, recording and bin of the stimulus's time (Parquet)"
-    curves = create_sheet("curves", about, CURVES, (), {})
+    curves = create_sheet("curves", about, _name_curves(measures), (), measures.meanings)
     codebook = create_codebook([*sheets, curves])
     for sheet in (*sheets, codebook):
         write_csv(sheet, folder / f"{sheet.name}.csv")
     write_workbook([*sheets, codebook], folder / "participants.xlsx")
-    write_curves(results.project.tracks, results.project.clock.bin_s, folder / "curves.parquet")
+    write_curves(results.project.tracks, measures, results.project.clock.bin_s, folder / "curves.parquet")
     text = "\n\n".join([*write_methods(results), "References", *list_references(results)])
     (folder / "methods.txt").write_text(text + "\n", encoding="utf-8")
     with zipfile.ZipFile(folder / NAMES[0], "w", zipfile.ZIP_DEFLATED) as archive:
@@ -93,11 +81,15 @@ def write_workbook(sheets: Iterable[Sheet], path: Path) -> None:
                 page.set_column(j, j, min(longest + 1, MAX_WIDTH))
 
 
-def write_curves(tracks: Sequence[Track], bin_s: float, path: Path) -> None:
+def _name_curves(measures: Measures) -> tuple[str, ...]:
+    return "participant", "recording", "person", "time_s", "frames", "coverage", *measures.columns, "shows"
+
+
+def write_curves(tracks: Sequence[Track], measures: Measures, bin_s: float, path: Path) -> None:
     """Write what each participant showed in each bin, one participant after the other, as Parquet."""
     import pyarrow.parquet as pq
 
-    batches = (_create_batch(track, bin_s) for track in tracks)
+    batches = (_create_batch(track, measures, bin_s) for track in tracks)
     first = next(batches)
     with pq.ParquetWriter(path, first.schema) as writer:
         for batch in _chain(first, batches):
@@ -109,12 +101,12 @@ def _chain(first: "pa.RecordBatch", rest: "Iterator[pa.RecordBatch]") -> "Iterat
     yield from rest
 
 
-def _create_batch(track: Track, bin_s: float) -> "pa.RecordBatch":
+def _create_batch(track: Track, measures: Measures, bin_s: float) -> "pa.RecordBatch":
     import pyarrow as pa
 
     n = len(track.frames)
-    curve, shares = compute_curve(track), compute_shares(track)
-    is_seen = np.isfinite(curve[:, 0])
+    curve, shares = measures.compute(track.sums), measures.compute_shares(track.sums)
+    is_seen = np.isfinite(curve[:, -1])
     shown = np.where(is_seen, np.nan_to_num(shares).argmax(axis=1), 0)
     with np.errstate(invalid="ignore", divide="ignore"):
         coverage = np.where(track.frames > 0, track.sums[:, 0] / track.frames, np.nan)
@@ -126,6 +118,6 @@ def _create_batch(track: Track, bin_s: float) -> "pa.RecordBatch":
         pa.array(track.frames.astype(np.int64)),
         pa.array(coverage, from_pandas=True),
         *(pa.array(column, from_pandas=True) for column in curve.T),
-        pa.array(np.array(EMOTIONS)[shown], mask=~is_seen),
+        pa.array(np.array(measures.classes)[shown], mask=~is_seen),
     ]
-    return pa.RecordBatch.from_arrays(columns, names=list(CURVES))
+    return pa.RecordBatch.from_arrays(columns, names=list(_name_curves(measures)))
