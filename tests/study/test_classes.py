@@ -113,6 +113,7 @@ def test_from_import_to_report(
     series = json.loads(re.findall(r'<script type="application/json" id="series">(.*?)</script>', report, re.S)[0])
     assert [name for name, _ in series["emotions"]] == list(classes) and series["valence"] is None
     assert report.count("no valence is known") == 1 and "Pleasant or unpleasant?" not in report
+    assert "FER2013" not in report.partition('<section id="limits"')[2].partition("</section>")[0]
     for _, colour in series["emotions"]:
         assert f"{colour[4:-1]}: #" in report, colour
     # The report is made anew from the folder, and what rests on valence is left out of a group.

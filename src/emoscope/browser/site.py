@@ -19,6 +19,7 @@ from emoscope.core.numbers import SCRIPT_RULE
 from emoscope.core.owned import open_owned
 from emoscope.faces.registry import BROWSER, fetch
 from emoscope.media.video import find_stream, open_container
+from emoscope.report.colours import CSS_COLOURS
 from emoscope.report.page import load_script, load_style
 
 CSP: Final = (
@@ -128,7 +129,9 @@ def _render(facts: dict[str, Any], n_bytes: int) -> str:
         csp=CSP,
         version=facts["version"],
         megabytes=round(n_bytes / 1e6),
-        emotions=json.dumps(EMOTIONS),
+        EMOTIONS=EMOTIONS,
+        emotions=(emotions := list(zip(EMOTIONS, CSS_COLOURS, strict=True))),
+        names=json.dumps(emotions),
         numbers=json.dumps(SCRIPT_RULE),
         is_comparison=False,
         is_pictures=True,

@@ -65,6 +65,7 @@ def create_environment() -> "Environment":
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals["EMOTIONS"] = EMOTIONS
     environment.filters["clock"] = lambda time_s: format_clock(time_s, 1)
     return environment
 

@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from emoscope.core import numbers
+from emoscope.core.emotions import EMOTIONS
 from emoscope.core.numbers import NBSP
 from emoscope.tables.summary import SETTING_LABELS, UsedSettings
 
@@ -226,8 +227,10 @@ def describe_accuracy(model: Mapping[str, object]) -> list[tuple[str, str]]:
             continue
         pictures = f"{format_count(int(known['n']))} pictures" if "n" in known else "pictures"
         share = format_percent(known["accuracy"])
+        labels = model.get("labels")
+        guessing = format_percent(1 / len(labels if isinstance(labels, list | tuple) and labels else EMOTIONS))
         rows = [
-            ("Expected accuracy", f"{share} of {pictures} were read as people had labelled them (guessing: 14{NBSP}%)")
+            ("Expected accuracy", f"{share} of {pictures} were read as people had labelled them (guessing: {guessing})")
         ]
         if "ece" in known:
             rows.append(("Stated probabilities", f"off by {100 * known['ece']:.1f} percentage points on average"))

@@ -12,6 +12,7 @@ from emoscope.core.emotions import EMOTIONS
 from emoscope.core.numbers import SCRIPT_RULE
 from emoscope.core.version import read_version
 from emoscope.outputs.sample import has_portraits
+from emoscope.report.colours import CSS_COLOURS
 from emoscope.report.page import load_script, load_style
 from emoscope.server.page.here import is_there
 
@@ -58,7 +59,9 @@ def render_page(has_token: bool, has_here: bool, has_sample: bool) -> str:
         "has_token": has_token,
         "has_here": has_here,
         "has_sample": has_sample,
-        "emotions": json.dumps(EMOTIONS),
+        "EMOTIONS": EMOTIONS,
+        "emotions": (emotions := list(zip(EMOTIONS, CSS_COLOURS, strict=True))),
+        "names": json.dumps(emotions),
         "numbers": json.dumps(SCRIPT_RULE),
         "is_comparison": False,
         "is_single": False,
