@@ -16,10 +16,8 @@ table.
 import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -30,7 +28,7 @@ import cv2
 import numpy as np
 import pyarrow.parquet as pq
 
-from common import create_parser, repeat_clip, write_result
+from common import create_parser, measure_process, repeat_clip, write_result
 
 SIZES_WH = {"360p": (640, 360), "1080p": (1920, 1080), "4K": (3840, 2160)}
 FACES = (1, 5, 20)
@@ -99,7 +97,7 @@ def measure(clip: Path, options: list[str], repeats: int, folder: Path) -> dict[
     for i in range(repeats):
         for key, command in list(commands.items())[:: 1 if i % 2 else -1]:
             out = [str(folder / f"{key}-{i}-{clip.stem}")] if command[-1] == "-o" else []
-            runs[key].append(run([*command, *out]))
+            runs[key].append(measure_process([sys.executable, *command, *out]))
             print(f"{clip.name} {key} {i + 1}/{repeats}: {runs[key][-1]['wall_s']:.2f} s", file=sys.stderr)
     folders = {key: folder / f"{key}-0-{clip.stem}" for key in ("analyze", "adaptive")}
     summary = json.loads((folders["analyze"] / "summary.json").read_text())
@@ -120,21 +118,6 @@ def measure(clip: Path, options: list[str], repeats: int, folder: Path) -> dict[
         "adaptive_times_real_time": round(summary["duration_s"] / found["adaptive"]["wall_s"], 2),
         "rows": tables["analyze"].num_rows,
         "adaptive": {**found["adaptive"], **compare_readings(tables["analyze"], tables["adaptive"])},
-    }
-
-
-def run(command: list[str]) -> Run:
-    """Return what one process took."""
-    start = time.perf_counter()
-    process = subprocess.Popen([sys.executable, *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        sys.exit(f"{command} ended with {process.returncode}")
-    return {
-        "wall_s": time.perf_counter() - start,
-        "processor_s": used.ru_utime + used.ru_stime,
-        "memory_mb": used.ru_maxrss / 1024,
     }
 
 

@@ -8,6 +8,7 @@ import platform
 import shlex
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,31 @@ def write_result(name: str, values: dict[str, Any]) -> None:
     document = {**describe_run(), **values}
     print(json.dumps(document, indent=2))
     (ROOT / "results" / f"{name}.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+
+
+LAUNCH = """
+import json, os, subprocess, sys, time
+start = time.perf_counter()
+process = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+_, status, used = os.wait4(process.pid, 0)
+taken = time.perf_counter() - start, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
+print(json.dumps([os.waitstatus_to_exitcode(status), *taken]))
+"""
+
+
+def measure_process(
+    command: Sequence[str], env: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> dict[str, float]:
+    """Run a command to its end; return wall_s, processor_s and the most memory_mb that it took.
+
+    A small process starts it: Linux counts the memory of the process that starts another as that one's, too.
+    """
+    launcher = [sys.executable, "-I", "-S", "-c", LAUNCH, *command]
+    done = subprocess.run(launcher, stdout=subprocess.PIPE, text=True, check=True, env=env, cwd=cwd)
+    code, *taken = json.loads(done.stdout)
+    if code:
+        sys.exit(f"{shlex.join(command)} ended with {code}")
+    return dict(zip(("wall_s", "processor_s", "memory_mb"), taken, strict=True))
 
 
 def create_parser(text: str | None) -> argparse.ArgumentParser:

@@ -9,13 +9,12 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
-from common import ROOT, create_parser, repeat_clip, write_result
+from common import ROOT, create_parser, measure_process, repeat_clip, write_result
 
-VALUES = ("processor_s", "elapsed_s", "memory_mb")
+VALUES = ("processor_s", "wall_s", "memory_mb")
 BAR = 1.03
 
 
@@ -79,22 +78,7 @@ def compare(clip: Path, places: dict[str, Path], options: list[str], repeats: in
 def analyze(clip: Path, place: Path, options: list[str], out: Path) -> dict[str, float]:
     """Return what one command took."""
     command = [sys.executable, "-m", "emoscope", "analyze", str(clip), "-o", str(out), *options]
-    start_s = time.perf_counter()
-    process = subprocess.Popen(
-        command,
-        env=os.environ | {"PYTHONPATH": str(place / "src")},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        sys.exit(f"emoscope of {place} ended with {process.returncode}")
-    return {
-        "processor_s": used.ru_utime + used.ru_stime,
-        "elapsed_s": time.perf_counter() - start_s,
-        "memory_mb": used.ru_maxrss / 1024,
-    }
+    return measure_process(command, env=os.environ | {"PYTHONPATH": str(place / "src")})
 
 
 if __name__ == "__main__":

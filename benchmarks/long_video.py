@@ -6,8 +6,6 @@ the report's page is there within 2 s.
 
 import json
 import math
-import resource
-import subprocess
 import sys
 import tempfile
 import time
@@ -16,7 +14,7 @@ from typing import Any
 
 import av
 
-from common import create_parser, repeat_clip, write_result
+from common import create_parser, measure_process, repeat_clip, write_result
 
 
 def main() -> None:
@@ -31,10 +29,8 @@ def main() -> None:
             length_s = (container.duration or 0) / 1e6
         repeat_clip(arguments.clip, math.ceil(arguments.hours * 3600 / length_s), folder / "long.mp4")
         command = [sys.executable, "-m", "emoscope", "analyze", "long.mp4", "-o", "out", "--every", "0.2s", "--json"]
-        start = time.perf_counter()
-        subprocess.run(command, capture_output=True, check=True, cwd=folder)
-        wall_s = time.perf_counter() - start
-        peak_mb = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1000
+        taken = measure_process(command, cwd=folder)
+        wall_s, peak_mb = taken["wall_s"], taken["memory_mb"]
         summary = json.loads((folder / "out" / "summary.json").read_text())
         report = folder / "out" / "report.html"
         opened: dict[str, Any] = open_in_browser(report, arguments.chromium) if arguments.chromium else {}

@@ -6,28 +6,21 @@ The processor's seconds are those that two idle cores would need at most; on a b
 """
 
 import os
-import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
-from common import ROOT, create_parser, write_result
+from common import ROOT, create_parser, measure_process, write_result
 
 
 def measure(file: Path, data: Path) -> dict[str, Any]:
     """Plan one study in a process of its own."""
-    start = time.perf_counter()
     command = [sys.executable, "-m", "emoscope", "study", "plan", str(file), "--data", str(data), "--json"]
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment) as process:
-        _, status, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode == 0, file
+    taken = measure_process(command, env={**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"})
     return {
-        "processor_s": round(used.ru_utime + used.ru_stime, 1),
-        "clock_s": round(time.perf_counter() - start, 1),
-        "peak_mb": round(used.ru_maxrss / 1000),
+        "processor_s": round(taken["processor_s"], 1),
+        "clock_s": round(taken["wall_s"], 1),
+        "peak_mb": round(taken["memory_mb"]),
     }
 
 
