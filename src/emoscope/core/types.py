@@ -1,7 +1,9 @@
 """What the stages hand to each other, Frame and Faces; validated once, when made."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final
+from functools import cached_property
+from typing import Any, Final, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +15,50 @@ from emoscope.core.schema import (
     QUALITY,
 )
 
-if TYPE_CHECKING:
-    pass
-
 Image = NDArray[np.uint8]
 """(h, w, 3) uint8, BGR."""
+
+
+@runtime_checkable
+class Deferred(Protocol):
+    """An image that is converted where it is looked at: a large frame of a video."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(h, w, 3)."""
+        ...
+
+    @property
+    def nbytes(self) -> int:
+        """What it takes in memory, as it is."""
+        ...
+
+    def __getitem__(self, part: tuple[slice, slice]) -> Image:
+        """Return a part, rows and columns as of an array."""
+        ...
+
+    def prepare(self, n_parts: int) -> None:
+        """Expect that so many parts are looked at."""
+        ...
+
+    def reduce(
+        self,
+        part: tuple[slice, slice],
+        step: int,
+        reduce: Callable[[NDArray[np.uint8], tuple[int, int]], NDArray[np.uint8]],
+    ) -> Image:
+        """Return a part, made smaller by a power of two; reduce makes a plane (h, w) smaller."""
+        ...
+
+    def shrink(
+        self, size_wh: tuple[int, int], resize: Callable[[NDArray[np.uint8], tuple[int, int]], NDArray[np.uint8]]
+    ) -> Image:
+        """Return all of it as a smaller image, by a pixel at most larger; resize makes a plane (h, w) smaller."""
+        ...
+
+
+Raster = Image | Deferred
+"""An image, or one that is not converted yet; both are cut by rows and columns."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -29,8 +70,8 @@ class Frame:
         Frame(512 x 512, index=12, time_s=0.48, source='clip.mp4')
     """
 
-    image: Image
-    """(h, w, 3) uint8, BGR, upright."""
+    raster: Raster
+    """(h, w, 3) uint8, BGR, upright; large frames of a video are not converted yet."""
     index: int = 0
     """Number within the source, counted from 0; frames that are not analysed count too."""
     time_s: float = 0.0
@@ -50,8 +91,10 @@ class Frame:
         Raises:
             InputError: it is not (h, w, 3) uint8; convert it.
         """
-        image: object = self.image
+        image = self.raster
         if not isinstance(image, np.ndarray):
+            if isinstance(image, Deferred):
+                return
             raise InputError(f"an image is {type(image).__name__}, expected an array uint8 (h, w, 3) in BGR order")
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
             raise InputError(
@@ -65,7 +108,12 @@ class Frame:
     @property
     def size_wh(self) -> tuple[int, int]:
         """Width and height in pixels."""
-        return self.image.shape[1], self.image.shape[0]
+        return self.raster.shape[1], self.raster.shape[0]
+
+    @cached_property
+    def image(self) -> Image:
+        """The image (h, w, 3) uint8, BGR, upright; converted now where it was not yet."""
+        return self.raster[:, :]
 
 
 FACE_SHAPES: Final[dict[str, tuple[int, ...]]] = {

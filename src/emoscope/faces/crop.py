@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from emoscope.core.types import Image
+from emoscope.core.types import Image, Raster
 from emoscope.faces.preprocess import to_grey
 
 Grey = NDArray[np.uint8]
@@ -18,7 +18,7 @@ ENOUGH_PX = 112
 """Crops of at least twice this side are halved; networks of faces take 48 to 112 pixels."""
 
 
-def crop_faces(image: Image, xyxy: NDArray[np.float32], margin: float) -> list[Image]:
+def crop_faces(image: Raster, xyxy: NDArray[np.float32], margin: float) -> list[Image]:
     """Cut out a square around each box, pixel for pixel.
 
     Args:
@@ -30,10 +30,10 @@ def crop_faces(image: Image, xyxy: NDArray[np.float32], margin: float) -> list[I
         n square images; where a square reaches over the edge, the edge's pixels are repeated. Squares much larger than
         any network's input are halved.
     """
-    return [_halve(_crop(image, box, margin)) for box in np.asarray(xyxy, np.float64)]
+    return [_crop(image, box, margin) for box in np.asarray(xyxy, np.float64)]
 
 
-def crop_turned(image: Image, xyxy: NDArray[np.float32], margin: float, turned_deg: float) -> Grey:
+def crop_turned(image: Raster, xyxy: NDArray[np.float32], margin: float, turned_deg: float) -> Grey:
     """Cut out a turned square around a box, so that the face stands upright in it.
 
     Args:
@@ -48,16 +48,20 @@ def crop_turned(image: Image, xyxy: NDArray[np.float32], margin: float, turned_d
     box = np.asarray(xyxy, np.float64)
     x, y = (float(c) for c in (box[:2] + box[2:]) / 2)
     side = max(1.0, float((box[2:] - box[:2]).max()) * (1 + margin))
-    step = 1 << max(0, (int(side) // ENOUGH_PX).bit_length() - 1)
+    step = _find_step(int(side))
     # What a turned square can reach; its corners show the picture, no edge's repetition.
     reach = side / math.sqrt(2) + step
     left, right = _clip(x - reach, x + reach, image.shape[1], step)
     top, bottom = _clip(y - reach, y + reach, image.shape[0], step)
-    # A view: copying a large face's part first takes as long as the rest.
-    part = to_grey(image[top:bottom, left:right])
-    small_wh = max(1, part.shape[1] // step), max(1, part.shape[0] // step)
-    if step > 1:
-        part = np.asarray(cv2.resize(part, small_wh, interpolation=cv2.INTER_AREA), np.uint8)
+    where = slice(top, bottom), slice(left, right)
+    if isinstance(image, np.ndarray):
+        # A view: copying a large face's part first takes as long as the rest.
+        part = to_grey(image[where])
+        small_wh = max(1, part.shape[1] // step), max(1, part.shape[0] // step)
+        if step > 1:
+            part = np.asarray(cv2.resize(part, small_wh, interpolation=cv2.INTER_AREA), np.uint8)
+    else:
+        part = to_grey(_cut(image, where, step))
     size = max(1, round(side / step))
     # Boxes count from the edge of the first pixel, the matrix from its middle.
     middle = ((x - left) / step - 0.5, (y - top) / step - 0.5)
@@ -73,29 +77,46 @@ def _clip(low: float, high: float, n: int, step: int) -> tuple[int, int]:
     return first, max(first + 1, last - (last - first) % step)
 
 
-def _halve(crop: Image) -> Image:
+def _find_step(side: int) -> int:
+    """Return the power of two by which a crop of this side is made smaller."""
+    return 1 << max(0, (side // ENOUGH_PX).bit_length() - 1)
+
+
+def _cut(image: Raster, part: tuple[slice, slice], step: int) -> Image:
+    """Return a part, so many times smaller."""
+    if step > 1 and not isinstance(image, np.ndarray):
+        return image.reduce(part, step, _halve)
+    inside = image[part]
+    return _halve(inside, (inside.shape[1] // step, inside.shape[0] // step))
+
+
+def _halve(image: NDArray[np.uint8], size_wh: tuple[int, int]) -> NDArray[np.uint8]:
+    """Return an image of this size, a power of two smaller, give or take a pixel."""
     # Halving is many times as fast as what comes after it, which then has a quarter of the pixels.
-    while crop.shape[0] >= 2 * ENOUGH_PX:
-        side = crop.shape[0] // 2
-        crop = np.asarray(cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
-    return crop
+    while image.shape[0] >= 3 * size_wh[1]:
+        half_wh = max(1, image.shape[1] // 2), max(1, image.shape[0] // 2)
+        image = np.asarray(cv2.resize(image, half_wh, interpolation=cv2.INTER_AREA), np.uint8)
+    if image.shape[1::-1] == size_wh:
+        return image
+    return np.asarray(cv2.resize(image, size_wh, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _crop(image: Image, box: NDArray[np.float64], margin: float) -> Image:
+def _crop(image: Raster, box: NDArray[np.float64], margin: float) -> Image:
     h, w = image.shape[:2]
     side = max(1, round(max(box[2] - box[0], box[3] - box[1]) * (1 + margin)))
-    # A multiple of the power of two by which _halve divides it.
-    side -= side % (1 << max(0, (side // ENOUGH_PX).bit_length() - 1))
+    step = _find_step(side)
+    side -= side % step
     x, y = (round(float(c) - side / 2) for c in ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2))
     # A box wholly outside still gives its nearest edge pixels: one crop per face, always.
     left, right = (min(max(v, 0), w) for v in (x, x + side))
     top, bottom = (min(max(v, 0), h) for v in (y, y + side))
     left, top = min(left, w - 1), min(top, h - 1)
     right, bottom = max(right, left + 1), max(bottom, top + 1)
+    if (bottom - top, right - left) == (side, side):
+        return _cut(image, (slice(top, bottom), slice(left, right)), step)
     inside = image[top:bottom, left:right]
-    if inside.shape[:2] == (side, side):
-        return inside
     before_y, before_x = min(max(0, top - y), side - 1), min(max(0, left - x), side - 1)
     inside = inside[: side - before_y, : side - before_x]
     padding = before_y, side - before_y - inside.shape[0], before_x, side - before_x - inside.shape[1]
-    return np.asarray(cv2.copyMakeBorder(inside, *padding, cv2.BORDER_REPLICATE), np.uint8)
+    whole = np.asarray(cv2.copyMakeBorder(inside, *padding, cv2.BORDER_REPLICATE), np.uint8)
+    return _halve(whole, (side // step, side // step))

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emoscope.core.errors import InputError, ModelError
-from emoscope.core.types import Faces, Image
+from emoscope.core.types import Faces, Raster
 from emoscope.faces.devices import CPU, Device, choose_device, open_session
 from emoscope.faces.own import OwnDetector
 from emoscope.faces.preprocess import shrink
@@ -45,7 +45,7 @@ class Detector(Protocol):
     device: Device
     """Where its network runs."""
 
-    def detect(self, image: Image, reduce: int = 1) -> Faces:
+    def detect(self, image: Raster, reduce: int = 1) -> Faces:
         """Return the faces of one image, best first.
 
         Args:
@@ -87,7 +87,7 @@ class YuNetDetector:
         self.max_side_px = max_side_px
         self.outputs = [f"{part}_{stride}" for part in ("cls", "obj", "bbox", "kps") for stride in STRIDES]
 
-    def detect(self, image: Image, reduce: int = 1) -> Faces:
+    def detect(self, image: Raster, reduce: int = 1) -> Faces:
         """Return the faces of one image (h, w, 3) BGR uint8, best first; see Detector."""
         h, w = image.shape[:2]
         small = shrink(image, min(1.0, self.max_side_px / max(h, w)) / reduce)
@@ -115,7 +115,7 @@ class YuNetDetector:
         return Faces(xyxy.astype(np.float32), score.astype(np.float32), landmarks=landmarks.astype(np.float32))
 
 
-def detect_turned(detector: Detector, image: Image, turned_deg: int, reduce: int = 1) -> Faces:
+def detect_turned(detector: Detector, image: Raster, turned_deg: int, reduce: int = 1) -> Faces:
     """Find faces that are turned in their picture.
 
     Args:
@@ -154,7 +154,7 @@ def detect_turned(detector: Detector, image: Image, turned_deg: int, reduce: int
     return found.replace(xyxy=np.concatenate([centres - sides / 2, centres + sides / 2], axis=1), landmarks=landmarks)
 
 
-def look_all_ways(detector: Detector, image: Image, likely_deg: int = 0) -> tuple[Faces, int]:
+def look_all_ways(detector: Detector, image: Raster, likely_deg: int = 0) -> tuple[Faces, int]:
     """Find faces, turned ones where none stands upright: films of a phone that lay on its side, people lying down.
 
     Args:
@@ -189,7 +189,7 @@ class VideoDetector:
         self.full_at_s = self.all_ways_at_s = -math.inf
         self.turned_deg = 0
 
-    def detect(self, image: Image, time_s: float, expected_xyxy: NDArray[np.float32]) -> Faces:
+    def detect(self, image: Raster, time_s: float, expected_xyxy: NDArray[np.float32]) -> Faces:
         """Return the faces of one frame.
 
         Args:
@@ -211,7 +211,7 @@ class VideoDetector:
             self.all_ways_at_s = time_s
         return faces
 
-    def _choose_reduction(self, image: Image, expected_xyxy: NDArray[np.float32]) -> int:
+    def _choose_reduction(self, image: Raster, expected_xyxy: NDArray[np.float32]) -> int:
         if len(expected_xyxy) == 0:
             return 1
         scale = min(1.0, self.detector.max_side_px / max(image.shape[:2]))

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from emoscope.core.types import Faces, Image
+from emoscope.core.types import Faces, Raster
 from emoscope.faces.devices import CPU, Device, open_session
 from emoscope.faces.preprocess import shrink, to_grey
 
@@ -102,10 +102,10 @@ class OwnDetector:
         self.max_side_px = max_side_px
         self.least = least
 
-    def detect(self, image: Image, reduce: int = 1) -> Faces:
+    def detect(self, image: Raster, reduce: int = 1) -> Faces:
         """Return the faces of one image (h, w, 3) BGR uint8, best first; see emoscope.faces.detect.Detector."""
         h, w = image.shape[:2]
-        grey = shrink(to_grey(image), min(1.0, self.max_side_px / max(h, w)) / reduce)
+        grey = shrink(to_grey(image[:, :]), min(1.0, self.max_side_px / max(h, w)) / reduce)
         parts: list[NDArray[np.float32]] = []
         while not parts or max(grey.shape) >= SMALLEST_PX:
             found = self._look(_light(grey))

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emoscope.core.errors import InputError
+from emoscope.core.types import Raster
 from emoscope.faces.resample import resample
 from emoscope.faces.spec import ModelSpec
 
@@ -20,16 +21,20 @@ MAX_STEP = 4.0
 """Pictures are made so much smaller at once; the four pixels that are read then are a quarter of those passed over."""
 
 
-def shrink(image: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
-    """Return a smaller image; (h, w) or (h, w, 3) uint8.
-
-    Halved until interpolation between four pixels will do: OpenCV's area averaging is fast by halves only, at other
-    factors it takes as long as the detection itself.
-    """
+def shrink(image: Raster, scale: float) -> NDArray[np.uint8]:
+    """Return a smaller image; (h, w) or (h, w, 3) uint8."""
     if scale >= 1:
-        return image
+        return image[:, :]
     h, w = image.shape[:2]
     size_wh = max(1, round(w * scale)), max(1, round(h * scale))
+    return _shrink(image, size_wh) if isinstance(image, np.ndarray) else image.shrink(size_wh, _shrink)
+
+
+def _shrink(image: NDArray[np.uint8], size_wh: tuple[int, int]) -> NDArray[np.uint8]:
+    """Halve an image until interpolation between four pixels will do.
+
+    OpenCV's area averaging is fast by halves only, at other factors it takes as long as the detection itself.
+    """
     while min(image.shape[1] / size_wh[0], image.shape[0] / size_wh[1]) > MAX_STEP:
         half = max(1, image.shape[1] // 2), max(1, image.shape[0] // 2)
         image = np.asarray(cv2.resize(image, half, interpolation=cv2.INTER_AREA), np.uint8)

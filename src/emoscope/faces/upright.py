@@ -6,7 +6,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from emoscope.core.types import Faces, Image
+from emoscope.core.types import Faces, Raster
 from emoscope.faces.crop import Grey, crop_faces, crop_turned
 from emoscope.faces.devices import create_session
 from emoscope.faces.preprocess import resize, to_grey
@@ -96,7 +96,7 @@ class Cutter:
         self.margin, self.limits = margin, limits
         self.network = RollNetwork()
 
-    def cut(self, image: Image, faces: Faces) -> tuple[Faces, list[Grey]]:
+    def cut(self, image: Raster, faces: Faces) -> tuple[Faces, list[Grey]]:
         """Return the faces of one image with their quality, and a grey crop of each.
 
         Args:
@@ -106,7 +106,7 @@ class Cutter:
         [cut] = self.cut_all([(image, faces)])
         return cut
 
-    def cut_all(self, pictures: Sequence[tuple[Image, Faces]]) -> list[tuple[Faces, list[Grey]]]:
+    def cut_all(self, pictures: Sequence[tuple[Raster, Faces]]) -> list[tuple[Faces, list[Grey]]]:
         """Return the same for several images: the network takes two thirds of the time for faces that come together.
 
         Args:

@@ -180,7 +180,7 @@ class Source:
             if time_s < self.start_s or not self.every.is_due(index, time_s, given_s):
                 continue
             try:
-                image = convert(picture)
+                image = convert.defer(picture)
             except (ValueError, InputError) as e:
                 if given_s is None:
                     raise explain(self.path, e) from e

@@ -11,9 +11,10 @@ import numpy as np
 from emoscope.core.errors import InputError
 from emoscope.core.headers import is_animated, is_cut_off, is_encrypted
 from emoscope.core.picture import check_size, load_picture, turn
-from emoscope.core.types import Image
+from emoscope.core.types import Image, Raster
 from emoscope.media.clock import Clock
 from emoscope.media.decoder import Decoder
+from emoscope.media.planes import Planes, Reformatters, can_defer
 from emoscope.media.sequence import find_sequence
 
 if TYPE_CHECKING:
@@ -93,13 +94,11 @@ class Converter:
     """Turns decoded frames into upright images."""
 
     def __init__(self, path: Path, stream: "VideoStream") -> None:
-        from av.video.reformatter import VideoReformatter
-
         self.path, self.aspect = path, find_aspect(stream)
         # They hold no matrix, and PyAV frees the name of a frame's colour profile twice once it was looked at.
         self.has_matrix = stream.codec_context.name not in ("apng", "png")
-        # One for all frames: a new one per frame is eight times slower.
-        self.reformatter = VideoReformatter()
+        # For all frames: a new one per frame is eight times slower.
+        self.reformatters = Reformatters()
         self.rotation: int | None = None
         self.orientation = 1
 
@@ -110,10 +109,21 @@ class Converter:
             InputError: the frame is too large; it may be larger than the file announces.
         """
         check_size(self.path, picture.width, picture.height, MAX_FRAME_PIXELS)
-        image = np.asarray(self.reformatter.reformat(picture, format="bgr24").to_ndarray(), np.uint8)
+        image = self.reformatters.convert(picture)
         if self.aspect != 1:
             image = stretch(image, self.aspect)
         return turn(image, self._find_orientation(picture)) if self.has_matrix else image
+
+    def defer(self, picture: "VideoFrame") -> Raster:
+        """Return the same, not converted yet where that may save time.
+
+        Raises:
+            InputError: see __call__.
+        """
+        if not can_defer(picture) or self.aspect != 1 or not self.has_matrix:
+            return self(picture)
+        check_size(self.path, picture.width, picture.height, MAX_FRAME_PIXELS)
+        return Planes(picture, self.reformatters, self._find_orientation(picture))
 
     def _find_orientation(self, picture: "VideoFrame") -> int:
         # Not looked for in every frame: one whose side data was looked at belongs to a cycle, and stays in memory until

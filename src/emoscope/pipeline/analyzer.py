@@ -8,6 +8,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from emoscope.core.frame_result import FrameResult
 from emoscope.core.native import count_cores
 from emoscope.core.picture import Picture, to_image
@@ -129,7 +131,7 @@ class Analyzer:
         """
         with (
             contextlib.nullcontext(frames) if isinstance(frames, Ahead) else read_ahead(frames) as decoded,
-            Ahead((self._look(frame) for frame in decoded), lambda look: look[0].image.nbytes) as looks,
+            Ahead((self._look(frame) for frame in decoded), lambda look: look[0].raster.nbytes) as looks,
             ThreadPoolExecutor(self.n_readers) as readers,
         ):
             # Several faces take longer to read than all else: cores that are left read the next frames meanwhile.
@@ -137,7 +139,7 @@ class Analyzer:
             is_over = False
             while not is_over:
                 batch = looks.take(FRAMES_AT_ONCE)
-                n_bytes, is_over = sum(frame.image.nbytes for frame, _ in batch), not batch
+                n_bytes, is_over = sum(frame.raster.nbytes for frame, _ in batch), not batch
                 while reading and (is_over or len(reading) > self.n_readers or _is_full(reading, n_bytes)):
                     yield from self._complete(reading.popleft()[1].result())
                 if batch:
@@ -153,12 +155,15 @@ class Analyzer:
             self.tracker.forget()
             self.detector.forget()
         expected_xyxy = self.tracker.predict(frame.time_s)
-        faces = self.detector.detect(frame.image, frame.time_s, expected_xyxy)
-        return frame, self.tracker.update(faces, frame.time_s, frame.image, frame.n_breaks, frame.is_blend)
+        faces = self.detector.detect(frame.raster, frame.time_s, expected_xyxy)
+        if not isinstance(frame.raster, np.ndarray):
+            # Each is looked at by the tracker, and cut out.
+            frame.raster.prepare(2 * len(faces))
+        return frame, self.tracker.update(faces, frame.time_s, frame.raster, frame.n_breaks, frame.is_blend)
 
     def _read(self, looks: list[Look]) -> list[Look]:
         """Cut out and read the faces of several frames at once; several threads may be at it unless some are kept."""
-        cut = self.cutter.cut_all([(frame.image, faces) for frame, faces in looks])
+        cut = self.cutter.cut_all([(frame.raster, faces) for frame, faces in looks])
         crops = [crop for _, crops in cut for crop in crops]
         kept = None
         if self.keeper is None:
@@ -195,7 +200,7 @@ def _is_full(reading: Iterable[tuple[int, object]], more_bytes: int) -> bool:
 
 def read_ahead(frames: Iterable[Frame]) -> Ahead[Frame]:
     """Return frames that are decoded from now on, a bounded number ahead; a context that ends this."""
-    return Ahead(iter(frames), lambda frame: frame.image.nbytes)
+    return Ahead(iter(frames), lambda frame: frame.raster.nbytes)
 
 
 def to_frame(picture: Picture) -> Frame:

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from emoscope.core.types import Image
+from emoscope.core.types import Raster
 
 Floats = NDArray[np.float32]
 
@@ -43,7 +43,7 @@ class Looks:
         return type(self)(self.values[rows], self.weights[rows])
 
 
-def describe(image: Image, xyxy: Floats) -> Looks:
+def describe(image: Raster, xyxy: Floats) -> Looks:
     """Return what the faces look like: hair, face and collar, independent of size and of the light's strength.
 
     Args:
@@ -66,7 +66,7 @@ def describe(image: Image, xyxy: Floats) -> Looks:
     return Looks(values.transpose(1, 0, 2, 3).reshape(n, 3 * ROWS * COLUMNS), weights.reshape(n, ROWS * COLUMNS))
 
 
-def _sample(image: Image, box: list[float], cells: Floats, weights: Floats) -> None:
+def _sample(image: Raster, box: list[float], cells: Floats, weights: Floats) -> None:
     """Fill the cells (ROWS, COLUMNS, 3) of one face and mark those inside the picture."""
     h, w = image.shape[:2]
     x1, y1, x2, y2 = box

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from emoscope.core.types import Faces, Image
+from emoscope.core.types import Faces, Raster
 from emoscope.tracking.assign import assign
 from emoscope.tracking.looks import Looks, Memory, describe
 from emoscope.tracking.motion import JITTER, Centre, Motion
@@ -117,7 +117,7 @@ class Tracker:
         self.last_s = None
 
     def update(
-        self, faces: Faces, time_s: float, image: Image | None = None, n_breaks: int = 0, is_blend: bool = False
+        self, faces: Faces, time_s: float, image: Raster | None = None, n_breaks: int = 0, is_blend: bool = False
     ) -> Faces:
         """Return the faces of one frame with their track_id.
 

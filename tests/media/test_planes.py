@@ -1,0 +1,118 @@
+"""Large frames, converted where they are looked at, against the same frames converted as a whole."""
+
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emoscope.core.picture import turn
+from emoscope.core.types import Deferred, Image
+from emoscope.faces.crop import crop_faces, crop_turned
+from emoscope.faces.preprocess import shrink, to_grey
+from emoscope.media.planes import Planes, Reformatters, can_defer
+from emoscope.media.source import Source
+
+W, H = 1280, 718
+FORMATS = ("yuv420p", "yuvj420p")
+SPACES, SPANS = (0, 1, 5, 6, 9), (0, 1, 2)
+"""FFmpeg's numbers of matrices (unknown, BT.709, BT.601 twice, BT.2020) and ranges (unknown, limited, full)."""
+
+
+def create_picture(format: str = "yuv420p", space: int = 1, span: int = 1) -> av.VideoFrame:
+    """Return a frame that is smooth, as films are, with noise on it."""
+    rng = np.random.default_rng(3)
+    picture = av.VideoFrame(W, H, format)
+    for i, plane in enumerate(picture.planes):
+        h, w = (H, W) if i == 0 else (H // 2, W // 2)
+        # Colours as of faces and rooms: more saturated ones cannot be shown, and are cut off.
+        spread = (40, 200) if i == 0 else (108, 148)
+        coarse = cv2.resize(rng.integers(*spread, (12, 20), np.uint8), (w, h), interpolation=cv2.INTER_CUBIC)
+        values = np.asarray(memoryview(plane)).reshape(-1, plane.line_size)
+        values[:h, :w] = np.clip(coarse + rng.normal(0, 3, (h, w)), 0, 255)
+    picture.colorspace, picture.color_range = space, span
+    return picture
+
+
+def defer(picture: av.VideoFrame, orientation: int = 1) -> tuple[Planes, Image]:
+    """Return a picture not converted yet, and the same as a whole."""
+    assert can_defer(picture)
+    whole = picture.reformat(format="bgr24").to_ndarray()
+    return Planes(picture, Reformatters(), orientation), turn(whole, orientation)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("space", SPACES)
+@pytest.mark.parametrize("span", SPANS)
+def test_a_part_is_that_of_the_whole_whatever_the_colours_mean(format: str, space: int, span: int) -> None:
+    planes, whole = defer(create_picture(format, space, span))
+    for part in (np.s_[31:256, 77:301], np.s_[H - 9 : H, W - 33 : W], np.s_[0:718:7, 3:900:5]):
+        np.testing.assert_array_equal(planes[part], whole[part])
+
+
+PICTURE = create_picture()
+SIDE = st.integers(0, W + 50)
+SLICES = st.builds(slice, SIDE, SIDE, st.sampled_from((None, 1, 1, 2, 3, 7, -1)))
+
+
+@given(st.tuples(SLICES, SLICES), st.integers(1, 8))
+def test_any_part_is_that_of_the_whole_however_it_is_turned(part: tuple[slice, slice], orientation: int) -> None:
+    planes, whole = defer(PICTURE, orientation)
+    assert planes.shape == whole.shape
+    np.testing.assert_array_equal(planes[part], whole[part])
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("side", [60, 113, 240, 470, 690])
+def test_faces_are_cut_as_from_the_whole(orientation: int, side: int) -> None:
+    planes, whole = defer(PICTURE, orientation)
+    h, w = whole.shape[:2]
+    boxes = np.array([[9, 13, 9 + side, 13 + side], [w - side, h - side, w + 20, h + 20]], np.float32)
+    for mine, theirs in zip(crop_faces(planes, boxes, 0.0), crop_faces(whole, boxes, 0.0), strict=True):
+        assert mine.shape == theirs.shape
+        if side < 224:
+            np.testing.assert_array_equal(mine, theirs)
+        # Averaged before it is converted, not after: the brightness, which is read, is the same but for rounding.
+        assert cv2.absdiff(to_grey(mine), to_grey(theirs)).mean() < 1
+    grey = crop_turned(planes, boxes[0], 0.0, 20.0), crop_turned(whole, boxes[0], 0.0, 20.0)
+    assert grey[0].shape == grey[1].shape
+    assert cv2.absdiff(*grey).mean() < 1
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+@pytest.mark.parametrize("scale", [0.5, 0.41, 0.1])
+def test_the_small_picture_is_that_of_the_whole(orientation: int, scale: float) -> None:
+    planes, whole = defer(PICTURE, orientation)
+    mine, theirs = shrink(planes, scale), shrink(whole, scale)
+    assert max(abs(a - b) for a, b in zip(mine.shape, theirs.shape, strict=True)) <= 1
+    h, w = np.minimum(mine.shape, theirs.shape)[:2]
+    assert cv2.absdiff(to_grey(mine[:h, :w]), to_grey(theirs[:h, :w])).mean() < 3
+    assert planes.whole is None
+
+
+def test_many_parts_are_taken_from_the_whole_at_once() -> None:
+    planes, _ = defer(PICTURE)
+    planes.prepare(2)
+    assert planes.whole is None
+    planes.prepare(40)
+    assert planes.whole is not None
+
+
+@pytest.mark.parametrize(
+    ("size_wh", "kind"), [((1280, 720), Planes), ((320, 240), np.ndarray), ((1279, 719), np.ndarray)]
+)
+def test_a_film_gives_large_frames_unconverted(tmp_path: Path, size_wh: tuple[int, int], kind: type) -> None:
+    path = tmp_path / "film.mkv"
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("ffv1" if size_wh[0] % 2 else "libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = *size_wh, "yuv420p"
+        out.mux(stream.encode(av.VideoFrame.from_ndarray(np.full((*size_wh[::-1], 3), 90, np.uint8), format="bgr24")))
+        out.mux(stream.encode())
+    [frame] = Source(path, "video")
+    assert isinstance(frame.raster, kind)
+    assert isinstance(frame.raster, Deferred) == (kind is Planes)
+    assert frame.size_wh == size_wh
+    assert frame.image.shape == (*size_wh[::-1], 3)
