@@ -33,7 +33,7 @@ def measure_coverage(n_people: int, n_each: int, truth: float) -> dict[str, Any]
     rng = np.random.default_rng(n_people * 1000 + n_each)
     n_printed, n_held, widths = 0, 0, []
     for _ in range(N_PROJECTS):
-        kappa = estimate_kappa(*draw_codes(rng, n_people, n_each))
+        kappa = estimate_kappa(*draw_codes(rng, n_people, n_each), 7)
         if kappa.low is None or kappa.high is None:
             continue
         n_printed += 1
@@ -57,7 +57,7 @@ def measure_moments(n: int) -> dict[str, Any]:
         joint = (1 - clear) * np.outer(shares, SHARES) + clear * np.diag(shares)
         truth = compute_kappa(joint)
         cells = rng.choice(49, n, p=joint.ravel())
-        kappa = estimate_kappa(cells // 7, cells % 7, np.zeros(n, np.int64))
+        kappa = estimate_kappa(cells // 7, cells % 7, np.zeros(n, np.int64), 7)
         n_held += kappa.low is None or truth is None or bool(kappa.low <= truth <= (kappa.high or 1))
     return {"moments": n, "coverage_or_withheld": n_held / N_PROJECTS}
 
@@ -95,7 +95,7 @@ def main() -> None:
     """Measure all and write it."""
     create_parser(__doc__).parse_args()
     first, second, _ = draw_codes(np.random.default_rng(0), TRUE_PEOPLE, 12)
-    truth = compute_kappa(count_confusion(first, second)) or 0.0
+    truth = compute_kappa(count_confusion(first, second, 7)) or 0.0
     coverage = [measure_coverage(n, each, truth) for n in (5, 6, 8, 10, 20, 40) for each in (6, 12, 30)]
     gains = [
         measure_gain(n, each, t, b)

@@ -56,6 +56,9 @@ def test_another_network_or_use_is_refused(calibration: Recalibration) -> None:
         product.Recognizer(views=2, recalibration=calibration)
     with pytest.raises(InputError, match="made for the model wide-pair, not for compact-5-int8"):
         product.Recognizer("compact-5-int8", recalibration=calibration)
+    turned = dataclasses.replace(calibration, emotions=calibration.emotions[::-1])
+    with pytest.raises(InputError, match=r"for neutral, surprise, .*, not for angry, disgust"):
+        product.Recognizer(recalibration=turned)
     with pytest.raises(InputError, match="leave out --calibration or --set-90"):
         product.Analyzer(calibration=calibration, set_90=True)
 
@@ -66,7 +69,7 @@ def test_all_that_is_wrong_with_a_file_is_said(calibration: Recalibration, tmp_p
     whole = json.loads(path.read_text())
     for changes, sentences in (
         ({"temperature": 0.0, "bias": [1.0]}, ("temperature is 0", "bias is not 7 numbers")),
-        ({"emotions": whole["emotions"][::-1]}, ("emotions are neutral",)),
+        ({"emotions": ["happy", *whole["emotions"][1:]]}, ("emotions: happy stands twice",)),
         ({"bias": [1e9] * 7}, ("bias is not 7 numbers",)),
         ({"views": "1", "codes": None}, ("views", "codes")),
         ({"kind": "something"}, ("nothing of a calibration",)),

@@ -15,6 +15,7 @@ from emoscope.analysis.result_folder import load_result
 from emoscope.core.emotions import EMOTIONS
 from emoscope.core.errors import InputError
 from emoscope.faces.recalibration import load_recalibration, recalibrate
+from emoscope.faces.recognize import Recognizer
 from emoscope.groups.agree import compute_agreement
 from emoscope.groups.agreement import compute_kappa, compute_kappa_error, estimate_kappa, measure_reliability
 from emoscope.groups.coded import load_recordings
@@ -22,6 +23,7 @@ from emoscope.groups.coding import sample_moments
 from emoscope.groups.recalibrate import cross_validate, fit
 from emoscope.tables.observations import Observations
 from emoscope.tables.rows import read_rows
+from made_results import Stimulus, write_recording
 from recordings import make_summary, make_table, write_result
 
 
@@ -52,7 +54,7 @@ def test_kappa_is_that_of_scikit_learn_and_of_a_textbook() -> None:
     for _ in range(20):
         first, second = rng.integers(0, 7, 80), rng.integers(0, 7, 80)
         second[:40] = first[:40]
-        kappa = estimate_kappa(first, second, np.zeros(80, np.int64))
+        kappa = estimate_kappa(first, second, np.zeros(80, np.int64), 7)
         assert kappa.value == pytest.approx(cohen_kappa_score(first, second), abs=1e-6)
     # Fleiss, Cohen and Everitt, 1969, table 1: unweighted kappa of 200 cases.
     counts = np.array([[106, 10, 4], [22, 28, 10], [2, 12, 6]])
@@ -75,12 +77,12 @@ def test_an_interval_is_withheld_where_nothing_holds_it() -> None:
     first = rng.integers(0, 7, 60)
     second = np.where(rng.random(60) < 0.6, first, rng.integers(0, 7, 60))
     few, many = np.arange(60) % 2, np.arange(60) % 6
-    assert estimate_kappa(first, second, many).holds_for == "participants like these"
-    assert estimate_kappa(first, second, few).holds_for == "moments of these people"
-    assert estimate_kappa(first, second, few, are_moments=False).low is None
-    assert estimate_kappa(first[:10], second[:10], few[:10]).low is None
-    assert estimate_kappa(first * 0, second * 0, many).value is None
-    assert estimate_kappa(first, first, many).low is None
+    assert estimate_kappa(first, second, many, 7).holds_for == "participants like these"
+    assert estimate_kappa(first, second, few, 7).holds_for == "moments of these people"
+    assert estimate_kappa(first, second, few, 7, are_moments=False).low is None
+    assert estimate_kappa(first[:10], second[:10], few[:10], 7).low is None
+    assert estimate_kappa(first * 0, second * 0, many, 7).value is None
+    assert estimate_kappa(first, first, many, 7).low is None
 
 
 def test_reliability_of_probabilities_that_promise_too_much() -> None:
@@ -164,6 +166,31 @@ def test_write_calibration(results: Path, tmp_path: Path, emoscope: Command) -> 
     short.write_text("\n".join(codes.read_text().splitlines()[:20]))
     code, _, said = emoscope("agree", results, "--codes", short, "--write-calibration", tmp_path / "no.json")
     assert code == 2 and "19 coded moments are too few" in said and not (tmp_path / "no.json").exists()
+
+
+def test_a_calibration_of_other_classes_is_for_them(tmp_path: Path, emoscope: Command) -> None:
+    classes, rng = ("bored", "happy", "interested"), np.random.default_rng(0)
+    for i in range(6):
+        # What is stated as eight in ten is always so.
+        p = np.full((60, 3), 0.1)
+        p[np.arange(60), rng.integers(0, 3, 60)] = 0.8
+        write_recording(tmp_path / f"p{i}", p, Stimulus(12.0, fps=5.0), f"p{i}.mp4", classes=classes)
+    lines = ["recording,time_s,person,emotion"]
+    for recording in load_recordings(tmp_path):
+        for t, read in zip(recording.time_s[::5], recording.reading[::5], strict=True):
+            lines.append(f"{recording.name},{t},1,{classes[read]}")
+    codes, place = tmp_path / "anna.csv", tmp_path / "ours.json"
+    codes.write_text("\n".join(lines))
+    code, _, said = emoscope("agree", tmp_path, "--codes", codes, "--write-calibration", place)
+    assert code == 0, said
+    found = load_recalibration(place)
+    assert found.emotions == classes and found.apply(np.array([[0.1, 0.8, 0.1]]))[0, 1] > 0.9
+    with pytest.raises(InputError, match="for bored, happy, interested, not for angry"):
+        Recognizer(recalibration=found)
+    # Of two lists nothing is compared.
+    write_recording(tmp_path / "seven", np.full((60, 7), 1 / 7), Stimulus(12.0, fps=5.0), "seven.mp4")
+    code, _, said = emoscope("agree", tmp_path, "--codes", codes)
+    assert code == 2 and "p0 was read as bored, happy, interested, and seven as angry" in said
 
 
 def test_moments_are_drawn_evenly_apart_and_the_same_each_time(results: Path) -> None:

@@ -132,6 +132,30 @@ def test_from_import_to_report(
     assert page.count("no valence is known") == 1 and "leasant or unpleasant" not in page
     for _, colour in json.loads(packed)["emotions"]:
         assert f"{colour[4:-1]}: #" in page, colour
+    # What people saw is compared in the network's classes.
+    rows = seen[seen["track_id"] == own["track_id"].iloc[0]].iloc[::2]
+    others = {name: classes[(i + 1) % len(classes)] for i, name in enumerate(classes)}
+    said = [others[name] if i % 4 == 0 else name for i, name in enumerate(rows["emotion"])]
+    lines = (f"{t},{int(p)},{word}" for t, p, word in zip(rows["time_s"], rows["track_id"], said, strict=True))
+    codes = tmp_path / "anna.csv"
+    codes.write_text("\n".join(["time_s,person,emotion", *lines]))
+    code, out, stderr = emoscope("agree", tmp_path / "result", "--codes", codes, "-o", tmp_path / "agreed", "--json")
+    assert code == 0, stderr
+    figures = json.loads(out)
+    found = figures["with_reading"]["anna"]
+    assert figures["emotions"] == list(found["emotions"]) == list(classes)
+    assert np.array(found["confusion"]).shape == (len(classes),) * 2
+    assert found["agreed"] == pytest.approx(np.mean([a == b for a, b in zip(said, rows["emotion"], strict=True)]))
+    page = (tmp_path / "agreed" / "agree.html").read_text()
+    assert all(f'<th scope="row">{name}</th>' in page for name in classes)
+    codes.write_text("time_s,person,emotion\n0,1,delighted")
+    code, _, stderr = emoscope("agree", tmp_path / "result", "--codes", codes)
+    assert code == 2 and f"'delighted' is no emotion, expected {', '.join(classes)} or cannot tell" in stderr
+    coding = tmp_path / "code.html"
+    code, _, stderr = emoscope("agree", tmp_path / "result", "--make-page", coding)
+    assert code == 0, stderr
+    keys = re.findall(r'data-code="([\w-]+)" aria-keyshortcuts="(.)"', coding.read_text())
+    assert [name for name, _ in keys] == list(classes) and len({key for _, key in keys} | {"u"}) == len(classes) + 1
     with pytest.raises(InputError, match="the page that reads in the browser shows the seven emotions alone"):
         collect_facts(model, "own")
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from emoscope.core.emotions import EMOTIONS
+from emoscope.core.emotions import EMOTIONS, list_class_problems
 from emoscope.core.errors import InputError, OutputError
 from emoscope.core.files import write_json
 from emoscope.core.validation import validate
@@ -68,15 +68,15 @@ class Recalibration:
         problems = []
         if not 1 / MAX_TEMPERATURE <= self.temperature <= MAX_TEMPERATURE:
             problems.append(f"temperature is {self.temperature:g}, expected 0.05 to {MAX_TEMPERATURE:g}")
-        if tuple(self.emotions) != EMOTIONS:
-            problems.append(f"emotions are {', '.join(self.emotions)}, expected {', '.join(EMOTIONS)}")
-        if len(self.bias) != len(EMOTIONS) or not all(math.isfinite(b) and abs(b) <= MAX_BIAS for b in self.bias):
-            problems.append(f"bias is not {len(EMOTIONS)} numbers from -{MAX_BIAS:g} to {MAX_BIAS:g}")
+        problems += [f"emotions: {problem}" for problem in list_class_problems(self.emotions)]
+        n = len(self.emotions)
+        if len(self.bias) != n or not all(math.isfinite(b) and abs(b) <= MAX_BIAS for b in self.bias):
+            problems.append(f"bias is not {n} numbers from -{MAX_BIAS:g} to {MAX_BIAS:g}")
         if problems:
             raise InputError(f"the calibration is wrong: {'; '.join(problems)}; {EXPECTED}")
 
     def apply(self, probabilities: "NDArray[np.floating]") -> "NDArray[np.float64]":
-        """Return the calibrated probabilities (n, 7) of those (n, 7) that the network gives; rows sum to 1."""
+        """Return the calibrated probabilities (n, classes) of those that the network gives; rows sum to 1."""
         return recalibrate(probabilities, self.temperature, self.bias)
 
     def check_for(self, model: Mapping[str, object], views: int, balanced: bool) -> None:
@@ -94,6 +94,9 @@ class Recalibration:
         if identify_model(model) != self.model_sha256:
             same = " as it was then" if model["name"] == self.model else ""
             problems.append(f"for the model {self.model}{same}, not for {model['name']}{' as it is' * bool(same)}")
+        classes = tuple(map(str, labels)) if isinstance(labels := model.get("labels"), list | tuple) else EMOTIONS
+        if classes != tuple(self.emotions):
+            problems.append(f"for {', '.join(self.emotions)}, not for {', '.join(classes)}")
         if views != self.views:
             problems.append(f"for {self.views} views, not for {views}")
         if balanced != self.balanced:
@@ -135,7 +138,7 @@ class Recalibration:
 def recalibrate(
     probabilities: "NDArray[np.floating]", temperature: float, bias: tuple[float, ...]
 ) -> "NDArray[np.float64]":
-    """Return probabilities (n, 7) with another temperature and biases; rows sum to 1."""
+    """Return probabilities (n, classes) with another temperature and biases; rows sum to 1."""
     import numpy as np
 
     scaled = np.log(np.maximum(probabilities, 1e-30)) / temperature + np.asarray(bias)

@@ -11,7 +11,6 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from emoscope.core.emotions import EMOTIONS
 from emoscope.core.files import write_json
 from emoscope.core.manifest import Identity, Mark
 from emoscope.core.owned import open_owned
@@ -49,12 +48,17 @@ class Agreement:
     """Share agreed with each coder if every read emotion weighed as much as in all of the recordings."""
     notes: tuple[str, ...]
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """What the network told apart."""
+        return self.recordings[0].table.classes
+
     def describe(self) -> dict[str, Any]:
         """Return JSON-ready values."""
         return {
             "recordings": [r.name for r in self.recordings],
             "participants": len({self.participants[key[:2]] for c in self.coders for key in c.labels}),
-            "emotions": list(EMOTIONS),
+            "emotions": list(self.classes),
             "with_reading": {name: asdict(one) for name, one in self.with_reading.items()},
             "agreed_everywhere": self.everywhere,
             "between_coders": [{"coders": names, **asdict(one)} for names, one in self.between.items()],
@@ -69,14 +73,15 @@ class Agreement:
         """Return what was read and seen of each coded moment, whoever coded it.
 
         Returns:
-            Probabilities (n, 7), the share of the coders who saw each emotion (n, 7), whose it is (n,).
+            Probabilities (n, classes), the share of the coders who saw each (n, classes), whose it is (n,).
         """
         rows: dict[Key, int] = {}
         seen: dict[Key, NDArray[np.float64]] = {}
+        one_hot = np.eye(len(self.classes))
         for coded in self.coders:
             for key, label in coded.labels.items():
                 rows[key] = coded.rows[key]
-                seen[key] = seen.get(key, np.zeros(len(EMOTIONS))) + np.eye(len(EMOTIONS))[label]
+                seen[key] = seen.get(key, np.zeros(len(one_hot))) + one_hot[label]
         labels = np.array([votes / votes.sum() for votes in seen.values()])
         probabilities = np.array([self.recordings[key[0]].probabilities[rows[key]] for key in seen])
         return probabilities, labels, number_names([self.participants[key[:2]] for key in seen])
@@ -118,11 +123,11 @@ class Agreement:
             for key in keys:
                 recording = self.recordings[key[0]]
                 row = next(coded.rows[key] for coded in self.coders if key in coded.rows)
-                said = [EMOTIONS[c.labels[key]] if key in c.labels else "" for c in self.coders]
+                said = [self.classes[c.labels[key]] if key in c.labels else "" for c in self.coders]
                 where = make_cell(recording.name), make_cell(self.participants[key[:2]]), key[1]
                 read = int(recording.reading[row])
                 time_s, p = float(recording.time_s[row]), float(recording.probabilities[row, read])
-                writer.writerow([*where, f"{time_s:.3f}", EMOTIONS[read], f"{p:.4f}", *said])
+                writer.writerow([*where, f"{time_s:.3f}", self.classes[read], f"{p:.4f}", *said])
 
 
 def identify(root: Path) -> Identity:
@@ -153,7 +158,9 @@ def compute_agreement(root: Path, codes: Sequence[Path], tiers: Sequence[str] = 
         both = sorted(a.labels.keys() & b.labels.keys())
         if both:
             values = _to_labels(a, both), _to_labels(b, both), number_names([participants[k[:2]] for k in both])
-            between[a.coder, b.coder] = compare(*values, not (a.has_stretches or b.has_stretches))
+            between[a.coder, b.coder] = compare(
+                *values, recordings[0].table.classes, not (a.has_stretches or b.has_stretches)
+            )
     named = [coded for coded in coders if coded.labels]
     return Agreement(
         recordings=tuple(recordings),
@@ -184,7 +191,7 @@ def _compare_with_reading(
 ) -> Comparison:
     read = np.array([recordings[key[0]].reading[coded.rows[key]] for key in keys], np.int64)
     whose = number_names([participants[key[:2]] for key in keys])
-    return compare(_to_labels(coded, keys), read, whose, not coded.has_stretches)
+    return compare(_to_labels(coded, keys), read, whose, recordings[0].table.classes, not coded.has_stretches)
 
 
 def _measure(coded: Coded, recordings: Sequence[RecordingFaces]) -> Reliability:
@@ -200,7 +207,7 @@ def _weigh(coded: Coded, recordings: Sequence[RecordingFaces]) -> float | None:
     """
     used = {key[0] for key in coded.labels}
     everything = np.concatenate([recordings[i].reading for i in used])
-    shares = np.bincount(everything, minlength=len(EMOTIONS)) / len(everything)
+    shares = np.bincount(everything, minlength=len(recordings[0].table.classes)) / len(everything)
     read = np.array([recordings[key[0]].reading[coded.rows[key]] for key in coded.labels])
     is_same = read == np.array(list(coded.labels.values()))
     total = 0.0

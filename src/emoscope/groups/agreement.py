@@ -7,8 +7,6 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from emoscope.core.emotions import EMOTIONS
-
 N_BINS: Final = 10
 """Of the reliability curve: coded moments are some dozens or hundreds."""
 MIN_PARTICIPANTS: Final = 5
@@ -42,7 +40,7 @@ class Comparison:
     """Share of the moments."""
     kappa: Kappa
     confusion: tuple[tuple[int, ...], ...]
-    """(7, 7) counts; rows are what the first said."""
+    """(classes, classes) counts; rows are what the first said."""
     emotions: dict[str, dict[str, int | float | None]]
     """Of each: coded, read, precision (of what was read so, coded so), recall and F1."""
 
@@ -71,10 +69,9 @@ class Reliability:
     curve: tuple[Bin, ...]
 
 
-def count_confusion(first: Ints, second: Ints) -> Ints:
-    """Return (7, 7) counts of what two said of the same n moments; rows are the first's."""
-    k = len(EMOTIONS)
-    return np.bincount(first * k + second, minlength=k * k).reshape(k, k)
+def count_confusion(first: Ints, second: Ints, n_classes: int) -> Ints:
+    """Return (classes, classes) counts of what two said of the same n moments; rows are the first's."""
+    return np.bincount(first * n_classes + second, minlength=n_classes**2).reshape(n_classes, n_classes)
 
 
 def compute_kappa(confusion: NDArray[np.number]) -> float | None:
@@ -106,7 +103,7 @@ def compute_kappa_error(confusion: NDArray[np.number]) -> float:
     return float(np.sqrt(max(on + off - (kappa - expected * (1 - kappa)) ** 2, 0) / n) / (1 - expected))
 
 
-def estimate_kappa(first: Ints, second: Ints, participants: Ints, are_moments: bool = True) -> Kappa:
+def estimate_kappa(first: Ints, second: Ints, participants: Ints, n_classes: int, are_moments: bool = True) -> Kappa:
     """Return kappa with its 95 % interval.
 
     Of MIN_PARTICIPANTS or more it is a jackknife over participants with Student's t (Efron and Tibshirani, An
@@ -117,18 +114,20 @@ def estimate_kappa(first: Ints, second: Ints, participants: Ints, are_moments: b
         first: (n,) class indices.
         second: (n,) of the same moments.
         participants: (n,) whose each moment is, by a number.
+        n_classes: how many there are.
         are_moments: whether all are single moments; seconds of one stretch are not independent.
     """
     from scipy.stats import norm, t
 
-    confusion = count_confusion(first, second)
+    confusion = count_confusion(first, second, n_classes)
     value = compute_kappa(confusion)
     people = np.unique(participants)
     if value is None or value == 1:
         return Kappa(value)
     if len(people) >= MIN_PARTICIPANTS:
         left_out = [
-            compute_kappa(confusion - count_confusion(first[p], second[p])) for p in (participants == i for i in people)
+            compute_kappa(confusion - count_confusion(first[p], second[p], n_classes))
+            for p in (participants == i for i in people)
         ]
         known = np.array([one for one in left_out if one is not None])
         if len(known) < len(people):
@@ -148,13 +147,15 @@ def estimate_kappa(first: Ints, second: Ints, participants: Ints, are_moments: b
     return Kappa(value)
 
 
-def compare(first: Ints, second: Ints, participants: Ints, are_moments: bool = True) -> Comparison:
-    """Compare what two said of the same n moments; arguments are those of estimate_kappa()."""
-    confusion = count_confusion(first, second)
-    kappa = estimate_kappa(first, second, participants, are_moments)
+def compare(
+    first: Ints, second: Ints, participants: Ints, classes: Sequence[str], are_moments: bool = True
+) -> Comparison:
+    """Compare what two said of the same n moments; arguments are those of estimate_kappa(), and the classes' names."""
+    confusion = count_confusion(first, second, len(classes))
+    kappa = estimate_kappa(first, second, participants, len(classes), are_moments)
     said, read, both = confusion.sum(axis=1), confusion.sum(axis=0), np.diag(confusion)
     emotions: dict[str, dict[str, int | float | None]] = {}
-    for i, name in enumerate(EMOTIONS):
+    for i, name in enumerate(classes):
         n_either = said[i] + read[i]
         emotions[name] = {
             "coded": int(said[i]),
@@ -169,7 +170,7 @@ def compare(first: Ints, second: Ints, participants: Ints, are_moments: bool = T
 
 
 def measure_reliability(probabilities: Floats, labels: Ints) -> Reliability:
-    """Compare probabilities (n, 7) with what a person saw (n,); n is 1 or more."""
+    """Compare probabilities (n, classes) with what a person saw (n,); n is 1 or more."""
     stated, is_right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
     bins = np.clip((stated * N_BINS).astype(int), 0, N_BINS - 1)
     curve = [
@@ -178,7 +179,7 @@ def measure_reliability(probabilities: Floats, labels: Ints) -> Reliability:
         if b.any()
     ]
     ece = sum(b.n * abs(b.right - b.stated) for b in curve) / len(labels)
-    brier = float(((probabilities - np.eye(len(EMOTIONS))[labels]) ** 2).sum(axis=1).mean())
+    brier = float(((probabilities - np.eye(probabilities.shape[1])[labels]) ** 2).sum(axis=1).mean())
     chosen = probabilities[np.arange(len(labels)), labels]
     return Reliability(len(labels), ece, brier, float(-np.log(np.maximum(chosen, 1e-12)).mean()), tuple(curve))
 

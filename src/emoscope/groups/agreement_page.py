@@ -4,11 +4,10 @@ from typing import Any
 
 from markupsafe import Markup
 
-from emoscope.core.emotions import EMOTIONS
 from emoscope.core.numbers import format_percent
 from emoscope.groups.agree import Agreement
 from emoscope.groups.agreement import Comparison, Kappa, Reliability
-from emoscope.report.colours import CSS_COLOURS
+from emoscope.report.colours import find_css_colours
 from emoscope.report.page import STYLES, render
 from emoscope.report.wording import write_source_line
 
@@ -25,7 +24,7 @@ def create_agreement_page(agreement: Agreement, name: str) -> str:
         "is_pictures": False,
         "is_comparison": True,
         "is_single": False,
-        "emotions": list(zip(EMOTIONS, CSS_COLOURS, strict=True)),
+        "emotions": list(zip(agreement.classes, find_css_colours(agreement.classes), strict=True)),
         "series": {},
         "n_recordings": len(agreement.recordings),
         "coders": [
@@ -47,7 +46,7 @@ def create_agreement_page(agreement: Agreement, name: str) -> str:
         ],
         "notes": agreement.notes,
     }
-    return render("agreement.html.j2", content, styles=(*STYLES, "agreement.css"))
+    return render("agreement.html.j2", content, styles=(*STYLES, "agreement.css"), classes=agreement.classes)
 
 
 def _percent(share: float | None) -> str:
@@ -77,7 +76,7 @@ def _write_interval(kappa: Kappa) -> str:
 
 def _list_matrix(comparison: Comparison) -> list[dict[str, Any]]:
     rows = []
-    for name, counts in zip(EMOTIONS, comparison.confusion, strict=True):
+    for name, counts in zip(comparison.emotions, comparison.confusion, strict=True):
         n = sum(counts)
         rows.append({"name": name, "n": n, "cells": [(count, round(100 * count / n) if n else 0) for count in counts]})
     return rows

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from emoscope.analysis.recorder import SUMMARY_FILE
 from emoscope.analysis.result_folder import load_result, reading
 from emoscope.core.errors import InputError
-from emoscope.groups.recordings import Recording, find_folders
+from emoscope.groups.recordings import Recording, check_classes, find_folders
 from emoscope.tables.rows import read_rows
 
 CANNOT_TELL: Final = frozenset({"cannot tell", "can't tell", "unclear", "unsure", "unknown", "u", "?"})
@@ -32,7 +32,7 @@ class RecordingFaces(Recording):
     reading: NDArray[np.int64]
     """(m,) the emotion that it is read as."""
     probabilities: NDArray[np.float64]
-    """(m, 7)"""
+    """(m, classes)"""
     step_s: float
     """Between analysed frames, in the middle."""
 
@@ -53,7 +53,18 @@ class RecordingFaces(Recording):
         step_s = float(np.median(steps)) if len(steps) else 0.0
         if not parts:
             empty = np.empty(0, np.int64)
-            return cls(name, folder, table, summary, empty, np.empty(0), empty, empty, np.empty((0, 7)), step_s)
+            return cls(
+                name,
+                folder,
+                table,
+                summary,
+                empty,
+                np.empty(0),
+                empty,
+                empty,
+                np.empty((0, len(table.classes))),
+                step_s,
+            )
         frame_no, time_s, person, emotion, probabilities = (
             np.concatenate(column) for column in zip(*parts, strict=True)
         )
@@ -122,14 +133,16 @@ def load_recordings(root: Path) -> list[RecordingFaces]:
     """Read a result folder, or all below a folder.
 
     Raises:
-        InputError: there is none, or one is damaged.
+        InputError: there is none, one is damaged, or they were read as different classes.
     """
     if (root / SUMMARY_FILE).is_file():
         return [RecordingFaces.load(root.resolve().name, root)]
     folders = find_folders(root)
     if not folders:
         raise InputError(f"{root} holds no result folder; name the folder that `emoscope analyze` wrote")
-    return [RecordingFaces.load(folder.relative_to(root).as_posix(), folder) for folder in folders]
+    found = [RecordingFaces.load(folder.relative_to(root).as_posix(), folder) for folder in folders]
+    check_classes(found, root)
+    return found
 
 
 def parse_person(text: str) -> int | None:

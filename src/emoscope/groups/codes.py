@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from emoscope.core.csv_table import read_csv_table
-from emoscope.core.emotions import EMOTIONS, find_emotion
+from emoscope.core.emotions import find_class
 from emoscope.core.errors import InputError
 from emoscope.core.timecode import parse_time
 from emoscope.groups.coded import CANNOT_TELL, Code, Coded, Codes, RecordingFaces, match_codes, parse_person
@@ -26,10 +26,10 @@ def load_codes(path: Path, tiers: Sequence[str], recordings: Sequence[RecordingF
     """
     if path.suffix.lower() == ENDING:
         return list(load_elan_codes(path, tiers, recordings))
-    return [_load_table(path)]
+    return [_load_table(path, recordings[0].table.classes)]
 
 
-def _load_table(path: Path) -> Codes:
+def _load_table(path: Path, classes: Sequence[str]) -> Codes:
     """Read one coder's table; the coder is called as the file.
 
     Raises:
@@ -46,7 +46,7 @@ def _load_table(path: Path) -> Codes:
     codes: list[Code] = []
     for line, cells in table.rows:
         try:
-            codes.append(_read_row(line, cells, table.separator))
+            codes.append(_read_row(line, cells, table.separator, classes))
         except InputError as e:
             problems.append(f"line {line}: {e}")
     if not codes and not problems:
@@ -54,7 +54,7 @@ def _load_table(path: Path) -> Codes:
     return Codes(path.stem, codes, problems)
 
 
-def _read_row(line: int, cells: Mapping[str, str], separator: str) -> Code:
+def _read_row(line: int, cells: Mapping[str, str], separator: str, classes: Sequence[str]) -> Code:
     """Return a row's code.
 
     Raises:
@@ -62,10 +62,10 @@ def _read_row(line: int, cells: Mapping[str, str], separator: str) -> Code:
     """
     problems = []
     word = cells.get("emotion", "").lower()
-    emotion = find_emotion(word)
+    emotion = find_class(word, classes)
     if emotion is None and word not in CANNOT_TELL:
         problems.append(
-            f"{word!r} is no emotion, expected {', '.join(EMOTIONS)} or cannot tell" if word else "no emotion"
+            f"{word!r} is no emotion, expected {', '.join(classes)} or cannot tell" if word else "no emotion"
         )
     text = cells.get("person") or cells.get("track_id") or ""
     person = parse_person(text)

@@ -12,7 +12,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from emoscope.core.emotions import EMOTIONS
 from emoscope.core.errors import EmoscopeError, InputError
 from emoscope.core.manifest import Manifest, mark_source
 from emoscope.core.page_file import write_page
@@ -35,6 +34,8 @@ APART_S: Final = 1.0
 """Two moments of a person are at least so far apart."""
 SIZE_PX: Final = 192
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
+KEYS: Final = "1234567890abcdefghijklmnopqrstvwxyz"
+"""That code the classes, in their order; u is for what cannot be told, and further classes have none."""
 STYLES: Final = ("page.css", "coding.css")
 SCRIPTS: Final = ("coding.js",)
 
@@ -197,12 +198,13 @@ def write_coding_page(
         for s in samples
         if s in faces
     ]
-    place = f"{root.resolve()}"
+    place, classes = f"{root.resolve()}", recordings[0].table.classes
     content: dict[str, Any] = {
         "coder": coder,
         "name": root.resolve().name,
         "source_line": write_source_line(root.resolve().name),
-        "emotions": EMOTIONS,
+        "emotions": classes,
+        "keys": dict(zip(classes, KEYS, strict=False)),
         "series": {},
         "moments": {"coder": coder, "of": f"{identify(root).mark.sha256[:16]}-{seed}-{len(moments)}", "all": moments},
         "n": len(moments),

@@ -5,7 +5,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 from urllib.parse import unquote
 
-from emoscope.core.emotions import EMOTIONS, find_emotion
+from emoscope.core.emotions import find_class
 from emoscope.core.errors import InputError
 from emoscope.core.texts import name_some
 from emoscope.groups.coded import CANNOT_TELL, Code, Codes, RecordingFaces, find_recording, parse_person
@@ -30,16 +30,16 @@ def load_elan_codes(path: Path, tiers: Sequence[str], recordings: Sequence[Recor
     except OSError as e:
         raise InputError(f"cannot read {path} ({e.strerror or e}); expected an ELAN document") from e
     document = read_document(path, data, tiers, "--tiers")
-    recording = _find_recording(path, document, recordings)
+    recording, classes = _find_recording(path, document, recordings), recordings[0].table.classes
     for tier in document.tiers:
         problems = list(tier.entries.problems)
         codes = []
         person = parse_person(tier.participant)
         for where, event in tier.entries.events:
             word = event.name.lower()
-            emotion = find_emotion(word)
+            emotion = find_class(word, classes)
             if emotion is None and word not in CANNOT_TELL:
-                problems.append(f"{where}: {word!r} is no emotion, expected {', '.join(EMOTIONS)} or cannot tell")
+                problems.append(f"{where}: {word!r} is no emotion, expected {', '.join(classes)} or cannot tell")
             else:
                 codes.append(Code(where, recording, event.start_s, event.end_s, person, emotion))
         if not codes and not problems:

@@ -26,8 +26,8 @@ def fit(probabilities: Floats, labels: Floats, weight: float = WEIGHT) -> Parame
     """Return the temperature and biases with the greatest posterior likelihood.
 
     Args:
-        probabilities: (n, 7) of the network.
-        labels: (n, 7) share of the coders who saw each emotion; rows sum to 1.
+        probabilities: (n, classes) of the network.
+        labels: (n, classes) share of the coders who saw each emotion; rows sum to 1.
         weight: precision of the prior, around temperature 1 and biases of 0.
     """
     from scipy.optimize import minimize
@@ -84,8 +84,8 @@ def create_recalibration(
     """Fit a project's calibration.
 
     Args:
-        probabilities: (n, 7) of the coded moments.
-        labels: (n, 7) share of the coders who saw each emotion.
+        probabilities: (n, classes) of the coded moments.
+        labels: (n, classes) share of the coders who saw each emotion.
         participants: (n,) whose each moment is, numbered from 0.
         recordings: those that were coded.
         coders: their names.
@@ -123,6 +123,7 @@ def create_recalibration(
     return Recalibration(
         temperature=temperature,
         bias=bias,
+        emotions=recordings[0].table.classes,
         model=str(model.get("name")),
         model_sha256=identify_model(model),
         views=settings.views or 1,

@@ -3,7 +3,7 @@
 import contextlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,18 +90,18 @@ def load_recordings(results: Path) -> tuple[dict[str, Recording], list[str]]:
     if not recordings:
         what = "pictures only, which have no time" if pictures else "no results"
         raise InputError(f"{results} holds {what}; name the folder that `emoscope analyze FOLDER -o` wrote")
-    _check_classes(recordings, results)
+    check_classes([*recordings.values()], results)
     notes = [f"pictures have no time and are left out: {name_some(pictures)}"] if pictures else []
     return recordings, notes + find_copies(recordings) + find_differences(recordings)
 
 
-def _check_classes(recordings: Mapping[str, Recording], results: Path) -> None:
+def check_classes(recordings: Sequence[Recording], results: Path) -> None:
     """Check that all recordings were read by networks with the same classes.
 
     Raises:
         InputError: they were not.
     """
-    first, *others = recordings.values()
+    first, *others = recordings
     for other in others:
         if other.table.classes != first.table.classes:
             raise InputError(
