@@ -13,7 +13,7 @@ from emoscope.core.frame_result import FrameResult
 from emoscope.core.types import Faces, Image
 from emoscope.outputs.annotate import annotate, draw_result
 from emoscope.outputs.blur import FaceHider, blur_in_place
-from emoscope.outputs.ink import find_bgr
+from emoscope.outputs.ink import find_bgr, find_drawable
 
 
 def create_result(
@@ -149,3 +149,13 @@ def test_five_hundred_faces() -> None:
     out = annotate(image, create_result(image, boxes), blur_faces=True)
     assert (cv2.getTickCount() - ticks) / cv2.getTickFrequency() < 2
     assert (out != 128).any()
+
+
+def test_names_are_drawn_in_letters_that_there_are() -> None:
+    assert find_drawable(EMOTIONS) == EMOTIONS
+    assert find_drawable(("gl\u00fccklich", "spa\u00df", "\u05e9\u05de\u05d7", "b")) == (
+        "glucklich",
+        "spass",
+        "#3",
+        "b",
+    )

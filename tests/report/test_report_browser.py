@@ -212,6 +212,17 @@ def test_nobody_is_shut_out(browser: Any, result: Path, tmp_path: Path, width: i
             page.locator('.plot[data-draw="stack"]').first.press("Enter")
 
 
+def test_long_names_of_classes_fit_a_phone(browser: Any, result: Path) -> None:
+    tab = Tab(browser, result / "report.html", 390)
+    for summary in tab.page.locator("summary:visible").all():
+        summary.click()
+    # As long as the name of a class may be.
+    places = '.shares th[scope="row"], .lead-in p, .forest tbody th'
+    n = tab.page.evaluate(f"[...document.querySelectorAll('{places}')].map(e => e.append('m'.repeat(32))).length")
+    assert n > 8
+    assert tab.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
 def read_bins(path: Path) -> tuple[list[str], np.ndarray]:
     header, *rows = csv.reader(path.open(encoding="utf-8", newline=""))
     return header, np.array([[float(cell or "nan") for cell in row] for row in rows])

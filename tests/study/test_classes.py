@@ -263,3 +263,25 @@ def test_no_place_knows_a_number_of_classes() -> None:
                 code = line.split("#")[0]
                 if counted.search(code) and not code.strip().startswith(('"', "'")):
                     raise AssertionError(f"{path}: {line}")
+
+
+def test_numbers_that_are_classes_mean_themselves(tmp_path: Path) -> None:
+    faces = [draw_face(0, np.random.default_rng(i)) for i in range(6)]
+    np.savez(tmp_path / "x.npz", pixels=np.stack(faces), emotion=np.array([1, 2, 3, 1, 2, 3]))
+    found = import_dataset(tmp_path / "x.npz", labels=Labels(classes=("1", "2", "3")))
+    assert [found.classes[i] for i in found.emotion] == ["1", "2", "3"] * 2
+    found = import_dataset(tmp_path / "x.npz", labels=Labels(classes=("a", "b", "c", "d")))
+    assert [found.classes[i] for i in found.emotion] == ["b", "c", "d"] * 2, "else a number is a place in the list"
+    np.savez(tmp_path / "x.npz", pixels=np.stack(faces), emotion=np.array([0, 1, 2] * 2))
+    with pytest.raises(InputError, match="none of the classes: '0'"):
+        import_dataset(tmp_path / "x.npz", labels=Labels(classes=("1", "2", "3")))
+
+
+def test_letters_of_two_characters_are_the_same_letters(tmp_path: Path) -> None:
+    # As a Mac writes names of folders.
+    for name in ("gl\u0075\u0308cklich", "happy"):
+        (tmp_path / "f" / name).mkdir(parents=True)
+        picture = cv2.imencode(".png", draw_face(0, np.random.default_rng(0)))[1]
+        (tmp_path / "f" / name / "0.png").write_bytes(picture.tobytes())
+    for classes in (("gl\u00fccklich", "happy"), ("GLU\u0308CKLICH", "happy")):
+        assert import_dataset(tmp_path / "f", labels=Labels(classes=classes)).emotion.tolist() == [0, 1]

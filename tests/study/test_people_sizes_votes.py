@@ -144,6 +144,42 @@ def test_wrong_words_about_people(people: tuple[Path, Dataset], emoscope: Comman
         assert not data.exists()
 
 
+def test_pictures_of_one_name_are_told_apart_by_their_paths(emoscope: Command, tmp_path: Path) -> None:
+    for label in CLASSES:
+        (tmp_path / "wrapped" / "a  set" / label).mkdir(parents=True)
+        cv2.imwrite(str(tmp_path / "wrapped" / "a  set" / label / "0.png"), draw_face(3, np.random.default_rng(0)))
+    persons, data = tmp_path / "persons.csv", tmp_path / "x.npz"
+    persons.write_text("image,person\n0.png,anna\n")
+    words = ("data", "import", tmp_path / "wrapped", "--persons", persons, "-o", data)
+    code, _, stderr = emoscope(*words)
+    assert code == 2 and "several pictures 0.png, such as a set/happy/0.png and a set/neutral/0.png" in stderr
+    # The paths that the message told, and other ways to say which.
+    for paths in (
+        ("a  set/happy/0.png", "a  set/neutral/0.png"),
+        ("./happy/0.png", "neutral\\0.png"),
+        (f"{tmp_path}/wrapped/a  set/happy/0.png", f"{tmp_path}/wrapped/a  set/neutral/0.png"),
+    ):
+        persons.write_text("image,person\n" + "".join(f"{path},anna\n" for path in paths))
+        code, out, stderr = emoscope(*words, "--overwrite")
+        assert code == 0 and "1 people" in out, stderr
+        assert Dataset.load(data).person.tolist() == [0, 0, 1]  # type: ignore[union-attr]
+
+
+def test_gaps_are_nobody_and_tables_have_columns(emoscope: Command, tmp_path: Path) -> None:
+    faces = np.stack([draw_face(i, np.random.default_rng(i)) for i in range(4)])
+    who = np.array([1.0, np.nan, np.nan, 1.0])
+    np.savez(tmp_path / "x.npz", pixels=faces, emotion=np.arange(4), who=who)
+    found = import_dataset(tmp_path / "x.npz", collector=Collector(people=People("who")))
+    assert found.person is not None and found.person.tolist() == [0, 1, 2, 0]
+    (tmp_path / "p.csv").write_text("image,person\n0.png,anna\n")
+    code, _, stderr = emoscope(
+        "data", "import", tmp_path / "x.npz", "--persons", tmp_path / "p.csv", "-o", tmp_path / "y.npz"
+    )
+    assert code == 2 and "by a column of it, --person-column NAME" in stderr
+    code, _, stderr = emoscope("data", "import", tmp_path / "x.npz", "--person-column", "who", "-o", tmp_path / "y.npz")
+    assert code == 0, stderr
+
+
 def test_faces_keep_their_size(emoscope: Command, tmp_path: Path) -> None:
     for label, name in enumerate(EMOTIONS):
         (tmp_path / "large" / name).mkdir(parents=True)

@@ -7,6 +7,7 @@ file, in the network's ModelSpec and as the columns of the observations, and all
 
 import colorsys
 import re
+import unicodedata
 from collections.abc import Sequence
 from functools import cache
 from typing import Final
@@ -63,9 +64,14 @@ def find_emotion(name: str) -> int | None:
     return find_class(name, EMOTIONS)
 
 
+def fold_name(name: str) -> str:
+    """Return a name as classes are written: small letters, each of one character (folders of Macs have two for ü)."""
+    return unicodedata.normalize("NFC", name.strip().lower())
+
+
 def find_class(name: str, classes: Sequence[str]) -> int | None:
     """Return a name's place in a list of classes: as it is, or in another known spelling; None if it is none."""
-    key = name.strip().lower()
+    key = fold_name(name)
     key = key if key in classes else ALIASES.get(key, key)
     return classes.index(key) if key in classes else None
 
@@ -75,7 +81,7 @@ def list_class_problems(names: Sequence[str]) -> list[str]:
     problems = []
     if not MIN_CLASSES <= len(names) <= MAX_CLASSES:
         problems.append(f"there are {len(names)} classes, expected {MIN_CLASSES} to {MAX_CLASSES}")
-    if twice := sorted({name for name in names if names.count(name) > 1}):
+    if twice := sorted({name for name in names if name and names.count(name) > 1}):
         problems.append(f"{', '.join(twice)[:80]} stands twice")
     for name in names:
         if len(name) > MAX_NAME or not _NAME.fullmatch(name) or name != name.lower():

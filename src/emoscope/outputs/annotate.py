@@ -15,6 +15,7 @@ from emoscope.outputs.ink import (
     WHITE,
     Colour,
     find_bgr,
+    find_drawable,
     measure_text,
     put_bar,
     put_plate,
@@ -97,7 +98,7 @@ def _choose_line(side_px: float, size_wh: tuple[int, int]) -> int:
 
 def _write_label(number: str, reading: Reading, i: int) -> list[str]:
     """Return the label's texts, longest first."""
-    emotion, is_uncertain = reading.emotions[i], bool(reading.uncertain[i])
+    emotion, is_uncertain = find_drawable(reading.classes)[reading.emotion[i]], bool(reading.uncertain[i])
     texts = [write_reading(emotion, p, is_uncertain) for p in (float(reading.probability[i]), None)]
     return [*(f"{number}  {text}" if number else text for text in texts), number]
 
@@ -173,7 +174,8 @@ def _draw_panel(
     """Draw the bars where there is room, on the preferred side if that is free, and return the side; None: no room."""
     height_px = box[3] - box[1]
     line_px = _choose_line(height_px / PANEL_LINES / LINE_SHARE, places.size_wh)
-    names_px = max(measure_text(name, line_px) for name in reading.classes)
+    names = find_drawable(reading.classes)
+    names_px = max(measure_text(name, line_px) for name in names)
     pad, bar_px = max(3, line_px // 3), round(4.5 * line_px)
     size_wh = names_px + bar_px + 3 * pad, len(reading.classes) * line_px + 2 * pad
     if size_wh[1] > PANEL_FACES * height_px:
@@ -194,7 +196,7 @@ def _draw_panel(
     put_plate(image, rectangle)
     x, y = rectangle[0] + pad, rectangle[1] + pad
     thickness = max(3, round(0.5 * line_px))
-    for emotion, name in enumerate(reading.classes):
+    for emotion, name in enumerate(names):
         put_text(image, name, x, y, line_px, WHITE if emotion == reading.emotion[i] else GREY)
         left, upper = x + names_px + pad, y + (line_px - thickness) // 2
         put_bar(

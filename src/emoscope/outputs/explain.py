@@ -18,7 +18,7 @@ from emoscope.faces.resample import resample
 from emoscope.faces.upright import Cutter
 from emoscope.outputs import blur as hide
 from emoscope.outputs.explain_choice import Moment, choose_moments, load_moments
-from emoscope.outputs.ink import GREY, WHITE, find_bgr, measure_text, put_text, write_reading
+from emoscope.outputs.ink import GREY, WHITE, find_bgr, find_drawable, measure_text, put_text, write_reading
 from emoscope.outputs.thumbnails import encode_jpeg, name_face_file
 from emoscope.tables.observations import Observations
 from emoscope.tables.summary import Summary
@@ -116,7 +116,7 @@ def draw_explanation(crop: Image, heat: NDArray[np.float64], moment: Moment, blu
     out[SIZE_PX:, :5] = find_bgr(moment.classes)[moment.emotion]
     line_px = 14
     y = SIZE_PX + (STRIP_PX - line_px) // 2
-    text = write_reading(moment.classes[moment.emotion], moment.probability, moment.is_uncertain)
+    text = write_reading(find_drawable(moment.classes)[moment.emotion], moment.probability, moment.is_uncertain)
     put_text(out, text, 11, y, line_px, WHITE)
     number = f"person {moment.track_id}"
     put_text(out, number, SIZE_PX - measure_text(number, line_px) - 5, y, line_px, GREY)

@@ -1,5 +1,6 @@
 """Drawing: text, plates and bars onto an image in place; smooth edges, clipped at the image's edge."""
 
+import unicodedata
 from functools import cache, lru_cache
 
 import cv2
@@ -32,6 +33,16 @@ Colour = tuple[int, ...]
 def find_bgr(classes: tuple[str, ...]) -> list[Colour]:
     """Return the classes' colours as OpenCV wants them; bars lie on dark plates, boxes on whatever was filmed."""
     return [tuple(int(c[i : i + 2], 16) for i in (5, 3, 1)) for c in find_colours(classes, on_dark=True)]
+
+
+@cache
+def find_drawable(classes: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the classes' names in letters of OpenCV's font: without accents; else their place in the list, as #8."""
+    found = []
+    for place, name in enumerate(classes, start=1):
+        plain = "".join(c for c in unicodedata.normalize("NFKD", name.casefold()) if not unicodedata.combining(c))
+        found.append(plain if plain.isascii() else f"#{place}")
+    return tuple(found)
 
 
 def write_reading(emotion: str, probability: float | None, is_uncertain: bool) -> str:

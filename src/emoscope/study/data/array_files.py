@@ -103,7 +103,9 @@ def _create(
     for face, row in zip(values, rows, strict=True):
         label = emotion[row]
         assert label is not None
-        collector.add(face, label, str(usage[row]), None if person is None else str(person[row]), row)
+        # What is not equal to itself is NaN: a gap, and no person of that name.
+        is_known = person is not None and person[row] == person[row]
+        collector.add(face, label, str(usage[row]), str(person[row]) if is_known else None, row)
     return collector.finish(name)
 
 

@@ -180,7 +180,7 @@ def _import_pictures(
         if face is not None and item.box is not None:
             face = _cut(face, item.box, full_name)
         if face is not None:
-            person = people.find(item.path) if people.file is not None else item.person
+            person = people.find(item.entry.path, name) if people.file is not None else item.person
             collector.add(face, item.emotion, item.usage, person, -1 if item.number is None else item.number)
     if not len(collector):
         raise InputError(

@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
-from emoscope.core.emotions import EMOTIONS, find_class, list_class_problems
+from emoscope.core.emotions import EMOTIONS, find_class, fold_name, list_class_problems
 from emoscope.core.errors import InputError, shorten
 
 MAPS: Final[Mapping[str, Mapping[str, str]]] = {
@@ -40,7 +40,7 @@ class Labels:
         Raises:
             InputError: lists all that is no such thing.
         """
-        self.classes = tuple(name.strip().lower().replace(" ", "_") for name in classes)
+        self.classes = tuple(fold_name(name).replace(" ", "_") for name in classes)
         if wrong := list_class_problems(self.classes):
             raise InputError(
                 shorten(f"--classes is wrong: {'; '.join(wrong)}; give names such as --classes bored,interested,happy")
@@ -48,12 +48,12 @@ class Labels:
         self.mapped: dict[str, int] = {}
         problems = []
         pairs: dict[str, int] = {}
-        self.skipped = {label.strip().lower() for label in skipped}
+        self.skipped = {fold_name(label) for label in skipped}
         self.clashes: list[str] = []
         for text in mapped:
             label, is_pair, emotion = text.rpartition("=")
             known = {label: emotion} if is_pair else MAPS.get(text.lower(), {})
-            found = {key.strip().lower(): self._find_index(word) for key, word in known.items()}
+            found = {fold_name(key): self._find_index(word) for key, word in known.items()}
             # Of a set's whole list the user may want a part.
             if not known or (None in found.values() and is_pair) or "" in found:
                 problems.append(text)
@@ -80,7 +80,9 @@ class Labels:
         self.numbers: Mapping[str, str] = MAPS["fer2013"]
         """What numbers mean unless the source is known to have others: places in the list of classes."""
         if self.classes != EMOTIONS:
-            self.numbers = {str(i): name for i, name in enumerate(self.classes)}
+            # Where numbers are names, a number is no place: 1 means the class 1, wherever that stands.
+            has_numbers = any(name.isdecimal() for name in self.classes)
+            self.numbers = {} if has_numbers else {str(i): name for i, name in enumerate(self.classes)}
         self.n_skipped = self.n_found = 0
         self.found: set[str] = set()
         self.unknown: dict[str, tuple[int, str]] = {}
@@ -96,7 +98,7 @@ class Labels:
             place: where it stands, for messages.
             numbers: what numbers mean here, unless the user says something else; None: places in the list of classes.
         """
-        key = label.strip().lower()
+        key = fold_name(label)
         if key in self.said:
             self.found.add(key)
         if key in self.skipped:

@@ -1,6 +1,7 @@
 """Who is on a picture: a column of a table, or a file beside the pictures in; a number per person out."""
 
 import logging
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
@@ -33,7 +34,8 @@ class People:
             raise InputError("--person-column and --persons both say who is on a picture; name one of them")
         self.column, self.file = column, file
         self.of_image: dict[str, str] = {}
-        self.found: set[str] = set()
+        self.found: dict[str, PurePosixPath] = {}
+        """Of each image of the file that the source has: where."""
         self.names: list[str | None] = []
         """Of each picture that was taken; None where nobody is known."""
         if file is not None:
@@ -44,17 +46,32 @@ class People:
         if not {"image", "person"} <= set(table.header):
             raise InputError(f"{file} has the columns {', '.join(table.header)}; {EXPECTED}")
         for line, row in table.rows:
-            image, person = row.get("image", "").replace("\\", "/"), row.get("person", "")
+            image, person = _clean(row.get("image", "").replace("\\", "/")), row.get("person", "")
             if not image or not person:
                 raise InputError(f"{file}: line {line} has no image or no person; fill in both or remove the line")
             if self.of_image.setdefault(image, person) != person:
                 raise InputError(shorten(f"{file}: line {line} gives {image} to another person; keep one line of it"))
 
-    def find(self, path: PurePosixPath) -> str | None:
-        """Return who is on a picture by its path, or by its name alone."""
-        for key in (path.as_posix(), path.name, path.stem):
+    def find(self, path: PurePosixPath, source: str) -> str | None:
+        """Return who is on a picture by the end of its path, the longest that the file has, or by its name alone.
+
+        Args:
+            path: of the picture within the source.
+            source: name of the source, with which paths may begin.
+
+        Raises:
+            InputError: a name is that of another picture, too, and so tells of neither.
+        """
+        parts = (*PurePosixPath(source.replace("\\", "/")).parts, *path.parts)
+        for key in (*("/".join(parts[i:]) for i in range(len(parts))), path.stem):
+            key = _clean(key)
             if key in self.of_image:
-                self.found.add(key)
+                if self.found.setdefault(key, path) != path:
+                    both = " and ".join(shorten(str(found), 100) for found in (self.found[key], path))
+                    raise InputError(
+                        f"{source} has several pictures {shorten(key, 100)}, such as {both}, and {self.file} gives no "
+                        "more than that name; give their paths"
+                    )
                 return self.of_image[key]
         return None
 
@@ -89,11 +106,23 @@ class People:
         Raises:
             InputError: the table has no such column.
         """
+        if self.file is not None:
+            raise InputError(
+                f"the pictures of {source} have no names that {self.file} could give; say who is on them by a column "
+                "of it, --person-column NAME"
+            )
         if not self.column:
             return None
-        known = {name.strip().lower(): name for name in columns}
-        if self.column.strip().lower() not in known:
+        found = [name for name in columns if name.strip().lower() == self.column.strip().lower()]
+        if not found:
             raise InputError(
                 shorten(f"{source} has no column {self.column}; it has {', '.join(columns)}; name one of these")
             )
-        return known[self.column.strip().lower()]
+        if len(found) > 1:
+            raise InputError(shorten(f"{source} has {len(found)} columns {self.column}; keep one of them"))
+        return found[0]
+
+
+def _clean(path: str) -> str:
+    """Return a path as it is compared: blanks as a table's reader leaves them, letters of one character."""
+    return unicodedata.normalize("NFC", " ".join(PurePosixPath(path).as_posix().lstrip("/").split())) if path else ""
