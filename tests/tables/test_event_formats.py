@@ -1,6 +1,7 @@
 """Events files of other tools, written by these where they can be had: read as they are meant, or refused."""
 
 import json
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -274,6 +275,32 @@ def test_what_does_not_fit_together(name: str, content: str, options: dict, mess
     assert "\n" not in str(caught.value)
 
 
+def test_cells_too_many_and_columns_twice_are_refused(tmp_path: Path) -> None:
+    header = "name,start_s,end_s\n"
+    # Not 0 to 5 s.
+    with pytest.raises(InputError, match=r"line 3 has 5 cells, and the header 3; write 0\.5 for 0,5, and put texts"):
+        load_events(write(tmp_path / "a.csv", header + "\nA,0,5,1,5\n"))
+    with pytest.raises(InputError, match="put texts with commas in quotation marks"):
+        load_events(write(tmp_path / "a.csv", header + "A, again,0,1\n"))
+    rows = 'A,0.5,1.5,\n"A, again",2,3,,\n'
+    assert load_events(write(tmp_path / "a.csv", header + rows)) == (Event("A", 0.5, 1.5), Event("A, again", 2, 3))
+    with pytest.raises(InputError, match="has two columns start_s; keep one of each"):
+        load_events(write(tmp_path / "a.csv", "name,start_s,end_s,START_S\nA,0,3,1\n"))
+    path = write(tmp_path / "a.csv", "a,b,c,b,c\nA,0,3,1,3\n")
+    with pytest.raises(InputError, match="has two columns b, c"):
+        load_events(path, "name=a,start=b,end=c")
+    assert load_events(write(path, "a,b,c,d,d\nA,0,3,1,3\n"), "name=a,start=b,end=c") == (Event("A", 0, 3),)
+
+
+@pytest.mark.parametrize("first", ["", "a condition", "a,b"])
+def test_columns_that_a_message_tells_can_be_pasted(first: str, tmp_path: Path) -> None:
+    path = write(tmp_path / "log.csv", f'"{first}",trial,img.started,img.stopped\nx,y,0.5,1.5\n')
+    with pytest.raises(InputError, match="is a log of PsychoPy") as caught:
+        load_events(path)
+    [columns] = shlex.split(str(caught.value).split("such as ")[1])
+    assert load_events(path, columns) == (Event("x" if first == "a condition" else "y", 0.5, 1.5),)
+
+
 def test_repeats_and_nested_events_may_overlap(tmp_path: Path) -> None:
     rows = "ad,0,10\nlogo,2,4\nad,8,12\nad,20,30\n"
     events = load_events(write(tmp_path / "a.csv", "name,start_s,end_s\n" + rows))
@@ -309,6 +336,12 @@ def test_recordings_take_their_own_events(tmp_path: Path) -> None:
 )
 def test_what_a_recording_is_called(pattern: str, is_right: bool) -> None:
     assert is_meant(pattern, Path("films/day[1].x/clip.mp4"), Path("clip-emoscope")) is is_right
+
+
+def test_the_folder_in_which_one_is_is_a_recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "seq.1").mkdir()
+    monkeypatch.chdir(tmp_path / "seq.1")
+    assert is_meant("seq.1", Path(), tmp_path / "result") and not is_meant("other", Path(), tmp_path / "result")
 
 
 def test_too_many_events_are_said_once_and_soon(tmp_path: Path) -> None:

@@ -2,12 +2,12 @@
 
 import csv
 import io
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from emoscope.core.errors import InputError
+from emoscope.core.errors import InputError, shorten
 
 MAX_BYTES: Final = 10_000_000
 
@@ -49,10 +49,42 @@ def read_csv_table(path: Path, known: Collection[str], expected: str) -> CsvTabl
     if not lines:
         raise InputError(f"{path} is empty; {expected}")
     header = tuple(_name(cell, known) for cell in lines[0][1])
-    if twice := sorted({name for name in header if name and header.count(name) > 1}):
-        raise InputError(f"{path} has two columns {', '.join(twice)}; keep one of each")
+    check_once(path, header, header)
+    check_rows(path, header, lines[1:], separator)
     rows = [(line, {k: " ".join(v.split()) for k, v in zip(header, row, strict=False) if k}) for line, row in lines[1:]]
     return CsvTable(tuple(filter(None, header)), tuple(rows), separator)
+
+
+def check_once(path: Path, header: Sequence[str], wanted: Iterable[str]) -> None:
+    """Check that no column that is wanted stands twice: which one is meant, nobody knows.
+
+    Raises:
+        InputError: one does.
+    """
+    if twice := sorted({name for name in wanted if name and header.count(name) > 1}):
+        raise InputError(f"{path} has two columns {shorten(', '.join(twice))}; keep one of each")
+
+
+def check_rows(path: Path, header: Sequence[str], rows: Iterable[tuple[int, Sequence[str]]], separator: str) -> None:
+    """Check that no row has more cells than the header: all behind a separator too many would stand in a wrong column.
+
+    Args:
+        path: the file.
+        header: its columns.
+        rows: line and cells of each.
+        separator: what parts its cells.
+
+    Raises:
+        InputError: one has.
+    """
+    for line, row in rows:
+        if any(cell.strip() for cell in row[len(header) :]):
+            numbers = "write 0.5 for 0,5, and " * (separator == ",")
+            what = {",": "commas", ";": "semicolons"}.get(separator, "tabs")
+            raise InputError(
+                f"{path}: line {line} has {len(row)} cells, and the header {len(header)}; {numbers}put texts with "
+                f"{what} in quotation marks"
+            )
 
 
 def _name(cell: str, known: Collection[str]) -> str:

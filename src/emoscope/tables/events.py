@@ -103,7 +103,9 @@ def is_meant(pattern: str, source: Path | str, folder: Path | None = None) -> bo
     """
     wanted = _split(pattern)
     source = Path(source)
-    places = [source, source.with_suffix(""), source.absolute(), source.absolute().with_suffix("")]
+    # `.` is no name, and means the folder where one is.
+    named = [place for place in (source, source.absolute()) if place.name]
+    places = [*named, *(place.with_suffix("") for place in named)]
     if folder is not None:
         own = folder.absolute()
         plain = own.with_name(own.name.removesuffix(RESULT_SUFFIX) or own.name)

@@ -47,7 +47,8 @@ class EventColumns:
             return
         start = known["start"] if "start" in known else known["end"] - duration
         end = known["end"] if "end" in known else known["start"] + duration
-        kind, recording = (row.get(self.columns.get(key, ""), "") for key in ("kind", "recording"))
+        # A table may have a column without a name.
+        kind, recording = (row.get(self.columns[key], "") if key in self.columns else "" for key in COLUMNS[-2:])
         start, end = (round(time_s + self.offset_s, 9) for time_s in (start, end))
         entries.add(where, row.get(self.columns["name"], ""), start, end, kind, recording.strip())
 

@@ -4,8 +4,10 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from shlex import quote
 from typing import Final
 
+from emoscope.core.csv_table import check_once, check_rows
 from emoscope.core.errors import InputError, shorten
 from emoscope.core.timecode import parse_time
 from emoscope.core.validation import suggest
@@ -80,6 +82,10 @@ def _split(path: Path, text: str, mapping: EventColumns | None) -> tuple[list[st
     names = [[cell.strip().lower() for cell in row] for _, row in rows[:N_BEFORE]]
     at = next((i for i, row in enumerate(names) if boris.is_aggregated(row) or boris.is_single(row)), 0)
     header = [cell.strip() for cell in rows[at][1]]
+    small = [name.lower() for name in header]
+    check_once(path, header, wanted)
+    check_once(path, small, () if wanted else KNOWN)
+    check_rows(path, header, rows[at + 1 :], separator)
     # Spreadsheets leave out empty cells at the end of a row.
     blank = dict.fromkeys(header, "")
     return header, [(f"line {n}", blank | dict(zip(header, row, strict=False))) for n, row in rows[at + 1 :]], separator
@@ -89,13 +95,17 @@ def _explain(header: Sequence[str]) -> str:
     """Return why a table cannot be read without more words, and those words."""
     small = {name.lower() for name in header}
     how = "say which columns hold the events by --event-columns"
+    # What parts the pairs cannot stand in a name, and nameless columns hold numbers of rows.
+    names = [name for name in header if name and not set(name) & set(",=")]
     if {"trial_index", "time_elapsed"} <= small:
         return f"is a log of jsPsych; {how}, such as name=trial_type,end=time_elapsed,duration=rt,unit=ms,offset=0"
     starts = [name.removesuffix(".started") for name in header if name.endswith(".started")]
-    if both := next((name for name in starts if f"{name}.stopped" in header), None):
-        return f"is a log of PsychoPy; {how}, such as name={header[0]},start={both}.started,end={both}.stopped,offset=0"
+    if both := next((name for name in starts if not set(name) & set(",=") and f"{name}.stopped" in header), None):
+        columns = f"name={names[0]},start={both}.started,end={both}.stopped,offset=0"
+        return f"is a log of PsychoPy; {how}, such as {quote(columns)}"
     if {"onset", "duration"} <= small:
-        return f"has no column trial_type; {how}, such as name={header[-1]},start=onset,duration=duration"
+        columns = f"name={names[-1]},start=onset,duration=duration"
+        return f"has no column trial_type; {how}, such as {quote(columns)}"
     missing = [name for name in OWN if name not in small]
     return f"has no column {' and no column '.join(missing)}; {EXPECTED}; of other tables, {how}"
 
