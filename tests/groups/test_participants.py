@@ -97,3 +97,12 @@ def test_a_template_grows_until_somebody_fills_it_in(tmp_path: Path) -> None:
     path.write_text(path.read_text(encoding="utf-8").replace("anna,anna", "anna,A"), encoding="utf-8")
     filled = path.read_bytes()
     assert not write_template(path, ["anna", "ben", "cleo"]) and path.read_bytes() == filled
+
+
+def test_names_with_blanks_are_found_as_their_template_has_them(tmp_path: Path) -> None:
+    recordings = {name: f"films/{name}.mp4" for name in (" lead", "a  b", "back\\slash", "day/gl\u00fcck", "c")}
+    path = tmp_path / "participants.csv"
+    path.write_text(create_template(list(recordings)), encoding="utf-8")
+    assert [session.recording for session in load_participants(path, recordings)[0]] == list(recordings)
+    path.write_text("recording\nday/glu\u0308ck\n", encoding="utf-8")
+    assert [session.recording for session in load_participants(path, recordings)[0]] == ["day/gl\u00fcck"]

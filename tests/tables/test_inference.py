@@ -1,6 +1,7 @@
 """Intervals that hold, tests that are scipy's, and what a sample does not allow is not printed."""
 
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -139,3 +140,11 @@ def test_subjects_who_move_together_correlate() -> None:
     together = correlate_subjects(curves)
     assert together.min() > 0.6 and np.abs(correlate_subjects(rng.normal(0, 1, (6, 100)))).max() < 0.4
     assert np.isnan(correlate_subjects(np.ones((3, 50)))).all() and np.isnan(correlate_subjects(curves[:1])).all()
+
+
+def test_a_group_that_is_all_alike_is_compared_without_a_word() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        [contrast] = contrast_independent(np.full((9, 1), 0.1), np.linspace(0.1, 0.3, 9)[:, None])
+    # Student's t of the second group alone, against 0.1.
+    assert contrast.p == pytest.approx(stats.ttest_1samp(np.linspace(0.1, 0.3, 9), 0.1).pvalue)

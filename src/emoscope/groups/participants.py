@@ -14,7 +14,7 @@ from emoscope.core.errors import InputError, shorten
 from emoscope.core.files import open_atomic
 from emoscope.core.texts import make_printable, name_some
 from emoscope.core.timecode import parse_time
-from emoscope.tables.events import is_meant
+from emoscope.tables.events import is_meant, split_name
 
 FILE: Final = "participants.csv"
 COLUMNS: Final = ("recording", "participant", "person", "start_s")
@@ -133,6 +133,10 @@ def _match(name: str, recordings: Mapping[str, str]) -> list[str]:
     """Return the recordings that a name or pattern means: by their folders as they are written, else by any end."""
     if name in recordings:
         return [name]
+    wanted = split_name(name)
+    # A table's reader leaves out blanks at the ends of a name, and all but one within it.
+    if same := [recording for recording in recordings if split_name(recording) == wanted]:
+        return same
     exact = [recording for recording in recordings if fnmatchcase(recording, name)]
     return exact or [r for r, source in recordings.items() if name and is_meant(name, source, Path(r))]
 

@@ -101,7 +101,7 @@ def is_meant(pattern: str, source: Path | str, folder: Path | None = None) -> bo
     It is compared from its end: `clip.mp4`, `clip`, `day1/clip.mp4`, `day1/*` and the whole path all mean
     `films/day1/clip.mp4`; so does the result's folder.
     """
-    wanted = _split(pattern)
+    wanted = split_name(pattern)
     source = Path(source)
     # `.` is no name, and means the folder where one is.
     named = [place for place in (source, source.absolute()) if place.name]
@@ -111,14 +111,15 @@ def is_meant(pattern: str, source: Path | str, folder: Path | None = None) -> bo
         plain = own.with_name(own.name.removesuffix(RESULT_SUFFIX) or own.name)
         places += [own, plain]
         # A result's folder lies as its source lay, and has its name without what that ends in.
-        if _ends_with(_split(source), wanted[-1:]):
+        if _ends_with(split_name(source), wanted[-1:]):
             places.append(plain.with_name(wanted[-1]))
-    return any(_ends_with(_split(place), wanted) for place in places)
+    return any(_ends_with(split_name(place), wanted) for place in places)
 
 
-def _split(path: PurePath | str) -> list[str]:
+def split_name(path: PurePath | str) -> list[str]:
+    """Return a path's parts as they are compared: with letters of one character, and blanks as tables keep them."""
     text = unicodedata.normalize("NFC", str(path)).replace("\\", "/")
-    return [part for part in text.split("/") if part not in ("", ".")]
+    return [part for words in text.split("/") if (part := " ".join(words.split())) not in ("", ".")]
 
 
 def _ends_with(parts: list[str], wanted: list[str]) -> bool:

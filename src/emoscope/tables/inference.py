@@ -4,6 +4,7 @@ The unit is always the participant: one number of each, never frames, of which a
 """
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -184,7 +185,10 @@ def _contrast_two(first: Floats, second: Floats) -> Contrast:
     variances = [float(part.var(ddof=1)) if len(part) > 1 else 0.0 for part in (first, second)]
     if min(n, m) < MIN_PEOPLE or sum(variances) <= 1e-24:
         return Contrast(n, m, Estimate(difference))
-    found = stats.ttest_ind(first, second, equal_var=False)
+    with warnings.catch_warnings():
+        # Where one group is all alike: the other's spread decides, and is enough.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        found = stats.ttest_ind(first, second, equal_var=False)
     ends = found.confidence_interval(LEVEL)
     pooled = math.sqrt(((n - 1) * variances[0] + (m - 1) * variances[1]) / (n + m - 2))
     scale = math.sqrt(1 / n + 1 / m)
