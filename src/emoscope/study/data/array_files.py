@@ -104,8 +104,8 @@ def _create(
         label = emotion[row]
         assert label is not None
         # What is not equal to itself is NaN: a gap, and no person of that name.
-        is_known = person is not None and person[row] == person[row]
-        collector.add(face, label, str(usage[row]), str(person[row]) if is_known else None, row)
+        who = None if person is None or person[row] != person[row] else str(person[row])
+        collector.add(face, label, str(usage[row]), who, row)
     return collector.finish(name)
 
 
