@@ -101,6 +101,21 @@ def test_many_parts_are_taken_from_the_whole_at_once() -> None:
     assert planes.whole is not None
 
 
+def test_the_blocks_of_interlaced_frames_lie_in_fields(tmp_path: Path) -> None:
+    path = tmp_path / "film.mp4"
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("libx264", rate=25, options={"flags": "+ilme+ildct", "x264-params": "tff=1"})
+        stream.width, stream.height, stream.pix_fmt = 1280, 720, "yuv420p"
+        for plane in (picture := create_picture()).planes:
+            np.asarray(memoryview(plane))[::3] += 40
+        out.mux(stream.encode(picture.reformat(1280, 720)))
+        out.mux(stream.encode())
+    with av.open(str(path)) as container:
+        [decoded] = container.decode(video=0)
+    assert decoded.interlaced_frame
+    assert not can_defer(decoded)
+
+
 @pytest.mark.parametrize(
     ("size_wh", "kind"), [((1280, 720), Planes), ((320, 240), np.ndarray), ((1279, 719), np.ndarray)]
 )

@@ -165,8 +165,11 @@ class Planes:
 def can_defer(picture: "VideoFrame") -> bool:
     """Say whether a frame is large, and of a format in which a pixel's colour depends on its own block alone."""
     w, h = picture.width, picture.height
-    # With odd sides FFmpeg takes another way, in which blocks are blended.
-    return w * h >= MIN_PIXELS and w % 2 == h % 2 == 0 and picture.format.name in FORMATS
+    if w * h < MIN_PIXELS or picture.format.name not in FORMATS:
+        return False
+    # With odd sides FFmpeg takes another way, in which blocks are blended; those of interlaced pictures lie in fields.
+    is_plain = w % 2 == h % 2 == 0 and not picture.interlaced_frame
+    return is_plain and all(plane.line_size > 0 for plane in picture.planes)
 
 
 def _view(plane: Any) -> Plane:
