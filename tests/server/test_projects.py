@@ -100,8 +100,10 @@ def test_a_new_label_does_not_make_a_job_younger(server: Server) -> None:
 
 def test_folders_are_made_of_labels_on_every_system() -> None:
     labels = ["../../etc", "Project", "a*?[b]", "A", "a", ".", "=1+1", "-@x", "x" * 200 + "é" * 99, "PARTICIPANTS.csv"]
+    labels += ["con", "Aux.1", "Con artist"]
     names = name_folders([Job("0" * 32, "video", "talk.mp4", label=label) for label in labels])
     assert names[:8] == ["_.._etc", "Project_", "a___b_", "A", "a 2", "recording", "1+1", "x"]
+    assert names[-3:] == ["_con", "_Aux.1", "Con artist"]
     assert len({name.casefold() for name in names}) == len(names) and max(len(n.encode()) for n in names) <= 120
     assert not any(set(name) & set('/\\*?[]:"<>|\0') or name.startswith((".", "=", "-")) for name in names)
 
@@ -295,6 +297,31 @@ def test_two_changes_at_once_do_not_mix(server: Server) -> None:
     is_running = dataclasses.replace(running, state="running")
     with mock.patch.object(server.jobs.store, "find", lambda _: is_running):
         assert change(server, project).status_code == 409
+
+
+def test_what_somebody_else_changed_meanwhile_stays(server: Server) -> None:
+    project = make(server, ANNA, BEN)
+    table = server.client.get(project["links"]["participants"]).json()
+    changes: dict[str, dict[str, Any]] = {
+        f"/v1/jobs/{ANNA}/people": {"json": {"people": [{"track_id": 1, "name": "Anna"}]}},
+        f"/v1/jobs/{ANNA}/segments": {"files": {"events": ("e.csv", b"name,start_s,end_s\nad,0,1\n")}},
+        project["links"]["participants"]: {"json": {**table, "rows": [[*row[:4], "ad"] for row in table["rows"]]}},
+    }
+    for address, body in changes.items():
+        # Two windows read the same.
+        seen = server.client.get(address).headers["ETag"]
+        assert server.client.put(address, headers={"If-Match": seen}, **body).status_code in (200, 202)
+        server.wait(project["id"])
+        now = server.client.get(address)
+        late = server.client.put(address, headers={"If-Match": seen}, **body)
+        assert late.status_code == 412 and "open it again" in late.json()["detail"]
+        assert server.client.get(address).json() == now.json()
+        # As the message says.
+        again = server.client.put(address, headers={"If-Match": now.headers["ETag"]}, **body)
+        assert again.status_code in (200, 202)
+        server.wait(project["id"])
+    assert server.client.delete(f"/v1/jobs/{ANNA}/segments", headers={"If-Match": seen}).status_code == 412
+    assert server.client.delete(f"/v1/jobs/{ANNA}/segments").status_code == 200
 
 
 def test_a_full_queue_takes_no_project(tmp_path: Path) -> None:

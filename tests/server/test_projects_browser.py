@@ -142,6 +142,41 @@ def test_recordings_become_a_project(browser: Any, server: Server, tmp_path: Pat
     page.close()
 
 
+def test_two_windows_and_columns_of_any_name(browser: Any, server: Server) -> None:
+    first, second = open_page(browser, server, 1280), open_page(browser, server, 1280)
+    boxes = first.locator(".tick input")
+    boxes.nth(0).check()
+    boxes.nth(1).check()
+    first.click("#group")
+    for page in (first, second):
+        page.reload()
+        page.wait_for_selector(".job:first-child >> text=Open the project")
+        page.click(".job button:has-text('Participants')")
+        page.wait_for_selector("#participants[open] tbody tr:nth-of-type(2)")
+    for name in ("constructor", "__proto__"):
+        first.fill("#participants-add input", name)
+        first.keyboard.press("Enter")
+    row = first.locator("#participants tbody tr").nth(0)
+    fields = row.locator("input")
+    assert [fields.nth(i).input_value() for i in (-2, -1)] == ["", ""]
+    fields.nth(-2).fill("one")
+    fields.nth(-1).fill("two")
+    first.click("#participants-save")
+    first.wait_for_selector("#participants", state="hidden")
+    wait_until(first, lambda: "2 participants" in first.inner_text(".job .note >> nth=0"), "it is not made anew")
+    second.click("#participants-save")
+    wait_until(second, lambda: "open it again" in second.inner_text("#participants-trouble"), "nothing is refused")
+    second.click("#participants-close")
+    second.click(".job button:has-text('Participants')")
+    second.wait_for_selector("#participants[open] tbody tr:nth-of-type(2)")
+    heads = second.locator("#participants thead").inner_text()
+    fields = second.locator("#participants tbody tr").nth(0).locator("input")
+    assert "constructor" in heads and "__proto__" in heads
+    assert [fields.nth(i).input_value() for i in (-2, -1)] == ["one", "two"]
+    first.close()
+    second.close()
+
+
 def test_pictures_fold_and_a_sample_is_read(browser: Any, server: Server, portrait: Image, tmp_path: Path) -> None:
     paths = [tmp_path / f"{i}.png" for i in range(7)]
     for path in paths:

@@ -37,6 +37,7 @@ EXAMPLES = {
     405: "this address does not take the method; /openapi.json says which it does",
     408: "nothing came for 30 s; send the request again",
     409: "the job is running, expected a finished one",
+    412: "somebody else has changed this meanwhile, and nothing was saved; open it again and see what is there",
     413: "the request has 60000000 bytes, expected at most 50065536; send a smaller file",
     415: "the file is no picture that is read here; expected a JPEG, PNG, WebP, AVIF, HEIC or BMP picture",
     422: "the picture is damaged; expected a JPEG, PNG, WebP, AVIF, HEIC or BMP picture",

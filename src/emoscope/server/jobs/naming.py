@@ -19,6 +19,8 @@ _UNFIT: Final = re.compile(r'[/\\:*?"<>|\[\]]')
 """What some system takes for part of a path, or a table of participants for a pattern."""
 _RESERVED: Final = frozenset({"project", "index.html", "participants.csv"})
 """What else lies in a project's folder."""
+_DEVICES: Final = frozenset({"con", "prn", "aux", "nul", *(f"{name}{i}" for name in ("com", "lpt") for i in range(10))})
+"""What Windows takes for a device, whatever follows after a dot."""
 Label = Annotated[str, Field(max_length=MAX_LABEL, description="One line; empty for as the file is called.")]
 
 
@@ -62,6 +64,8 @@ def _clean(name: str) -> str:
     while name.startswith(FORMULA):
         name = name[1:].lstrip(". ")
     name = name.encode()[:MAX_FOLDER_BYTES].decode(errors="ignore").rstrip(". ")
+    if name.split(".")[0].strip().casefold() in _DEVICES:
+        return f"_{name}"
     return "recording" if not name else f"{name}_" if name.casefold() in _RESERVED else name
 
 

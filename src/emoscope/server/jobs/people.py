@@ -3,19 +3,20 @@
 import asyncio
 from typing import Annotated
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
 
 from emoscope.core.errors import EmoscopeError
 from emoscope.core.schema import NOBODY
 from emoscope.server.http.problems import ProblemError, describe
+from emoscope.server.http.versions import check_version, mark_version, wants_version
 from emoscope.server.jobs.answers import AJob, AllJobs, find_job, hide_folder
 from emoscope.server.jobs.record import Job
 from emoscope.server.jobs.results import check_finished
 from emoscope.server.jobs.supervisor import Jobs
 
 router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["results"])
-ERRORS = describe(404, 409, 422)
+ERRORS = describe(404, 409, 412, 422)
 MAX_PEOPLE = 2000
 MAX_FACES = 3
 Text = Annotated[str, Field(max_length=1000)]
@@ -56,21 +57,28 @@ class PeopleAnswer(BaseModel):
     message: str | None = Field(description="What is set aside, in one line.")
 
 
-@router.get("/people", responses=ERRORS)
-async def read_people(jobs: AllJobs, job: AJob) -> PeopleAnswer:
+@router.get("/people", responses=describe(404, 409, 422))
+async def read_people(response: Response, jobs: AllJobs, job: AJob) -> PeopleAnswer:
     """Tell who was seen, and what is said of them."""
     _check_people(job)
-    return await asyncio.to_thread(_read, jobs, job)
+    answer = await asyncio.to_thread(_read, jobs, job)
+    mark_version(response, answer)
+    return answer
 
 
 @router.put("/people", responses=ERRORS)
 async def change_people(form: PeopleForm, request: Request, jobs: AllJobs, job: AJob) -> PeopleAnswer:
-    """Say who is who and who does not count; report and tables are made anew."""
+    """Say who is who and who does not count; report and tables are made anew.
+
+    With `If-Match`, the `ETag` of what was read, only as long as nobody else has changed it.
+    """
     _check_people(job)
     lock: asyncio.Lock = request.app.state.people_lock
     async with lock:
         # It may have been deleted while others' results were made.
         find_job(jobs, job.id)
+        if wants_version(request):
+            check_version(request, await asyncio.to_thread(_read, jobs, job))
         await asyncio.to_thread(_save, jobs, job, form)
     return await asyncio.to_thread(_read, jobs, job)
 

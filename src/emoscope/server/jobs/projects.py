@@ -11,13 +11,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from fastapi import Path as InAddress
 from pydantic import BaseModel, ConfigDict, Field
 
 from emoscope.core.errors import EmoscopeError, InputError
 from emoscope.core.texts import FORMULA
 from emoscope.server.http.problems import ProblemError, describe
+from emoscope.server.http.versions import check_version, mark_version, wants_version
 from emoscope.server.jobs.answers import EXAMPLE_ID, AJob, AllJobs, JobAnswer, describe_job, find_job
 from emoscope.server.jobs.comparison import OneId, choose_jobs
 from emoscope.server.jobs.grouping import TABLE, read_table, write_table
@@ -98,9 +99,15 @@ async def create_project(form: ProjectForm, response: Response, jobs: AllJobs) -
 
 
 @router.get("/jobs/{job_id}/participants", responses=describe(404, 422))
-async def read_participants(jobs: AllJobs, job: AJob) -> Participants:
+async def read_participants(response: Response, jobs: AllJobs, job: AJob) -> Participants:
     """Tell who is who in a project: participants.csv as it was last written."""
     _check_project(job)
+    answer = _read(jobs, job)
+    mark_version(response, answer)
+    return answer
+
+
+def _read(jobs: Jobs, job: Job) -> Participants:
     try:
         lines = list(csv.reader(io.StringIO(read_table(jobs.store.jobs / job.id), newline="")))
     except OSError as e:
@@ -118,10 +125,15 @@ async def read_participants_file(jobs: AllJobs, job: AJob) -> ResultFile:
     return send_file(jobs, job, TABLE, TYPES[".csv"])
 
 
-@router.put("/jobs/{job_id}/participants", status_code=202, responses=describe(404, 409, 422, 507))
-async def change_participants(form: Participants, jobs: AllJobs, job: AJob) -> JobAnswer:
-    """Say who is who in a project, which is then made anew; until it is whole, the earlier one stays."""
+@router.put("/jobs/{job_id}/participants", status_code=202, responses=describe(404, 409, 412, 422, 507))
+async def change_participants(form: Participants, request: Request, jobs: AllJobs, job: AJob) -> JobAnswer:
+    """Say who is who in a project, which is then made anew; until it is whole, the earlier one stays.
+
+    With `If-Match`, the `ETag` of what was read, only as long as nobody else has changed it.
+    """
     _check_project(job)
+    if wants_version(request):
+        check_version(request, _read(jobs, job))
     if job.state == "running":
         raise ProblemError(409, "Busy", f"{job.title} is being put together; try again when it has ended")
     sources = {name: found.name if (found := jobs.store.find(job_id)) else name for job_id, name in job.members}

@@ -6,11 +6,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
-from fastapi import APIRouter, File, Form, Request, UploadFile
+from fastapi import APIRouter, File, Form, Request, Response, UploadFile
 from pydantic import BaseModel, ConfigDict, Field
 
 from emoscope.core.errors import EmoscopeError, InputError
 from emoscope.server.http.problems import ProblemError, describe
+from emoscope.server.http.versions import check_version, mark_version, wants_version
 from emoscope.server.jobs.answers import AJob, AllJobs, find_job, hide_folder
 from emoscope.server.jobs.form import read_form
 from emoscope.server.jobs.record import Job
@@ -48,13 +49,15 @@ class SegmentsAnswer(BaseModel):
 
 
 @router.get("/segments", responses=describe(404, 409, 422))
-async def read_segments(jobs: AllJobs, job: AJob) -> SegmentsAnswer:
+async def read_segments(response: Response, jobs: AllJobs, job: AJob) -> SegmentsAnswer:
     """Tell which segments are marked in a finished recording."""
     _check(job)
-    return await asyncio.to_thread(_read, jobs, job)
+    answer = await asyncio.to_thread(_read, jobs, job)
+    mark_version(response, answer)
+    return answer
 
 
-@router.put("/segments", responses=describe(404, 409, 413, 422))
+@router.put("/segments", responses=describe(404, 409, 412, 413, 422))
 async def mark_segments(
     request: Request,
     jobs: AllJobs,
@@ -70,7 +73,7 @@ async def mark_segments(
     return await _mark(request, jobs, job, {key: value for key, value in fields.items() if value}, content, called)
 
 
-@router.delete("/segments", responses=describe(404, 409, 422))
+@router.delete("/segments", responses=describe(404, 409, 412, 422))
 async def unmark_segments(request: Request, jobs: AllJobs, job: AJob) -> SegmentsAnswer:
     """Take all marked segments away; the report is made anew."""
     return await _mark(request, jobs, job, {}, None, "")
@@ -84,6 +87,8 @@ async def _mark(
     async with lock:
         # It may have been deleted while others' results were made.
         find_job(jobs, job.id)
+        if wants_version(request):
+            check_version(request, await asyncio.to_thread(_read, jobs, job))
         await asyncio.to_thread(_save, jobs, job, fields, content, called)
     return await asyncio.to_thread(_read, jobs, job)
 

@@ -20,15 +20,23 @@ const toProblem = (status, text) => {
 
 export const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
 
+// Of what was read, by its address: a change of it is refused where another window has changed it meanwhile.
+/** @type {Map<string, string>} */
+const versions = new Map();
+
 // Fetch; the answer's JSON, or null where there is none.
 export const request = async (address, options = {}) => {
   let answer;
+  const version = versions.get(address), isChange = options.method === "PUT" || options.method === "DELETE";
+  if (version && isChange) options = { ...options, headers: { ...options.headers, "If-Match": version } };
   try {
     answer = await fetch(address, { credentials: "same-origin", ...options });
   } catch {
     throw new ProblemError(LOST, 0);
   }
   if (!answer.ok) throw toProblem(answer.status, await answer.text());
+  const tag = answer.headers.get("ETag");
+  if (tag && !options.method) versions.set(address, tag);
   return answer.status === 204 ? null : answer.json();
 };
 

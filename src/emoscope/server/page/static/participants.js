@@ -6,9 +6,14 @@ import { $, complain, make, say } from "./dom.js";
 /** @typedef {{columns: string[], rows: string[][]}} Table */
 /** Shown where the file does not have them; left out again where they stay empty. */
 const OFFERED = ["participant", "person", "start_s", "condition", "session"];
-/** @type {Record<string, string>} */
-const WORDS = { recording: "Recording", participant: "Participant", person: "Person", start_s: "Stimulus begins" };
-const wordsOf = (column) => WORDS[column] ?? column;
+const WORDS = new Map([["recording", "Recording"], ["participant", "Participant"], ["person", "Person"], ["start_s", "Stimulus begins"]]);
+const wordsOf = (column) => WORDS.get(column) ?? column;
+/**
+ * Columns are called as people like, `constructor` too: nothing is inherited.
+ * @param {Record<string, string>} cells
+ * @returns {Record<string, string>}
+ */
+const makeRecord = (cells) => Object.assign(Object.create(null), cells);
 
 /**
  * @param {string} address of the project's participants
@@ -22,7 +27,7 @@ export const editParticipants = async (address, job, onSaved) => {
   const file = await request(address);
   const columns = ["recording", ...new Set([...OFFERED, ...file.columns])].filter((name, i, all) => all.indexOf(name) === i);
   /** @type {Record<string, string>[]} */
-  let rows = file.rows.map((row) => Object.fromEntries(file.columns.map((name, i) => [name, row[i]])));
+  let rows = file.rows.map((row) => makeRecord(Object.fromEntries(file.columns.map((name, i) => [name, row[i]]))));
 
   const makeCell = (row, column) => {
     const field = make("input", { value: row[column] ?? "", maxLength: 200, autocomplete: "off" });
@@ -33,7 +38,7 @@ export const editParticipants = async (address, job, onSaved) => {
   const makeRow = (row) => {
     const more = make("button", { type: "button", className: "button small" }, "+ Person");
     more.ariaLabel = `Another person in ${row.recording}`;
-    more.onclick = () => { rows.splice(rows.indexOf(row) + 1, 0, { ...row, participant: "", person: "" }); show(row, 1); };
+    more.onclick = () => { rows.splice(rows.indexOf(row) + 1, 0, makeRecord({ ...row, participant: "", person: "" })); show(row, 1); };
     const leave = make("button", { type: "button", className: "button small" }, "Leave out");
     leave.ariaLabel = `Leave out ${row.recording}`;
     leave.onclick = () => { const i = rows.indexOf(row); rows.splice(i, 1); show(rows[Math.min(i, rows.length - 1)]); };
@@ -47,7 +52,7 @@ export const editParticipants = async (address, job, onSaved) => {
     const named = new Set(rows.map(({ recording }) => recording));
     const left = job.recordings.filter(({ name }) => !named.has(name)).map(({ name }) => {
       const button = make("button", { type: "button", className: "button small" }, `Take ${name} in again`);
-      button.onclick = () => { rows.push({ recording: name, participant: name }); show(rows[rows.length - 1]); };
+      button.onclick = () => { rows.push(makeRecord({ recording: name, participant: name })); show(rows[rows.length - 1]); };
       return button;
     });
     $("participants-left").replaceChildren(...left);
