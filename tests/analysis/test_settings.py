@@ -13,6 +13,7 @@ import emoscope as product
 from conftest import Command
 from emoscope.analysis.settings import Settings
 from emoscope.cli.main import app
+from emoscope.core.emotions import EMOTIONS
 from emoscope.core.timecode import Baseline, Every, Span
 from emoscope.server.jobs.form import FIELDS, NOT_ASKED, read_form
 from emoscope.server.page.index import render_page
@@ -103,7 +104,7 @@ def test_unknown_names_are_guessed() -> None:
 
 
 def test_the_page_asks_for_what_the_form_takes() -> None:
-    page = render_page(has_token=False, has_here=True, has_sample=True)
+    page = render_page(has_token=False, has_here=True, has_sample=True, classes=EMOTIONS)
     form = re.search(r'<form class="fields">(.*?)</form>', page, re.DOTALL)
     assert form is not None
     for name, inside in re.findall(r'<(?:select|input) name="(\w+)"([^\n]*)', form[1]):

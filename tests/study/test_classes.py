@@ -1,21 +1,28 @@
 """Own classes, and more than seven: from labelled pictures to the report; weights that carry over by name."""
 
+import html
+import io
 import json
 import re
+import time
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from fastapi.testclient import TestClient
 
 from conftest import Command
 from emoscope.browser.facts import collect_facts
 from emoscope.core.emotions import COLOURS, EMOTIONS, find_colours
 from emoscope.core.errors import InputError, ModelError
+from emoscope.core.types import Image
 from emoscope.faces.recognize import Recognizer
 from emoscope.faces.spec import ModelSpec
+from emoscope.server import ServerOptions, create_app
 from emoscope.study.data.cartoon import draw_face
 from emoscope.study.data.dataset import Dataset
 from emoscope.study.data.importers import import_dataset
@@ -158,6 +165,52 @@ def test_from_import_to_report(
     assert [name for name, _ in keys] == list(classes) and len({key for _, key in keys} | {"u"}) == len(classes) + 1
     with pytest.raises(InputError, match="the page that reads in the browser shows the seven emotions alone"):
         collect_facts(model, "own")
+
+
+@pytest.mark.parametrize("classes", [THREE, ELEVEN], ids=["three", "eleven"])
+def test_the_server_reads_as_its_network_does(
+    models: dict[tuple[str, ...], Path], classes: tuple[str, ...], clip: Path, portrait: Image, tmp_path: Path
+) -> None:
+    options = ServerOptions(tmp_path, detector="own", workers=1, model=models[classes])
+    jpeg = cv2.imencode(".jpg", portrait)[1].tobytes()
+    with TestClient(create_app(options), "http://127.0.0.1") as client:
+        assert client.get("/v1/models").json()["classes"] == list(classes)
+        [told] = re.findall(r'data-emotions="([^"]+)"', client.get("/").text)
+        colours = json.loads(html.unescape(told))
+        assert [name for name, _ in colours] == list(classes)
+        style = client.get("/report.css").text
+        assert all(f"{colour[4:-1]}: #" in style for _, colour in colours)
+        answer = client.post("/v1/images", files={"file": ("x", jpeg)}).json()
+        [face] = answer["faces"]
+        assert list(face["probabilities"]) == list(classes) and face["emotion"] in classes
+        with client.websocket_connect("ws://127.0.0.1/v1/live") as socket:
+            assert socket.receive_json()["labels"] == list(classes)
+            socket.send_json({"type": "record"})
+            socket.send_bytes(jpeg)
+            seen = socket.receive_json()
+            assert list(seen["faces"][0]["probabilities"]) == list(classes)
+            socket.send_json({"type": "stop"})
+            recorded = socket.receive_json()["job"]
+        film = {"file": ("clip.mp4", clip.read_bytes())}
+        sent = client.post("/v1/videos", files=film, data={"every": "5"}).json()["id"]
+        for job in (recorded, sent):
+            links = wait_for(client, job)["links"]
+            table = pd.read_csv(io.StringIO(client.get(links["observations.csv"]).text))
+            assert [n for n in table.columns if n.startswith("p_")] == [f"p_{name}" for name in classes]
+            assert "no valence is known" in client.get(links["report"]).text
+        assert client.get("/v1/comparison", params={"job": [recorded, sent]}).status_code == 200
+        project = client.post("/v1/projects", json={"jobs": [recorded, sent]}).json()["id"]
+        assert "no valence is known" in wait_for(client, project)["message"]
+
+
+def wait_for(client: TestClient, job: str) -> dict[str, Any]:
+    for _ in range(600):
+        found = dict(client.get(f"/v1/jobs/{job}").json())
+        if found["state"] in ("finished", "failed"):
+            assert found["state"] == "finished", found
+            return found
+        time.sleep(0.1)
+    raise AssertionError("it did not end in time")
 
 
 def test_valence_is_told_where_every_class_has_one(emoscope: Command, clip: Path, tmp_path: Path) -> None:

@@ -106,8 +106,8 @@ def check_classes(recordings: Sequence[Recording], results: Path) -> None:
         if other.table.classes != first.table.classes:
             raise InputError(
                 f"{first.name} was read as {', '.join(first.table.classes)}, and {other.name} as "
-                f"{', '.join(other.table.classes)}, which cannot be put together; move the recordings of other classes "
-                f"out of {results} into a folder of their own"
+                f"{', '.join(other.table.classes)}, which cannot be put together; leave those of one list in "
+                f"{results}"
             )
 
 

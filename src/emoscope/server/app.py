@@ -7,6 +7,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.staticfiles import StaticFiles
 
 from emoscope.browser.parts import STATIC
+from emoscope.core.emotions import EMOTIONS
 from emoscope.core.version import read_version
 from emoscope.server.http import openapi, problems, service, session
 from emoscope.server.http.access import Access
@@ -50,6 +51,8 @@ def create_app(options: ServerOptions) -> FastAPI:
         responses=problems.describe(*openapi.ALWAYS),
     )
     app.state.options, app.state.metrics = options, Metrics()
+    # Until the network is there, whose classes they are.
+    app.state.classes = EMOTIONS
     problems.install(app)
     openapi.install(app)
     # Made here: middleware is made with the first request only, too late for an error in the options.

@@ -1,5 +1,5 @@
 // @ts-check
-// Faces: boxes on a picture, and for each face a card with seven bars, names and numbers.
+// Faces: boxes on a picture, and for each face a card with a bar, name and number of each expression.
 import { COLOURS, EMOTIONS, describe, percent, readColours } from "./emotions.js";
 import { make, setText } from "./dom.js";
 

@@ -1,5 +1,5 @@
 // @ts-check
-// The last minute: shares of the seven emotions, the mean of all faces, stacked over time.
+// The last minute: shares of the expressions, the mean of all faces, stacked over time.
 import { EMOTIONS, readColours } from "./emotions.js";
 import { fit } from "./dom.js";
 
@@ -42,7 +42,7 @@ export class Timeline {
       if (!count) continue;
       const x = place(number), step = place(number + 1) - x;
       let bottom = height;
-      // From the bottom up as in the report: neutral lowest, angry on top.
+      // From the bottom up as in the report: the last lowest, the first on top.
       for (let i = EMOTIONS.length - 1; i >= 0; i--) {
         const part = (height * sums[i]) / count;
         context.fillStyle = colours[i];

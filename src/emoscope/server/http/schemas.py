@@ -30,7 +30,10 @@ class Face(BaseModel):
         list[float], Field(min_length=4, max_length=4, description="Box in pixels: left, top, right, bottom.")
     ]
     detection_score: Share
-    emotion: str = Field(description=f"The most probable one of {', '.join(EMOTIONS)}.")
+    emotion: str = Field(
+        description="The most probable class of those that `GET /v1/models` names: the seven emotions, unless the "
+        "network has its own."
+    )
     probability: Share = Field(description="Its calibrated probability.")
     uncertain: bool = Field(
         description="Whether the network abstains: the probability is below `uncertain_below`, "

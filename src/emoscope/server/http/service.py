@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from emoscope.core.emotions import EMOTIONS
 from emoscope.core.version import read_version
 from emoscope.faces.listing import list_models
 from emoscope.faces.registry import Role
@@ -55,6 +56,7 @@ class ModelsAnswer(BaseModel):
 
     detector: Annotated[str, Field(examples=["yunet"])]
     model: Annotated[str, Field(examples=["default"])]
+    classes: Annotated[list[str], Field(examples=[list(EMOTIONS)], description="What it tells apart, in their order.")]
     models: list[ModelEntry]
 
 
@@ -73,8 +75,9 @@ async def read_metrics(request: Request) -> Response:
 @router.get("/v1/models", summary="List the models")
 def read_models(request: Request) -> ModelsAnswer:
     """List what is embedded and fetched, with hashes, licences and figures."""
-    options = request.app.state.options
-    return ModelsAnswer(detector=options.detector, model=_name(str(options.model)), models=_list_entries())
+    options, classes = request.app.state.options, list(request.app.state.classes)
+    name = _name(str(options.model))
+    return ModelsAnswer(detector=options.detector, model=name, classes=classes, models=_list_entries())
 
 
 @functools.cache

@@ -16,7 +16,6 @@ from starlette.types import Message
 
 from emoscope.analysis.one import create_analyzer
 from emoscope.analysis.settings import Settings, Smooth
-from emoscope.core.emotions import EMOTIONS
 from emoscope.core.errors import EmoscopeError, OutputError
 from emoscope.core.frame_result import FrameResult
 from emoscope.core.types import Frame
@@ -150,7 +149,7 @@ class Connection:
                 "detector": self.analyzer.detector.name,
                 "model": recognizer.spec.name,
                 "uncertain_below": recognizer.calibration.uncertain_below,
-                "labels": list(EMOTIONS),
+                "labels": list(recognizer.spec.labels),
             }
         )
         receiving = asyncio.create_task(self._receive())

@@ -1,4 +1,4 @@
-"""The page's document: the emotions' names and colours and the reports' own style and words in, HTML out."""
+"""The page's document: the classes' names and colours and the reports' own style and words in, HTML out."""
 
 import json
 from functools import cache
@@ -12,7 +12,7 @@ from emoscope.core.emotions import EMOTIONS
 from emoscope.core.numbers import SCRIPT_RULE
 from emoscope.core.version import read_version
 from emoscope.outputs.sample import has_portraits
-from emoscope.report.colours import CSS_COLOURS
+from emoscope.report.colours import find_css_colours
 from emoscope.report.page import load_script, load_style
 from emoscope.server.page.here import is_there
 
@@ -25,13 +25,15 @@ FRESH = {"Cache-Control": "no-cache"}
 def show_page(request: Request) -> HTMLResponse:
     """Return the page."""
     has_token = request.app.state.options.token is not None
-    return HTMLResponse(render_page(has_token, is_there(), has_portraits()), headers=FRESH)
+    text = render_page(has_token, is_there(), has_portraits(), request.app.state.classes)
+    return HTMLResponse(text, headers=FRESH)
 
 
 @router.get("/report.css")
-def show_report_style() -> Response:
+def show_report_style(request: Request) -> Response:
     """Return the reports' style sheet, on which the page's builds."""
-    return Response(load_style(("page.css",)), media_type="text/css", headers=FRESH)
+    style = load_style(("page.css",), request.app.state.classes)
+    return Response(style, media_type="text/css", headers=FRESH)
 
 
 @router.get("/numbers.js")
@@ -43,13 +45,14 @@ def show_numbers() -> Response:
 
 
 @cache
-def render_page(has_token: bool, has_here: bool, has_sample: bool) -> str:
+def render_page(has_token: bool, has_here: bool, has_sample: bool, classes: tuple[str, ...]) -> str:
     """Fill the page's template; what a reading cannot tell stands in the reports' template.
 
     Args:
         has_token: whether people sign in, and so may sign out.
         has_here: whether the page that reads in the browser can be given.
         has_sample: whether a sample clip can be made.
+        classes: what the network tells apart.
     """
     from jinja2 import Environment, FunctionLoader, StrictUndefined
 
@@ -60,7 +63,7 @@ def render_page(has_token: bool, has_here: bool, has_sample: bool) -> str:
         "has_here": has_here,
         "has_sample": has_sample,
         "EMOTIONS": EMOTIONS,
-        "emotions": (emotions := list(zip(EMOTIONS, CSS_COLOURS, strict=True))),
+        "emotions": (emotions := list(zip(classes, find_css_colours(classes), strict=True))),
         "names": json.dumps(emotions),
         "numbers": json.dumps(SCRIPT_RULE),
         "is_comparison": False,

@@ -42,13 +42,13 @@ class Reader:
         self.options = options
         self.process = WorkerProcess(_set_up, options.max_pixels)
 
-    async def start(self) -> None:
-        """Have the process load what it reads with; returns when it can read.
+    async def start(self) -> tuple[str, ...]:
+        """Have the process load what it reads with; return the network's classes when it can read.
 
         Raises:
             EmoscopeError: detector or model are not to be had.
         """
-        await asyncio.wrap_future(self.process.submit(_load, self.options))
+        return await asyncio.wrap_future(self.process.submit(_load, self.options))
 
     async def read(self, data: bytes) -> Reading:
         """Read one picture.
@@ -82,6 +82,8 @@ class Readers:
     def __init__(self, options: ServerOptions) -> None:
         self.all = [Reader(options) for _ in range(options.workers)]
         self.idle: asyncio.Queue[Reader] = asyncio.Queue()
+        self.classes: tuple[str, ...] = ()
+        """What the network tells apart, once they have started."""
 
     async def read(self, data: bytes) -> Reading:
         """Read one picture in the first process that is free.
@@ -105,7 +107,7 @@ async def open_readers(options: ServerOptions) -> AsyncIterator[Readers]:
     """
     readers = Readers(options)
     try:
-        await asyncio.gather(*(reader.start() for reader in readers.all))
+        readers.classes, *_ = await asyncio.gather(*(reader.start() for reader in readers.all))
         for reader in readers.all:
             readers.idle.put_nowait(reader)
         yield readers
@@ -130,13 +132,13 @@ def _create_stages(options: ServerOptions) -> "tuple[Detector, Recognizer, Cutte
 
     set_up_libraries()
     recognizer = Recognizer(options.model, device=options.device)
-    recognizer.spec.check_emotions("the server")
     cutter = Cutter(recognizer.spec.crop_margin, recognizer.spec.limits)
     return create_detector(options.detector, PICTURE_SIDE_PX, options.device).detector, recognizer, cutter
 
 
-def _load(options: ServerOptions) -> None:
-    _create_stages(options)
+def _load(options: ServerOptions) -> tuple[str, ...]:
+    _, recognizer, _ = _create_stages(options)
+    return recognizer.spec.labels
 
 
 def _read(options: ServerOptions, data: bytes) -> Reading:
@@ -150,9 +152,10 @@ def _read(options: ServerOptions, data: bytes) -> Reading:
     faces, crops = cutter.cut(image, look_all_ways(detector, image)[0])
     faces = faces.replace(probabilities=recognizer.predict(crops))
     size_wh, uncertain_below = (image.shape[1], image.shape[0]), recognizer.calibration.uncertain_below
+    result = FrameResult(0, 0.0, "", size_wh, faces, uncertain_below, classes=recognizer.spec.labels)
     answer = {
         "size_wh": size_wh,
-        "faces": [face.to_dict() for face in FrameResult(0, 0.0, "", size_wh, faces, uncertain_below)],
+        "faces": [face.to_dict() for face in result],
         "detector": detector.name,
         "model": recognizer.spec.name,
         "uncertain_below": uncertain_below,

@@ -22,6 +22,7 @@ async def open_images(app: FastAPI, options: ServerOptions) -> AsyncIterator[Non
     """Start the processes that read pictures."""
     async with open_readers(options) as readers:
         app.state.readers, app.state.waiting_pictures = readers, 0
+        app.state.classes = readers.classes
         yield
 
 
