@@ -74,7 +74,7 @@ def test_npm_that_fails_is_one_line(tmp_path: Path, emoscope: Command, monkeypat
 def test_scripts_take_their_numbers_from_the_python_code() -> None:
     constants = collect_facts("default", "own")[0]["constants"]
     known = {name for module in constants.values() for name in module}
-    ported = ("image", "detect", "cut", "recognise", "track", "looks", "assign", "smooth", "reader")
+    ported = ("image", "detect", "cut", "recognise", "track", "looks", "assign", "shots", "smooth", "reader")
     for name in ported:
         text = re.sub(r"//.*", "", (STATIC / f"{name}.js").read_text())
         used = set(re.findall(r"\b[A-Z][A-Z0-9]*_[A-Z0-9_]+\b|\b(?:STRIDES|MEAN|STD|COARSER|JITTER|TAIL|ROWS)\b", text))

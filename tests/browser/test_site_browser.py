@@ -15,13 +15,17 @@ import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
+import emoscope as product
 from browser import READ, encode, serve
-from conftest import Command
+from conftest import Command, write_clip
 from emoscope.analysis.received import receive_recording
+from emoscope.browser.facts import collect_facts
 from emoscope.browser.site import write_site
 from emoscope.core.errors import ModelError
 from emoscope.core.types import Frame, Image
+from emoscope.media import shots
 from emoscope.pipeline.analyzer import Analyzer
+from films import FPS, load_two, play_shots
 
 pytestmark = pytest.mark.slow
 WAIT_MS = 60_000
@@ -209,6 +213,66 @@ def test_a_report_made_in_the_page_is_the_one_that_python_makes(
         assert series.pop("isBare") and series == own_series
         assert page.context.pages[0] == page and saved[0].stat().st_size < 3e6
     assert said == []
+
+
+def test_people_keep_their_numbers_across_the_cuts_of_a_film(chromium: Any, address: str, tmp_path: Path) -> None:
+    film = tmp_path / "shots.mp4"
+    write_clip(
+        film, [(cv2.resize(image, (960, 540)), k / FPS) for k, (_, image) in enumerate(play_shots(load_two(), 25, 0))]
+    )
+    page = open_page(chromium, address, accept_downloads=True)
+    page.set_input_files("#choose", film)
+    saved = []
+    for button in ("Save the report", "Save for emoscope"):
+        page.wait_for_selector(f"text={button}", timeout=WAIT_MS)
+        with page.expect_download() as download:
+            page.click(f"text={button}")
+        saved.append(tmp_path / f"{len(saved)}.html")
+        download.value.save_as(saved[-1])
+    summary = receive_recording(saved[1], tmp_path / "result")
+    assert summary.cuts == pytest.approx([1, 2, 3, 4, 5], abs=0.05) and summary.people_count == 2
+    table = product.load_analysis(tmp_path / "result").observations.dropna(subset=["track_id"])
+    assert sorted(map(tuple, table[["shot", "track_id"]].drop_duplicates().to_numpy().tolist())) == [
+        (shot, 1 if shot % 2 else 2) for shot in range(1, 7)
+    ]
+    shown = []
+    for path in (saved[0], tmp_path / "result" / "report.html"):
+        report = page.context.new_page()
+        report.goto(path.as_uri())
+        strip = report.locator("svg[aria-label*=shots]")
+        bars = "bars => bars.map(bar => [parseFloat(bar.getAttribute('x')), parseFloat(bar.getAttribute('width'))])"
+        shown.append(
+            (
+                report.inner_text(".shots-note"),
+                strip.get_attribute("aria-label"),
+                strip.locator("rect").evaluate_all(bars),
+            )
+        )
+    assert shown[0][:2] == shown[1][:2] and "6 shots" in shown[0][0]
+    np.testing.assert_allclose(shown[0][2], shown[1][2], atol=0.02)
+
+
+SHOTS = """async ([pictures, facts]) => {
+  const { CutFinder } = await import("./shots.js"), finder = new CutFinder(facts);
+  return pictures.map((picture) => finder.take(picture));
+}"""
+
+
+def test_cuts_are_found_where_python_finds_them(chromium: Any, address: str) -> None:
+    rng = np.random.default_rng(0)
+    # Shots of 1 to 30 pictures, some dark, some that move much; nothing that blends.
+    pictures = [
+        np.clip(cv2.GaussianBlur(scene, (0, 0), 2) * light + rng.normal(0, noise, scene.shape), 0, 255).astype(np.uint8)
+        for light, noise in ((1, 1), (0.3, 2), (1, 6), (1.2, 0))
+        for length in (30, 7, 3, 12, 1, 9)
+        for scene in [rng.uniform(0, 255, (shots.SIZE_WH[1], shots.SIZE_WH[0]))]
+        for _ in range(length)
+    ]
+    finder = shots.CutFinder()
+    expected = [finder.add(av.VideoFrame.from_ndarray(picture, format="gray")) for picture in pictures]
+    facts = collect_facts(detector="own")[0]["constants"]["shots"]
+    found = open_page(chromium, address).evaluate(SHOTS, [[picture.ravel().tolist() for picture in pictures], facts])
+    assert sum(expected) >= 12 and found == expected
 
 
 def test_who_is_invited_is_asked_seen_recorded_and_gets_a_file(

@@ -58,6 +58,7 @@ def create_forms(facts: Mapping[str, Any]) -> dict[str, Any]:
         "max_people": MAX_PEOPLE,
         "max_rest": MAX_REST,
         "index_reaches": charts.INDEX_REACHES,
+        "max_cuts_read": charts.MAX_CUTS_READ,
         "words": {
             "some_uncertain": wording.write_uncertain(1.0, _slot("share"), "observations"),
             "none_uncertain": wording.write_uncertain(0.0, "", "observations"),
@@ -66,6 +67,10 @@ def create_forms(facts: Mapping[str, Any]) -> dict[str, Any]:
             "people": [wording.write_seen(n) for n in (1, 2)],
         },
     }
+
+
+SHOTS: Final = Markup('<svg class="spans seen shots" role="img" aria-label="\u27e6shots\u27e7"></svg>')
+"""Filled, or taken out, by report.js."""
 
 
 def _slot(name: str) -> str:
@@ -106,7 +111,8 @@ def _create_content(facts: Mapping[str, Any], is_single: bool, is_smoothed: bool
         "accuracy": wording.describe_accuracy(facts["model_facts"]),
         "model": wording.describe_model(facts["model_facts"]),
         "audience": _create_audience(),
-        **{"faces": {}, "heads": {}, "unanalysed": [], "shots": "", "n_shots": ""},
+        **{"faces": {}, "heads": {}, "unanalysed": [], "shots": SHOTS},
+        "shots_note": wording.write_shots_note(_slot("n shots")),
         **{"has_baseline": False, "baseline": "off", "change_limit": ""},
         "axis": Markup(charts.draw_axis(NO_BINS)),
         "strip": Markup(charts.draw_face_counts(np.zeros(0), NO_BINS, "Faces found over time")),

@@ -76,7 +76,7 @@ def describe_video(observations: Observations, summary: Summary) -> Context:
         ],
         "events": describe_events(summary, timeline),
         "shots": Markup(charts.draw_shots(summary.cuts, timeline)) if summary.cuts else "",
-        "n_shots": wording.format_count(len(summary.cuts) + 1),
+        "shots_note": wording.write_shots_note(wording.format_count(len(summary.cuts) + 1)),
         "series": {
             **describe_axes(timeline.end_s, classes),
             "view": _find_view(summary.settings, timeline),

@@ -125,6 +125,13 @@ def write_smoothed(constant: str) -> str:
     return f"Smoothed over time{f', time constant {constant}' if constant else ''}."
 
 
+def write_shots_note(n_shots: str) -> str:
+    """Return what the strip of shots shows."""
+    return (
+        f"{n_shots} shots were found; every second one is filled. A quick move close to the camera can look like a cut."
+    )
+
+
 def write_smoothing_note(constant: str, reads_smoothed: bool) -> str:
     """Return that the charts are smoothed and what else is.
 

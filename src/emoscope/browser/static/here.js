@@ -48,18 +48,18 @@ export class Here {
     return this.facts;
   }
 
-  /** What comes next is another recording, smoothed with this time constant in seconds; 0 for none. */
-  begin(smooth = 0) { return this.ask({ ask: "begin", smooth }); }
+  /** What comes next is another recording, smoothed with this time constant in seconds, 0 for none; films have cuts. */
+  begin(smooth = 0, isFilm = false) { return this.ask({ ask: "begin", smooth, isFilm }); }
 
   /**
    * Read a picture that stands alone, or the next one of a recording.
    * @param {ImageBitmap} bitmap
    * @param {number} [time] seconds; none for a picture that stands alone
-   * @returns {Promise<{faces: HereFace[], size_wh: [number, number]}>}
+   * @returns {Promise<{faces: HereFace[], size_wh: [number, number], shot: number}>}
    */
   async read(bitmap, time) {
     const ask = time === undefined ? "picture" : "frame";
     const answer = await this.ask({ ask, bitmap, time }, [bitmap]);
-    return { faces: answer.faces.map((face) => toFace(face, this.facts.emotions)), size_wh: answer.size_wh };
+    return { faces: answer.faces.map((face) => toFace(face, this.facts.emotions)), size_wh: answer.size_wh, shot: answer.shot };
   }
 }

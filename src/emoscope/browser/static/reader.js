@@ -2,6 +2,7 @@
 import { Cutter } from "./cut.js";
 import { OwnDetector, VideoDetector, YuNetDetector } from "./detect.js";
 import { Recogniser } from "./recognise.js";
+import { CutFinder } from "./shots.js";
 import { Smoother } from "./smooth.js";
 import { Tracker } from "./track.js";
 
@@ -53,8 +54,14 @@ export class Reader {
     return reader;
   }
 
-  /** Forget everybody; smooth what comes next with this time constant in seconds, 0 for none. */
-  begin(smooth = 0) {
+  /**
+   * Forget everybody.
+   * @param {number} smooth time constant in seconds for what comes next, 0 for none
+   * @param {boolean} isFilm whether that may cut from one picture to another
+   */
+  begin(smooth = 0, isFilm = false) {
+    this.cuts = isFilm ? new CutFinder(this.facts.constants.shots) : null;
+    this.shot = 1;
     this.tracker = new Tracker(this.facts.constants);
     this.detector.forget();
     this.smoother = smooth ? new Smoother(smooth, this.facts.constants.smooth.MAX_GAP) : null;
@@ -62,8 +69,10 @@ export class Reader {
 
   /** Read one frame {width, height, channels: 4, data}; those of one recording in their order. */
   async read(image, time) {
+    const isCut = this.cuts?.add(image) ?? false;
+    if (isCut) this.shot++;
     const faces = await this.detector.detect(image, time, this.tracker.predict(time));
-    this.tracker.update(faces, time, image);
+    this.tracker.update(faces, time, image, isCut);
     const crops = await this.cutter.cut(image, faces), found = await this.recogniser.predict(crops);
     const least = this.recogniser.spec.calibration.uncertain_below;
     faces.forEach((face, i) => {

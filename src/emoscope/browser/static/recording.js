@@ -12,6 +12,8 @@ export class Recording {
   /** @type {[number, number]} */
   size = [0, 0];
   end = 0;
+  /** @type {number[]} times at which the film's shots change */
+  cuts = [];
 
   /**
    * @param {Record<string, any>} facts what facts.json holds
@@ -28,10 +30,11 @@ export class Recording {
   }
 
   /** Add a frame: a row per face, or one with empty face columns. */
-  add(faces, size, time) {
+  add(faces, size, time, shot = 1) {
+    if (shot > this.cuts.length + 1) this.cuts.push(time);
     this.size = size;
     this.end = time;
-    const place = { source: this.source, frame: this.frames++, time_s: time, shot: 1 };
+    const place = { source: this.source, frame: this.frames++, time_s: time, shot };
     for (const face of faces.length ? faces : [null]) this.rows.push(this.toRow(place, face));
   }
 
@@ -65,7 +68,7 @@ export class Recording {
     const { schema_version, model_facts, version } = this.facts;
     const facts = {
       schema_version, source: this.source, kind: this.kind, created: this.created, size_wh: this.size, model: model_facts,
-      status: "complete", frames_in_source: this.frames, duration_s: duration ?? this.end,
+      status: "complete", frames_in_source: this.frames, duration_s: duration ?? this.end, cuts: this.cuts,
       settings: { emoscope: version, ...this.settings },
     };
     const parts = [`{"emoscope": "recording", "facts": ${JSON.stringify(facts)},\n"columns": ${JSON.stringify(this.columns)},\n"rows": [\n`];

@@ -125,6 +125,31 @@ const drawBars = (document, found) => {
   split.setAttribute("aria-label", `positive ${share(positive)}, neutral ${share(neutral)}, negative ${share(negative)}`);
 };
 
+/** Draw when the film's shots change, as charts.py does: every second one is filled. */
+const drawShots = (document, cuts, end) => {
+  const strip = document.querySelector("svg.shots");
+  if (!cuts.length) {
+    const plot = strip.closest(".plot");
+    plot.previousElementSibling.remove();
+    plot.remove();
+    document.querySelector(".shots-note").remove();
+    return;
+  }
+  const edges = [...cuts, end].map((time) => (SVG_PERCENT * time) / end);
+  for (let i = 0; i + 1 < edges.length; i += 2) {
+    const bar = document.createElementNS("http://www.w3.org/2000/svg", "rect");
+    const sides = { x: `${edges[i].toFixed(2)}%`, width: `${(edges[i + 1] - edges[i]).toFixed(2)}%`, height: "100%" };
+    for (const [name, value] of Object.entries(sides)) bar.setAttribute(name, value);
+    strip.append(bar);
+  }
+};
+
+const describeShots = (cuts, most) => {
+  const read = cuts.slice(0, most).map((time) => formatClock(time, 1)).join(", ");
+  const more = cuts.length > most ? ` and ${cuts.length - most} more times` : "";
+  return { "n shots": formatCount(cuts.length + 1), shots: `${cuts.length + 1} shots; they change at ${read}${more}` };
+};
+
 const addPeople = (document, shown, rest, emotions) => {
   const toValues = (prefix) => (person) => describePerson(person, emotions, prefix);
   const people = shown.map(toValues("person"));
@@ -159,7 +184,7 @@ export const createReport = (recording, duration, forms) => {
   const counts = line.bins.map((part) => part.reduce((sum, frame) => sum + frame.faces.length, 0) / part.length);
   const top = Math.max(1, Math.ceil(Math.max(...counts) - 1e-9));
   const values = {
-    ...describe(recording, found, line, duration, forms), main, reach: String(reach), "top count": String(top), index: signed(found.valence.index),
+    ...describe(recording, found, line, duration, forms), ...describeShots(recording.cuts, forms.max_cuts_read), main, reach: String(reach), "top count": String(top), index: signed(found.valence.index),
   };
   const form = forms.forms[`${isSingle ? "one" : "many"}${recording.settings.smoothing_s ? " smoothed" : ""}`];
   const document = new DOMParser().parseFromString(form, "text/html");
@@ -171,6 +196,7 @@ export const createReport = (recording, duration, forms) => {
   else for (const id of ["h-when", "h-people"]) document.getElementById(id).closest("section").remove();
   fill(document.documentElement, values);
   drawBars(document, found);
+  drawShots(document, recording.cuts, line.end);
   const series = packSeries(recording, forms, line, shown, main, reach, top);
   // No text may end the element that it stands in.
   document.getElementById("series").textContent = JSON.stringify(series).replaceAll("<", "\\u003c");

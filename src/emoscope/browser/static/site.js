@@ -90,10 +90,10 @@ const readFilm = async (file) => {
     video = await openFilm(file);
     const every = Number(form.every.value), smoothing_s = Number(form.smooth.value);
     const made = new Recording(facts, file.name, "video", { ...facts.settings, every: `${every} s`, smoothing_s });
-    await here.begin(smoothing_s);
+    await here.begin(smoothing_s, true);
     for await (const { time, bitmap, share } of takePictures(video, every, stopper.signal)) {
-      const { faces, size_wh } = await here.read(bitmap, time);
-      made.add(faces, size_wh, time);
+      const { faces, size_wh, shot } = await here.read(bitmap, time);
+      made.add(faces, size_wh, time, shot);
       bar.value = share;
       setText(note, `${formatClock(time)} of ${formatClock(video.duration)} read`);
     }

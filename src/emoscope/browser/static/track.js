@@ -92,11 +92,11 @@ export class Tracker {
     return lately.map((t) => t.motion.box(time));
   }
 
-  /** Give each face its trackId. */
-  update(faces, time, image) {
+  /** Give each face its trackId; across a cut nobody is linked by motion. */
+  update(faces, time, image, isCut = false) {
     if (this.last !== null) this.step = time - this.last;
     this.last = time;
-    if (this.goesOnAlone(faces, time)) {
+    if (!isCut && this.goesOnAlone(faces, time)) {
       const [track] = this.tracks;
       track.frames++;
       track.motion.update(toCentre(faces[0].xyxy), time);
@@ -108,13 +108,14 @@ export class Tracker {
     const looks = faces.map((face) => describe(image, face.xyxy, this.lookFacts));
     const boxes = faces.map((face) => face.xyxy);
     const isClear = boxes.map((box, i) => this.isClear(box, boxes.filter((_, j) => j !== i)));
-    const pairs = assign(this.computeCosts(faces, looks, isClear, time));
+    const pairs = assign(this.computeCosts(faces, looks, isClear, time, isCut));
     this.learn(boxes, looks, isClear, pairs, time);
     for (const [i, j] of pairs) {
       const track = this.tracks[j];
       faces[i].trackId = track.id;
       track.frames++;
-      track.motion.update(toCentre(boxes[i]), time);
+      if (isCut) track.motion = new Motion(toCentre(boxes[i]), time, this.motionFacts);
+      else track.motion.update(toCentre(boxes[i]), time);
     }
     faces.forEach((face, i) => {
       if (face.trackId) return;
@@ -167,12 +168,12 @@ export class Tracker {
   }
 
   /** Log likelihood ratios of faces being new people rather than the tracks'; below 0 is a link. */
-  computeCosts(faces, looks, isClear, time) {
+  computeCosts(faces, looks, isClear, time, isCut) {
     const f = this.facts;
     return faces.map((face, i) => this.tracks.map((track) => {
-      let cost = this.computeMotionCost(face.xyxy, track.motion, time);
-      if (this.step >= f.SPARSE_S) cost = Math.min(cost, f.SPARSE_COST);
-      if (this.isOther(track, time)) cost = Math.max(cost, f.CUT_COST);
+      let cost = isCut ? f.CUT_COST : this.computeMotionCost(face.xyxy, track.motion, time);
+      if (!isCut && this.step >= f.SPARSE_S) cost = Math.min(cost, f.SPARSE_COST);
+      if (!isCut && this.isOther(track, time)) cost = Math.max(cost, f.CUT_COST);
       const says = this.weigh(track.memory.compare(looks[i]));
       // Looking different means little where somebody else covers the face.
       cost += isClear[i] ? says : Math.min(says, f.COVERED_LIMIT);

@@ -32,18 +32,18 @@ const toPixels = (bitmap) => {
   return { ...context.getImageData(0, 0, canvas.width, canvas.height), width: canvas.width, height: canvas.height };
 };
 
-const answer = async ({ ask, bitmap, time, smooth }) => {
+const answer = async ({ ask, bitmap, time, smooth, isFilm }) => {
   if (ask === "open") readers = open();
   const { video, picture, facts } = await readers;
   if (ask === "open") return { facts };
   if (ask === "begin") {
-    video.begin(smooth);
+    video.begin(smooth, isFilm);
     return {};
   }
   const { data, width, height } = toPixels(bitmap), reader = ask === "picture" ? picture : video;
   if (ask === "picture") reader.begin();
   const faces = await reader.read({ width, height, channels: 4, data }, time ?? 0);
-  return { faces, size_wh: [width, height] };
+  return { faces, size_wh: [width, height], shot: reader.shot };
 };
 
 // One after the other: a reader has one state.
