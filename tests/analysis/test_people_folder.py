@@ -1,6 +1,8 @@
 """people.csv in a result folder: all that is made of it follows, without it all is as before, nobody touches it."""
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -86,3 +88,26 @@ def test_another_baseline_afterwards(folder: Path, emoscope: Command) -> None:
     assert not table.has_changes and summary.people[0].no_baseline
     code, _, err = emoscope("analyze", folder.parent / "clip.mp4", "-o", folder, "--baseline", "event:rest")
     assert code == 2 and "there is no event 'rest'" in err
+
+
+def test_a_full_disk_is_said_and_leaves_nothing_half(
+    folder: Path, emoscope: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    events = folder.parent / "events.csv"
+    events.write_text("name,start_s,end_s\nad,0,1\n")
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    for place, call in (
+        ("pathlib.Path.write_text", ("report", folder, "--events", events)),
+        ("pyarrow.parquet.ParquetWriter.write_batch", ("report", folder, "--baseline", "0-1")),
+        ("tempfile.NamedTemporaryFile", ("people", folder)),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(place, fail)
+            code, _, stderr = emoscope(*call)
+        assert code == 2 and "No space left on device); make room there" in stderr, stderr
+        assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+    assert emoscope("people", folder)[0] == 0 and (folder / "people.csv").stat().st_size > 0

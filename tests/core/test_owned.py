@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from emoscope.core.errors import EmoscopeError, OutputError
-from emoscope.core.files import open_atomic, write_json
+from emoscope.core.files import open_atomic, write_json, write_new
 from emoscope.core.manifest import MANIFEST, WORKING, Identity, Manifest
 from emoscope.core.owned import find_owner, open_owned, open_part
 from emoscope.core.replacing import recover
@@ -371,3 +371,15 @@ def test_faults_are_found() -> None:
     """The helper itself: a step that fails is one that was counted."""
     with pytest.raises(OSError), inject(Faults(1)):
         Path("nothing").stat()
+
+
+def test_a_new_file_is_whole_and_never_over_another(tmp_path: Path) -> None:
+    write_new(tmp_path / "a.csv", "x")
+    (tmp_path / "usual.csv").write_text("x")
+    assert (tmp_path / "a.csv").stat().st_mode == (tmp_path / "usual.csv").stat().st_mode
+    (tmp_path / "usual.csv").unlink()
+    with pytest.raises(OutputError, match="File exists"):
+        write_new(tmp_path / "a.csv", "y")
+    with pytest.raises(OutputError, match="cannot write"):
+        write_new(tmp_path / "none" / "b.csv", "z")
+    assert (tmp_path / "a.csv").read_text() == "x" and [p.name for p in tmp_path.iterdir()] == ["a.csv"]

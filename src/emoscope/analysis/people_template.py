@@ -6,7 +6,7 @@ from pathlib import Path
 
 from emoscope.analysis.result_folder import check_folder, load_summary, reading, recompute
 from emoscope.core.errors import OutputError
-from emoscope.core.files import explain
+from emoscope.core.files import explain, write_new
 from emoscope.core.manifest import Manifest
 from emoscope.core.page_file import check_page, write_page
 from emoscope.tables.people_file import EVERYONE, PEOPLE_FILE, write_people
@@ -61,8 +61,7 @@ def write_template(folder: Path) -> Template:
     check_page(page, "people", of)
     try:
         if not os.path.lexists(path):
-            with path.open("x", encoding="utf-8", newline="") as file:
-                file.write(text)
+            write_new(path, text)
         elif not path.is_file() or path.read_bytes() != text.encode():
             raise OutputError(
                 f"{path} is there and may hold your work; correct it and apply it with `emoscope report {folder}`, or "

@@ -10,6 +10,7 @@ import numpy as np
 
 from emoscope.analysis.recorder import SUMMARY_FILE, TABLE_FILE
 from emoscope.core.errors import InputError, shorten
+from emoscope.core.files import UNWRITABLE, explain
 from emoscope.core.replacing import find_cut_off, recover
 from emoscope.core.timecode import Baseline, parse_baseline
 from emoscope.tables.baseline import compute_baselines
@@ -114,16 +115,25 @@ def reading(folder: Path) -> Iterator[None]:
 
     Raises:
         InputError: the table is damaged.
+        OutputError: what is made of it cannot be written: the disk is full.
     """
     import pyarrow as pa
 
     try:
         yield
     # Values that nobody measured end in errors of every kind, or in more memory than there is.
-    except (pa.ArrowException, OSError, ArithmeticError, ValueError, LookupError, TypeError, MemoryError) as e:
-        raise InputError(
-            f"{folder / 'observations.parquet'} is damaged or incomplete ({shorten(e)}); analyse the source again"
-        ) from e
+    except OSError as e:
+        if e.errno in UNWRITABLE:
+            raise explain(folder, e) from e
+        raise _explain_damage(folder, e) from e
+    except (pa.ArrowException, ArithmeticError, ValueError, LookupError, TypeError, MemoryError) as e:
+        raise _explain_damage(folder, e) from e
+
+
+def _explain_damage(folder: Path, error: BaseException) -> InputError:
+    return InputError(
+        f"{folder / 'observations.parquet'} is damaged or incomplete ({shorten(error)}); analyse the source again"
+    )
 
 
 def _hint(folder: Path) -> str:

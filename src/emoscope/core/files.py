@@ -19,9 +19,17 @@ PARTIAL = ".partial-"
 LOCK = ".lock"
 
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
+UNWRITABLE = (*FULL, errno.EROFS, errno.EFBIG)
+"""What only writing ends in, never reading."""
+
+
 def explain(path: Path, error: OSError) -> OutputError:
     """Return the error that says why a place cannot be written."""
-    return OutputError(f"cannot write {path} ({error.strerror or error}); choose a place that you may write to")
+    advice = "choose a place that you may write to"
+    if error.errno in FULL:
+        advice = "make room there, or choose another place"
+    return OutputError(f"cannot write {path} ({error.strerror or error}); {advice}")
 
 
 @contextlib.contextmanager
@@ -49,6 +57,31 @@ def open_atomic(path: Path) -> Iterator[Path]:
         # A leftover must not hide what went wrong.
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def write_new(path: Path, text: str) -> None:
+    """Write a file where none is, whole or not at all; never over another.
+
+    Raises:
+        OutputError: there is one, also if it came this very moment, or the place cannot be written.
+    """
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", encoding="utf-8", newline="", prefix=PARTIAL, suffix=path.suffix, dir=path.parent
+        ) as file:
+            file.write(text)
+            file.flush()
+            Path(file.name).chmod(0o666 & ~_read_umask())
+            try:
+                os.link(file.name, path)
+            except FileExistsError:
+                raise
+            except OSError:
+                # A file system without second names.
+                with path.open("x", encoding="utf-8", newline="") as own:
+                    own.write(text)
+    except OSError as e:
+        raise explain(path, e) from e
 
 
 def lock_folder(folder: Path) -> int:
