@@ -82,6 +82,23 @@ def test_faces_are_cut_as_from_the_whole(orientation: int, side: int) -> None:
     assert cv2.absdiff(*grey).mean() < 1
 
 
+PLACE = st.floats(-900, W + 900, width=32)
+
+
+@given(PLACE, PLACE, st.floats(1, 1500, width=32), st.floats(-180, 180), st.integers(1, 8))
+def test_a_face_anywhere_is_cut_as_from_the_whole(
+    x: float, y: float, side: float, turned_deg: float, orientation: int
+) -> None:
+    planes, whole = defer(PICTURE, orientation)
+    box = np.array([x, y, x + side, y + side], np.float32)
+    for mine, theirs in (
+        [crop_faces(image, box[None], 0.0)[0] for image in (planes, whole)],
+        [crop_turned(image, box, 0.0, turned_deg) for image in (planes, whole)],
+    ):
+        assert mine.shape == theirs.shape
+        assert cv2.absdiff(to_grey(mine), to_grey(theirs)).mean() < 2
+
+
 @pytest.mark.parametrize("orientation", [1, 6])
 @pytest.mark.parametrize("scale", [0.5, 0.41, 0.1])
 def test_the_small_picture_is_that_of_the_whole(orientation: int, scale: float) -> None:

@@ -111,7 +111,7 @@ class Planes:
         h, w = max(1, len(rows) // step), max(1, len(columns) // step)
         half_wh = -(-w // 2), -(-h // 2)
         # As many as pairs of pixels, also where the first is half a block: others take many times as long to reduce.
-        blocks = tuple(slice(r.start // 2, r.start // 2 + len(r) // 2) for r in (rows, columns))
+        blocks = tuple(slice(r.start // 2, r.start // 2 + max(1, len(r) // 2)) for r in (rows, columns))
         small = reduce(brightness[rows.start : rows.stop, columns.start : columns.stop], (w, h))
         return turn(self._convert(small, *(reduce(c[blocks], half_wh) for c in colours)), self.orientation)
 
