@@ -206,6 +206,21 @@ def test_a_table_that_is_missing_is_made_to_be_filled_in(results: Path, tmp_path
     assert "Anna" in (out / "index.html").read_text(encoding="utf-8")
 
 
+def test_results_that_were_moved_are_put_together_again(results: Path, tmp_path: Path, emoscope: Command) -> None:
+    assert emoscope("group", results)[0] == 0 and emoscope("group", results, "-o", tmp_path / "page")[0] == 0
+    for name in ("results", "page"):
+        (tmp_path / "elsewhere").mkdir(exist_ok=True)
+        shutil.move(tmp_path / name, tmp_path / "elsewhere" / name)
+    moved = tmp_path / "elsewhere" / "results"
+    for options in ((), ("-o", tmp_path / "elsewhere" / "page")):
+        code, _, stderr = emoscope("group", moved, *options)
+        assert code == 0, stderr
+    # Other results are still other ones.
+    shutil.copytree(moved, tmp_path / "others")
+    code, _, stderr = emoscope("group", tmp_path / "others", "-o", tmp_path / "elsewhere" / "page")
+    assert code == 2 and "is the project of something else" in stderr
+
+
 def test_nothing_foreign_is_replaced(results: Path, emoscope: Command) -> None:
     (results / "index.html").write_text("mine", encoding="utf-8")
     code, _, err = emoscope("group", results)

@@ -52,5 +52,14 @@ def check_page(path: Path, kind: str, of: str, overwrite: bool = False) -> None:
         raise OutputError(f"{path} is the {kind} of something else; name another file, or replace it with --overwrite")
 
 
+def describe_place(folder: Path, page: Path) -> str:
+    """Return what a page is known by that shows a folder: the way there, so that both may be moved together."""
+    try:
+        return os.path.relpath(folder.resolve(), page.parent.resolve())
+    except ValueError:
+        # On another drive of Windows there is none.
+        return str(folder.resolve())
+
+
 def _shorten(of: str) -> str:
     return hashlib.sha256(of.encode("utf-8", "surrogateescape")).hexdigest()[:16]

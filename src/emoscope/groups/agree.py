@@ -1,7 +1,6 @@
 """What `emoscope agree` does: results and coders' files in; figures, a page and a calibration out."""
 
 import csv
-import hashlib
 import itertools
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -132,9 +131,7 @@ class Agreement:
 
 def identify(root: Path) -> Identity:
     """Return what the results below a folder are known by: the folder, whatever is analysed anew in it."""
-    place = str(root.resolve())
-    digest = hashlib.sha256(place.encode("utf-8", "surrogateescape")).hexdigest()
-    return Identity(root.resolve().name, Mark(0, digest), places=(place,))
+    return Identity(root.resolve().name, Mark(0, ""), root.resolve())
 
 
 def compute_agreement(root: Path, codes: Sequence[Path], tiers: Sequence[str] = ()) -> Agreement:

@@ -1,6 +1,8 @@
 """Coding: results in, a page out on which a person says of single faces what they see, without knowing the reading."""
 
 import base64
+import hashlib
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -14,12 +16,11 @@ from numpy.typing import NDArray
 
 from emoscope.core.errors import EmoscopeError, InputError
 from emoscope.core.manifest import Manifest, mark_source
-from emoscope.core.page_file import write_page
+from emoscope.core.page_file import describe_place, write_page
 from emoscope.core.picture import load_picture
 from emoscope.core.schema import BOX
 from emoscope.core.types import Image
 from emoscope.faces.crop import crop_faces
-from emoscope.groups.agree import identify
 from emoscope.groups.coded import RecordingFaces, load_recordings
 from emoscope.media.video import load_frames
 from emoscope.outputs.thumbnails import MARGIN, encode_jpeg
@@ -198,7 +199,8 @@ def write_coding_page(
         for s in samples
         if s in faces
     ]
-    place, classes = f"{root.resolve()}", recordings[0].table.classes
+    place, classes = describe_place(root, path), recordings[0].table.classes
+    digest = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:16]
     content: dict[str, Any] = {
         "coder": coder,
         "name": root.resolve().name,
@@ -206,7 +208,7 @@ def write_coding_page(
         "emotions": classes,
         "keys": dict(zip(classes, KEYS, strict=False)),
         "series": {},
-        "moments": {"coder": coder, "of": f"{identify(root).mark.sha256[:16]}-{seed}-{len(moments)}", "all": moments},
+        "moments": {"coder": coder, "of": f"{digest}-{seed}-{len(moments)}", "all": moments},
         "n": len(moments),
     }
     write_page(path, render("coding.html.j2", content, scripts=SCRIPTS, styles=STYLES), "coding", place, overwrite)

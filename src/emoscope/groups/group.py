@@ -6,7 +6,7 @@ from typing import Final
 
 from emoscope.core.manifest import Identity, Mark
 from emoscope.core.owned import open_owned
-from emoscope.core.page_file import check_page, write_page
+from emoscope.core.page_file import check_page, describe_place, write_page
 from emoscope.groups.contrasts import Results
 from emoscope.groups.listening import ALIGNMENT, load_alignment
 from emoscope.groups.page import create_page
@@ -65,7 +65,8 @@ def group(results: Path, wish: Wish | None = None, output: Path | None = None, o
         OutputError: the place cannot be written, or something else is there.
     """
     wish, output = wish or Wish(), output or results
-    page, folder, of = output / PAGE, output / FOLDER, str(results.resolve())
+    page, folder = output / PAGE, output / FOLDER
+    of = describe_place(results, page)
     check_page(page, KIND, of, overwrite)
     project = load_project(results, wish, load_alignment(folder))
     computed = Results(project)
