@@ -1,7 +1,8 @@
-"""What training beside near-copies of test images is worth: one network, with and without them, on the same test images.
+"""What training beside near-copies of test images is worth: one network, with and without them, on the same images.
 
 FER2013's PublicTest is the test part here (PrivateTest is not touched). A tenth of Training validates, by groups, none
-of it related to PublicTest. Trained with all the rest of Training, and without near-copies of PublicTest; some seeds each.
+of it related to PublicTest. Trained with all the rest of Training, and without near-copies of PublicTest; some seeds
+each.
 
 The leak is how much more the images with a near-copy in Training gain by it than the others do, which gain by more
 images alone. Its interval takes photographs (near-copies together) anew, with their answers by all seeds.
@@ -48,7 +49,7 @@ def arrange(dataset: Dataset, train: Rows, validation: Rows, test: Rows) -> Data
 def compute_leak(
     right: dict[str, NDArray[np.float64]], has_copy: NDArray[np.bool_], photographs: NDArray[np.int64]
 ) -> dict[str, Any]:
-    """Return by how many points images with and without a copy are read better with copies in training, and the leak."""
+    """Return by how many points images with and without a copy are read better beside copies, and the leak."""
     gain = 100 * (right["with"] - right["without"])
     unique, place = np.unique(photographs, return_inverse=True)
     weights = gain * has_copy, has_copy, gain * ~has_copy, ~has_copy
