@@ -3,6 +3,7 @@
 Needs Chromium and onnxruntime-web out of the npm registry, so these are slow tests: `make test-slow`.
 """
 
+import contextlib
 import json
 import shutil
 from collections.abc import Iterator
@@ -25,7 +26,9 @@ from emoscope.core.errors import ModelError
 from emoscope.core.types import Frame, Image
 from emoscope.media import shots
 from emoscope.pipeline.analyzer import Analyzer
+from emoscope.tables.observations import Observations
 from films import FPS, load_two, play_shots
+from own_networks import ELEVEN, THREE, export_network
 
 pytestmark = pytest.mark.slow
 WAIT_MS = 60_000
@@ -34,13 +37,18 @@ CAMERA = ("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config, clip: Path) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("page") / "site"
+    with make_site(tmp_path_factory.mktemp("page") / "site", pytestconfig, stimulus=clip) as where:
+        yield where
+
+
+@contextlib.contextmanager
+def make_site(folder: Path, pytestconfig: pytest.Config, **wishes: Any) -> Iterator[str]:
     with pytest.MonkeyPatch.context() as monkeypatch:
         # Thirty-three megabytes: once for all runs of the tests.
         if cache := getattr(pytestconfig, "cache", None):
             monkeypatch.setenv("EMOSCOPE_CACHE", str(cache.mkdir("onnxruntime-web")))
         try:
-            write_site(folder, detector="own", stimulus=clip)
+            write_site(folder, detector="own", **wishes)
         except ModelError as e:
             pytest.skip(f"onnxruntime-web is not to be had here: {e}")
     with serve(folder) as where:
@@ -183,35 +191,63 @@ def test_a_report_made_in_the_page_is_the_one_that_python_makes(
     hostile = tmp_path / "a <b>&</script>\u27e6top\u27e7.mp4".replace("/", "\u2044")
     shutil.copy(clip, hostile)
     page = open_page(chromium, address, accept_downloads=True)
+    for film, smoothing in ((hostile, "0"), (clip, "0.5")):
+        compare_reports(page, film, smoothing, tmp_path)
+
+
+@pytest.mark.parametrize("classes", [THREE, ELEVEN], ids=["three", "eleven"])
+def test_a_network_with_classes_of_its_own(
+    chromium: Any, classes: tuple[str, ...], clip: Path, tmp_path: Path, pytestconfig: pytest.Config
+) -> None:
+    model = export_network(tmp_path, classes)
+    with make_site(tmp_path / "site", pytestconfig, model=model) as address:
+        page = open_page(chromium, address, accept_downloads=True)
+        assert page.locator("#legend .swatch").count() == len(classes)
+        colours = page.evaluate(
+            "[...document.querySelectorAll('#legend .swatch')].map((e) => getComputedStyle(e).backgroundColor)"
+        )
+        assert len(set(colours)) == len(classes) and "rgba(0, 0, 0, 0)" not in colours
+        compare_reports(page, clip, "0.5", tmp_path)
+        page.click("#camera-open")
+        page.check("#agree")
+        page.click("#consent-form .primary")
+        page.wait_for_selector("#live-faces .face", timeout=WAIT_MS)
+        assert page.locator("#live-faces .face >> nth=0").locator(".name").all_inner_texts() == list(classes)
+    table = Observations(tmp_path / "0.5" / "observations.parquet")
+    assert table.classes == classes
+
+
+def compare_reports(page: Any, film: Path, smoothing: str, folder: Path) -> None:
+    """Read a film in the page; its report is the one that Python makes of the file that the page saves."""
     said: list[str] = []
     page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
     page.evaluate("document.querySelector('#settings').open = true")
-    for film, smoothing in ((hostile, "0"), (clip, "0.5")):
-        page.select_option("[name=smooth]", smoothing)
-        page.set_input_files("#choose", film)
-        page.wait_for_selector(f"text=Save the report >> nth={int(smoothing != '0')}", timeout=WAIT_MS)
-        saved = []
-        for button in ("Save the report", "Save for emoscope"):
-            with page.expect_download() as download:
-                page.click(f"text={button} >> nth=0")
-            saved.append(tmp_path / f"{smoothing}-{len(saved)}.html")
-            download.value.save_as(saved[-1])
-        receive_recording(saved[1], tmp_path / smoothing)
-        found = []
-        for path in (saved[0], tmp_path / smoothing / "report.html"):
-            report = page.context.new_page()
-            report.on("pageerror", lambda error: said.append(str(error)))
-            report.goto(path.as_uri())
-            found.append(report.evaluate(LOOK, SHOWN))
-            # Its curves are drawn, by its own script.
-            assert report.evaluate(
-                "[...document.querySelectorAll('svg.stack path')].some((path) => path.getAttribute('d'))"
-            )
-        (texts, plots, series), (expected, own_plots, own_series) = found
-        texts[0], expected[0] = [texts[0][0].replace("top", "\u27e6top\u27e7")], [expected[0][0]]
-        assert texts == expected and plots == own_plots
-        assert series.pop("isBare") and series == own_series
-        assert page.context.pages[0] == page and saved[0].stat().st_size < 3e6
+    n_before = page.locator("text=Save the report").count()
+    page.select_option("[name=smooth]", smoothing)
+    page.set_input_files("#choose", film)
+    page.wait_for_selector(f"text=Save the report >> nth={n_before}", timeout=WAIT_MS)
+    saved = []
+    for button in ("Save the report", "Save for emoscope"):
+        with page.expect_download() as download:
+            page.click(f"text={button} >> nth=0")
+        saved.append(folder / f"{smoothing}-{len(saved)}.html")
+        download.value.save_as(saved[-1])
+    receive_recording(saved[1], folder / smoothing)
+    found = []
+    for path in (saved[0], folder / smoothing / "report.html"):
+        report = page.context.new_page()
+        report.on("pageerror", lambda error: said.append(str(error)))
+        report.goto(path.as_uri())
+        found.append(report.evaluate(LOOK, SHOWN))
+        # Its curves are drawn, by its own script.
+        assert report.evaluate(
+            "[...document.querySelectorAll('svg.stack path')].some((path) => path.getAttribute('d'))"
+        )
+    (texts, plots, series), (expected, own_plots, own_series) = found
+    texts[0], expected[0] = [texts[0][0].replace("top", "\u27e6top\u27e7")], [expected[0][0]]
+    assert texts == expected and plots == own_plots
+    assert series.pop("isBare") and series == own_series
+    assert page.context.pages[0] == page and saved[0].stat().st_size < 3e6
     assert said == []
 
 

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emoscope.analysis.recorder import KIND, OUTPUT_NAMES, REPORT_FILE, SUMMARY_FILE, TABLE_FILE, write_report
-from emoscope.core.emotions import EMOTIONS
+from emoscope.core.emotions import EMOTIONS, list_class_problems
 from emoscope.core.errors import InputError, shorten
 from emoscope.core.manifest import Identity
 from emoscope.core.owned import open_owned
-from emoscope.core.schema import BOX, COLUMNS, PROBABILITIES, QUALITY, SMOOTHED
+from emoscope.core.schema import BOX, P_, QUALITY, SMOOTH_, create_columns, name_columns
 from emoscope.tables.audience import write_audience_csv
 from emoscope.tables.observations import MAX_S, create_schema
 from emoscope.tables.people_file import MAX_ID
@@ -72,9 +72,8 @@ def _load(path: Path) -> "tuple[Facts, pa.Table]":
         if not isinstance(values, dict) or values.get("emoscope") != "recording":
             raise InputError(f"{path} is no recording; {EXPECTED}")
         facts: Facts = TypeAdapter(Facts).validate_json(json.dumps(values["facts"]), strict=True)
-        columns = values["columns"]
-        extra = columns[len(COLUMNS) :]
-        schema = create_schema(extra)
+        columns, classes = values["columns"], _find_classes(facts)
+        schema = create_schema(columns[len(create_columns(classes)) :], classes)
         if columns != schema.names:
             raise ValueError("its columns are not those of observations")
         arrays = [
@@ -86,9 +85,23 @@ def _load(path: Path) -> "tuple[Facts, pa.Table]":
         raise InputError(f"cannot read {path} ({e.strerror or e}); {EXPECTED}") from e
     except (ValueError, LookupError, TypeError, ArithmeticError, RecursionError, pa.ArrowException) as e:
         raise InputError(f"{path} is damaged ({shorten(e)}); {EXPECTED}") from e
-    if problems := list(_find_problems(facts, table)):
+    if problems := list(_find_problems(facts, table, classes)):
         raise InputError(f"{path} was changed or is damaged: {'; '.join(problems)}; ask for the file as it was saved")
     return facts, table
+
+
+def _find_classes(facts: Facts) -> tuple[str, ...]:
+    """Return what the recording's network told apart; the seven where it does not say.
+
+    Raises:
+        ValueError: it says something else.
+    """
+    labels = facts.model.get("labels", EMOTIONS)
+    if not isinstance(labels, list | tuple) or not all(isinstance(name, str) for name in labels):
+        raise ValueError("its network's classes are no names")
+    if problems := list_class_problems(labels):
+        raise ValueError(f"its network's classes: {problems[0]}")
+    return tuple(labels)
 
 
 def _turn(rows: list[list[Any]], n_columns: int) -> list[tuple[Any, ...]]:
@@ -108,7 +121,7 @@ def _refuse(word: str) -> None:
     raise ValueError(f"{word} is no number")
 
 
-def _find_problems(facts: Facts, table: "pa.Table") -> Iterator[str]:
+def _find_problems(facts: Facts, table: "pa.Table", classes: tuple[str, ...]) -> Iterator[str]:
     """Yield what the page cannot have written."""
 
     def read(name: str) -> NDArray[np.float64]:
@@ -127,13 +140,15 @@ def _find_problems(facts: Facts, table: "pa.Table") -> Iterator[str]:
         yield "its frames are not counted from 0 to its end"
     if not (read("shot") >= 1).all():
         yield "a frame is of no shot"
-    yield from _find_face_problems(table, read)
+    yield from _find_face_problems(table, classes, read)
 
 
-def _find_face_problems(table: "pa.Table", read: Callable[[str], NDArray[np.float64]]) -> Iterator[str]:
+def _find_face_problems(
+    table: "pa.Table", classes: tuple[str, ...], read: Callable[[str], NDArray[np.float64]]
+) -> Iterator[str]:
     """Yield what is wrong with faces and their readings; `read` gives a column's numbers, NaN where it is empty."""
     has_face = np.array(table["emotion"].is_valid())
-    p = np.column_stack([read(name) for name in PROBABILITIES])[has_face]
+    p = np.column_stack([read(name) for name in name_columns(P_, classes)])[has_face]
     if not (np.isfinite(p).all() and (p >= 0).all() and (np.abs(p.sum(axis=1) - 1) <= NEAR).all()):
         yield "its probabilities do not add up to 1"
     who, box = read("track_id"), np.column_stack([read(name) for name in (*BOX, "detection_score")])
@@ -141,8 +156,9 @@ def _find_face_problems(table: "pa.Table", read: Callable[[str], NDArray[np.floa
         yield "a face is nobody's or nowhere"
     if not np.isnan(who[~has_face]).all() or table["uncertain"].filter(table["emotion"].is_valid()).null_count:
         yield "a face has no reading"
-    shown = p if SMOOTHED[0] not in table.column_names else np.column_stack([read(n) for n in SMOOTHED])[has_face]
-    named = [EMOTIONS.index(name) if name in EMOTIONS else -1 for name in table["emotion"].drop_null().to_pylist()]
+    smoothed = name_columns(SMOOTH_, classes)
+    shown = p if smoothed[0] not in table.column_names else np.column_stack([read(n) for n in smoothed])[has_face]
+    named = [classes.index(name) if name in classes else -1 for name in table["emotion"].drop_null().to_pylist()]
     if (np.array(named, np.int64) != shown.argmax(axis=1)).any():
         yield "an emotion is not the most probable one"
     if not (np.abs(read("probability")[has_face] - shown.max(axis=1, initial=0)) <= NEAR).all():

@@ -5,9 +5,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
-from emoscope.core.emotions import COLOURS, EMOTIONS, VALENCE
 from emoscope.core.errors import InputError
-from emoscope.core.schema import COLUMNS
+from emoscope.core.schema import create_columns
 from emoscope.core.version import read_version
 from emoscope.faces import crop, detect, own, preprocess, quality, upright
 from emoscope.faces.detect import create_detector
@@ -49,7 +48,6 @@ def collect_facts(model: str | Path = "default", detector: str = "auto") -> tupl
     """
     recognizer, choice = Recognizer(model), create_detector(detector)
     spec = recognizer.spec
-    spec.check_emotions("the page that reads in the browser")
     if spec.kernel != "auto" or spec.channels != 1:
         raise InputError(
             f"{spec.name} takes pictures that the page does not make (kernel {spec.kernel}, {spec.channels} channels); "
@@ -63,10 +61,8 @@ def collect_facts(model: str | Path = "default", detector: str = "auto") -> tupl
     }
     facts: dict[str, Any] = {
         "version": read_version(),
-        "emotions": EMOTIONS,
-        "colours": COLOURS,
-        "valence": VALENCE,
-        "columns": list(COLUMNS),
+        "emotions": spec.labels,
+        "columns": list(create_columns(spec.labels)),
         "schema_version": SCHEMA_VERSION,
         "model_facts": recognizer.describe(),
         "settings": {

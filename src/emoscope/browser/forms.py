@@ -6,9 +6,9 @@ from typing import Any, Final
 import numpy as np
 from markupsafe import Markup
 
-from emoscope.core.emotions import EMOTIONS, VALENCE
+from emoscope.core.emotions import find_valence
 from emoscope.report import charts, wording
-from emoscope.report.colours import CSS_COLOURS
+from emoscope.report.colours import find_css_colours
 from emoscope.report.overtime import MAX_PEOPLE, MAX_REST
 from emoscope.report.page import join_scripts, load_style, render
 from emoscope.report.series import describe_axes
@@ -23,7 +23,6 @@ STYLE: Final = "<!--\u27e6style\u27e7-->"
 HELD: Final = " data-style="
 """The page's own policy lets no document that it makes apply inline styles; it gives them their name at last."""
 NO_BINS: Final = Timeline(np.zeros(0), np.zeros(0), np.zeros(0, np.int64), 1.0)
-NO_VALUES: Final = np.zeros((0, len(EMOTIONS)))
 
 
 def create_forms(facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -35,10 +34,11 @@ def create_forms(facts: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         facts: what facts.json holds.
     """
-    script, style = join_scripts(), load_style()
+    classes = tuple(facts["emotions"])
+    script, style = join_scripts(), load_style(classes=classes)
     forms = {
         f"{'one' if is_single else 'many'}{' smoothed' if is_smoothed else ''}": render(
-            "report.html.j2", _create_content(facts, is_single, is_smoothed)
+            "report.html.j2", _create_content(facts, classes, is_single, is_smoothed), classes=classes
         )
         .replace(script, SCRIPT)
         .replace(f"<style>{style}</style>", STYLE)
@@ -51,7 +51,7 @@ def create_forms(facts: Mapping[str, Any]) -> dict[str, Any]:
         "style": f"<style>{style}</style>",
         "held": HELD,
         "forms": forms,
-        "axes": describe_axes(1.0),
+        "axes": describe_axes(1.0, classes),
         "reasons": wording.LIMITS,
         "settings": {key: SETTING_LABELS[key] for key in ("every", "smoothing_s")},
         "min_frames": MIN_FRAMES,
@@ -77,7 +77,10 @@ def _slot(name: str) -> str:
     return f"\u27e6{name}\u27e7"
 
 
-def _create_content(facts: Mapping[str, Any], is_single: bool, is_smoothed: bool) -> dict[str, Any]:
+def _create_content(
+    facts: Mapping[str, Any], classes: tuple[str, ...], is_single: bool, is_smoothed: bool
+) -> dict[str, Any]:
+    no_values, has_valence = np.zeros((0, len(classes))), find_valence(classes) is not None
     settings = UsedSettings(**{**facts["settings"], "emoscope": facts["version"], "every": _slot("every")})
     smoothing = SETTING_LABELS["smoothing_s"]
     return {
@@ -100,17 +103,17 @@ def _create_content(facts: Mapping[str, Any], is_single: bool, is_smoothed: bool
             (_slot("uncertain"), "of observations are uncertain"),
         ],
         "n_faces": 1,
-        "has_valence": True,
+        "has_valence": has_valence,
         "lead": wording.write_lead(_slot("top"), _slot("top share"), _slot("uncertain words"), "observations"),
-        "beyond": _create_beyond(),
-        "emotions": list(zip(EMOTIONS, CSS_COLOURS, strict=True)),
+        "beyond": _create_beyond(classes),
+        "emotions": list(zip(classes, find_css_colours(classes), strict=True)),
         "settings": [
             (label, _slot("smoothing") if label == smoothing else value)
             for label, value in wording.describe_settings(settings)
         ],
         "accuracy": wording.describe_accuracy(facts["model_facts"]),
         "model": wording.describe_model(facts["model_facts"]),
-        "audience": _create_audience(),
+        "audience": _create_audience(classes),
         **{"faces": {}, "heads": {}, "unanalysed": [], "shots": SHOTS},
         "shots_note": wording.write_shots_note(_slot("n shots")),
         **{"has_baseline": False, "baseline": "off", "change_limit": ""},
@@ -118,47 +121,53 @@ def _create_content(facts: Mapping[str, Any], is_single: bool, is_smoothed: bool
         "strip": Markup(charts.draw_face_counts(np.zeros(0), NO_BINS, "Faces found over time")),
         "strip_top": _slot("top count"),
         "together": Markup(
-            charts.draw_stack(NO_VALUES, NO_BINS, "Everyone: probabilities of the expressions over time")
+            charts.draw_stack(no_values, NO_BINS, "Everyone: probabilities of the expressions over time", classes)
         ),
-        "index": Markup(charts.draw_index(NO_VALUES, NO_BINS, "Valence index over time")),
+        "index": Markup(charts.draw_index(no_values, NO_BINS, "Valence index over time", classes=classes))
+        if has_valence
+        else "",
         "reach": _slot("reach"),
         "main": _slot("main"),
         "bin_note": _slot("bin note"),
         "smoothed": wording.write_smoothed(_slot("smoothing")) if is_smoothed else "",
         "smoothing_note": wording.write_smoothing_note(_slot("smoothing"), reads_smoothed=True) if is_smoothed else "",
-        "people": [_create_person()],
+        "people": [_create_person(classes)],
         "rest": [] if is_single else [_create_numbers("rest")],
         "n_beyond": 0,
         "series": {"form": _slot("series")},
     }
 
 
-def _create_audience() -> dict[str, Any]:
+def _create_audience(classes: tuple[str, ...]) -> dict[str, Any]:
+    rows = [
+        (name, colour, Markup(charts.draw_bar(0.5, colour)), _slot(f"share {name}"), _slot(f"mean {name}"))
+        for name, colour in zip(classes, find_css_colours(classes), strict=True)
+    ]
+    signs = find_valence(classes)
+    if signs is None:
+        return {"rows": rows, "valence": ""}
     return {
-        "rows": [
-            (name, colour, Markup(charts.draw_bar(0.5, colour)), _slot(f"share {name}"), _slot(f"mean {name}"))
-            for name, colour in zip(EMOTIONS, CSS_COLOURS, strict=True)
-        ],
+        "rows": rows,
         "valence": Markup(charts.draw_split((0.3, 0.3, 0.4), VALENCE_COLOURS, VALENCES)),
         "legend": [
-            (name, colour, _slot(name), ", ".join(e for e, v in zip(EMOTIONS, VALENCE, strict=True) if v == sign))
+            (name, colour, _slot(name), ", ".join(e for e, v in zip(classes, signs, strict=True) if v == sign))
             for name, colour, sign in zip(VALENCES, VALENCE_COLOURS, (1, 0, -1), strict=True)
         ],
         "index": _slot("index"),
     }
 
 
-def _create_beyond() -> dict[str, Any]:
+def _create_beyond(classes: tuple[str, ...]) -> dict[str, Any]:
     measures = ("share", "mean", "share without", "mean without")
     return {
         "count": f"{_slot('n beyond')} of {_slot('faces')} observations",
-        "share": _slot("share beyond"),
+        "share": _slot("beyond share"),
         "reasons": _slot("reasons"),
         "n": "",
         "are_left_out": False,
         "rows": [
             (name, colour, *(_slot(f"{measure} {name}") for measure in measures))
-            for name, colour in zip(EMOTIONS, CSS_COLOURS, strict=True)
+            for name, colour in zip(classes, find_css_colours(classes), strict=True)
         ],
     }
 
@@ -168,14 +177,16 @@ def _create_numbers(whose: str) -> dict[str, Any]:
     return {name: _slot(f"{whose}.{name}") for name in names}
 
 
-def _create_person() -> dict[str, Any]:
-    name = _slot("person.name")
+def _create_person(classes: tuple[str, ...]) -> dict[str, Any]:
+    name, no_values = _slot("person.name"), np.zeros((0, len(classes)))
     return {
         **_create_numbers("person"),
         "key": _slot("person.key"),
         "track_id": 0,
         "phrase": wording.write_phrase(_slot("person.emotion"), _slot("person.share")),
-        "chart": Markup(charts.draw_stack(NO_VALUES, NO_BINS, f"{name}: probabilities of the expressions over time")),
+        "chart": Markup(
+            charts.draw_stack(no_values, NO_BINS, f"{name}: probabilities of the expressions over time", classes)
+        ),
         "changes": None,
         "resting": [],
         "presence": Markup(charts.draw_spans(np.zeros(0, bool), NO_BINS, f"{name}: when seen", "seen")),
@@ -184,6 +195,6 @@ def _create_person() -> dict[str, Any]:
         ),
         "legend": [
             (emotion, colour, _slot(f"person.share {emotion}"))
-            for emotion, colour in zip(EMOTIONS, CSS_COLOURS, strict=True)
+            for emotion, colour in zip(classes, find_css_colours(classes), strict=True)
         ],
     }

@@ -19,7 +19,7 @@ from emoscope.core.numbers import SCRIPT_RULE
 from emoscope.core.owned import open_owned
 from emoscope.faces.registry import BROWSER, fetch
 from emoscope.media.video import find_stream, open_container
-from emoscope.report.colours import CSS_COLOURS
+from emoscope.report.colours import find_css_colours
 from emoscope.report.page import load_script, load_style
 
 CSP: Final = (
@@ -68,7 +68,7 @@ def write_site(
     texts = {
         "facts.json": json.dumps(facts),
         "forms.json": json.dumps(create_forms(facts)),
-        "report.css": load_style(("page.css",)),
+        "report.css": load_style(("page.css",), facts["emotions"]),
         "numbers.js": f"{load_script('numbers.js')}export {{ createNumbers }};\n",
         "app.webmanifest": json.dumps(_describe_app()),
     }
@@ -130,7 +130,7 @@ def _render(facts: dict[str, Any], n_bytes: int) -> str:
         version=facts["version"],
         megabytes=round(n_bytes / 1e6),
         EMOTIONS=EMOTIONS,
-        emotions=(emotions := list(zip(EMOTIONS, CSS_COLOURS, strict=True))),
+        emotions=(emotions := list(zip(facts["emotions"], find_css_colours(facts["emotions"]), strict=True))),
         names=json.dumps(emotions),
         numbers=json.dumps(SCRIPT_RULE),
         is_comparison=False,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
 from emoscope.core.emotions import EMOTIONS, list_class_problems
-from emoscope.core.errors import EmoscopeError, InputError, ModelError
+from emoscope.core.errors import EmoscopeError, ModelError
 from emoscope.core.schema import QUALITY
 from emoscope.core.validation import validate
 from emoscope.faces.resample import KERNELS
@@ -157,22 +157,6 @@ class ModelSpec:
     def find_calibration(self, n_views: int) -> Calibration:
         """Return the calibration for so many views; none was fitted: probabilities stay as they are."""
         return self.calibrations.get(n_views, Calibration())
-
-    def check_emotions(self, what: str) -> None:
-        """Check that the classes are the seven emotions.
-
-        Args:
-            what: it is that shows these alone, for the message.
-
-        Raises:
-            InputError: they are others.
-        """
-        if self.labels != EMOTIONS:
-            names = ", ".join(self.labels[:8]) + ", ..." * (len(self.labels) > 8)
-            raise InputError(
-                f"{self.name} reads {names}, and {what} shows the seven emotions alone; take a network that reads "
-                "these, such as --model default, or analyse by `emoscope analyze`"
-            )
 
     @staticmethod
     def name_figures(n_views: int, balanced: bool = False) -> str:

@@ -45,14 +45,14 @@ const describePerson = (person, emotions, prefix) => {
   return Object.fromEntries(Object.entries(values).map(([name, value]) => [`${prefix}.${name}`, value]));
 };
 
-const pack = (rows, steps, nothing) => {
-  const bytes = new Uint8Array(rows.length * 8);
+const pack = (rows, n, steps, nothing) => {
+  const bytes = new Uint8Array(rows.length * n);
   // As Python rounds: halves to the even neighbour.
   const toByte = (value) => {
     const near = Math.round(steps * Math.min(1, Math.max(0, value)));
     return near - steps * value === 0.5 && near % 2 ? near - 1 : near;
   };
-  rows.forEach((row, i) => bytes.set(row ? row.map(toByte) : Array(8).fill(nothing), 8 * i));
+  rows.forEach((row, i) => bytes.set(row ? row.map(toByte) : Array(n).fill(nothing), n * i));
   let text = "";
   for (const byte of bytes) text += String.fromCharCode(byte);
   return btoa(text);
@@ -60,7 +60,7 @@ const pack = (rows, steps, nothing) => {
 
 const packSeries = (recording, forms, line, people, main, reach, top) => {
   const { steps, nothing } = forms.axes.chart, toSeconds = (time) => Number(time.toFixed(3));
-  const toSeries = (name, rows) => ({ timeline: "all", name, values: pack(rows, steps, nothing) });
+  const toSeries = (name, rows) => ({ timeline: "all", name, values: pack(rows, forms.axes.emotions.length + 1, steps, nothing) });
   return {
     ...forms.axes, end: line.end, view: null, top, limit: 0.1, reach, main, isBare: true,
     smoothed: Boolean(recording.settings.smoothing_s), events: [], videos: [],
@@ -81,7 +81,7 @@ const describeBeyond = (beyond, everyone, forms, emotions) => {
   const reasons = Object.entries(forms.reasons).filter(([name]) => beyond.reasons.has(name))
     .map(([name, reason]) => `${formatCount(beyond.reasons.get(name))} because ${reason}`);
   const values = {
-    "n beyond": formatCount(beyond.n), "share beyond": share(beyond.n / everyone.n),
+    "n beyond": formatCount(beyond.n), "beyond share": share(beyond.n / everyone.n),
     reasons: reasons.join(", ") + (reasons.length > 1 ? "; a face can be several of these" : ""),
   };
   emotions.forEach((name, i) => {
@@ -100,7 +100,9 @@ const describe = (recording, found, line, duration, forms) => {
     people: formatCount(people.length), "people seen": words.people[people.length === 1 ? 0 : 1], "at once": formatCount(found.atOnce),
     coverage: share(found.coverage), faces: formatCount(everyone.n), uncertain, top: emotions[top], "top share": share(everyone.shares[top]),
     "uncertain words": everyone.uncertain > 0 ? replaceIn(words.some_uncertain, { share: uncertain }) : words.none_uncertain,
-    positive: share(valence.positive), neutral: share(valence.neutral), negative: share(valence.negative),
+    ...(valence && {
+      positive: share(valence.positive), neutral: share(valence.neutral), negative: share(valence.negative), index: signed(valence.index),
+    }),
     every: recording.settings.every ?? "", smoothing: constant ? formatConstant(constant) : "off",
     "bin note": line.bins.every((part) => part.length === 1) ? words.each_frame : replaceIn(words.point, { step: formatStep(line.step) }),
     ...describeBeyond(found.beyond, everyone, forms, emotions),
@@ -115,6 +117,7 @@ const describe = (recording, found, line, duration, forms) => {
 const drawBars = (document, found) => {
   const bars = document.querySelectorAll(".shares .bar-cell rect:last-child");
   bars.forEach((bar, i) => bar.setAttribute("width", `${(SVG_PERCENT * found.everyone.shares[i]).toFixed(2)}%`));
+  if (!found.valence) return;
   const { positive, neutral, negative } = found.valence, split = document.querySelector("svg.split");
   let x = 0;
   [positive, neutral, negative].forEach((part, i) => {
@@ -172,19 +175,20 @@ const addPeople = (document, shown, rest, emotions) => {
  */
 export const createReport = (recording, duration, forms) => {
   const { emotions } = recording.facts, { valence } = forms.axes, frames = listFrames(recording);
-  const found = summarize(frames, valence, forms.min_frames), { people } = found;
+  const found = summarize(frames, emotions.length, valence, forms.min_frames), { people } = found;
   const isSingle = people.length === 1 && people[0].n === found.everyone.n;
   const main = isSingle ? `p${people[0].id}` : "all";
   const bins = bin(frames, duration), line = { ...bins, everyone: traceCurve(bins.bins) };
   const byFrames = [...people].sort((a, b) => b.n - a.n || a.id - b.id), byId = (a, b) => a.id - b.id;
   const shown = byFrames.slice(0, forms.max_people).sort(byId);
   const rest = byFrames.slice(forms.max_people, forms.max_people + forms.max_rest).sort(byId);
-  const indexes = line.everyone.filter(Boolean).map((row) => Math.abs(valence.reduce((sum, sign, i) => sum + sign * row[i], 0)));
+  const toIndex = (row) => Math.abs(valence.reduce((sum, sign, i) => sum + sign * row[i], 0));
+  const indexes = valence ? line.everyone.filter(Boolean).map(toIndex) : [];
   const reach = forms.index_reaches.find((end) => Math.max(...indexes) <= end) ?? forms.index_reaches.at(-1);
   const counts = line.bins.map((part) => part.reduce((sum, frame) => sum + frame.faces.length, 0) / part.length);
   const top = Math.max(1, Math.ceil(Math.max(...counts) - 1e-9));
   const values = {
-    ...describe(recording, found, line, duration, forms), ...describeShots(recording.cuts, forms.max_cuts_read), main, reach: String(reach), "top count": String(top), index: signed(found.valence.index),
+    ...describe(recording, found, line, duration, forms), ...describeShots(recording.cuts, forms.max_cuts_read), main, reach: String(reach), "top count": String(top),
   };
   const form = forms.forms[`${isSingle ? "one" : "many"}${recording.settings.smoothing_s ? " smoothed" : ""}`];
   const document = new DOMParser().parseFromString(form, "text/html");

@@ -35,14 +35,17 @@ export const listFrames = (recording) => {
   return frames;
 };
 
-/** @param {Face[]} faces */
-const read = (faces) => {
+/**
+ * @param {Face[]} faces
+ * @param {number} nClasses
+ */
+const read = (faces, nClasses) => {
   const n = faces.length, sum = (get) => faces.reduce((total, face) => total + get(face), 0);
-  const seven = [0, 1, 2, 3, 4, 5, 6];
+  const classes = Array.from({ length: nClasses }, (_, i) => i);
   return {
     n, uncertain: sum((face) => Number(face.uncertain)) / Math.max(n, 1),
-    shares: seven.map((i) => sum((face) => Number(face.emotion === i)) / Math.max(n, 1)),
-    means: seven.map((i) => sum((face) => face.p[i]) / Math.max(n, 1)),
+    shares: classes.map((i) => sum((face) => Number(face.emotion === i)) / Math.max(n, 1)),
+    means: classes.map((i) => sum((face) => face.p[i]) / Math.max(n, 1)),
   };
 };
 
@@ -51,10 +54,11 @@ export const findTop = (values) => values.indexOf(Math.max(...values));
 
 /**
  * @param {Frame[]} frames
- * @param {number[]} valence -1, 0 or 1 for each emotion
+ * @param {number} nClasses
+ * @param {number[] | null} valence -1, 0 or 1 for each class; null where none is known
  * @param {number} minFrames in a recording of fewer, who is seen in one counts as a person
  */
-export const summarize = (frames, valence, minFrames) => {
+export const summarize = (frames, nClasses, valence, minFrames) => {
   const faces = frames.flatMap((frame) => frame.faces), n = frames.length;
   /** @type {Map<number, {times: number[], faces: Face[]}>} */
   const seen = new Map();
@@ -66,19 +70,19 @@ export const summarize = (frames, valence, minFrames) => {
     }
   }
   const people = [...seen].map(([id, of]) => {
-    const readings = read(of.faces);
+    const readings = read(of.faces, nClasses);
     return { id, ...readings, first: of.times[0], last: of.times.at(-1), coverage: of.faces.length / n, top: findTop(readings.shares) };
   }).filter((person) => n < minFrames || person.n > 1).sort((a, b) => a.id - b.id);
-  const everyone = read(faces), beyond = faces.filter((face) => face.below.length);
+  const everyone = read(faces, nClasses), beyond = faces.filter((face) => face.below.length);
   const reasons = new Map();
   for (const name of beyond.flatMap((face) => face.below)) reasons.set(name, (reasons.get(name) ?? 0) + 1);
   const [positive, neutral, negative] = [1, 0, -1].map((sign) =>
-    everyone.means.reduce((sum, p, i) => sum + (valence[i] === sign ? p : 0), 0));
+    everyone.means.reduce((sum, p, i) => sum + (valence?.[i] === sign ? p : 0), 0));
   return {
-    frames: n, people, everyone, valence: { positive, neutral, negative, index: positive - negative },
+    frames: n, people, everyone, valence: valence && { positive, neutral, negative, index: positive - negative },
     coverage: frames.filter((frame) => frame.faces.length).length / n,
     atOnce: Math.max(...frames.map((frame) => frame.faces.length)),
-    beyond: { n: beyond.length, reasons, without: read(faces.filter((face) => !face.below.length)) },
+    beyond: { n: beyond.length, reasons, without: read(faces.filter((face) => !face.below.length), nClasses) },
   };
 };
 
@@ -103,7 +107,7 @@ export const bin = (frames, duration) => {
 };
 
 /**
- * A curve: per bin the mean of seven probabilities as they are shown, and the share that is uncertain; null where nobody was seen.
+ * A curve: per bin the mean probabilities as they are shown, and the share that is uncertain; null where nobody was seen.
  * @param {Frame[][]} bins
  * @param {number} [id] of one person
  */
