@@ -142,3 +142,12 @@ def test_the_check_of_devices_compares_with_the_processor(emoscope: Command, mon
     if "OpenVINOExecutionProvider" not in onnxruntime.get_available_providers():
         assert rows[1]["used"] == "cpu" and err.count("the device openvino is not to be had") == 1
     assert emoscope("models", "--check-device", "--fetch")[0] == 2
+
+
+@pytest.mark.parametrize(("platform", "n"), [("linux", 2), ("darwin", 1), ("win32", 1)])
+def test_no_package_is_named_that_no_system_like_this_has(
+    monkeypatch: pytest.MonkeyPatch, platform: str, n: int
+) -> None:
+    monkeypatch.setattr("sys.platform", platform)
+    assert sum("alone has it" in PROVIDERS[name].needs for name in ("coreml", "directml")) == n
+    assert all("it needs the package" in PROVIDERS[name].needs for name in ("cuda", "openvino"))

@@ -158,8 +158,8 @@ def print_devices(as_json: bool) -> None:
             + (f"  ran on {row.used}: {row.reason}" if row.used != row.device else "")
         )
     if len(rows) == 1:
-        others = ", ".join(f"{name} ({p.package})" for name, p in PROVIDERS.items() if name != "cpu")
-        say(f"no other device is installed; with their packages in place of onnxruntime there are: {others}")
+        others = "; ".join(f"{name}: {provider.needs}" for name, provider in PROVIDERS.items() if name != "cpu")
+        say(f"no other device is installed ({others})")
 
 
 def draw_film() -> "list[Frame]":

@@ -1,6 +1,7 @@
 """Devices: a name in, sessions of networks out that run there, or on the processor where that cannot be, said aloud."""
 
 import logging
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -31,6 +32,18 @@ class Provider:
     """Whether it optimises networks itself, and better as they are than after ONNX Runtime did."""
     is_sequential: bool = False
     """Whether it takes no plan of memory and one node at a time, as DirectML's documentation asks for."""
+    system: str = ""
+    """The only one that has it, as sys.platform begins there; empty for several."""
+
+    @property
+    def needs(self) -> str:
+        """What is to be done to have it here."""
+        if self.system and not sys.platform.startswith(self.system):
+            return f"{SYSTEMS[self.system]} alone has it"
+        return f"it needs the package {self.package} in place of the installed one"
+
+
+SYSTEMS: Final = {"darwin": "macOS", "win": "Windows"}
 
 
 PROVIDERS: Final = {
@@ -52,8 +65,12 @@ PROVIDERS: Final = {
         },
         optimizes=True,
     ),
-    "coreml": Provider("CoreMLExecutionProvider", "onnxruntime", {"ModelFormat": "MLProgram", "MLComputeUnits": "ALL"}),
-    "directml": Provider("DmlExecutionProvider", "onnxruntime-directml", {"device_id": "0"}, is_sequential=True),
+    "coreml": Provider(
+        "CoreMLExecutionProvider", "onnxruntime", {"ModelFormat": "MLProgram", "MLComputeUnits": "ALL"}, system="darwin"
+    ),
+    "directml": Provider(
+        "DmlExecutionProvider", "onnxruntime-directml", {"device_id": "0"}, is_sequential=True, system="win"
+    ),
 }
 """By the device's name."""
 AUTOMATIC: Final = ("cuda",)
@@ -113,7 +130,7 @@ def choose_device(name: str = "auto", available: Sequence[str] | None = None) ->
         return Device(found, "best available") if found else Device("cpu", f"no {' or '.join(AUTOMATIC)} is installed")
     if name in known:
         return Device(name, "asked for")
-    return _fall_back(name, f"it needs the package {PROVIDERS[name].package} in place of the installed one")
+    return _fall_back(name, PROVIDERS[name].needs)
 
 
 @cache
