@@ -235,6 +235,19 @@ def test_arrays_are_hostile(faces: Dataset, tmp_path: Path, emoscope: Command) -
         assert code == 2 and err.count("\n") == 1 and not (tmp_path / "out.npz").exists(), (source.name, code, err)
 
 
+def test_whole_numbers_of_0_and_1_are_asked_about(faces: Dataset, tmp_path: Path, emoscope: Command) -> None:
+    black_and_white = (faces.pixels > 127).astype(np.uint8)
+    np.savez(tmp_path / "bits.npz", X=black_and_white, y=faces.emotion.astype(int))
+    code, _, err = emoscope("data", "import", tmp_path / "bits.npz", "-o", tmp_path / "out.npz")
+    assert code == 2 and "the whole numbers 0 and 1" in err and err.count("\n") == 1
+    assert not (tmp_path / "out.npz").exists()
+    # Both advices are followed.
+    for name, pixels in (("bytes", 255 * black_and_white), ("decimal", black_and_white.astype(np.float32))):
+        np.savez(tmp_path / f"{name}.npz", X=pixels, y=faces.emotion.astype(int))
+        assert emoscope("data", "import", tmp_path / f"{name}.npz", "-o", tmp_path / f"{name}-out.npz")[0] == 0
+        assert (Dataset.load(tmp_path / f"{name}-out.npz").pixels == 255 * black_and_white).all()
+
+
 def test_numbers_in_parquet_are_whole_or_shares_of_white(faces: Dataset, tmp_path: Path) -> None:
     for name, pixels in (("shares", faces.pixels / 255), ("floats", faces.pixels * 1.0), ("near", faces.pixels + 1e-6)):
         cells = np.minimum(pixels, 255).reshape(len(faces), -1).tolist()

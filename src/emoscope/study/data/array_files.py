@@ -95,6 +95,11 @@ def _create(
     labels.check(name)
     kept = np.array([label is not None for label in emotion])
     values = faces[kept]
+    if values.dtype.kind != "f" and values.max(initial=0) == 1:
+        raise InputError(
+            f"{name}: all pixels are the whole numbers 0 and 1, expected 0 to 255, or decimal numbers from 0 to 1; "
+            "multiply them by 255, or save them as decimal numbers, and import it again"
+        )
     if values.dtype != np.uint8:
         values = _convert(values)
         if values is None:
