@@ -155,6 +155,30 @@ def test_a_folder_belongs_to_its_study(study: Path, faces_file: Path, tmp_path: 
     assert (tmp_path / "one" / "pair.onnx").is_file()
 
 
+def test_more_threads_than_cores_are_said(
+    study: Path, faces_file: Path, tmp_path: Path, emoscope: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("emoscope.core.native.count_cores", lambda: 1)
+    config, file = yaml.safe_load(TINY.format(name="pair")), tmp_path / "pair.yaml"
+
+    def call(cpus: int, step: str, data: Path, *options: object) -> tuple[int, str]:
+        file.write_text(yaml.safe_dump({**config, "resources": {"cpus": cpus}}))
+        code, _, stderr = emoscope("study", step, file, "--data", data, *options)
+        return code, stderr
+
+    said = "a training has 2 threads (resources.cpus) and this machine 1 core, so they wait for each other"
+    for step in ("plan", "run"):
+        options = ("-o", tmp_path / "new") * (step == "run")
+        for cpus in (2, 1):
+            code, stderr = call(cpus, step, tmp_path / "none.npz", *options)
+            assert code == 2 and stderr.count(said) == cpus - 1, stderr
+    # As the line says: other threads are other trainings, which this folder does not take, and with its own it goes on.
+    code, stderr = call(2, "run", faces_file, "-o", study)
+    assert code == 2 and "cores per training differ" in stderr
+    code, stderr = call(1, "run", faces_file, "-o", study)
+    assert code == 0 and "threads" not in stderr and "epoch" not in stderr, stderr
+
+
 @pytest.mark.parametrize("name", ["pair.onnx", "pair-1.onnx", "results.json", "final.json", "splits"])
 def test_what_is_not_a_studys_is_not_written_over(
     name: str, faces_file: Path, tmp_path: Path, emoscope: Command

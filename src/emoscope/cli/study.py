@@ -69,6 +69,8 @@ def run_study(
     from emoscope.study.running.mlflow import create_tracker
 
     values = load_study_file(file, protocol)
+    if executor is ExecutorChoice.local:
+        warn_of_cores(values)
     n_gpus = 0
     if workers > 1 and executor is ExecutorChoice.local:
         # Only here: it loads torch, and a finished study is told without.
@@ -108,6 +110,21 @@ def load_study_file(file: Path, protocol: str | None) -> dict[str, object]:
     return values
 
 
+def warn_of_cores(values: dict[str, object]) -> None:
+    """Say where a study gives a training more threads than this machine has cores: it would crawl without a word."""
+    from emoscope.core.native import count_cores
+    from emoscope.study.running.study_folder import count_cores as count_wanted
+
+    wanted, n = count_wanted(values), count_cores()
+    if isinstance(wanted, int | float) and wanted > n:
+        typer.echo(
+            f"warning: a training has {wanted:g} threads (resources.cpus) and this machine {n} "
+            f"core{'s' * (n != 1)}, so they wait for each other; run the study where there are {wanted:g}, or set "
+            f"resources.cpus to {n}: threads are part of a training's name, so it begins anew, in another folder -o",
+            err=True,
+        )
+
+
 @study_app.command("plan")
 def plan_study(
     file: Annotated[Path, typer.Argument(help="The study, a YAML file such as studies/thesis.yaml.")],
@@ -126,6 +143,7 @@ def plan_study(
 
     values = load_study_file(file, None)
     config = (Comparison if "families" in values else StudyConfig).from_dict(values)
+    warn_of_cores(values)
     dataset = Dataset.load(data)
     # The processor's seconds since the process began: what others do meanwhile is not the study's.
     found = plan(config, dataset, machines, gpus, time.process_time(), print_progress)
