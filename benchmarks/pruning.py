@@ -2,7 +2,7 @@
 
     python benchmarks/pruning.py RUNS [RUNS ...]
 
-RUNS are folders of trainings, such as `thesis-small/runs`. Each order is a search that asks for all of them, one after
+RUNS are folders of trainings, such as those of benchmarks/pruning.yaml: 64 settings of two thin networks on 3,000 faces. Each order is a search that asks for all of them, one after
 the other; those that fall behind the bars of running/search.py end there. The candidates are the best of what was
 reached.
 """
@@ -20,7 +20,7 @@ from emoscope.study.running.search import compute_bars
 from emoscope.study.training.run_folder import load_run
 
 N_ORDERS = 20
-PRUNERS: tuple[Pruner, ...] = ("quarter", "median")
+PRUNERS: tuple[Pruner, ...] = ("quarter", "median", "halving")
 N_CANDIDATES = 3
 
 

@@ -250,3 +250,11 @@ def test_bars_are_the_median_of_the_best_so_far() -> None:
     curves = [[0.1, 0.3, 0.2, 0.5], [0.2, 0.2, 0.2, 0.2], [0.4], [], [0.1, 0.2, 0.3, 0.6], [0.3, 0.3, 0.3, 0.4]]
     assert compute_bars(curves, "median") == (0.0, 0.0, 0.0, 0.4)
     assert compute_bars(curves, "none") == compute_bars(curves[:5], "median") == ()
+
+
+def test_halving_asks_for_the_upper_half_quarter_and_eighth() -> None:
+    curves = [[i / 100] * 14 for i in range(8)]
+    halves = np.zeros(14)
+    halves[[2, 5, 11]] = np.quantile(np.arange(8) / 100, [0.5, 0.75, 0.875])
+    np.testing.assert_allclose(compute_bars(curves, "halving"), halves)
+    assert compute_bars(curves[:4], "halving") == ()

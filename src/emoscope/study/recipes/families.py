@@ -16,7 +16,7 @@ from emoscope.study.recipes.file import Settings, StudyFile, find_missing_beginn
 from emoscope.study.recipes.training import TrainConfig
 
 Sampler = Literal["gp", "tpe", "random"]
-Pruner = Literal["none", "quarter", "median"]
+Pruner = Literal["none", "quarter", "median", "halving"]
 
 Number = Annotated[int, Field(ge=1, le=10_000_000)]
 FromZero = Annotated[int, Field(ge=0, le=10_000_000)]
@@ -41,7 +41,8 @@ class Search(BaseModel):
     """How many trials are asked for before the first of them is told; it decides which trials there are."""
     pruner: Pruner = "none"
     """`quarter` ends a training whose best is in the lowest quarter of those before it at the same epoch, `median` one
-    in the lower half, which also ends slow starters that would have won (results/pruning.json)."""
+    in the lower half. `halving` looks at three epochs, six, twelve and so on, and asks for the upper half, quarter,
+    eighth: successive halving (Jamieson and Talwalkar, 2016), asked one after the other (results/pruning.json)."""
 
 
 class _Family(BaseModel):

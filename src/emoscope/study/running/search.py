@@ -297,13 +297,14 @@ def find_bars(trial: FrozenTrial) -> Bars:
 def compute_bars(curves: Sequence[Sequence[float]], pruner: Pruner) -> Bars:
     """Return what a training must have reached after each epoch to go on, from those before it.
 
-    The median of the best that these had reached by then, as Optuna's MedianPruner takes it, or the lower quartile; one
-    that ended early keeps its best. Known when a trial is asked for, so that which trainings end does not depend on
+    The median of the best that these had reached by then, as Optuna's MedianPruner takes it, or the lower quartile;
+    with `halving` what half of them had reached after PRUNER_EPOCHS, a quarter after twice as many, and so on. One that
+    ended early keeps its best. Known when a trial is asked for, so that which trainings end does not depend on
     which of them is faster.
 
     Args:
         curves: validation macro F1 of each epoch, by training; empty for one that failed.
-        pruner: `none`, `quarter` or `median`.
+        pruner: `none`, `quarter`, `median` or `halving`.
 
     Returns:
         One value per epoch, the first ones 0; nothing while too few trainings are known.
@@ -313,8 +314,14 @@ def compute_bars(curves: Sequence[Sequence[float]], pruner: Pruner) -> Bars:
         return ()
     n_epochs = max(map(len, best))
     table = np.array([[*curve, *[curve[-1]] * (n_epochs - len(curve))] for curve in best])
-    bars = np.quantile(table, QUANTILES[pruner], axis=0)
-    bars[:PRUNER_EPOCHS] = 0.0
+    if pruner == "halving":
+        bars, n_done, share = np.zeros(n_epochs), PRUNER_EPOCHS, 0.5
+        while n_done <= n_epochs:
+            bars[n_done - 1] = np.quantile(table[:, n_done - 1], 1 - share)
+            n_done, share = 2 * n_done, share / 2
+    else:
+        bars = np.quantile(table, QUANTILES[pruner], axis=0)
+        bars[:PRUNER_EPOCHS] = 0.0
     return tuple(float(bar) for bar in bars)
 
 
