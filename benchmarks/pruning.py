@@ -2,9 +2,10 @@
 
     python benchmarks/pruning.py RUNS [RUNS ...]
 
-RUNS are folders of trainings, such as those of benchmarks/pruning.yaml: 64 settings of two thin networks on 3,000 faces. Each order is a search that asks for all of them, one after
-the other; those that fall behind the bars of running/search.py end there. The candidates are the best of what was
-reached.
+RUNS are folders of trainings, such as those of benchmarks/pruning.yaml: 64 settings of two thin networks, 3,000 faces.
+Each order is a search that asks for all of them, one after the other; those that fall behind the bars of
+running/search.py end there. The candidates are the best of what was reached. Bar: 40 % of the epochs saved, the best
+training of all among the candidates in 19 of 20 orders.
 """
 
 from pathlib import Path
