@@ -108,7 +108,8 @@ def test_nothing_is_sent_and_a_recording_comes_back_as_a_result(
     page.click("#consent-form .primary")
     page.wait_for_selector("#live-faces .face", timeout=WAIT_MS)
     page.click("#record")
-    page.wait_for_timeout(3000)
+    # Two pictures at least, on a busy machine too.
+    page.wait_for_timeout(8000)
     page.click("#record")
     page.click("#camera-stop")
     with page.expect_download() as download:

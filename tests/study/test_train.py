@@ -319,6 +319,7 @@ def test_other_bad_input(tmp_path: Path, faces_file: Path, emoscope: Command) ->
     (tmp_path / "text.npz").write_text("no dataset")
     for arguments, words in (
         (["train", "--data", tmp_path / "no.npz", "-o", tmp_path / "r"], "there is no dataset"),
+        (["data", "show", tmp_path], f"data import {tmp_path} -o {tmp_path.name}.npz"),
         (
             ["train", "--data", tmp_path / "text.npz", "-o", tmp_path / "r"],
             "is not a dataset of emoscope (it is no npz file)",

@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import os
+import shlex
 import zipfile
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
@@ -189,6 +190,9 @@ class Dataset:
         Raises:
             InputError: no such file, or not such a file; make it with `emoscope data import`.
         """
+        if path.is_dir():
+            command = shlex.join(["emoscope", "data", "import", str(path), "-o", f"{path.resolve().name}.npz"])
+            raise InputError(f"{path} is a folder, expected a dataset file; make one with `{command}`")
         if not path.is_file():
             raise InputError(f"there is no dataset {path}; make one with `emoscope data import SOURCE -o {path}`")
         try:
