@@ -67,7 +67,9 @@ async def read_people(response: Response, jobs: AllJobs, job: AJob) -> PeopleAns
 
 
 @router.put("/people", responses=ERRORS)
-async def change_people(form: PeopleForm, request: Request, jobs: AllJobs, job: AJob) -> PeopleAnswer:
+async def change_people(
+    form: PeopleForm, request: Request, response: Response, jobs: AllJobs, job: AJob
+) -> PeopleAnswer:
     """Say who is who and who does not count; report and tables are made anew.
 
     With `If-Match`, the `ETag` of what was read, only as long as nobody else has changed it.
@@ -80,7 +82,9 @@ async def change_people(form: PeopleForm, request: Request, jobs: AllJobs, job: 
         if wants_version(request):
             check_version(request, await asyncio.to_thread(_read, jobs, job))
         await asyncio.to_thread(_save, jobs, job, form)
-    return await asyncio.to_thread(_read, jobs, job)
+        answer = await asyncio.to_thread(_read, jobs, job)
+    mark_version(response, answer)
+    return answer
 
 
 def _check_people(job: Job) -> None:

@@ -60,6 +60,7 @@ async def read_segments(response: Response, jobs: AllJobs, job: AJob) -> Segment
 @router.put("/segments", responses=describe(404, 409, 412, 413, 422))
 async def mark_segments(
     request: Request,
+    response: Response,
     jobs: AllJobs,
     job: AJob,
     events: Annotated[UploadFile, File(description="A table with name, start_s, end_s, or BIDS, BORIS, ELAN, Praat.")],
@@ -70,17 +71,24 @@ async def mark_segments(
     fields = {"event_tiers": event_tiers, "event_columns": event_columns}
     content = await events.read()
     called = clean_name(events.filename or "events")
-    return await _mark(request, jobs, job, {key: value for key, value in fields.items() if value}, content, called)
+    given = {key: value for key, value in fields.items() if value}
+    return await _mark(request, response, jobs, job, given, content, called)
 
 
 @router.delete("/segments", responses=describe(404, 409, 412, 422))
-async def unmark_segments(request: Request, jobs: AllJobs, job: AJob) -> SegmentsAnswer:
+async def unmark_segments(request: Request, response: Response, jobs: AllJobs, job: AJob) -> SegmentsAnswer:
     """Take all marked segments away; the report is made anew."""
-    return await _mark(request, jobs, job, {}, None, "")
+    return await _mark(request, response, jobs, job, {}, None, "")
 
 
 async def _mark(
-    request: Request, jobs: Jobs, job: Job, fields: Mapping[str, str], content: bytes | None, called: str
+    request: Request,
+    response: Response,
+    jobs: Jobs,
+    job: Job,
+    fields: Mapping[str, str],
+    content: bytes | None,
+    called: str,
 ) -> SegmentsAnswer:
     _check(job)
     lock: asyncio.Lock = request.app.state.people_lock
@@ -90,7 +98,9 @@ async def _mark(
         if wants_version(request):
             check_version(request, await asyncio.to_thread(_read, jobs, job))
         await asyncio.to_thread(_save, jobs, job, fields, content, called)
-    return await asyncio.to_thread(_read, jobs, job)
+        answer = await asyncio.to_thread(_read, jobs, job)
+    mark_version(response, answer)
+    return answer
 
 
 def _check(job: Job) -> None:

@@ -36,7 +36,8 @@ export const request = async (address, options = {}) => {
   }
   if (!answer.ok) throw toProblem(answer.status, await answer.text());
   const tag = answer.headers.get("ETag");
-  if (tag && !options.method) versions.set(address, tag);
+  if (tag) versions.set(address, tag);
+  else if (isChange) versions.delete(address);
   return answer.status === 204 ? null : answer.json();
 };
 
