@@ -1,6 +1,7 @@
 """The command line put together: every command, the log, and each error as one line."""
 
 import importlib
+import inspect
 import logging
 import sys
 from collections.abc import Iterator, MutableMapping
@@ -55,6 +56,7 @@ class Commands(MutableMapping[str, Any]):
                 app.command(name)(getattr(module, name))
             command: Any = typer.main.get_command(app)
             command.name = name
+            flow(command)
             self.made[name] = command
         return self.made[name]
 
@@ -69,6 +71,15 @@ class Commands(MutableMapping[str, Any]):
 
     def __len__(self) -> int:
         return len(HOMES)
+
+
+def flow(command: Any) -> None:
+    """Leave it to the terminal where lines of a help break: typer keeps the source's breaks after the first paragraph."""
+    if command.help:
+        paragraphs = inspect.cleandoc(command.help).split("\n\n")
+        command.help = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+    for subcommand in getattr(command, "commands", {}).values():
+        flow(subcommand)
 
 
 class Group(TyperGroup):

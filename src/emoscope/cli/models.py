@@ -133,9 +133,10 @@ def models(
         return
     for entry in entries:
         measured = entry.figures.get("validation")
-        figures = "accuracy {accuracy:.3f}, macro F1 {macro_f1:.3f}".format(**measured) if measured else ""
+        text = "validation accuracy {accuracy:.3f}, macro F1 {macro_f1:.3f}"
+        figures = text.format(**measured) if measured else ""
         aliases = ", ".join(entry.aliases)
-        typer.echo(f"{entry.name:16}{entry.role:10}{entry.status:12}{aliases:19}{figures}".rstrip())
+        typer.echo(f"{entry.name:28}{entry.role:9}{entry.status:12}{aliases:9}{figures}".rstrip())
 
 
 def print_devices(as_json: bool) -> None:

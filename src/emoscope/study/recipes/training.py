@@ -37,7 +37,7 @@ class TrainConfig:
     """One training: everything that decides its result, beside the data."""
 
     network: str = "compact"
-    """A name that networks/catalogue.py knows, or `timm:NAME`."""
+    """Such as `compact`, `vgg16` or `densenet121` (an unknown name is answered with all of them), or `timm:NAME`."""
     pretrained: bool = False
     """Begin with ImageNet weights; the classifier is new."""
     branches: Annotated[int, Field(ge=0, le=3)] = 0
@@ -107,7 +107,7 @@ class TrainConfig:
     ema_decay: Annotated[float, Field(ge=0, le=0.99999)] = 0.998
     """Moving average of the weights per step; 0 switches it off."""
     augment: bool = True
-    """Change training images anew in every epoch, each by its own draw; see training/batches.py."""
+    """Change training images anew in every epoch, each by its own draw."""
     augmentation: Literal["strong", "thesis"] = "strong"
     """`thesis`: mirror, rotation, zoom, shift, all mild, as the reference study; `strong`: brightness, contrast and
     erasing, too."""
