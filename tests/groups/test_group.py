@@ -77,7 +77,7 @@ def test_the_same_film_twice_is_said(tmp_path: Path) -> None:
         (folder / MANIFEST).write_text(Manifest("analysis", source, {}).to_json())
     notes = load_project(tmp_path / "results").notes
     assert [note for note in notes if "same file" in note] == [
-        "the same file stands behind several recordings, and each of them counts: anna, copy; move away all but one"
+        "the same file stands behind several recordings, and each counts: anna, copy; move away all but one"
     ]
 
 

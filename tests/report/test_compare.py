@@ -34,7 +34,8 @@ def test_recordings_stand_side_by_side(folders: list[Path], tmp_path: Path, emos
     assert facts["recordings"][1]["duration_s"] == 30.0
     assert [(e["name"], len(e["recordings"])) for e in facts["events"]] == [("Product", 2), ("Break", 1)]
     assert facts["warnings"] == [
-        "They were analysed with different distances between frames (--every: a number of frames, or seconds): 1 in clip.mp4 (a); 3 in clip.mp4 (b)."
+        "They were analysed with different distances between frames (--every: frames or seconds): "
+        "1 in clip.mp4 (a); 3 in clip.mp4 (b)."
     ]
     document = page_path.read_text(encoding="utf-8")
     page = Page(document)

@@ -74,7 +74,7 @@ class Commands(MutableMapping[str, Any]):
 
 
 def flow(command: Any) -> None:
-    """Leave it to the terminal where lines of a help break: typer keeps the source's breaks after the first paragraph."""
+    """Let the terminal break a help's lines: typer keeps the source's breaks after the first paragraph."""
     if command.help:
         paragraphs = inspect.cleandoc(command.help).split("\n\n")
         command.help = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)

@@ -120,7 +120,7 @@ def find_copies(recordings: Mapping[str, Recording]) -> list[str]:
         if (size := source.get("size")) and (digest := source.get("sha256_of_ends")):
             by_file.setdefault((size, digest), []).append(recording.name)
     return [
-        f"the same file stands behind several recordings, and each of them counts: {name_some(names)}; move away all but one"
+        f"the same file stands behind several recordings, and each counts: {name_some(names)}; move away all but one"
         for names in by_file.values()
         if len(names) > 1
     ]

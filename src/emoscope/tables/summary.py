@@ -99,7 +99,7 @@ SETTING_LABELS: Final = {
 COMPARED_SETTINGS: Final = {
     "model": "models",
     "detector": "face detectors",
-    "every": "distances between frames (--every: a number of frames, or seconds)",
+    "every": "distances between frames (--every: frames or seconds)",
     "views": "numbers of views",
     "balanced": "operating points (--balanced)",
     "reading": "ways of reading (--reading)",
