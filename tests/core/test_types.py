@@ -87,3 +87,11 @@ def test_short_and_escaped() -> None:
 def test_a_frame_is_no_other_picture(image: object) -> None:
     with pytest.raises(InputError, match=r"expected .*uint8 \(h, w, 3\)"):
         Frame(image)  # type: ignore[arg-type]
+
+
+def test_a_frame_is_made_by_place_or_by_name() -> None:
+    image = np.zeros((4, 6, 3), np.uint8)
+    frame = Frame(image=image, index=3, time_s=0.12, source="a.mp4")
+    assert repr(frame) == repr(Frame(image, 3, 0.12, "a.mp4"))
+    np.testing.assert_array_equal(frame.image, image)
+    assert (frame.size_wh, frame.shot, frame.n_breaks, frame.is_blend) == ((6, 4), 1, 0, False)

@@ -61,7 +61,7 @@ Raster = Image | Deferred
 """An image, or one that is not converted yet; both are cut by rows and columns."""
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, init=False)
 class Frame:
     """One picture of a source.
 
@@ -72,34 +72,47 @@ class Frame:
 
     raster: Raster
     """(h, w, 3) uint8, BGR, upright; large frames of a video are not converted yet."""
-    index: int = 0
+    index: int
     """Number within the source, counted from 0; frames that are not analysed count too."""
-    time_s: float = 0.0
+    time_s: float
     """What a player's clock shows; 0 for pictures."""
-    source: str = ""
+    source: str
     """File that the picture comes from."""
-    shot: int = 1
+    shot: int
     """Number of the film's shot in what is analysed of it, from 1."""
-    n_breaks: int = 0
+    n_breaks: int
     """So many times all of the picture has changed before: across a change people are known by their looks only."""
-    is_blend: bool = False
+    is_blend: bool
     """Whether it may show two shots at once."""
 
-    def __post_init__(self) -> None:
+    def __init__(
+        self,
+        image: Raster,
+        index: int = 0,
+        time_s: float = 0.0,
+        source: str = "",
+        shot: int = 1,
+        n_breaks: int = 0,
+        is_blend: bool = False,
+    ) -> None:
         """Check the image.
 
         Raises:
             InputError: it is not (h, w, 3) uint8; convert it.
         """
-        image = self.raster
-        if not isinstance(image, np.ndarray):
-            if isinstance(image, Deferred):
-                return
+        if isinstance(image, np.ndarray):
+            if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
+                raise InputError(
+                    f"an image is {image.dtype} of shape {image.shape}, expected uint8 (h, w, 3) in BGR order; "
+                    "convert it"
+                )
+        elif not isinstance(image, Deferred):
             raise InputError(f"an image is {type(image).__name__}, expected an array uint8 (h, w, 3) in BGR order")
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
-            raise InputError(
-                f"an image is {image.dtype} of shape {image.shape}, expected uint8 (h, w, 3) in BGR order; convert it"
-            )
+        # Written by hand: whoever makes a frame calls it `image`, which is also the array that is made of it later.
+        for name, value in zip(
+            self.__dataclass_fields__, (image, index, time_s, source, shot, n_breaks, is_blend), strict=True
+        ):
+            object.__setattr__(self, name, value)
 
     def __repr__(self) -> str:
         w, h = self.size_wh
