@@ -33,7 +33,7 @@ NAMES = {
     "teachers": "5e9749cfc8f5a2aa",
     "thesis": "b1693d1b8fc86af3",
     "thesis-middle": "23bb561ccf1230bd",
-    "thesis-quick": "24828f75189893f9",
+    "thesis-quick": "357ecf4607197d40",
     "thesis-small": "d41f6389332644b8",
     "transfer": "f8d6f90e613c7910",
 }
