@@ -1,11 +1,14 @@
 """Whose file it is: the earlier result or the new one is whole whatever fails, and what is foreign is never touched."""
 
+import errno
+import io
 import os
 import re
 import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -383,3 +386,26 @@ def test_a_new_file_is_whole_and_never_over_another(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="cannot write"):
         write_new(tmp_path / "none" / "b.csv", "z")
     assert (tmp_path / "a.csv").read_text() == "x" and [p.name for p in tmp_path.iterdir()] == ["a.csv"]
+
+
+def test_without_second_names_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EPERM, "no second names")
+
+    class Full(io.StringIO):
+        def flush(self) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    opened = Path.open
+
+    def open_full(path: Path, mode: str = "r", **options: Any) -> Any:
+        with opened(path, mode, **options):
+            return Full()
+
+    monkeypatch.setattr(os, "link", refuse)
+    write_new(tmp_path / "a.csv", "x")
+    assert (tmp_path / "a.csv").read_text() == "x"
+    monkeypatch.setattr(Path, "open", open_full)
+    with pytest.raises(OutputError, match="make room"):
+        write_new(tmp_path / "b.csv", "y")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]

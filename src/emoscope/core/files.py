@@ -79,7 +79,13 @@ def write_new(path: Path, text: str) -> None:
             except OSError:
                 # A file system without second names.
                 with path.open("x", encoding="utf-8", newline="") as own:
-                    own.write(text)
+                    try:
+                        own.write(text)
+                        own.flush()
+                    except OSError:
+                        # It was not there before: what is half written is ours.
+                        path.unlink(missing_ok=True)
+                        raise
     except OSError as e:
         raise explain(path, e) from e
 

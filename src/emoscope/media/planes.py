@@ -46,7 +46,8 @@ class Reformatters(threading.local):
 
         if len(self.by_size) > MAX_SIZES:
             self.by_size.clear()
-        reformatter = self.by_size.setdefault((picture.width, picture.height), VideoReformatter())
+        if (reformatter := self.by_size.get(size := (picture.width, picture.height))) is None:
+            reformatter = self.by_size[size] = VideoReformatter()
         return np.asarray(reformatter.reformat(picture, format="bgr24").to_ndarray(), np.uint8)
 
 
