@@ -74,7 +74,7 @@ def test_the_options_of_each_provider() -> None:
     for name, provider in PROVIDERS.items():
         options = create_options(provider)
         assert (options.intra_op_num_threads, options.inter_op_num_threads) == (1, 1), name
-        assert options.enable_mem_pattern == (name != "directml")
+        assert not options.enable_mem_pattern
     openvino = create_options(PROVIDERS["openvino"])
     assert openvino.graph_optimization_level == onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     assert "f32" in PROVIDERS["openvino"].options["load_config"] and PROVIDERS["cuda"].options["use_tf32"] == "0"

@@ -18,6 +18,7 @@ from emoscope.core.errors import InputError
 from emoscope.core.frame_result import FrameResult
 from emoscope.core.html import create_table
 from emoscope.core.manifest import Identity, Manifest
+from emoscope.core.native import return_memory
 from emoscope.core.numbers import format_percent
 from emoscope.core.owned import open_owned
 from emoscope.media.source import Source
@@ -199,6 +200,10 @@ def analyze_source(
             for frame, result in analyzer.analyze_frames(frames):
                 recorder.add(frame, result)
                 on_frame(result)
+                del frame
+    # The end needs memory for the whole table, and no networks any more.
+    del analyzer
+    return_memory()
     if recorder.table.n_rows == 0 and not source.stop.is_set():
         raise InputError(f"{source.label}: none of its pictures can be read; first: {source.problems[0]}")
     wall_s = round(time.perf_counter() - start, 3)

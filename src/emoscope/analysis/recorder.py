@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import numpy as np
 
@@ -90,7 +90,10 @@ class Recorder:
             kind: what the source is.
             source: where the frames come from, if they can be read again.
         """
-        self.folder, self.settings, self.analyzer = folder, settings, analyzer
+        self.folder, self.settings = folder, settings
+        # Not the analyzer itself: its networks need memory, and have done their part before the end.
+        self.model, self.used = analyzer.recognizer.describe(), describe_use(analyzer, source)
+        self.recognizer = analyzer.recognizer if settings.explain else None
         self.name, self.kind, self.source = name, kind, source
         self.size_wh = (0, 0)
         self.n_faces = self.n_inverted = 0
@@ -189,15 +192,14 @@ class Recorder:
                 FORMATS[name](observations, summary, self.folder / f"observations.{name}", self._find_film())
         if self.thumbnails is not None:
             self.thumbnails.save(self.folder)
-        if settings.explain:
+        if self.recognizer is not None:
             from emoscope.outputs.explain import explain
 
             # The table has names that can be shown anywhere; an upload's is its client's.
             files = (self.source.path, *self.source.pictures) if self.source else ()
             places = {make_printable(str(path)): path for path in files}
             places |= {self.name: self.source.path} if self.source else {}
-            recognizer = self.analyzer.recognizer
-            explain(observations, summary, recognizer, self.folder, blur=settings.hides_faces, places=places)
+            explain(observations, summary, self.recognizer, self.folder, blur=settings.hides_faces, places=places)
         if settings.report:
             write_report(observations, summary, self.folder / REPORT_FILE, self.folder)
         (self.folder / SUMMARY_FILE).write_text(summary.to_json(), encoding="utf-8")
@@ -218,28 +220,30 @@ class Recorder:
         return observations, summary
 
     def _describe(self, end: End, used: UsedSettings, fingerprint: str | None = None) -> Facts:
-        analyzer = self.analyzer
-        used = replace(
-            used,
-            detector=analyzer.detector.name,
-            detector_reason=analyzer.detector_reason,
-            device=analyzer.recognizer.device.name,
-            device_reason=analyzer.recognizer.device.reason,
-            max_side_px=analyzer.max_side_px,
-            model=analyzer.recognizer.spec.name,
-            start_s=self.source.start_s if self.source else 0.0,
-        )
         return Facts(
             schema_version=SCHEMA_VERSION,
             source=self.name,
             kind=self.kind,
             created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             size_wh=self.size_wh,
-            model=analyzer.recognizer.describe(),
+            model=self.model,
             fingerprint=fingerprint,
             **vars(end),
-            settings=self.settings.complete(used),
+            settings=self.settings.complete(replace(used, **self.used)),
         )
+
+
+def describe_use(analyzer: Analyzer, source: Source | None) -> dict[str, Any]:
+    """Return what the settings leave open and an analyzer and a source decided, as of UsedSettings."""
+    return {
+        "detector": analyzer.detector.name,
+        "detector_reason": analyzer.detector_reason,
+        "device": analyzer.recognizer.device.name,
+        "device_reason": analyzer.recognizer.device.reason,
+        "max_side_px": analyzer.max_side_px,
+        "model": analyzer.recognizer.spec.name,
+        "start_s": source.start_s if source else 0.0,
+    }
 
 
 def note_facts(folder: Path, facts: Facts) -> None:

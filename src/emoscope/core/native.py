@@ -44,6 +44,15 @@ def _share_arena() -> None:
         ctypes.CDLL(None).mallopt(M_ARENA_MAX, 1)
 
 
+def return_memory() -> None:
+    """Give what is free back to the system; the library keeps it otherwise, in case that it is wanted again."""
+    import ctypes
+
+    # glibc's alone; see malloc_trim(3).
+    with contextlib.suppress(AttributeError, OSError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 def count_cores() -> int:
     """Return how many processor cores this process may use."""
     # Not everywhere: macOS and Windows have none.

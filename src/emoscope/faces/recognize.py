@@ -19,7 +19,7 @@ from emoscope.faces.trial import try_out
 if TYPE_CHECKING:
     import onnxruntime
 
-BATCH = 32
+BATCH = 16
 """Pictures per call of the network; bounds memory, larger ones are no faster on a CPU."""
 MAX_LOGIT = 1e6
 """Far beyond what any network means."""

@@ -76,10 +76,13 @@ class Decoder:
                 pictures = []
             yield from self._pass(pictures)
         if self._is_rising and self.find_dropped() is not None:
-            yield from self._pass(self._decode_again())
+            for picture in self._decode_again():
+                yield from self._pass([picture])
+                del picture
 
-    def _pass(self, pictures: "Iterable[VideoFrame]") -> "Iterator[VideoFrame]":
-        for picture in pictures:
+    def _pass(self, pictures: "list[VideoFrame]") -> "Iterator[VideoFrame]":
+        while pictures:
+            picture = pictures.pop(0)
             self._suspect = max(self._suspect - 1, 0)
             if picture.is_corrupt:
                 self.note("what pictures build on is missing")
@@ -88,6 +91,7 @@ class Decoder:
             self._last_pts = picture.pts
             self._waiting = {stamp for stamp in self._waiting if picture.pts is None or stamp > picture.pts}
             yield picture
+            del picture
 
     def find_dropped(self, until_pts: int | None = None) -> int | None:
         """Return the first stamp of the packets since the last picture that gave none, None if there is none."""

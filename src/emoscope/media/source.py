@@ -189,6 +189,7 @@ class Source:
                 break
             given_s = time_s
             yield Frame(image, index, time_s, self.label, len(self.cuts) + 1, cuts.n_breaks, cuts.is_blend)
+            del picture, image
         else:
             self._check_end(decoder, clock)
         self.container_start_s = clock.start_s or 0.0

@@ -10,6 +10,7 @@ import numpy as np
 
 from emoscope.core.errors import InputError
 from emoscope.core.headers import is_animated, is_cut_off, is_encrypted
+from emoscope.core.native import count_cores
 from emoscope.core.picture import check_size, load_picture, turn
 from emoscope.core.types import Image, Raster
 from emoscope.media.clock import Clock
@@ -33,6 +34,8 @@ FORMATS = (
 )
 """FFmpeg's names of containers that hold their pictures themselves, and of sound, to say what it is. Playlists
 (hls, dash, concat) are none of them: they make a decoder open what files they like."""
+MAX_THREADS = 16
+"""More are not faster, says FFmpeg, and each holds frames."""
 ATTACHED_PICTURE = 0x400
 """FFmpeg's mark of a cover picture within a sound file: no video."""
 SEEK_FROM_S = 5.0
@@ -87,6 +90,8 @@ def find_stream(path: Path, container: "InputContainer") -> "VideoStream":
         raise InputError(f"{path} has no video in it; expected a video file or a picture")
     check_size(path, stream.width, stream.height, MAX_FRAME_PIXELS)
     stream.thread_type = "AUTO"
+    # Each holds frames. FFmpeg takes one more than there are cores, which have faces to find meanwhile.
+    stream.codec_context.thread_count = min(count_cores(), MAX_THREADS)
     return stream
 
 

@@ -131,7 +131,7 @@ class Analyzer:
         """
         with (
             contextlib.nullcontext(frames) if isinstance(frames, Ahead) else read_ahead(frames) as decoded,
-            Ahead((self._look(frame) for frame in decoded), lambda look: look[0].raster.nbytes) as looks,
+            Ahead(self._follow(decoded), lambda look: look[0].raster.nbytes) as looks,
             ThreadPoolExecutor(self.n_readers) as readers,
         ):
             # Several faces take longer to read than all else: cores that are left read the next frames meanwhile.
@@ -144,8 +144,12 @@ class Analyzer:
                     yield from self._complete(reading.popleft()[1].result())
                 if batch:
                     reading.append((n_bytes, readers.submit(self._read, batch)))
-                # Large frames are not kept while the next are waited for.
                 del batch
+
+    def _follow(self, frames: Iterable[Frame]) -> Iterator[Look]:
+        for frame in frames:
+            yield self._look(frame)
+            del frame
 
     def _look(self, frame: Frame) -> Look:
         """Find and follow the faces of one frame."""

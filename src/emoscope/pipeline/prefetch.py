@@ -7,9 +7,9 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-MAX_ITEMS = 16
-MAX_BYTES = 18 << 20
-"""Frames wait in memory: three of 1920 x 1080, one of 3840 x 2160, sixteen of small ones."""
+MAX_ITEMS = 8
+MAX_BYTES = 12_000_000
+"""Frames wait in memory: three of 1920 x 1080, one of 3840 x 2160, eight of small ones."""
 
 
 class Ahead(Generic[T]):
@@ -40,6 +40,8 @@ class Ahead(Generic[T]):
             for item in self.items:
                 if not self._put(item):
                     break
+                # Large frames are not kept while the next is made; here and wherever else they pass.
+                del item
         # Whatever it is, the caller's thread must learn of it.
         except BaseException as e:
             self.error = e
@@ -96,7 +98,8 @@ class Ahead(Generic[T]):
 
     def __iter__(self) -> Iterator[T]:
         while items := self.take(4):
-            yield from items
+            while items:
+                yield items.pop(0)
 
     def __enter__(self) -> "Ahead[T]":
         return self
