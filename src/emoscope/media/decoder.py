@@ -1,7 +1,7 @@
 """Decoding: a container's packets in, pictures out; on past damage, which is remembered."""
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
