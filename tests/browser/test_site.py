@@ -1,9 +1,10 @@
 """The page that reads in the browser, as a folder; and what people send back from it."""
 
+import hashlib
 import json
 import re
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from emoscope.browser.facts import collect_facts
 from emoscope.browser.parts import STATIC
 from emoscope.core.errors import InputError
 from emoscope.faces import registry
+from emoscope.server.page import here
 from emoscope.tables.summary import Facts, Summary
 
 
@@ -28,7 +30,7 @@ def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Stand-ins for onnxruntime-web, whose files the folder takes as they are."""
 
     def fetch(file: registry.ModelFile) -> Path:
-        path = tmp_path / file.file
+        path = tmp_path / file.path.name
         path.write_text(file.name)
         return path
 
@@ -69,6 +71,25 @@ def test_npm_that_fails_is_one_line(tmp_path: Path, emoscope: Command, monkeypat
     code, _, err = emoscope("page", "-o", tmp_path / "page", "--detector", "own")
     assert code == 2 and "no such package" in err and err.count("\n") == 1
     assert emoscope("models", "--browser")[0] == 2
+
+
+def test_another_version_in_the_cache_is_left_and_this_one_fetched(
+    tmp_path: Path, emoscope: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EMOSCOPE_CACHE", str(tmp_path))
+    content = b"this version"
+    files = [replace(file, sha256=hashlib.sha256(content).hexdigest()) for file in registry.BROWSER]
+    monkeypatch.setattr(registry, "BROWSER", files)
+    monkeypatch.setattr(here, "BROWSER", files)
+    monkeypatch.setattr(registry, "FETCHED", ())
+    monkeypatch.setattr(registry, "_read_from", lambda url: content)
+    earlier = [tmp_path / file.name for file in files]
+    for path in earlier:
+        path.write_bytes(b"as 1.30.0 lay there")
+    assert not here.is_there()
+    assert emoscope("models", "--fetch", "--browser")[0] == 0
+    assert here.is_there() and {file.path.read_bytes() for file in files} == {content}
+    assert {path.read_bytes() for path in earlier} == {b"as 1.30.0 lay there"}
 
 
 def test_scripts_take_their_numbers_from_the_python_code() -> None:

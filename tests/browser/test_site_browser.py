@@ -44,7 +44,7 @@ def address(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Confi
 @contextlib.contextmanager
 def make_site(folder: Path, pytestconfig: pytest.Config, **wishes: Any) -> Iterator[str]:
     with pytest.MonkeyPatch.context() as monkeypatch:
-        # Thirty-three megabytes: once for all runs of the tests.
+        # Twenty megabytes: once for all runs of the tests.
         if cache := getattr(pytestconfig, "cache", None):
             monkeypatch.setenv("EMOSCOPE_CACHE", str(cache.mkdir("onnxruntime-web")))
         try:

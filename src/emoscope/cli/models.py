@@ -105,7 +105,7 @@ def models(
         False
     ),
     browser: Annotated[
-        bool, typer.Option("--browser", help="With --fetch: also what `emoscope page` needs, 33 MB.")
+        bool, typer.Option("--browser", help="With --fetch: also what `emoscope page` needs, 20 MB.")
     ] = False,
     check_device: Annotated[
         bool,
