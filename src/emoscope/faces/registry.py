@@ -215,7 +215,8 @@ def fetch(model: ModelFile) -> Path:
             temporary.write_bytes(_read_from(model.url))
     except (OutputError, ModelError) as e:
         raise ModelError(
-            f"cannot fetch the model {model.name} ({e}); connect once, or put {model.path.name} into {model.path.parent}"
+            f"cannot fetch the model {model.name} ({e}); "
+            f"connect once, or put {model.path.name} into {model.path.parent}"
         ) from e
     try:
         return check_sha256(model)
