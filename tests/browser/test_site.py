@@ -95,7 +95,7 @@ def test_another_version_in_the_cache_is_left_and_this_one_fetched(
 def test_scripts_take_their_numbers_from_the_python_code() -> None:
     constants = collect_facts("default", "own")[0]["constants"]
     known = {name for module in constants.values() for name in module}
-    ported = ("image", "detect", "cut", "recognise", "track", "looks", "assign", "shots", "smooth", "reader")
+    ported = ("image", "detect", "cut", "recognise", "track", "looks", "assign", "shots", "smooth", "moments", "reader")
     for name in ported:
         text = re.sub(r"//.*", "", (STATIC / f"{name}.js").read_text())
         used = set(re.findall(r"\b[A-Z][A-Z0-9]*_[A-Z0-9_]+\b|\b(?:STRIDES|MEAN|STD|COARSER|JITTER|TAIL|ROWS)\b", text))

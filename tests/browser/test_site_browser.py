@@ -177,11 +177,16 @@ SHOWN = (
     ".card-head",
     ".gantt",
     ".y",
+    ".moments li",
 )
 LOOK = """(selectors) => [
   selectors.map((selector) => [...document.querySelectorAll(selector)].map((element) => element.innerText)),
   [...document.querySelectorAll("[data-series], [data-of]")].map(({ dataset: at }) => [at.series, at.of, at.draw]),
   JSON.parse(document.getElementById("series").textContent),
+  [...document.querySelectorAll(".moments .jump")].map(({ dataset: at }) => [Number(at.time), at.open]),
+  [...document.querySelectorAll(".plot .mark")].map((mark) => [mark.parentElement.dataset.series, mark.getAttribute("style")]),
+  [...document.querySelectorAll("svg.split")].map((split) => [split.ariaLabel,
+    ...[...split.children].map((bar) => ["x", "width", "fill"].map((name) => bar.getAttribute(name)))]),
 ]"""
 
 
@@ -233,9 +238,17 @@ def compare_reports(page: Any, film: Path, smoothing: str, folder: Path) -> None
             page.click(f"text={button} >> nth=0")
         saved.append(folder / f"{smoothing}-{len(saved)}.html")
         download.value.save_as(saved[-1])
-    receive_recording(saved[1], folder / smoothing)
+    compare_saved(page, *saved, folder / smoothing)
+    assert page.context.pages[0] == page and saved[0].stat().st_size < 3e6
+    assert said == []
+
+
+def compare_saved(page: Any, made: Path, recording: Path, result: Path) -> list[Any]:
+    """Compare the report that the page made with that of Python; return what is found in it."""
+    said: list[str] = []
+    receive_recording(recording, result)
     found = []
-    for path in (saved[0], folder / smoothing / "report.html"):
+    for path in (made, result / "report.html"):
         report = page.context.new_page()
         report.on("pageerror", lambda error: said.append(str(error)))
         report.goto(path.as_uri())
@@ -244,12 +257,63 @@ def compare_reports(page: Any, film: Path, smoothing: str, folder: Path) -> None
         assert report.evaluate(
             "[...document.querySelectorAll('svg.stack path')].some((path) => path.getAttribute('d'))"
         )
-    (texts, plots, series), (expected, own_plots, own_series) = found
+    (texts, plots, series, *moments), (expected, own_plots, own_series, *own_moments) = found
     texts[0], expected[0] = [texts[0][0].replace("top", "\u27e6top\u27e7")], [expected[0][0]]
-    assert texts == expected and plots == own_plots
+    assert texts == expected and plots == own_plots and moments == own_moments
     assert series.pop("isBare") and series == own_series
-    assert page.context.pages[0] == page and saved[0].stat().st_size < 3e6
     assert said == []
+    return moments
+
+
+RECORD = """async (frames) => {
+  const { Recording } = await import("./recording.js"), { createReport } = await import("./report.js");
+  const [facts, forms] = await Promise.all(["facts", "forms"].map(async (name) => (await fetch(`./${name}.json`)).json()));
+  const made = new Recording(facts, "simulated", "live", facts.settings);
+  for (const [time, faces] of frames) made.add(faces, [640, 480], time);
+  return Promise.all([createReport(made, made.end, forms), made.toFile(made.end)].map((blob) => blob.text()));
+}"""
+
+
+@pytest.mark.parametrize(("n_people", "n_seconds"), [(1, 40), (4, 100)])
+def test_the_moments_of_largest_change_are_those_that_python_finds(
+    n_people: int, n_seconds: int, chromium: Any, address: str, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(n_people)
+    # Everyone changes every five seconds, now together, now alone; somebody is away at times, a second has no frame.
+    moods = rng.dirichlet(np.full(7, 0.3), (n_seconds // 5, n_people)).repeat(25, axis=0)
+    moods = (moods + rng.uniform(0, 0.1, moods.shape)).astype(np.float32)
+    moods /= moods.sum(-1, keepdims=True)
+    frames = []
+    for i, row in enumerate(moods):
+        faces = [describe_face(k + 1, p) for k, p in enumerate(row.tolist()) if (i // 30 + k) % 4]
+        if i // 5 != n_seconds // 2:
+            frames.append((i / 5, faces))
+    page = open_page(chromium, address)
+    texts, saved = page.evaluate(RECORD, frames), [tmp_path / "report.html", tmp_path / "file.json"]
+    for path, text in zip(saved, texts, strict=True):
+        path.write_text(text)
+    jumps, marks, _ = compare_saved(page, *saved, tmp_path / "result")
+    assert 2 <= len(jumps) == len(marks) <= 5
+    # The list leads to the panel of a moment.
+    report = page.context.new_page()
+    report.goto(saved[0].as_uri())
+    report.click(".moments .jump >> nth=0")
+    assert report.is_visible("#moment-title") and "no faces to see" in report.inner_text("header")
+
+
+def describe_face(track_id: int, probabilities: list[float]) -> dict[str, Any]:
+    """Return a face as the page adds it to a recording."""
+    top = max(probabilities)
+    return {
+        "track_id": track_id,
+        "xyxy": [80 * track_id, 50, 80 * track_id + 70, 140],
+        "score": 0.9,
+        "raw": probabilities,
+        "probability": top,
+        "emotion": product.EMOTIONS[probabilities.index(top)],
+        "uncertain": False,
+        "quality": {"roll_deg": 0, "frontal": 1, "size_px": 70, "sharpness": 1, "light": 0.5, "contrast": 0.2},
+    }
 
 
 def test_people_keep_their_numbers_across_the_cuts_of_a_film(chromium: Any, address: str, tmp_path: Path) -> None:

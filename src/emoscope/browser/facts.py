@@ -14,10 +14,11 @@ from emoscope.faces.recognize import Recognizer
 from emoscope.faces.registry import DETECTOR, ROLL, YUNET, check_sha256
 from emoscope.media import shots
 from emoscope.pipeline.analyzer import PICTURE_SIDE_PX, VIDEO_SIDE_PX
+from emoscope.tables import moments
 from emoscope.tables.observations import SCHEMA_VERSION
 from emoscope.tracking import looks, motion, smooth, track
 
-MODULES: Final = (crop, detect, own, preprocess, quality, upright, looks, motion, shots, smooth, track)
+MODULES: Final = (crop, detect, own, preprocess, quality, upright, looks, moments, motion, shots, smooth, track)
 """Their scripts take the constants from here: a number stands in one place."""
 
 

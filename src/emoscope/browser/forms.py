@@ -22,6 +22,7 @@ SCRIPT: Final = "\u27e6script\u27e7"
 STYLE: Final = "<!--\u27e6style\u27e7-->"
 HELD: Final = " data-style="
 """The page's own policy lets no document that it makes apply inline styles; it gives them their name at last."""
+NO_FACES: Final = "Made in a browser, which keeps no picture: there are no faces to see in this report."
 NO_BINS: Final = Timeline(np.zeros(0), np.zeros(0), np.zeros(0, np.int64), 1.0)
 
 
@@ -65,6 +66,9 @@ def create_forms(facts: Mapping[str, Any]) -> dict[str, Any]:
             "each_frame": wording.EACH_FRAME,
             "point": f"{wording.write_point(_slot('step'))}.",
             "people": [wording.write_seen(n) for n in (1, 2)],
+            "everyone": wording.EVERYONE,
+            "change": wording.write_change(_create_change("rose"), _create_change("fell"), _slot("counted")),
+            "joining": wording.write_joining(_slot("n")),
         },
     }
 
@@ -87,7 +91,7 @@ def _create_content(
         "source": _slot("source"),
         "source_line": wording.write_source_line(_slot("source"), _slot("created")),
         **{"is_pictures": False, "is_comparison": False, "is_single": is_single, "is_smoothed": is_smoothed},
-        **{"is_incomplete": False, "message": None, "curated": None, "attention": [], "events": None, "moments": []},
+        **{"is_incomplete": False, "message": NO_FACES, "curated": None, "attention": [], "events": None},
         "facts": [
             ("Analysed", _slot("created")),
             ("Length", _slot("length")),
@@ -134,6 +138,7 @@ def _create_content(
         "people": [_create_person(classes)],
         "rest": [] if is_single else [_create_numbers("rest")],
         "n_beyond": 0,
+        "moments": [_create_moment(classes)],
         "series": {"form": _slot("series")},
     }
 
@@ -170,6 +175,17 @@ def _create_beyond(classes: tuple[str, ...]) -> dict[str, Any]:
             for name, colour in zip(classes, find_css_colours(classes), strict=True)
         ],
     }
+
+
+def _create_change(name: str) -> tuple[str, str, str]:
+    return _slot(name), _slot(f"{name} from"), _slot(f"{name} to")
+
+
+def _create_moment(classes: tuple[str, ...]) -> dict[str, Any]:
+    """Return what the list repeats; the marks in the charts are put in by report.js."""
+    split = Markup(charts.draw_emotion_split([1 / len(classes)] * len(classes), classes))
+    names = ("time_s", "clock", "key", "whose", "text", "place")
+    return {**{name: _slot(f"moment.{name}") for name in names}, "before": split, "after": split}
 
 
 def _create_numbers(whose: str) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 from markupsafe import Markup
 
@@ -24,14 +23,18 @@ MAX_TOLD = 20
 
 def describe_moment(moment: Moment, timeline: Timeline, labels: Mapping[int, str], classes: tuple[str, ...]) -> Context:
     """Return what changed, in a sentence, and where its mark stands."""
-    time_s, track_id, n = moment.time_s, moment.track_id, moment.people
-    counted = f" ({n} {'person' if n == 1 else 'people'} in view)" if track_id is None else ""
+    time_s, track_id = moment.time_s, moment.track_id
+    rose, fell = (
+        (name, *(wording.format_percent(side[name]) for side in (moment.before, moment.after)))
+        for name in (moment.rose, moment.fell)
+    )
+    counted = wording.write_joining(wording.format_count(moment.people)) if track_id is None else ""
     return {
         "time_s": round(time_s, 3),
         "clock": format_moment(time_s, timeline.end_s),
         "key": "all" if track_id is None else f"p{track_id}",
-        "whose": "Everyone" if track_id is None else labels.get(track_id, f"Person {track_id}"),
-        "text": f"{_write_change(moment, 'rose')} and {_write_change(moment, 'fell')}{counted}.",
+        "whose": wording.EVERYONE if track_id is None else labels.get(track_id, f"Person {track_id}"),
+        "text": wording.write_change(rose, fell, counted),
         "place": charts.place_span(time_s, time_s, timeline),
         "before": Markup(charts.draw_emotion_split(wording.list_values(moment.before, classes), classes)),
         "after": Markup(charts.draw_emotion_split(wording.list_values(moment.after, classes), classes)),
@@ -41,12 +44,6 @@ def describe_moment(moment: Moment, timeline: Timeline, labels: Mapping[int, str
 def format_moment(time_s: float, length_s: float) -> str:
     """Return a moment's time, with tenths in a short recording."""
     return wording.format_clock(time_s, 1 if length_s < 60 else 0)
-
-
-def _write_change(moment: Moment, verb: Literal["rose", "fell"]) -> str:
-    name = moment.rose if verb == "rose" else moment.fell
-    before, after = (wording.format_percent(side[name]) for side in (moment.before, moment.after))
-    return f"{name} {verb} from {before} to {after}"
 
 
 def describe_events(summary: Summary, timeline: Timeline) -> Context | None:

@@ -11,6 +11,7 @@ from emoscope.tables.summary import SETTING_LABELS, UsedSettings
 
 EACH_FRAME = "Each point is one analysed frame."
 """Of charts."""
+EVERYONE = "Everyone"
 Context = Mapping[str, object]
 """What a template prints, by name."""
 
@@ -113,6 +114,23 @@ def write_phrase(emotion: str, share: str) -> str:
 def write_seen(n: int) -> str:
     """Return what a number of people is called."""
     return "person seen" if n == 1 else "people seen"
+
+
+def write_change(rose: tuple[str, str, str], fell: tuple[str, str, str], counted: str) -> str:
+    """Return what changed at a moment.
+
+    Args:
+        rose: the expression that rose, and its mean probability before and after.
+        fell: the same of the one that fell.
+        counted: what write_joining() gives where the change is not one person's.
+    """
+    parts = (f"{name} {verb} from {a} to {b}" for verb, (name, a, b) in (("rose", rose), ("fell", fell)))
+    return f"{' and '.join(parts)}{counted}."
+
+
+def write_joining(people: str) -> str:
+    """Return how many people, never one, went along with a change."""
+    return f" ({people} people in view)"
 
 
 def write_point(step: str) -> str:

@@ -1,6 +1,7 @@
 // @ts-check
 // The report of a recording, made in the page: the form that `emoscope page` wrote, filled in. Nothing is sent.
 import { share, signed } from "./emotions.js";
+import { findMoments } from "./moments.js";
 import { bin, findTop, listFrames, summarize, traceCurve } from "./summary.js";
 import { formatClock, formatConstant, formatCount, formatCreated, formatDuration, formatStep } from "./texts.js";
 
@@ -8,6 +9,8 @@ import { formatClock, formatConstant, formatCount, formatCreated, formatDuration
 
 const PLACE = /\u27e6([^\u27e7]+)\u27e7/g;
 const SVG_PERCENT = 100;
+const LEAST_PERCENT = 0.05;
+const SHORT_S = 60;
 
 const replaceIn = (text, values) => text.replace(PLACE, (place, name) => values[name] ?? place);
 
@@ -114,18 +117,62 @@ const describe = (recording, found, line, duration, forms) => {
   return values;
 };
 
+/**
+ * Draw parts of a whole side by side, as charts.py does.
+ * @param {Element} split
+ * @param {[string, number][]} parts name and share
+ */
+const drawSplit = (split, parts) => {
+  let x = 0;
+  const bars = [...split.children];
+  parts.forEach(([, part], i) => {
+    const width = SVG_PERCENT * part;
+    bars[i].setAttribute("x", `${x.toFixed(1)}%`);
+    bars[i].setAttribute("width", `${width.toFixed(1)}%`);
+    if (width < LEAST_PERCENT) bars[i].remove();
+    x += width;
+  });
+  split.setAttribute("aria-label", parts.map(([name, part]) => `${name} ${share(part)}`).join(", "));
+};
+
 const drawBars = (document, found) => {
   const bars = document.querySelectorAll(".shares .bar-cell rect:last-child");
   bars.forEach((bar, i) => bar.setAttribute("width", `${(SVG_PERCENT * found.everyone.shares[i]).toFixed(2)}%`));
   if (!found.valence) return;
-  const { positive, neutral, negative } = found.valence, split = document.querySelector("svg.split");
-  let x = 0;
-  [positive, neutral, negative].forEach((part, i) => {
-    split.children[i].setAttribute("x", `${(SVG_PERCENT * x).toFixed(1)}%`);
-    split.children[i].setAttribute("width", `${(SVG_PERCENT * part).toFixed(1)}%`);
-    x += part;
+  const { positive, neutral, negative } = found.valence;
+  drawSplit(document.querySelector(".valence svg.split"), [["positive", positive], ["neutral", neutral], ["negative", negative]]);
+};
+
+/** Add the moments of largest change to the list and their marks to the charts, as event_rows.py and parts.html.j2 do. */
+const addMoments = (document, moments, line, main, isSingle, emotions, words) => {
+  const place = document.querySelector("ol.moments");
+  if (!moments.length) {
+    document.getElementById("h-moments").remove();
+    place.remove();
+    document.querySelector(".mark-key").closest("p").remove();
+    return;
+  }
+  const describeMoment = ({ time, before, after, rose, fell, people, id }) => ({
+    "moment.time_s": String(time), "moment.clock": formatClock(time, line.end < SHORT_S ? 1 : 0),
+    "moment.key": isSingle ? main : id === null ? "all" : `p${id}`, "moment.whose": id === null ? words.everyone : `Person ${id}`,
+    "moment.text": replaceIn(words.change, {
+      rose: emotions[rose], "rose from": share(before[rose]), "rose to": share(after[rose]),
+      fell: emotions[fell], "fell from": share(before[fell]), "fell to": share(after[fell]),
+      counted: id === null ? replaceIn(words.joining, { n: formatCount(people) }) : "",
+    }),
   });
-  split.setAttribute("aria-label", `positive ${share(positive)}, neutral ${share(neutral)}, negative ${share(negative)}`);
+  const described = moments.map(describeMoment);
+  repeat([place.children[0]], described);
+  moments.forEach(({ time, before, after }, i) => {
+    const [first, second] = place.children[i].querySelectorAll("svg.split");
+    [[first, before], [second, after]].forEach(([split, means]) => drawSplit(split, emotions.map((name, k) => [name, means[k]])));
+    const x = SVG_PERCENT * Math.min(Math.max(time / line.end, 0), 1);
+    for (const plot of document.querySelectorAll(`[data-draw=stack][data-series=${described[i]["moment.key"]}]`)) {
+      const mark = Object.assign(document.createElement("span"), { className: "mark" });
+      mark.setAttribute("data-style", `--x:${x.toFixed(3)};--w:0.000`);
+      plot.append(mark);
+    }
+  });
 };
 
 /** Draw when the film's shots change, as charts.py does: every second one is filled. */
@@ -199,6 +246,7 @@ export const createReport = (recording, duration, forms) => {
   if (shown.length) addPeople(document, shown, rest, emotions);
   else for (const id of ["h-when", "h-people"]) document.getElementById(id).closest("section").remove();
   fill(document.documentElement, values);
+  addMoments(document, findMoments(frames, recording.facts.constants.moments), line, main, isSingle, emotions, forms.words);
   drawBars(document, found);
   drawShots(document, recording.cuts, line.end);
   const series = packSeries(recording, forms, line, shown, main, reach, top);
