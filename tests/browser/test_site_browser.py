@@ -184,7 +184,8 @@ LOOK = """(selectors) => [
   [...document.querySelectorAll("[data-series], [data-of]")].map(({ dataset: at }) => [at.series, at.of, at.draw]),
   JSON.parse(document.getElementById("series").textContent),
   [...document.querySelectorAll(".moments .jump")].map(({ dataset: at }) => [Number(at.time), at.open]),
-  [...document.querySelectorAll(".plot .mark")].map((mark) => [mark.parentElement.dataset.series, mark.getAttribute("style")]),
+  [...document.querySelectorAll(".plot .mark")].map((mark) =>
+    [mark.parentElement.dataset.series, mark.getAttribute("style")]),
   [...document.querySelectorAll("svg.split")].map((split) => [split.ariaLabel,
     ...[...split.children].map((bar) => ["x", "width", "fill"].map((name) => bar.getAttribute(name)))]),
 ]"""
@@ -267,7 +268,8 @@ def compare_saved(page: Any, made: Path, recording: Path, result: Path) -> list[
 
 RECORD = """async (frames) => {
   const { Recording } = await import("./recording.js"), { createReport } = await import("./report.js");
-  const [facts, forms] = await Promise.all(["facts", "forms"].map(async (name) => (await fetch(`./${name}.json`)).json()));
+  const load = async (name) => (await fetch(`./${name}.json`)).json();
+  const facts = await load("facts"), forms = await load("forms");
   const made = new Recording(facts, "simulated", "live", facts.settings);
   for (const [time, faces] of frames) made.add(faces, [640, 480], time);
   return Promise.all([createReport(made, made.end, forms), made.toFile(made.end)].map((blob) => blob.text()));
