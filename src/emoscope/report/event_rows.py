@@ -25,7 +25,7 @@ def describe_moment(moment: Moment, timeline: Timeline, labels: Mapping[int, str
     """Return what changed, in a sentence, and where its mark stands."""
     time_s, track_id = moment.time_s, moment.track_id
     rose, fell = (
-        (name, *(wording.format_percent(side[name]) for side in (moment.before, moment.after)))
+        (name, wording.format_percent(moment.before[name]), wording.format_percent(moment.after[name]))
         for name in (moment.rose, moment.fell)
     )
     counted = wording.write_joining(wording.format_count(moment.people)) if track_id is None else ""
