@@ -219,10 +219,18 @@ def is_unlisted(folder: Path) -> bool:
 
 
 def find_files(folder: Path) -> tuple[list[Path], list[Path]]:
-    """Return all files below a folder, sorted: those that emoscope did not write, and those that it wrote."""
+    """Return all files below a folder, sorted: those that emoscope did not write, and those that it wrote.
+
+    Links to folders are followed, each folder is looked into once; a link that leads nowhere is said.
+    """
     known: set[Path] = set()
     files: list[Path] = []
-    for place, folders, names in os.walk(folder, onerror=_say_left_out):
+    seen: set[str] = set()
+    for place, folders, names in os.walk(folder, onerror=_say_left_out, followlinks=True):
+        if (real := os.path.realpath(place)) in seen:
+            folders.clear()
+            continue
+        seen.add(real)
         folders[:] = sorted(name for name in folders if name != WORKING)
         here = Path(place)
         if MANIFEST in names and (manifest := Manifest.load(here)):
@@ -230,6 +238,9 @@ def find_files(folder: Path) -> tuple[list[Path], list[Path]]:
         elif "summary.json" in names and is_unlisted(here):
             known.update(path for pattern in UNLISTED for path in here.glob(pattern))
         files += [path for name in names if (path := here / name).is_file()]
+        for name in sorted(names):
+            if (here / name).is_symlink() and not (here / name).exists():
+                log.warning("left out %s, a link to what is not there", here / name)
     return sorted(path for path in files if path not in known), sorted(path for path in files if path in known)
 
 
