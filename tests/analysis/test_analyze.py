@@ -1,6 +1,7 @@
 """From a clip to a report: the runtime's whole path, as command and as library."""
 
 import json
+import re
 from pathlib import Path
 
 import av
@@ -134,6 +135,9 @@ def test_truncated_video_gives_what_was_there(portrait: Image, tmp_path: Path, e
     assert code == 0 and entry["status"] == "incomplete" and 10 < entry["frames"] < 50
     assert "cut.mp4" in stderr and "everything before was analysed" in stderr
     assert "everything before was analysed" in (tmp_path / "o" / "report.html").read_text()
+    assert entry["frames"] + entry["frames_unread"] == 50
+    line = emoscope("analyze", tmp_path / "cut.mp4", "-o", tmp_path / "o", "--detector", "own", "--resume")[1]
+    assert re.search(r"\d+ frames, 1 person, a face in \d+% of the 50 that should be there -> ", line), line
 
 
 def test_real_clip(shared: Path, yunet: None) -> None:

@@ -42,6 +42,8 @@ class SourceResult:
     """complete; incomplete (damaged or stopped, but what was read is there); failed (no output); stopped (not
     begun)."""
     frames: int = 0
+    frames_unread: int = 0
+    """About so many more could not be read; coverage counts them."""
     faces: int = 0
     people: int = 0
     coverage: float = 0.0
@@ -61,6 +63,7 @@ class SourceResult:
             source=summary.source,
             status=summary.status,
             frames=summary.frames,
+            frames_unread=summary.frames_unread,
             faces=summary.faces,
             people=summary.people_count,
             coverage=summary.coverage,

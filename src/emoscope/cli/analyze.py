@@ -117,10 +117,11 @@ def print_results(results: "list[SourceResult]", with_numbers: bool) -> None:
     """Print a line per source, and what is amiss at the end."""
     for r in results:
         if r.output and with_numbers:
+            of = f"the {r.frames + r.frames_unread} that should be there" if r.frames_unread else "the frames"
             say(
                 f"{r.source}: {r.frames} {'frame' if r.frames == 1 else 'frames'}, "
                 f"{r.people} {'person' if r.people == 1 else 'people'}, "
-                f"a face in {format_percent(r.coverage, space='')} of the frames -> {r.output}"
+                f"a face in {format_percent(r.coverage, space='')} of {of} -> {r.output}"
                 f"{' (finished earlier)' if r.skipped else ''}"
             )
     for r in results:
