@@ -148,3 +148,25 @@ def test_a_film_gives_large_frames_unconverted(tmp_path: Path, size_wh: tuple[in
     assert isinstance(frame.raster, Deferred) == (kind is Planes)
     assert frame.size_wh == size_wh
     assert frame.image.shape == (*size_wh[::-1], 3)
+
+
+@pytest.mark.parametrize("transfer", ["PQ", "HLG"])
+def test_high_dynamic_range_is_seen_as_screens_of_standard_range_show_it(transfer: str) -> None:
+    """A ramp of greys, white at 203 cd/m2 (ITU-R BT.2408), as both systems encode it (ITU-R BT.2100)."""
+    shown = np.linspace(0, 1, 64)
+    light = 203 * np.where(shown <= 0.04045, shown / 12.92, ((shown + 0.055) / 1.055) ** 2.4)
+    if transfer == "PQ":
+        power = (light / 10_000) ** (2610 / 16384)
+        signal = ((3424 / 4096 + 2413 / 128 * power) / (1 + 2392 / 128 * power)) ** (2523 / 32)
+    else:
+        scene, a, b, c = (light / 1000) ** (1 / 1.2), 0.17883277, 0.28466892, 0.55991073
+        signal = np.where(scene <= 1 / 12, np.sqrt(3 * scene), a * np.log(np.maximum(12 * scene - b, 1e-9)) + c)
+    brightness = np.tile((64 + 876 * signal).round().astype(np.uint16), (720, 16))
+    colours = np.full((360, 1024), 512, np.uint16)
+    picture = av.VideoFrame.from_ndarray(np.concatenate([brightness, colours]), format="yuv420p10le")
+    picture.colorspace, picture.color_primaries, picture.color_range = 9, 9, 1
+    picture.color_trc = 16 if transfer == "PQ" else 18
+    found = Reformatters().convert(picture)[10, :64].mean(axis=1)
+    assert np.abs(found - 255 * shown).max() < 16 and not can_defer(picture)
+    picture.color_trc = 1
+    assert np.abs(Reformatters().convert(picture)[10, :64].mean(axis=1) - 255 * shown).max() > 60, "as it is stored"

@@ -23,6 +23,10 @@ Plane = NDArray[np.uint8]
 
 FORMATS: Final = ("yuv420p", "yuvj420p")
 """What nearly all films and cameras give: brightness, and two colour differences of each block of 2 x 2 pixels."""
+HDR: Final = (16, 18)
+"""Transfer characteristics of high dynamic range, PQ and HLG (ITU-T H.273, SMPTE ST 2084 and ARIB STD-B67)."""
+SDR: Final = {"dst_color_trc": 1, "dst_color_primaries": 1}
+"""Those of standard dynamic range, BT.709, which networks have learned from: as they are, PQ's faces are flat and grey."""
 MIN_PIXELS: Final = 1 << 19
 """Smaller frames are converted as a whole: to make a part takes about 0.1 ms, however small."""
 STEP_PX: Final = 32
@@ -48,7 +52,8 @@ class Reformatters(threading.local):
             self.by_size.clear()
         if (reformatter := self.by_size.get(size := (picture.width, picture.height))) is None:
             reformatter = self.by_size[size] = VideoReformatter()
-        return np.asarray(reformatter.reformat(picture, format="bgr24").to_ndarray(), np.uint8)
+        wanted = SDR if picture.color_trc in HDR else {}
+        return np.asarray(reformatter.reformat(picture, format="bgr24", **wanted).to_ndarray(), np.uint8)
 
 
 class Planes:
@@ -166,7 +171,7 @@ class Planes:
 def can_defer(picture: "VideoFrame") -> bool:
     """Say whether a frame is large, and of a format in which a pixel's colour depends on its own block alone."""
     w, h = picture.width, picture.height
-    if w * h < MIN_PIXELS or picture.format.name not in FORMATS:
+    if w * h < MIN_PIXELS or picture.format.name not in FORMATS or picture.color_trc in HDR:
         return False
     # With odd sides FFmpeg takes another way, in which blocks are blended; those of interlaced pictures lie in fields.
     is_plain = w % 2 == h % 2 == 0 and not picture.interlaced_frame
