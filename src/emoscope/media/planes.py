@@ -26,7 +26,7 @@ FORMATS: Final = ("yuv420p", "yuvj420p")
 HDR: Final = (16, 18)
 """Transfer characteristics of high dynamic range, PQ and HLG (ITU-T H.273, SMPTE ST 2084 and ARIB STD-B67)."""
 SDR: Final = {"dst_color_trc": 1, "dst_color_primaries": 1}
-"""Those of standard dynamic range, BT.709, which networks have learned from: as they are, PQ's faces are flat and grey."""
+"""Those of standard dynamic range, BT.709, which networks have learned from; as it is stored PQ is flat and grey."""
 MIN_PIXELS: Final = 1 << 19
 """Smaller frames are converted as a whole: to make a part takes about 0.1 ms, however small."""
 STEP_PX: Final = 32
