@@ -30,11 +30,11 @@ def load_curves(folders: list[Path]) -> list[list[float]]:
     curves = []
     for path in sorted(p for folder in folders for p in folder.glob("*/result.json")):
         try:
-            history = load_run(path.parent).load_history()
+            curve = load_run(path.parent).load_curve()
         except InputError:
             continue
-        if len(history) > 1:
-            curves.append([row["validation_macro_f1"] for row in history])
+        if len(curve) > 1:
+            curves.append(list(curve))
     return curves
 
 

@@ -1,6 +1,8 @@
 """The study's path: the real recipe, tiny, from cartoon faces to an exported and measured network."""
 
+import dataclasses
 import json
+import math
 import os
 import shutil
 import signal
@@ -9,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
@@ -23,11 +26,14 @@ from emoscope.faces.recognize import Recognizer, calibrate, compute_probabilitie
 from emoscope.faces.spec import ModelSpec
 from emoscope.study.data.dataset import Dataset
 from emoscope.study.data.splits import create_official_split, create_split, create_thesis_split
+from emoscope.study.drawings.axes import draw_f1_curves
+from emoscope.study.drawings.figures import plot_history
 from emoscope.study.export.export import compare_with_onnx
 from emoscope.study.measuring.calibrate import fit_threshold
 from emoscope.study.measuring.metrics import compute_ece, compute_metrics
 from emoscope.study.networks.catalogue import create_network
 from emoscope.study.recipes.training import TrainConfig
+from emoscope.study.running.timing import find_epochs
 from emoscope.study.training.batches import Augmentation, create_batch, degrade
 from emoscope.study.training.predict import load_weights, predict_logits
 from emoscope.study.training.run_folder import load_run
@@ -370,3 +376,55 @@ def test_the_threshold_reaches_its_accuracy() -> None:
     kept = p.max(axis=1) >= threshold
     assert kept.mean() == pytest.approx(coverage)
     assert (p.argmax(axis=1) == labels)[kept].mean() == pytest.approx(0.75, abs=0.01)
+
+
+def test_validation_every_few_epochs(faces: Dataset, finished: Path, tmp_path: Path) -> None:
+    """The training itself is that with validation after every epoch; it ends, and selects, where it was validated."""
+    often = load_run(finished).load_history()
+    changes = {"epochs": 4, "validate_every": 3}
+    run = train(faces, dataclasses.replace(TINY, **changes), tmp_path)
+    rows = run.load_history()
+    assert [math.isnan(row["validation_macro_f1"]) for row in rows] == [True, True, False, False]
+    assert ",,," in run.history_path.read_text().splitlines()[1]
+    for ours, theirs in zip(rows, often, strict=True):
+        assert ours["train_loss"] == theirs["train_loss"]
+        assert math.isnan(ours["validation_nll"]) or ours["validation_nll"] == theirs["validation_nll"]
+    best = max(rows[2:], key=lambda row: row["validation_macro_f1"])
+    assert run.load_result()["best_epoch"] == best["epoch"]
+    assert run.load_curve() == (0.0, 0.0, *(row["validation_macro_f1"] for row in rows[2:]))
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(run.folder / "tensorboard")).Reload()
+    assert [e.step for e in events.Scalars("validation_macro_f1")] == [3, 4]
+    assert len(events.Scalars("train_loss")) == 4
+    plot_history(rows, tmp_path / "history.png")
+    figure, axes = plt.subplots()
+    draw_f1_curves(axes, rows, int(best["epoch"]))
+    assert [len(line.get_xdata()) for line in axes.get_lines()[:3]] == [4, 2, 1]
+    plt.close(figure)
+
+    # The mark is set after 2 epochs; 3 more without a rise are over when the sixth is validated.
+    still = {"epochs": 30, "patience": 3, "min_delta": 0.9, "schedule": "constant", "validate_every": 2}
+    run = train(faces, dataclasses.replace(TINY, **still), tmp_path)
+    assert run.load_result()["epochs"] == 6 == find_epochs(run.config)[0]
+    # Behind its bars from the first epoch on, but nobody knows before the second.
+    run = train(faces, dataclasses.replace(TINY, validate_every=2), tmp_path, bars=(1.0, 1.0, 1.0, 1.0))
+    assert run.load_result()["epochs"] == 2
+
+
+def test_a_training_goes_on_that_was_cut_before_its_first_validation(faces: Dataset, tmp_path: Path) -> None:
+    config = dataclasses.replace(TINY, validate_every=3, mixup_alpha=0.3)
+
+    def stop(row: dict[str, float]) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(faces, config, tmp_path / "cut", stop)
+    [folder] = (tmp_path / "cut").iterdir()
+    assert not (folder / "best.safetensors").exists()
+    seen: list[float] = []
+    run = train(faces, config, tmp_path / "cut", lambda row: seen.append(row["epoch"]))
+    assert seen == [2, 3, 4], "the first epoch was not done again"
+    whole = train(faces, config, tmp_path / "whole")
+    assert run.best_path.read_bytes() == whole.best_path.read_bytes()
+    assert [row["train_loss"] for row in run.load_history()] == [row["train_loss"] for row in whole.load_history()]

@@ -50,6 +50,7 @@ def train(
     require(*STUDY_PACKAGES)
     from emoscope.study.data.dataset import Dataset
     from emoscope.study.training.own_faces import choose_fine_tuning, choose_split
+    from emoscope.study.training.run_folder import describe_figures
     from emoscope.study.training.threads import limit_threads
     from emoscope.study.training.train import train as train_network
 
@@ -65,12 +66,11 @@ def train(
     chosen = TrainConfig.from_dict({**fitting, **given})
 
     def print_epoch(row: dict[str, float]) -> None:
-        seconds = row["fit_s"] + row["validate_s"]
-        left_s = chosen.estimate_left_s(int(row["epoch"]), int(row["size_px"]), seconds)
+        pace_s = row["fit_s"] + row["validate_s"] / chosen.validate_every
+        left_s = chosen.estimate_left_s(int(row["epoch"]), int(row["size_px"]), pace_s)
         typer.echo(
-            f"epoch {row['epoch']}/{chosen.epochs}  {row['size_px']} px  loss {row['train_loss']:.3f}  "
-            f"validation accuracy {row['validation_accuracy']:.4f}  macro F1 {row['validation_macro_f1']:.4f}  "
-            f"{seconds:.0f} s, {describe_left(left_s)}",
+            f"epoch {row['epoch']}/{chosen.epochs}  {row['size_px']} px  {describe_figures(row)}  "
+            f"{row['fit_s'] + row['validate_s']:.0f} s, {describe_left(left_s)}",
             err=True,
         )
 

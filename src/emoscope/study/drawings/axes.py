@@ -1,6 +1,7 @@
 """Drawings of numbers on given axes: the same for PNG files and for a report's SVG."""
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -112,14 +113,18 @@ def draw_sizes(axes: Axes, history: Sequence[dict[str, float]]) -> None:
             axes.text(row["epoch"], 0.02, f"{row['size_px']:.0f} px", color=SOFT, fontsize=9)
 
 
+def select_curve(history: Sequence[dict[str, float]], key: str) -> tuple[list[float], list[float]]:
+    """Return the epochs that have a figure, not all are validated, and the figure of each."""
+    rows = [row for row in history if not math.isnan(row[key])]
+    return [row["epoch"] for row in rows], [row[key] for row in rows]
+
+
 def draw_f1_curves(axes: Axes, history: Sequence[dict[str, float]], best_epoch: int) -> None:
     """Draw macro F1 per epoch on the training part, as predicted while learning, and on the validation part."""
-    epochs = [row["epoch"] for row in history]
     for key, colour, name in (("train", GREY, "training"), ("validation", BLUE, "validation")):
-        values = [row[f"{key}_macro_f1"] for row in history]
-        axes.plot(epochs, values, color=colour, marker="o", markersize=3, label=name)
-        if key == "validation":
-            axes.plot(best_epoch, values[best_epoch - 1], "o", color=RED, markersize=7, label="weights kept")
+        axes.plot(*select_curve(history, f"{key}_macro_f1"), color=colour, marker="o", markersize=3, label=name)
+    best = history[best_epoch - 1]["validation_macro_f1"]
+    axes.plot(best_epoch, best, "o", color=RED, markersize=7, label="weights kept")
     draw_sizes(axes, history)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.set(xlabel="epoch", ylabel="macro F1", ylim=(0, 1))

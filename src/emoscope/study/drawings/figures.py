@@ -18,7 +18,7 @@ from emoscope.core.emotions import EMOTIONS, find_colours
 from emoscope.core.errors import OutputError
 from emoscope.core.files import explain, open_atomic
 from emoscope.study.data.dataset import USAGES, Dataset
-from emoscope.study.drawings.axes import draw_confusion, draw_reliability, draw_roc, draw_sizes
+from emoscope.study.drawings.axes import draw_confusion, draw_reliability, draw_roc, draw_sizes, select_curve
 from emoscope.study.measuring.calibrate import compute_coverage
 
 N_SAMPLES = 10
@@ -221,13 +221,12 @@ def plot_coverage(
 
 def plot_history(history: Sequence[dict[str, float]], path: Path) -> None:
     """Draw loss, validation accuracy and macro F1 per epoch."""
-    epochs = [row["epoch"] for row in history]
     with open_figure(path, (7.0, 4.2)) as axes:
-        axes.plot(epochs, [row["validation_accuracy"] for row in history], color="#3573b9", label="validation accuracy")
-        axes.plot(epochs, [row["validation_macro_f1"] for row in history], color="#c8413b", label="validation macro F1")
+        axes.plot(*select_curve(history, "validation_accuracy"), color="#3573b9", label="validation accuracy")
+        axes.plot(*select_curve(history, "validation_macro_f1"), color="#c8413b", label="validation macro F1")
         axes.set(xlabel="epoch", ylabel="accuracy, macro F1", ylim=(0, 1))
         losses = axes.twinx()
-        losses.plot(epochs, [row["train_loss"] for row in history], color=GREY, linestyle=":", label="training loss")
+        losses.plot(*select_curve(history, "train_loss"), color=GREY, linestyle=":", label="training loss")
         losses.set(ylabel="training loss")
         draw_sizes(axes, history)
         lines = [*axes.get_lines()[:2], *losses.get_lines()]

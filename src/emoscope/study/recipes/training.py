@@ -135,6 +135,9 @@ class TrainConfig:
     kernel: Kernel = "auto"
     """How pictures are resampled to the input's size, see faces/resample.py; `auto` augments and resizes in one
     bilinear step."""
+    validate_every: Annotated[int, Field(ge=1, le=100_000)] = 1
+    """Epochs from one validation to the next, where an epoch takes less time than validation; the last epoch is always
+    validated. Only validated epochs can be selected, and only there a training ends early."""
     patience: Annotated[int, Field(ge=0, le=100_000)] = 0
     """Stop when validation macro F1 has not risen by min_delta for so many epochs; 0 never stops early."""
     min_delta: Share = 0.001
@@ -222,6 +225,10 @@ class TrainConfig:
     def estimate_left_s(self, epoch: int, size_px: int, seconds: float) -> float:
         """Estimate how long the epochs from `epoch` on take, if one at size_px takes so many seconds."""
         return seconds * sum(self.find_size_px(e) ** 2 for e in range(epoch, self.epochs)) / size_px**2
+
+    def is_validated(self, n_epochs: int) -> bool:
+        """Return whether the last of the first n epochs is followed by validation."""
+        return n_epochs % self.validate_every == 0 or n_epochs == self.epochs
 
     def find_size_px(self, epoch: int) -> int:
         """Return the input size of an epoch, counted from 0."""

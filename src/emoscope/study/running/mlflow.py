@@ -1,6 +1,7 @@
 """Experiment trackers: a finished run in; its config and curves in MLflow. TensorBoard's file is in every run."""
 
 import logging
+import math
 import time
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -77,7 +78,8 @@ class _Tracker:
         entry_id = self.client.create_run(self.experiment_id, run_name=run.folder.name).info.run_id
         self.client.log_batch(entry_id, params=[Param(key, str(v)) for key, v in run.config.to_dict().items()])
         now, best = int(time.time() * 1000), run.load_result()["validation"]
-        metrics = [Metric(key, v, now, int(row["epoch"])) for row in run.load_history() for key, v in row.items()]
+        figures = [(key, v, int(row["epoch"])) for row in run.load_history() for key, v in row.items()]
+        metrics = [Metric(key, v, now, epoch) for key, v, epoch in figures if not math.isnan(v)]
         for key, value in (("accuracy", best["accuracy"]), ("macro_f1", best["macro_f1"]), ("ece", best["ece"])):
             metrics.append(Metric(f"best_validation_{key}", value, now, 0))
         for i in range(0, len(metrics), MAX_METRICS):

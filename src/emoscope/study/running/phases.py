@@ -35,7 +35,7 @@ from emoscope.study.running.study_folder import (
 )
 from emoscope.study.running.together import run_together, wait_for
 from emoscope.study.training.build import build_network
-from emoscope.study.training.run_folder import Run
+from emoscope.study.training.run_folder import Run, describe_figures
 from emoscope.study.training.run_name import RECIPE_VERSION, Bars
 from emoscope.study.training.threads import limit_threads
 
@@ -169,7 +169,7 @@ class _Phases:
             run, problem = self.conclude(attempt)
             if run is None:
                 return Outcome(None, problem)
-            result, epochs = run.load_result(), tuple(row["validation_macro_f1"] for row in run.load_history())
+            result, epochs = run.load_result(), run.load_curve()
             is_stopped = len(epochs) <= len(attempt.bars) and max(epochs) < attempt.bars[len(epochs) - 1]
             return Outcome(result["validation"]["macro_f1"], "", run.folder.name, epochs, is_stopped)
 
@@ -256,8 +256,8 @@ class _Phases:
         def describe_epoch(row: dict[str, float]) -> None:
             self.has_trained = True
             self.on_progress(
-                f"{label}: {config.network}, epoch {row['epoch']}  loss {row['train_loss']:.3f}  "
-                f"validation macro F1 {row['validation_macro_f1']:.4f}  {row['fit_s'] + row['validate_s']:.1f} s"
+                f"{label}: {config.network}, epoch {row['epoch']}  {describe_figures(row)}  "
+                f"{row['fit_s'] + row['validate_s']:.1f} s"
             )
 
         training = self.trainings.prepare(

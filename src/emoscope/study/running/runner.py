@@ -25,7 +25,7 @@ from emoscope.study.running.queue import Trainings
 from emoscope.study.running.repeats import finish_repeats
 from emoscope.study.running.study_folder import open_study
 from emoscope.study.running.teachers import load_teacher
-from emoscope.study.training.run_folder import Run
+from emoscope.study.training.run_folder import Run, describe_figures
 from emoscope.study.training.threads import limit_threads
 
 VALIDATION = "validation.json"
@@ -146,14 +146,13 @@ def _describe_epochs(config: StudyConfig, index: int, on_progress: OnProgress) -
     ours = trainings[index]
 
     def describe_epoch(row: dict[str, float]) -> None:
-        seconds, size_px = row["fit_s"] + row["validate_s"], int(row["size_px"])
+        seconds, size_px = row["fit_s"] + row["validate_s"] / ours.validate_every, int(row["size_px"])
         left_s = ours.estimate_left_s(int(row["epoch"]), size_px, seconds)
         # Other networks cost otherwise; until they train, this one's pace is the best guess.
         left_s += sum(later.estimate_left_s(0, size_px, seconds) for later in trainings[index + 1 :])
         on_progress(
             f"{_describe(config, index)}: epoch {row['epoch']}/{ours.epochs}  {size_px} px  "
-            f"loss {row['train_loss']:.3f}  validation accuracy {row['validation_accuracy']:.4f}  "
-            f"macro F1 {row['validation_macro_f1']:.4f}  {seconds:.0f} s, {describe_left(left_s)}"
+            f"{describe_figures(row)}  {row['fit_s'] + row['validate_s']:.0f} s, {describe_left(left_s)}"
         )
 
     return describe_epoch

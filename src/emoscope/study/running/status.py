@@ -101,7 +101,8 @@ def find_trainings(config: StudyConfig, data_sha256: str, runs: Path) -> list[Tr
         history = run.load_history() if run and (run.folder / "metrics.csv").is_file() else []
         if history:
             last = history[-1]
-            pace = int(last["size_px"]), last["fit_s"] + last["validate_s"]
+            # Not every epoch is validated.
+            pace = int(last["size_px"]), last["fit_s"] + sum(row["validate_s"] for row in history) / len(history)
         is_finished = run is not None and run.is_finished
         # Other networks cost otherwise; until they train, the pace of those before is the best guess.
         left_s = 0.0 if is_finished else training.estimate_left_s(len(history), *pace) if pace else None

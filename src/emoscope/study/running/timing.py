@@ -31,8 +31,9 @@ SPLIT_IMAGES: Final = 2000
 """From so many the time of drawing a split is told."""
 LONG_S: Final = 0.2
 """Of a step with few images, from which on the larger batch would tell nothing new."""
-BEST_EPOCH: Final = 9
-"""Where the best epoch of a training lies that early stopping ends, on average: of thesis-small's first trainings."""
+BEST: Final = (1, 9)
+"""Where the best epoch of a training lies that early stopping ends, at least and on average: of thesis-small's first
+trainings."""
 WRITE_BYTES_S: Final = 5e8
 """Of a checkpoint with its fingerprint: a common solid-state disk's. It decides little: one a minute is written."""
 COMPILE_S: Final = {"cpu": 30.0, "cuda": 45.0}
@@ -106,7 +107,7 @@ class Timer:
             for epoch in range(n):
                 always_s, image_s = parts.step_s[config.find_size_px(epoch)]
                 steps += n_steps * (always_s + config.batch_size * image_s / config.devices)
-            return steps + n * (n_validation * parts.image_s + EPOCH_FILES_S)
+            return steps + count_validations(config, n) * n_validation * parts.image_s + n * EPOCH_FILES_S
 
         def find_seconds(n: int) -> float:
             epochs_s = sum_epochs(n)
@@ -123,7 +124,7 @@ class Timer:
         flops = sum(n_steps_done * parts.step_flops[config.find_size_px(epoch)] for epoch in range(epochs[1]))
         # The backward pass has twice the operations of the forward one.
         image_flops = parts.step_flops[config.size_px] / 3
-        flops += ((epochs[1] + n_views) * n_validation + n_test * keep) * image_flops
+        flops += ((count_validations(config, epochs[1]) + n_views) * n_validation + n_test * keep) * image_flops
         pool_bytes = config.views * len(split.train) * max(self.dataset.pixels.shape[1:]) ** 2
         predictions = (n_validation * n_views + n_test * keep) * len(self.dataset.classes) * 4
         return Cost(
@@ -199,6 +200,7 @@ def find_kind(config: TrainConfig) -> TrainConfig:
         schedule="constant",
         warmup=0.0,
         patience=0,
+        validate_every=1,
         batch_size=MORE,
         repeats=1,
         devices=1,
@@ -214,21 +216,26 @@ def find_epochs(config: TrainConfig) -> tuple[int, int, int]:
     """Return how many epochs a training has: the least, what is expected, and the most."""
     if not config.patience:
         return config.epochs, config.epochs, config.epochs
-    low, expected = (min(config.epochs, config.patience + best) for best in (1, BEST_EPOCH))
+    every = config.validate_every
+    # It ends with a validation, and the best epoch is one that was validated.
+    low, expected = (min(config.epochs, sum(-(-n // every) * every for n in (best, config.patience))) for best in BEST)
     return low, expected, config.epochs
+
+
+def count_validations(config: TrainConfig, n_epochs: int) -> int:
+    """Return how often a training of n epochs validates."""
+    return -(-n_epochs // config.validate_every)
 
 
 def time_steps(trainer: Trainer, epoch: int) -> tuple[tuple[float, float], float]:
     """Return the seconds of one step at the size of an epoch, always and for each image; and an image's FLOPs."""
     device = trainer.faces.device
-    generator = torch.Generator(device).manual_seed(0)
+    generator, rng = torch.Generator(device).manual_seed(0), np.random.default_rng(0)
 
     def step(n_images: int) -> None:
         rows = torch.arange(n_images, device=device) % len(trainer.faces)
         trainer.model.train()
-        loss, _ = trainer.step(*trainer.create_batch(rows, epoch, generator))
-        if trainer.averager:
-            trainer.averager.update(trainer.state.network, step=0)
+        loss, _ = trainer.do_step(rows, epoch, 0, generator, rng)
         float(loss)  # waits for an accelerator
 
     # The counter's own work is no part of a step, and the first one loads and allocates.
@@ -247,7 +254,8 @@ def time_steps(trainer: Trainer, epoch: int) -> tuple[tuple[float, float], float
 def count_activations(trainer: Trainer, epoch: int) -> float:
     """Return the bytes that the backward pass of a step needs for each image."""
     device = trainer.faces.device
-    x, _, _ = trainer.create_batch(torch.arange(FEW, device=device), epoch, torch.Generator(device).manual_seed(0))
+    generator, rng = torch.Generator(device).manual_seed(0), np.random.default_rng(0)
+    x, _, _ = trainer.create_batch(torch.arange(FEW, device=device), epoch, generator, rng)
     own = {p.untyped_storage().data_ptr() for p in trainer.state.network.parameters()}
     seen: dict[int, int] = {}
 

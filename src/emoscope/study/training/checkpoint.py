@@ -108,7 +108,7 @@ class State:
             setattr(self, name, scalars[name])
 
     def judge(self, macro_f1: float, min_delta: float) -> bool:
-        """Count an epoch; return whether it is the best by now."""
+        """Count an epoch, its macro F1 NaN where it was not validated; return whether it is the best by now."""
         is_best = macro_f1 > self.best_macro_f1
         if is_best:
             self.best_macro_f1, self.best_epoch = macro_f1, self.epoch

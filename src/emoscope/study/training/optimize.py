@@ -107,7 +107,7 @@ class Loss:
         """
         weights = self.cross_entropy.weight
         assert weights is not None
-        return weights[labels].sum() if labels.ndim == 1 else weights.new_tensor(len(labels))
+        return weights[labels].sum() if labels.ndim == 1 else weights.new_full((), len(labels))
 
     def __call__(self, logits: Tensor, labels: Tensor, teacher: Tensor | None, share: Tensor | None = None) -> Tensor:
         """Return the mean loss.
@@ -130,18 +130,15 @@ class Loss:
         return (1 - weight) * loss + weight * temperature**2 * gap
 
 
-def mix(x: Tensor, targets: list[Tensor], alpha: float, generator: torch.Generator) -> tuple[Tensor, list[Tensor]]:
+def mix(x: Tensor, targets: list[Tensor], share: float, generator: torch.Generator) -> tuple[Tensor, list[Tensor]]:
     """Blend every picture with another of its batch, and their targets (n, classes) likewise (mixup).
 
     Args:
         x: (n, c, h, w).
         targets: each (n, classes).
-        alpha: one share per batch is drawn from Beta(alpha, alpha).
-        generator: on the device of the pictures.
+        share: of each picture itself, the batch's.
+        generator: on the device of the pictures; draws who is blended with whom.
     """
-    # torch's own Beta takes no generator.
-    seed = int(torch.randint(2**31, (), device=generator.device, generator=generator))
-    share = float(np.random.default_rng(seed).beta(alpha, alpha))
     other = torch.randperm(len(x), device=generator.device, generator=generator)
     return x.lerp(x[other], 1 - share), [t.lerp(t[other], 1 - share) for t in targets]
 

@@ -7,6 +7,7 @@ finished, `validation.npz` (logits) and `result.json`. Each file appears whole; 
 
 import csv
 import logging
+import math
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -168,16 +169,24 @@ class Run:
         return load_json(self.folder / "run.json", Facts)
 
     def load_history(self) -> list[dict[str, float]]:
-        """Read metrics.csv, one row per epoch."""
+        """Read metrics.csv, one row per epoch; figures of validation are NaN where there was none."""
         try:
             text = self.history_path.read_text(encoding="utf-8")
-            rows = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(text.splitlines())]
+            rows = [{k: _read_cell(k, v) for k, v in row.items()} for row in csv.DictReader(text.splitlines())]
         # A row that is too long or too short has values of other types.
         except (OSError, ValueError, TypeError, csv.Error) as e:
             raise DamagedError(self.history_path, getattr(e, "strerror", None) or e) from e
         if [row.get("epoch") for row in rows] != [*range(1, max(len(rows), 1) + 1)] or not text.endswith("\n"):
             raise DamagedError(self.history_path, "it has not a whole row for every epoch")
         return rows
+
+    def load_curve(self) -> tuple[float, ...]:
+        """Read validation macro F1 after each epoch: without validation what was last known, 0 before the first."""
+        curve = [0.0]
+        for row in self.load_history():
+            value = row["validation_macro_f1"]
+            curve.append(curve[-1] if math.isnan(value) else value)
+        return tuple(curve[1:])
 
     def load_validation(self, views: Sequence[int] = VIEWS) -> Predictions:
         """Read what the network says of the validation images."""
@@ -243,7 +252,11 @@ class Run:
         with open_atomic(self.history_path) as temporary, temporary.open("w", newline="") as f:
             writer = csv.DictWriter(f, list(history[0]))
             writer.writeheader()
-            writer.writerows(history)
+            writer.writerows({k: "" if math.isnan(v) else v for k, v in row.items()} for row in history)
+
+
+def _read_cell(key: str, text: str) -> float:
+    return math.nan if text == "" and key.startswith("validation_") else float(text)
 
 
 def load_run(folder: Path) -> Run:
@@ -263,3 +276,11 @@ def load_run(folder: Path) -> Run:
         return Run(folder, config, facts["data"], tuple(facts.get("classes", EMOTIONS)))
     except InputError as e:
         raise DamagedError(path, e) from e
+
+
+def describe_figures(row: dict[str, float]) -> str:
+    """Return an epoch's loss and validation figures for a line of progress."""
+    loss = f"loss {row['train_loss']:.3f}"
+    if math.isnan(row["validation_macro_f1"]):
+        return f"{loss}  not validated"
+    return f"{loss}  validation accuracy {row['validation_accuracy']:.4f}  macro F1 {row['validation_macro_f1']:.4f}"

@@ -27,6 +27,8 @@ REMADE = {"resnet50v2": "Keras's", "resnet101v2": "Keras's"}
 """Networks that were others under the same name before version 0.7; runs of those are not runs of these."""
 OTHER_WEIGHTS = {"densenet121": "torchvision's"}
 """Those that began with other ImageNet weights before."""
+MIXUP = "drawn on the host"
+"""How its shares are drawn; runs with mixup of versions before 0.7 drew others."""
 
 
 def name_run(
@@ -52,6 +54,8 @@ def _identify(
         identity["threads"] = n_threads
     if config.init:
         identity["init"] = compute_sha256(find_initial_file(config.init))
+    if config.mixup_alpha:
+        identity["mixup"] = MIXUP
     if bars:
         identity["bars"] = list(bars)
     if made := REMADE.get(config.network):

@@ -1,6 +1,7 @@
 """A training's figures for TensorBoard: a row per epoch in, event files in the run's folder out."""
 
 import contextlib
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,14 +38,15 @@ class TensorBoard:
                 self.writer.close()
 
     def write(self, row: dict[str, float], epoch: int) -> None:
-        """Write an epoch's figures.
+        """Write those of an epoch's figures that there are.
 
         Raises:
             OutputError: they cannot be written.
         """
         try:
             for key, value in row.items():
-                self.writer.add_scalar(key, value, epoch)
+                if not math.isnan(value):
+                    self.writer.add_scalar(key, value, epoch)
             self.writer.flush()
         except OSError as e:
             raise self.explain(e) from e

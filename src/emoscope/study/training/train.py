@@ -157,9 +157,11 @@ def _resume(trainer: Trainer) -> None:
     run, state = trainer.run, trainer.state
     if run.checkpoint_path.is_file():
         state.load(run.checkpoint_path)
-        if not run.best_path.is_file():
-            raise DamagedError(run.checkpoint_path, f"the weights {run.best_path.name} that go with it are gone")
-        check_seal(run.best_path)
+        # Before the first validation there are none.
+        if state.best_epoch >= 0:
+            if not run.best_path.is_file():
+                raise DamagedError(run.checkpoint_path, f"the weights {run.best_path.name} that go with it are gone")
+            check_seal(run.best_path)
         log.info("run %s goes on after epoch %d", run.folder, state.epoch)
     elif run.best_path.is_file() and run.history_path.is_file():
         metadata = load_tensors(run.best_path)[1]

@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import math
 import time
 from collections.abc import Sequence
 
@@ -11,7 +12,6 @@ from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812
 
 from emoscope.core.errors import InputError
 from emoscope.core.files import compute_sha256, open_atomic, write_json
@@ -180,9 +180,16 @@ class Trainer:
                 module.train(not is_frozen)
 
     def create_batch(
-        self, rows: Tensor, epoch: int, generator: torch.Generator
+        self, rows: Tensor, epoch: int, generator: torch.Generator, rng: np.random.Generator
     ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Return inputs (n, c, s, s), labels (n,) or shares (n, classes), and any teacher's (n, classes)."""
+        """Return inputs (n, c, s, s), labels (n,) or shares (n, classes), and any teacher's (n, classes).
+
+        Args:
+            rows: (n,) int64 of the training images, on the device.
+            epoch: decides size and mixup.
+            generator: on the device; whatever differs from image to image is drawn there.
+            rng: draws mixup's share, for which the host would have to wait on the device.
+        """
         config = self.config
         strength = dataclasses.replace(STRENGTHS[config.augmentation], degrade_probability=config.degrade)
         how = strength if config.augment else None
@@ -195,9 +202,9 @@ class Trainer:
             x = create_batch(self.pool[views, rows], size_px, self.spec, how, generator, is_altered=True)
             teacher = teacher[torch.arange(len(rows), device=rows.device), views]
         if config.mixup_alpha and epoch < round((1 - config.mixup_off) * config.epochs):
-            hard = F.one_hot(labels, len(self.dataset.classes)).float()
+            hard = torch.eye(len(self.dataset.classes), device=labels.device)[labels]
             targets = [hard if self.shares is None else self.shares[rows], *([] if teacher is None else [teacher])]
-            x, mixed = mix(x, targets, config.mixup_alpha, generator)
+            x, mixed = mix(x, targets, float(rng.beta(config.mixup_alpha, config.mixup_alpha)), generator)
             return x, mixed[0], mixed[1] if teacher is not None else None
         return x, labels if self.shares is None else self.shares[rows], teacher
 
@@ -256,6 +263,25 @@ class Trainer:
             logits.append(out.detach())
         return torch.stack(losses).sum(), torch.cat(logits)
 
+    def do_step(
+        self, rows: Tensor, epoch: int, step: int, generator: torch.Generator, rng: np.random.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Do one whole step, for which the host never waits on the device.
+
+        Args:
+            rows: see create_batch(), as epoch, generator and rng.
+            step: counted from 0 over all epochs.
+
+        Returns:
+            The loss, and (n,) label * classes + prediction of this process's images.
+        """
+        self.schedule.step_update(step)
+        loss, logits = self.step(*self.create_batch(rows, epoch, generator, rng))
+        if self.averager:
+            self.averager.update(self.state.network, step=step)
+        mine = rows[self.find_share(len(rows))]
+        return loss, self.labels[mine] * len(self.dataset.classes) + logits.argmax(1)
+
     def fit_epoch(self, epoch: int) -> tuple[float, float]:
         """Train one epoch; return the mean loss and the macro F1 of what was predicted on the way.
 
@@ -265,68 +291,68 @@ class Trainer:
         config = self.config
         seed = compute_seed(config.seed, epoch)
         # On the device: drawing a GPU's noise on the CPU would take longer than the step.
-        generator = torch.Generator(self.faces.device).manual_seed(seed)
+        generator, rng = torch.Generator(self.faces.device).manual_seed(seed), np.random.default_rng(seed)
         order = torch.randperm(len(self.faces), device=generator.device, generator=generator)
         self.model.train()
         if config.frozen:
             self.freeze(epoch)
-        total = torch.zeros((), device=self.faces.device)
-        n_classes = len(self.dataset.classes)
-        pairs = torch.zeros(n_classes**2, dtype=torch.int64, device=self.faces.device)
+        n_classes, total, found = len(self.dataset.classes), torch.zeros((), device=self.faces.device), []
         with torch.random.fork_rng():
             # Dropout: other images need other masks; a single process has the seed that it always had.
             torch.manual_seed(seed + self.fabric.global_rank)
             for i in range(self.n_batches):
-                step = epoch * self.n_batches + i
-                self.schedule.step_update(step)
                 rows = order[i * self.n_images : (i + 1) * self.n_images].repeat_interleave(config.repeats)
-                x, labels, teacher = self.create_batch(rows, epoch, generator)
-                loss, logits = self.step(x, labels, teacher)
-                if self.averager:
-                    self.averager.update(self.state.network, step=step)
+                loss, pairs = self.do_step(rows, epoch, epoch * self.n_batches + i, generator, rng)
                 total += loss
-                mine = rows[self.find_share(len(rows))]
-                pairs += torch.bincount(self.labels[mine] * n_classes + logits.argmax(1), minlength=n_classes**2)
+                found.append(pairs)
+        # Counted at the end: for an accelerator's counts the host waits.
+        counts = torch.bincount(torch.cat(found), minlength=n_classes**2)
         if self.fabric.world_size > 1:
             torch.distributed.all_reduce(total)
             total /= self.fabric.world_size
-            torch.distributed.all_reduce(pairs)
+            torch.distributed.all_reduce(counts)
         mean = float(total) / self.n_batches
         if not np.isfinite(mean):
             raise DivergedError(
                 f"the training diverged in epoch {epoch + 1} (loss {mean}); lower --learning-rate and train again"
             )
-        return mean, float(compute_f1_of(pairs.view(n_classes, n_classes).cpu().numpy()).mean())
+        return mean, float(compute_f1_of(counts.view(n_classes, n_classes).cpu().numpy()).mean())
 
     def predict_validation(self, network: nn.Module, n_views: int = 1) -> NDArray[np.float32]:
         """Return the validation images' logits (n, views, classes)."""
         return predict_logits(network, self.dataset.pixels[self.split.validation], self.spec, n_views)
 
     def run_epoch(self) -> dict[str, float]:
-        """Train, validate, select and checkpoint one epoch; return its row of the history."""
+        """Train, validate, select and checkpoint one epoch; return its row of the history.
+
+        Without validation, see `validate_every`, its figures are NaN, and empty cells in the file.
+        """
         state, start = self.state, time.perf_counter()
         loss, train_f1 = self.fit_epoch(state.epoch)
         fitted = time.perf_counter()
-        figures = compute_metrics(
-            calibrate(self.predict_validation(state.ema), Calibration()),
-            self.dataset.emotion[self.split.validation],
-            self.dataset.classes,
-        )
+        nll = accuracy = macro_f1 = math.nan
+        if self.config.is_validated(state.epoch + 1):
+            figures = compute_metrics(
+                calibrate(self.predict_validation(state.ema), Calibration()),
+                self.dataset.emotion[self.split.validation],
+                self.dataset.classes,
+            )
+            nll, accuracy, macro_f1 = figures["nll"], figures["accuracy"], figures["macro_f1"]
         row = {
             "epoch": state.epoch + 1,
             "size_px": find_size_px(self.config, self.config.find_size_px(state.epoch)),
             "learning_rate": self.optimizer.param_groups[0]["lr"],
             "train_loss": loss,
             "train_macro_f1": train_f1,
-            "validation_nll": figures["nll"],
-            "validation_accuracy": figures["accuracy"],
-            "validation_macro_f1": figures["macro_f1"],
+            "validation_nll": nll,
+            "validation_accuracy": accuracy,
+            "validation_macro_f1": macro_f1,
             "fit_s": fitted - start,
             "validate_s": time.perf_counter() - fitted,
         }
         state.history.append(row)
         self.run.check_lease()
-        if state.judge(figures["macro_f1"], self.config.min_delta):
+        if state.judge(macro_f1, self.config.min_delta):
             self.best = {key: value.detach().cpu().clone() for key, value in state.ema.state_dict().items()}
         self.run.write_history(state.history)
         self.tensorboard.write(row, state.epoch)
@@ -353,7 +379,8 @@ class Trainer:
         """Tell the other processes, or learn from the first, how far the training is."""
         if self.fabric.world_size > 1:
             state = self.state
-            state.epoch, state.stale_epochs = self.fabric.broadcast((state.epoch, state.stale_epochs))
+            told = self.fabric.broadcast((state.epoch, state.stale_epochs, state.best_macro_f1))
+            state.epoch, state.stale_epochs, state.best_macro_f1 = told
 
     def finish(self, views: Sequence[int] = VIEWS) -> None:
         """Keep the validation logits of the selected weights and write the result."""
@@ -386,5 +413,7 @@ class Trainer:
 
     def is_done_at(self, state: State) -> bool:
         """Whether nothing is left to train after a state."""
+        if not self.config.is_validated(state.epoch):
+            return False
         is_behind = 0 < state.epoch <= len(self.bars) and state.best_macro_f1 < self.bars[state.epoch - 1]
         return is_behind or state.epoch >= self.config.epochs or 0 < self.config.patience <= state.stale_epochs
