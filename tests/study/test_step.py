@@ -1,6 +1,7 @@
 """A training step never waits for an accelerator: checked by what torch is asked for, and on one where there is one."""
 
 import dataclasses
+import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from emoscope.study.data.dataset import Dataset
 from emoscope.study.data.splits import create_split
 from emoscope.study.recipes.training import TrainConfig
+from emoscope.study.training.optimize import choose_compile_mode
 from emoscope.study.training.run_name import open_run
 from emoscope.study.training.trainer import Trainer
 
@@ -160,3 +162,32 @@ def test_a_step_does_not_wait(kind: str, faces: Dataset, tmp_path: Path) -> None
     assert np.isfinite(float(loss)) and len(pairs) == trainer.config.batch_size
     assert {"convolution", "_log_softmax_backward_data"} <= mode.seen, "also the backward pass was watched"
     assert any(not torch.equal(value, before[key]) for key, value in trainer.state.network.state_dict().items())
+
+
+def test_graphs_are_captured_where_a_step_is_one_pass() -> None:
+    cuda, cpu = torch.device("cuda"), torch.device("cpu")
+    assert choose_compile_mode(CONFIG, cuda, 1) == "reduce-overhead"
+    assert choose_compile_mode(CONFIG, cpu, 1) == "default"
+    assert choose_compile_mode(CONFIG, cuda, 2) == "default", "gradients of parts add up"
+    for changes in ({"sam_rho": 0.05}, {"devices": 2}):
+        assert choose_compile_mode(dataclasses.replace(CONFIG, **changes), cuda, 1) == "default"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="needs a C++ compiler")
+def test_captured_steps_have_the_figures_of_others(
+    faces: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With dropout, mixup and another size in between; on the CPU the mode is taken, and nothing is captured."""
+    settings = {"compile": True, "mixup_alpha": 0.3, "sizes_px": (24, 32), "size_shares": (0.5, 0.5), "epochs": 2}
+    # Rounding, which an accelerator's sums may do in another order, grows with every step, by the rate.
+    settings |= {"learning_rate": 0.005}
+    found = []
+    for mode in ("default", "reduce-overhead"):
+        choice = "emoscope.study.training.trainer.choose_compile_mode"
+        monkeypatch.setattr(choice, lambda config, device, n_parts, mode=mode: mode)
+        trainer = create_trainer(faces, tmp_path / mode, **settings)
+        losses = [trainer.fit_epoch(epoch) for epoch in (0, 1)]
+        found.append((losses, trainer.predict_validation(trainer.state.ema)))
+    np.testing.assert_allclose(found[0][0], found[1][0], rtol=1e-3)
+    np.testing.assert_allclose(found[0][1], found[1][1], atol=1e-2)

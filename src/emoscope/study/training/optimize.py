@@ -19,6 +19,23 @@ from emoscope.core.errors import InputError, shorten
 from emoscope.study.recipes.training import TrainConfig
 
 
+def choose_compile_mode(config: TrainConfig, device: torch.device, n_parts: int) -> str:
+    """Return torch.compile's mode: `reduce-overhead`, which captures CUDA graphs, where a step is one pass.
+
+    A graph's next run overwrites what the last one returned. Gradients that are used up before it are safe; those of
+    parts, which add up, are not: torch refuses them, or, in earlier versions, added up wrong ones
+    (https://github.com/pytorch/pytorch/issues/169545, /96693). Several processes copy them elsewhere, and a
+    sharpness-aware step keeps the first ones.
+
+    Args:
+        config: of the training.
+        device: where it is done.
+        n_parts: of a batch.
+    """
+    is_single = n_parts == 1 and not config.sam_rho and config.devices == 1
+    return "reduce-overhead" if device.type == "cuda" and is_single else "default"
+
+
 class Schedule(Protocol):
     """Sets the learning rate as a function of the step number; keeps no state, so that resuming needs none."""
 

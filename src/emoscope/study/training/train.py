@@ -108,7 +108,9 @@ def train(
             if not is_out_of_memory(e):
                 raise
             n_parts = _halve(config, n_parts, e)
-        # Behind the exception, which holds on to what did not fit.
+        # Behind the exception, which holds on to what did not fit, as captured graphs do.
+        if config.compile:
+            torch.compiler.reset()
         free_memory()
 
 

@@ -28,6 +28,7 @@ from emoscope.study.training.checkpoint import State, read_precision, save_tenso
 from emoscope.study.training.initial import N_MEASURED, find_head, load_initial
 from emoscope.study.training.optimize import (
     Loss,
+    choose_compile_mode,
     choose_precision,
     climb,
     compute_class_weights,
@@ -142,9 +143,10 @@ class Trainer:
             ModelEmaV3(network, decay=config.ema_decay, use_warmup=True, foreach=True) if config.ema_decay else None
         )
         self.state = State(network, self.averager.module if self.averager else network, optimizer, precision=precision)
+        self.compile_mode = choose_compile_mode(config, device, n_parts) if config.compile else ""
         if config.compile:
             # Sizes are few and fixed: one kernel each is faster than one for all.
-            network.compile(dynamic=False)
+            network.compile(dynamic=False, mode=self.compile_mode)
         self.model, self.optimizer = self.fabric.setup(network, optimizer)
         self.schedule = create_schedule(optimizer, config, config.epochs * self.n_batches)
         weights = compute_class_weights(dataset.emotion[split.train], config.class_weight_power, len(dataset.classes))
@@ -276,6 +278,9 @@ class Trainer:
             The loss, and (n,) label * classes + prediction of this process's images.
         """
         self.schedule.step_update(step)
+        if self.compile_mode == "reduce-overhead":
+            # From here on nobody needs what the captured graphs returned in the step before.
+            torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
         loss, logits = self.step(*self.create_batch(rows, epoch, generator, rng))
         if self.averager:
             self.averager.update(self.state.network, step=step)
