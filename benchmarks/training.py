@@ -1,18 +1,23 @@
-"""How fast training is: against the network alone, and against the usual loop of a DataLoader and transforms.
+"""How fast training is: against the device, the network alone, and the usual loop of a DataLoader and transforms.
 
-    python benchmarks/training.py [--network densenet121] [--images 1024] [--rounds 5]
+    python benchmarks/training.py [--network densenet121] [--images 1024] [--batch-size 128] [--rounds 5] [--eager]
+    python benchmarks/training.py --images 32768 --batch-size 1024 --rounds 9 --product 8192    # on a GPU
 
 `bare`: an epoch of ours against forward and backward passes alone on one batch that lies ready, both float32: what
 augmentation and bookkeeping cost. `plain`: an epoch of ours against the loop that tutorials teach, same network, same
 augmentation, same images, rounds alternating in one run. Ours chooses precision itself and compiles, as `auto` and
 `compile: true` do for a user; a second figure has neither, so that one sees what each part brings.
-On a GPU it adds images per second and the share of the bfloat16 peak.
+
+`steps`: images per second of whole steps (images out of the resident set, augmentation, forward and backward pass,
+optimiser, average of the weights) at 48 px, and what share of the device's arithmetic that is: the multiplications and
+additions of a network's forward and backward pass against those of a product of two large square matrices in the same
+precision, timed in turn with them. `--eager` leaves compiling out.
 """
 
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +38,10 @@ from emoscope.study.training.batches import Augmentation
 from emoscope.study.training.run_name import open_run
 from emoscope.study.training.trainer import Trainer
 
-PEAK_TFLOPS = {"H100": 989, "H200": 989, "A100": 312}
-"""Dense bfloat16, by name of the device; NVIDIA's data sheets."""
+NETWORKS = ("vgg-se", "compact-wide", "densenet121", "resnet50v2")
+PRODUCT_S = 0.5
+"""At least so long a round multiplies."""
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 def create_trainer(dataset: Dataset, folder: Path, **settings: Any) -> Trainer:
@@ -142,7 +149,7 @@ def measure_plain(dataset: Dataset, folder: Path, network: str, rounds: int) -> 
     medians = {name: statistics.median(values) for name, values in seconds.items()}
     has_gpu = ours.faces.device.type == "cuda"
     ratio, bar = compare(seconds, "ours", "plain"), 5 if has_gpu else 1.5
-    result: dict[str, Any] = {
+    return {
         "network": network,
         "batch_size": ours.config.batch_size,
         "device": torch.cuda.get_device_name() if has_gpu else "cpu",
@@ -152,11 +159,65 @@ def measure_plain(dataset: Dataset, folder: Path, network: str, rounds: int) -> 
         "ratio_float32_not_compiled": compare(seconds, "simple", "plain"),
         "bars": {f"ratio >= {bar}": ratio >= bar},
     }
-    peak = next((tflops for name, tflops in PEAK_TFLOPS.items() if has_gpu and name in result["device"]), None)
-    if peak:
-        flops = count_flops(network, ours.faces.device) * n_images / medians["ours"]
-        result["share_of_bfloat16_peak"] = round(flops / (peak * 1e12), 4)
-    return result
+
+
+class Product:
+    """Multiplies two square matrices for at least PRODUCT_S, as often in every round.
+
+    Args:
+        side: of the matrices.
+        precision: of a training.
+        device: where.
+    """
+
+    def __init__(self, side: int, precision: str, device: torch.device) -> None:
+        self.left, self.right = (torch.randn(side, side, device=device, dtype=DTYPES[precision]) for _ in range(2))
+        self.n = 1
+        # The first one loads and allocates.
+        self(0)
+        while time_alternating(1, product=self)["product"][0] < PRODUCT_S:
+            self.n *= 2
+
+    def __call__(self, _: int) -> None:
+        """Multiply n times."""
+        for _ in range(self.n):
+            torch.mm(self.left, self.right)
+
+    @property
+    def flops(self) -> float:
+        """Floating-point operations of a call; a multiplication and an addition are two."""
+        return 2.0 * len(self.left) ** 3 * self.n
+
+
+def measure_steps(
+    dataset: Dataset, folder: Path, networks: Sequence[str], rounds: int, side: int, **settings: Any
+) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    for network in networks:
+        trainer = create_trainer(dataset, folder, network=network, **settings)
+        device, precision = trainer.faces.device, trainer.state.precision
+        product = Product(side, precision, device)
+        seconds = time_alternating(rounds, ours=trainer.fit_epoch, product=product)
+        n_images, flops = trainer.n_batches * trainer.config.batch_size, count_flops(network, device)
+        pairs = zip(seconds["ours"], seconds["product"], strict=True)
+        shares = [flops * n_images / ours_s / (product.flops / product_s) for ours_s, product_s in pairs]
+        rates = sorted(n_images / s for s in seconds["ours"])
+        result[network] = {
+            "images_per_s": round(statistics.median(rates), 1),
+            "images_per_s_range": [round(rates[0], 1), round(rates[-1], 1)],
+            "gflops_per_image": round(flops / 1e9, 3),
+            "product_tflops_per_s": round(product.flops / statistics.median(seconds["product"]) / 1e12, 3),
+            "share_of_product": round(statistics.median(shares), 4),
+            "precision": precision,
+            "compile_mode": trainer.compile_mode or "none",
+        }
+    return {
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        "batch_size": trainer.config.batch_size,
+        "images_per_round": n_images,
+        "product_side": side,
+        "networks": result,
+    }
 
 
 def main() -> None:
@@ -164,6 +225,9 @@ def main() -> None:
     parser.add_argument("--network", default="densenet121", help="of the comparison with a plain loop")
     parser.add_argument("--images", type=int, default=1024)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--batch-size", type=int, default=128, help="of `steps`")
+    parser.add_argument("--product", type=int, default=2048, metavar="SIDE", help="of the large matrices")
+    parser.add_argument("--eager", action="store_true", help="compile nothing of `steps`")
     arguments = parser.parse_args()
     dataset = create_synthetic(arguments.images, seed=0)
     with tempfile.TemporaryDirectory() as folder:
@@ -172,6 +236,15 @@ def main() -> None:
             {
                 "bare": measure_bare(dataset, Path(folder), arguments.rounds),
                 "plain": measure_plain(dataset, Path(folder), arguments.network, arguments.rounds),
+                "steps": measure_steps(
+                    dataset,
+                    Path(folder),
+                    NETWORKS,
+                    arguments.rounds,
+                    arguments.product,
+                    batch_size=arguments.batch_size,
+                    compile=not arguments.eager,
+                ),
             },
         )
 

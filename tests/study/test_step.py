@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
+import training
 from emoscope.study.data.dataset import Dataset
 from emoscope.study.data.splits import create_split
 from emoscope.study.recipes.training import TrainConfig
@@ -191,3 +192,18 @@ def test_captured_steps_have_the_figures_of_others(
         found.append((losses, trainer.predict_validation(trainer.state.ema)))
     np.testing.assert_allclose(found[0][0], found[1][0], rtol=1e-3)
     np.testing.assert_allclose(found[0][1], found[1][1], atol=1e-2)
+
+
+def test_a_network_is_held_against_a_product(faces: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # 144 M multiply-adds forward, as the catalogue says, and twice as many backward, but none for the input's gradient.
+    flops = training.count_flops("compact", torch.device("cpu"))
+    assert 0.95 * 3 * 2 * 144e6 < flops < 3 * 2 * 144.5e6
+    monkeypatch.setattr(training, "PRODUCT_S", 0.0)
+    found = training.measure_steps(faces, tmp_path, ["compact-tiny"], 2, 64, batch_size=32)
+    figures = found["networks"]["compact-tiny"]
+    assert figures["images_per_s_range"][0] <= figures["images_per_s"] <= figures["images_per_s_range"][1]
+    monkeypatch.setattr(training, "time_alternating", lambda n, **loops: dict.fromkeys(loops, [2.0] * n))
+    found = training.measure_steps(faces, tmp_path, ["compact-tiny"], 2, 64, batch_size=32)
+    n, flops = found["images_per_round"], training.count_flops("compact-tiny", torch.device("cpu"))
+    assert found["networks"]["compact-tiny"]["images_per_s"] == n / 2
+    assert found["networks"]["compact-tiny"]["share_of_product"] == round(flops * n / (2 * 64**3), 4)
