@@ -145,3 +145,10 @@ def test_batch_norm_over_two_processes(network: str, tmp_path: Path) -> None:
         torch.testing.assert_close(gradient, x.grad[rank::2], atol=1e-3, rtol=1e-2)
         for ours, theirs in zip(buffers, model.buffers(), strict=True):
             torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-3)
+
+
+@pytest.mark.slow
+def test_both_processes_know_when_a_training_falls_behind(faces: Dataset, tmp_path: Path) -> None:
+    config = dataclasses.replace(CONFIG, devices=2, epochs=5, validate_every=2)
+    run = train(faces, config, tmp_path, bars=(0.0, 0.0, 0.0, 1.0))
+    assert run.load_result()["epochs"] == 4
