@@ -72,11 +72,11 @@ def compare(seconds: dict[str, list[float]], ours: str, theirs: str) -> float:
 def measure_bare(dataset: Dataset, folder: Path, rounds: int) -> dict[str, Any]:
     trainer = create_trainer(dataset, folder, network="compact", precision="float32")
     n = trainer.config.batch_size
-    x = torch.randn(n, 1, 48, 48, device=trainer.faces.device).contiguous(memory_format=torch.channels_last)
+    x = torch.randn(n, 1, 48, 48, device=trainer.images.device).contiguous(memory_format=torch.channels_last)
 
     def run_bare(_: int) -> None:
         for _ in range(trainer.n_batches):
-            trainer.fabric.backward(trainer.loss(trainer.model(x), trainer.labels[:n], None))
+            trainer.fabric.backward(trainer.loss(trainer.model(x), trainer.images.labels[:n], None))
             trainer.state.network.zero_grad()
 
     seconds = time_alternating(rounds, ours=trainer.fit_epoch, bare=run_bare)
@@ -195,7 +195,7 @@ def measure_steps(
     result: dict[str, Any] = {}
     for network in networks:
         trainer = create_trainer(dataset, folder, network=network, **settings)
-        device, precision = trainer.faces.device, trainer.state.precision
+        device, precision = trainer.images.device, trainer.state.precision
         product = Product(side, precision, device)
         seconds = time_alternating(rounds, ours=trainer.fit_epoch, product=product)
         n_images, flops = trainer.n_batches * trainer.config.batch_size, count_flops(network, device)

@@ -25,9 +25,9 @@ from emoscope.study.data.splits import create_split
 from emoscope.study.data.votes import EMOTIONS_VOTED, NONE, apply_votes
 from emoscope.study.recipes.training import TrainConfig
 from emoscope.study.training.batches import Augmentation, create_batch
+from emoscope.study.training.images import find_shares
 from emoscope.study.training.own_faces import choose_split
 from emoscope.study.training.train import train
-from emoscope.study.training.trainer import find_shares
 
 N_PEOPLE = 12
 CLASSES = ("happy", "sad", "neutral")

@@ -1,7 +1,6 @@
 """A training step never waits for an accelerator: checked by what torch is asked for, and on one where there is one."""
 
 import dataclasses
-import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -142,7 +141,7 @@ def faces(faces_file: Path) -> Dataset:
 def test_a_step_does_not_wait(kind: str, faces: Dataset, tmp_path: Path) -> None:
     """From the choice of images to the average of the weights; also where a GPU itself refuses to wait."""
     trainer = create_trainer(faces, tmp_path, **KINDS[kind])
-    device = trainer.faces.device
+    device = trainer.images.device
     generator, rng = torch.Generator(device), np.random.default_rng(0)
     order = torch.arange(trainer.n_images, device=device)
     trainer.model.train()
@@ -175,7 +174,6 @@ def test_graphs_are_captured_where_a_step_is_one_pass() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(shutil.which("g++") is None, reason="needs a C++ compiler")
 def test_captured_steps_have_the_figures_of_others(
     faces: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

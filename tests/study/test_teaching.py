@@ -129,8 +129,8 @@ def test_a_student_learns_its_teachers_answer_to_the_view_that_it_sees(faces: Da
     run = open_run(tmp_path / "runs", config.student, split, faces)
     trainer = Trainer(faces, split, dataclasses.replace(config.student, degrade=0.0), run, teacher)
     rows = torch.arange(len(pixels))
-    x, labels, taught = trainer.create_batch(rows, 0, torch.Generator().manual_seed(0), np.random.default_rng(0))
-    assert taught is not None and torch.equal(labels, trainer.labels)
+    x, labels, taught = trainer.images.create_batch(rows, 0, torch.Generator().manual_seed(0), np.random.default_rng(0))
+    assert taught is not None and torch.equal(labels, trainer.images.labels)
     views = [(taught == torch.from_numpy(teacher[:, view])).all(1) for view in range(3)]
     assert torch.stack(views).any(0).all() and all(view.any() for view in views)
     seen = (x.squeeze(1) * trainer.spec.std + trainer.spec.mean) * 255

@@ -229,11 +229,11 @@ def count_validations(config: TrainConfig, n_epochs: int) -> int:
 
 def time_steps(trainer: Trainer, epoch: int) -> tuple[tuple[float, float], float]:
     """Return the seconds of one step at the size of an epoch, always and for each image; and an image's FLOPs."""
-    device = trainer.faces.device
+    device = trainer.images.device
     generator, rng = torch.Generator(device).manual_seed(0), np.random.default_rng(0)
 
     def step(n_images: int) -> None:
-        rows = torch.arange(n_images, device=device) % len(trainer.faces)
+        rows = torch.arange(n_images, device=device) % len(trainer.images)
         trainer.model.train()
         loss, _ = trainer.do_step(rows, epoch, 0, generator, rng)
         float(loss)  # waits for an accelerator
@@ -253,9 +253,9 @@ def time_steps(trainer: Trainer, epoch: int) -> tuple[tuple[float, float], float
 
 def count_activations(trainer: Trainer, epoch: int) -> float:
     """Return the bytes that the backward pass of a step needs for each image."""
-    device = trainer.faces.device
+    device = trainer.images.device
     generator, rng = torch.Generator(device).manual_seed(0), np.random.default_rng(0)
-    x, _, _ = trainer.create_batch(torch.arange(FEW, device=device), epoch, generator, rng)
+    x, _, _ = trainer.images.create_batch(torch.arange(FEW, device=device), epoch, generator, rng)
     own = {p.untyped_storage().data_ptr() for p in trainer.state.network.parameters()}
     seen: dict[int, int] = {}
 

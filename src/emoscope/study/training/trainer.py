@@ -1,6 +1,5 @@
 """What one training does: an epoch at a time, each ending with a checkpoint in the run's folder."""
 
-import dataclasses
 import logging
 import math
 import time
@@ -22,9 +21,10 @@ from emoscope.study.data.dataset import Dataset
 from emoscope.study.data.splits import Split
 from emoscope.study.measuring.metrics import compute_f1_of, compute_metrics
 from emoscope.study.recipes.training import TrainConfig
-from emoscope.study.training.batches import STRENGTHS, create_batch
+from emoscope.study.training.batches import create_batch
 from emoscope.study.training.build import build_network, describe_input, find_size_px
 from emoscope.study.training.checkpoint import State, read_precision, save_tensors
+from emoscope.study.training.images import TrainingImages
 from emoscope.study.training.initial import N_MEASURED, find_head, load_initial
 from emoscope.study.training.optimize import (
     Loss,
@@ -35,7 +35,6 @@ from emoscope.study.training.optimize import (
     create_fabric,
     create_optimizer,
     create_schedule,
-    mix,
 )
 from emoscope.study.training.pool import open_pool
 from emoscope.study.training.predict import load_weights, predict_logits
@@ -77,21 +76,6 @@ def choose_run_precision(config: TrainConfig, run: Run, decided: str = "") -> st
         precision, reason = choose_precision(device)
     log.info("device %s, precision %s (%s)", device, precision, reason)
     return precision
-
-
-def find_shares(dataset: Dataset, rows: NDArray[np.int64]) -> Tensor:
-    """Return the shares (n, classes) of what raters voted of some images.
-
-    Raises:
-        InputError: the dataset holds no votes.
-    """
-    if dataset.votes is None:
-        raise InputError(
-            "soft_labels learn raters' votes, and the dataset has none; import FER2013 with --votes fer2013new.csv, "
-            "or leave soft_labels out"
-        )
-    votes = torch.from_numpy(dataset.votes[rows].astype(np.float32))
-    return votes / votes.sum(dim=1, keepdim=True)
 
 
 class Trainer:
@@ -151,18 +135,10 @@ class Trainer:
         self.schedule = create_schedule(optimizer, config, config.epochs * self.n_batches)
         weights = compute_class_weights(dataset.emotion[split.train], config.class_weight_power, len(dataset.classes))
         self.loss = Loss(config, weights.to(device))
-        self.faces = torch.from_numpy(dataset.pixels[split.train]).to(device)
-        self.labels = torch.from_numpy(dataset.emotion[split.train].astype(np.int64)).to(device)
-        self.shares: Tensor | None = None
-        """(n, classes) of each training image's votes, where those are learned."""
-        if config.soft_labels:
-            self.shares = find_shares(dataset, split.train).to(device)
-        self.teacher = None if teacher is None else torch.from_numpy(teacher).to(device)
-        self.pool: Tensor | None = None
-        """(views, n, s, s) of the training images."""
+        pool = None
         if config.views:
-            pixels = dataset.pixels[split.train]
-            self.pool = open_pool(run.pool_path, pixels, config.views, config.seed).to(device)
+            pool = open_pool(run.pool_path, dataset.pixels[split.train], config.views, config.seed)
+        self.images = TrainingImages(dataset, split.train, config, self.spec, device, teacher, pool)
 
     def choose_measured(self) -> Tensor:
         """Return some training images as the network sees them without augmentation."""
@@ -180,35 +156,6 @@ class Trainer:
         for module in network.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.train(not is_frozen)
-
-    def create_batch(
-        self, rows: Tensor, epoch: int, generator: torch.Generator, rng: np.random.Generator
-    ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Return inputs (n, c, s, s), labels (n,) or shares (n, classes), and any teacher's (n, classes).
-
-        Args:
-            rows: (n,) int64 of the training images, on the device.
-            epoch: decides size and mixup.
-            generator: on the device; whatever differs from image to image is drawn there.
-            rng: draws mixup's share, for which the host would have to wait on the device.
-        """
-        config = self.config
-        strength = dataclasses.replace(STRENGTHS[config.augmentation], degrade_probability=config.degrade)
-        how = strength if config.augment else None
-        size_px = find_size_px(config, config.find_size_px(epoch))
-        labels, teacher = self.labels[rows], None if self.teacher is None else self.teacher[rows]
-        if self.pool is None or teacher is None:
-            x = create_batch(self.faces[rows], size_px, self.spec, how, generator)
-        else:
-            views = torch.randint(len(self.pool), (len(rows),), device=rows.device, generator=generator)
-            x = create_batch(self.pool[views, rows], size_px, self.spec, how, generator, is_altered=True)
-            teacher = teacher[torch.arange(len(rows), device=rows.device), views]
-        if config.mixup_alpha and epoch < round((1 - config.mixup_off) * config.epochs):
-            hard = torch.eye(len(self.dataset.classes), device=labels.device)[labels]
-            targets = [hard if self.shares is None else self.shares[rows], *([] if teacher is None else [teacher])]
-            x, mixed = mix(x, targets, float(rng.beta(config.mixup_alpha, config.mixup_alpha)), generator)
-            return x, mixed[0], mixed[1] if teacher is not None else None
-        return x, labels if self.shares is None else self.shares[rows], teacher
 
     def step(self, x: Tensor, labels: Tensor, teacher: Tensor | None) -> tuple[Tensor, Tensor]:
         """Do one optimiser update; return the loss and the logits (n, classes)."""
@@ -271,7 +218,7 @@ class Trainer:
         """Do one whole step, for which the host never waits on the device.
 
         Args:
-            rows: see create_batch(), as epoch, generator and rng.
+            rows: see TrainingImages.create_batch(), as epoch, generator and rng.
             step: counted from 0 over all epochs.
 
         Returns:
@@ -281,11 +228,11 @@ class Trainer:
         if self.compile_mode == "reduce-overhead":
             # From here on nobody needs what the captured graphs returned in the step before.
             torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
-        loss, logits = self.step(*self.create_batch(rows, epoch, generator, rng))
+        loss, logits = self.step(*self.images.create_batch(rows, epoch, generator, rng))
         if self.averager:
             self.averager.update(self.state.network, step=step)
         mine = rows[self.find_share(len(rows))]
-        return loss, self.labels[mine] * len(self.dataset.classes) + logits.argmax(1)
+        return loss, self.images.labels[mine] * len(self.dataset.classes) + logits.argmax(1)
 
     def fit_epoch(self, epoch: int) -> tuple[float, float]:
         """Train one epoch; return the mean loss and the macro F1 of what was predicted on the way.
@@ -296,12 +243,12 @@ class Trainer:
         config = self.config
         seed = compute_seed(config.seed, epoch)
         # On the device: drawing a GPU's noise on the CPU would take longer than the step.
-        generator, rng = torch.Generator(self.faces.device).manual_seed(seed), np.random.default_rng(seed)
-        order = torch.randperm(len(self.faces), device=generator.device, generator=generator)
+        generator, rng = torch.Generator(self.images.device).manual_seed(seed), np.random.default_rng(seed)
+        order = torch.randperm(len(self.images), device=generator.device, generator=generator)
         self.model.train()
         if config.frozen:
             self.freeze(epoch)
-        n_classes, total, found = len(self.dataset.classes), torch.zeros((), device=self.faces.device), []
+        n_classes, total, found = len(self.dataset.classes), torch.zeros((), device=self.images.device), []
         with torch.random.fork_rng():
             # Dropout: other images need other masks; a single process has the seed that it always had.
             torch.manual_seed(seed + self.fabric.global_rank)
